@@ -1,0 +1,193 @@
+//! The light level: a real API server for suites that need no pods.
+//!
+//! etcd, kube-apiserver and kube-controller-manager run as ordinary processes on loopback, with
+//! free ports and a folder of their own. Pods of StatefulSets are created and stay pending, since
+//! there is no node.
+
+use std::net::Ipv4Addr;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::access::Access;
+use crate::components::Components;
+use crate::plane::{Plane, Ports};
+use crate::ports;
+use crate::progress::Progress;
+use crate::state::{self, Level, State};
+use crate::supervisor::{Supervisor, sweep};
+
+/// How to start a light mothership.
+#[derive(Clone, Debug, Default)]
+pub struct LightOptions {
+    /// The state folder, which must be empty or not there. Without one a folder below the system's
+    /// temporary folder is made, and removed again at the end unless the thread panics or
+    /// `MOTHERSHIP_KEEP` is set.
+    pub dir: Option<PathBuf>,
+    /// Stay when the program that started it ends, until [`Light::down`].
+    pub detached: bool,
+    /// Let etcd wait for the disk, as benchmarks of latency need.
+    pub fsync: bool,
+    /// Further flags of the API server, such as `--feature-gates=…`.
+    pub api_flags: Vec<String>,
+}
+
+/// A running light mothership. Unless detached it ends when this is dropped, and also when the
+/// program that holds it is killed.
+#[derive(Debug)]
+pub struct Light {
+    access: Access,
+    supervisor: Supervisor,
+    scratch: bool,
+    /// From the first process to all ready.
+    pub ready_after: Duration,
+}
+
+impl Deref for Light {
+    type Target = Access;
+
+    fn deref(&self) -> &Access {
+        &self.access
+    }
+}
+
+impl Light {
+    /// Starts one and waits until it is ready.
+    pub async fn start(options: LightOptions) -> Result<Self> {
+        let progress = Progress::new();
+        let components = tokio::task::spawn_blocking({
+            let progress = progress.clone();
+            move || Components::light(&progress)
+        })
+        .await??;
+        Self::start_with(options, &components, &progress).await
+    }
+
+    /// The same with components at hand.
+    pub async fn start_with(
+        options: LightOptions,
+        components: &Components,
+        progress: &Progress,
+    ) -> Result<Self> {
+        let started = std::time::Instant::now();
+        let scratch = options.dir.is_none();
+        let dir = match options.dir {
+            Some(dir) => dir,
+            None => tempfile::Builder::new()
+                .prefix("mothership-light-")
+                .tempdir()
+                .context("making a temporary folder")?
+                .keep(),
+        };
+        let dir = state::claim(&dir)?;
+        let [etcd, etcd_peer, api, manager] = ports::free()?;
+        let plane = Plane {
+            dir: dir.clone(),
+            address: Ipv4Addr::LOCALHOST,
+            ports: Ports {
+                etcd,
+                etcd_peer,
+                api,
+                manager,
+            },
+            services: "10.0.0.0/24".to_owned(),
+            fsync: options.fsync,
+            // There is no address but loopback to advertise, and that one is refused.
+            api_flags: [
+                "--bind-address=127.0.0.1",
+                "--endpoint-reconciler-type=none",
+            ]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(options.api_flags)
+            .collect(),
+            manager_flags: Vec::new(),
+        };
+        let mut record = State {
+            level: Level::Light,
+            server: plane.access().server().to_owned(),
+            node_ip: None,
+            range: None,
+            ready: false,
+        };
+        record.write(&dir)?;
+        plane.prepare(Ipv4Addr::new(10, 0, 0, 1))?;
+        progress.say(format!(
+            "starting etcd, API server and controller manager in {}",
+            dir.display()
+        ));
+        let supervisor = Supervisor::start(&dir, !options.detached).await?;
+        let mut light = Self {
+            access: plane.access(),
+            supervisor,
+            scratch,
+            ready_after: Duration::ZERO,
+        };
+        let outcome = plane.start(&light.supervisor, components).await;
+        if let Err(error) = outcome {
+            let _ = light.supervisor.shutdown().await;
+            // The logs stay for whoever reads the error; the folder can be used again.
+            light.scratch = false;
+            return Err(error);
+        }
+        record.ready = true;
+        record.write(&dir)?;
+        light.ready_after = started.elapsed();
+        progress.say(format!(
+            "ready after {:.1} s: {}",
+            light.ready_after.as_secs_f64(),
+            light.server()
+        ));
+        Ok(light)
+    }
+
+    /// A handle on one that was started detached.
+    pub async fn attach(dir: &Path) -> Result<Self> {
+        let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+        let state = State::read(&dir)?;
+        let supervisor = Supervisor::attach(&dir).await?;
+        Ok(Self {
+            access: Access::new(&dir, state.server),
+            supervisor,
+            scratch: false,
+            ready_after: Duration::ZERO,
+        })
+    }
+
+    /// The processes: to look at, or to stop and start one in a test.
+    pub fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
+    }
+
+    /// Ends it, the API server before etcd. The folder with its logs stays unless it was a
+    /// temporary one.
+    pub async fn down(mut self) -> Result<()> {
+        self.supervisor.shutdown().await
+    }
+}
+
+impl Drop for Light {
+    fn drop(&mut self) {
+        self.supervisor.end();
+        let keep = std::thread::panicking() || std::env::var_os("MOTHERSHIP_KEEP").is_some();
+        if self.scratch && !keep {
+            let _ = std::fs::remove_dir_all(self.access.dir());
+        } else if self.scratch {
+            Progress::new().say(format!("logs are kept in {}", self.access.dir().display()));
+        }
+    }
+}
+
+/// Ends whatever runs or was left in a light state folder, then removes the folder.
+pub(crate) async fn clean(dir: &Path) -> Result<()> {
+    // Nobody's folder is removed because of a mistyped --dir.
+    State::read(dir)?;
+    if let Ok(mut supervisor) = Supervisor::attach(dir).await {
+        supervisor.shutdown().await?;
+    }
+    let owned = dir.to_owned();
+    tokio::task::spawn_blocking(move || sweep(&owned)).await?;
+    std::fs::remove_dir_all(dir).with_context(|| format!("removing {}", dir.display()))
+}

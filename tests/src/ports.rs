@@ -1,0 +1,58 @@
+//! Free ports on loopback.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use crate::failure::Failure;
+
+/// Below the ports that Linux hands out to outgoing connections, so that a port that was free a
+/// moment ago is still free when a component binds it.
+const FIRST: u16 = 17_000;
+const LAST: u16 = 29_999;
+
+/// As many different free TCP ports as asked for.
+pub(crate) fn free<const N: usize>() -> Result<[u16; N], Failure> {
+    let busy = || Failure::Busy {
+        what: format!("every TCP port from {FIRST} to {LAST} on 127.0.0.1"),
+        hint: "end what listens there".to_owned(),
+    };
+    // Suites that start at the same moment must not try the same ports in the same order.
+    let start = FIRST + u16::try_from(seed() % u64::from(LAST - FIRST)).unwrap_or_default();
+    let mut held = Vec::new();
+    let mut ports = [0; N];
+    let mut candidates = (start..=LAST).chain(FIRST..start);
+    for port in &mut ports {
+        let (number, listener) = candidates
+            .by_ref()
+            .find_map(|number| {
+                TcpListener::bind((Ipv4Addr::LOCALHOST, number))
+                    .ok()
+                    .map(|held| (number, held))
+            })
+            .ok_or_else(busy)?;
+        *port = number;
+        held.push(listener);
+    }
+    Ok(ports)
+}
+
+fn seed() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    // Its keys are random for each process and differ from call to call.
+    std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_that_are_handed_out_differ_and_can_be_bound() {
+        let ports: [u16; 4] = free().unwrap();
+        for (index, port) in ports.iter().enumerate() {
+            assert!(!ports[..index].contains(port));
+            TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).unwrap();
+        }
+    }
+}
