@@ -1,0 +1,73 @@
+//! The CustomResourceDefinitions, as they are installed.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
+    JSONSchemaPropsOrBool,
+};
+use kube::CustomResourceExt;
+use serde_json::json;
+
+use crate::v1beta2::{Cluster, JoinTokenRequest};
+
+/// Every definition.
+pub fn all() -> Vec<CustomResourceDefinition> {
+    vec![cluster(), join_token_request()]
+}
+
+/// The definition of Clusters.
+pub fn cluster() -> CustomResourceDefinition {
+    let mut definition = finished(Cluster::crd());
+    for root in roots(&mut definition) {
+        // A Cluster without a spec is one with a NodePort.
+        root.required = None;
+        if let Some(spec) = root.properties.as_mut().and_then(|fields| fields.get_mut("spec")) {
+            spec.default = Some(JSON(json!({"service": {"type": "NodePort"}})));
+        }
+    }
+    definition
+}
+
+/// The definition of JoinTokenRequests.
+pub fn join_token_request() -> CustomResourceDefinition {
+    finished(JoinTokenRequest::crd())
+}
+
+fn finished(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
+    for root in roots(&mut definition) {
+        tidy(root);
+    }
+    definition
+}
+
+fn roots(
+    definition: &mut CustomResourceDefinition,
+) -> impl Iterator<Item = &mut JSONSchemaProps> {
+    definition
+        .spec
+        .versions
+        .iter_mut()
+        .filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut())
+}
+
+/// Takes out what the derive put in and the product does not want.
+fn tidy(schema: &mut JSONSchemaProps) {
+    // Without it an explicit null is dropped where there is a default and refused elsewhere, so
+    // that what is stored never holds one.
+    schema.nullable = None;
+    // Doc comments are wrapped for the reader of the source, `kubectl explain` wraps for itself.
+    schema.description = schema.description.take().map(|text| unwrapped(&text));
+    for inner in schema.properties.iter_mut().flat_map(|fields| fields.values_mut()) {
+        tidy(inner);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(inner)) = schema.items.as_mut() {
+        tidy(inner);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(inner)) = schema.additional_properties.as_mut() {
+        tidy(inner);
+    }
+}
+
+fn unwrapped(text: &str) -> String {
+    let paragraphs = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " "));
+    paragraphs.collect::<Vec<_>>().join("\n\n")
+}

@@ -1,0 +1,11 @@
+//! The product's API: types, names, labels, versions and the rules that an object must meet.
+//!
+//! Nothing here does I/O, and nothing here knows the controller or the plugin.
+
+pub mod definitions;
+pub mod labels;
+pub mod names;
+mod rules;
+mod schema;
+pub mod v1beta2;
+pub mod version;

@@ -1,0 +1,93 @@
+//! Rules in the schema, for what one object shows by itself: they hold without any webhook.
+//!
+//! A rule may only refuse what could never have worked: objects written for earlier releases have
+//! to stay acceptable. What depends on the mothership's settings is left to
+//! [`crate::validation`], and what upstream let through by accident to conditions.
+
+use kube::core::Rule;
+use schemars::Schema;
+use serde_json::{Value, json};
+
+pub fn cluster_name_has_no_dot() -> Rule {
+    Rule::new("!self.metadata.name.contains('.')")
+        .message("metadata.name: must not contain a dot, because Services are named after it")
+}
+
+/// The pods carry the StatefulSet's name plus a revision of at least eight digits as a label value,
+/// which ends at 63 characters: with a longer name there can be no pod at all.
+pub fn cluster_name_fits() -> Rule {
+    Rule::new("size(self.metadata.name) <= 50").message(
+        "metadata.name: must be no longer than 50 characters, because pod labels are made from it",
+    )
+}
+
+pub fn service(schema: &mut Schema) {
+    add(
+        schema,
+        &[
+            (
+                "self.apiPort != 0 || self.type == 'NodePort'",
+                ".apiPort",
+                "0 lets the API server choose a port, which works with type NodePort only",
+            ),
+            (
+                "self.konnectivityPort != 0 || self.type == 'NodePort'",
+                ".konnectivityPort",
+                "0 lets the API server choose a port, which works with type NodePort only",
+            ),
+            (
+                "self.apiPort != self.konnectivityPort || self.apiPort == 0",
+                ".konnectivityPort",
+                "must differ from apiPort",
+            ),
+        ],
+    );
+}
+
+pub fn persistence(schema: &mut Schema) {
+    add(
+        schema,
+        &[
+            (
+                "self.type != 'pvc' || has(self.persistentVolumeClaim)",
+                ".persistentVolumeClaim",
+                "required with type pvc",
+            ),
+            (
+                "self.type != 'hostPath' || (has(self.hostPath) && self.hostPath != '')",
+                ".hostPath",
+                "required with type hostPath",
+            ),
+        ],
+    );
+}
+
+pub fn k0s_config(schema: &mut Schema) {
+    add(
+        schema,
+        &[(
+            "!has(self.apiVersion) || self.apiVersion == 'k0s.k0sproject.io/v1beta1'",
+            ".apiVersion",
+            "must be k0s.k0sproject.io/v1beta1",
+        )],
+    );
+}
+
+pub fn expiry(schema: &mut Schema) {
+    schema.insert("maxLength".to_owned(), json!(128));
+    schema.insert(
+        "x-kubernetes-validations".to_owned(),
+        json!([{
+            "rule": r"self.matches('^[+]?(0|(([0-9]+([.][0-9]*)?|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$')",
+            "message": "must be a duration such as 24h or 1h30m; 0s means for ever",
+        }]),
+    );
+}
+
+fn add(schema: &mut Schema, rules: &[(&str, &str, &str)]) {
+    let rules: Vec<Value> = rules
+        .iter()
+        .map(|(rule, path, message)| json!({"rule": rule, "fieldPath": path, "message": message}))
+        .collect();
+    schema.insert("x-kubernetes-validations".to_owned(), Value::Array(rules));
+}

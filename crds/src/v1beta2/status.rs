@@ -1,0 +1,81 @@
+//! What the controller found out about a Cluster.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::schema;
+
+/// What is true of the control plane now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClusterStatus {
+    /// What works, what does not, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+    /// The `metadata.generation` that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Address of the hosted API, `https://host:port`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Host or IP under which workers reach the control plane, once found out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_address: Option<String>,
+    /// k0s version that all control-plane pods run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Port numbers in use; they stay for the cluster's life.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ports: Option<StatusPorts>,
+    /// Number of members with which etcd was created.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub etcd_members: Option<i32>,
+    /// Control-plane pods there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
+    /// Control-plane pods that are ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready_replicas: Option<i32>,
+    /// Control-plane pods that follow the newest specification.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_replicas: Option<i32>,
+    /// Label selector of the control-plane pods, for `kubectl scale` and autoscalers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// Fields on their way out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deprecated: Option<DeprecatedStatus>,
+}
+
+/// The ports that a control plane listens on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusPorts {
+    /// Port of the hosted API.
+    pub api: i32,
+    /// Port of konnectivity.
+    pub konnectivity: i32,
+}
+
+/// Fields on their way out, by the version that had them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DeprecatedStatus {
+    /// What readers of v1beta1 look for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub v1beta1: Option<V1Beta1Status>,
+}
+
+/// The status of v1beta1.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct V1Beta1Status {
+    /// Whether the control plane is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready: Option<bool>,
+    /// One line about the last reconciliation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reconciliation_status: Option<String>,
+}

@@ -1,0 +1,174 @@
+//! Where the hosted cluster keeps its state.
+
+use std::fmt;
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::schema;
+
+/// etcd image unless `spec.storage.etcd.image` names another.
+pub const DEFAULT_ETCD_IMAGE: &str = "quay.io/k0sproject/etcd:v3.7.1";
+/// Defragmentation image unless `spec.storage.etcd.defragJob.image` names another.
+pub const DEFAULT_DEFRAG_IMAGE: &str = "ghcr.io/ahrtr/etcd-defrag:v0.16.0";
+
+const DEFAULT_VOLUME_SIZE: &str = "1Gi";
+
+/// The backend and its settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StorageSpec {
+    /// Which backend keeps the state.
+    #[serde(rename = "type")]
+    pub type_: StorageType,
+    /// Settings of type `etcd`.
+    #[schemars(extend("default" = {"image": DEFAULT_ETCD_IMAGE, "persistence": {}}))]
+    pub etcd: EtcdSpec,
+    /// Settings of type `kine`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kine: Option<KineSpec>,
+    /// Settings of type `nats`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nats: Option<NatsSpec>,
+}
+
+/// The backends.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum StorageType {
+    /// etcd members of the cluster's own, in pods beside the control plane.
+    #[default]
+    Etcd,
+    /// A database elsewhere, through kine.
+    Kine,
+    /// NATS inside the control-plane pods, through kine.
+    Nats,
+}
+
+impl StorageType {
+    /// The name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::Kine => "kine",
+            Self::Nats => "nats",
+        }
+    }
+}
+
+impl fmt::Display for StorageType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// etcd in pods of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EtcdSpec {
+    /// Image of etcd, with tag.
+    pub image: String,
+    /// More command-line arguments for etcd, one a string.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Whether the members' volumes go together with the cluster.
+    #[serde(rename = "autoDeletePVCs")]
+    pub auto_delete_pvcs: bool,
+    /// The volume of each member.
+    pub persistence: EtcdPersistence,
+    /// Requests and limits of the etcd container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::resources")]
+    pub resources: Option<ResourceRequirements>,
+    /// Regular defragmentation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub defrag_job: Option<DefragJob>,
+}
+
+impl Default for EtcdSpec {
+    fn default() -> Self {
+        Self {
+            image: DEFAULT_ETCD_IMAGE.to_owned(),
+            args: Vec::new(),
+            auto_delete_pvcs: false,
+            persistence: EtcdPersistence::default(),
+            resources: None,
+            defrag_job: None,
+        }
+    }
+}
+
+/// The volume of an etcd member.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EtcdPersistence {
+    /// Size of the volume.
+    #[schemars(schema_with = "schema::quantity", extend("default" = DEFAULT_VOLUME_SIZE))]
+    pub size: Quantity,
+    /// StorageClass of the volume; the default class when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<String>,
+}
+
+impl Default for EtcdPersistence {
+    fn default() -> Self {
+        Self {
+            size: Quantity(DEFAULT_VOLUME_SIZE.to_owned()),
+            storage_class: None,
+        }
+    }
+}
+
+/// Regular defragmentation of etcd.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DefragJob {
+    /// Whether the job runs.
+    pub enabled: bool,
+    /// Image of the tool.
+    pub image: String,
+    /// Expression that a member has to meet to be defragmented.
+    pub rule: String,
+    /// When it runs, as a cron expression.
+    pub schedule: String,
+}
+
+impl Default for DefragJob {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            image: DEFAULT_DEFRAG_IMAGE.to_owned(),
+            rule: "dbQuotaUsage > 0.8 || dbSize - dbSizeInUse > 200*1024*1024".to_owned(),
+            schedule: "0 12 * * *".to_owned(),
+        }
+    }
+}
+
+/// A database that kine talks to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct KineSpec {
+    /// The data source in clear, such as `postgres://user:password@host:5432/database`.
+    #[serde(rename = "dataSourceURL", skip_serializing_if = "Option::is_none")]
+    pub data_source_url: Option<String>,
+    /// A Secret that holds the data source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_source_secret_name: Option<String>,
+}
+
+/// NATS inside the control-plane pods.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NatsSpec {
+    /// The volume of each NATS store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub persistence: Option<NatsPersistence>,
+}
+
+/// The volume of a NATS store: the same fields as etcd's.
+pub type NatsPersistence = EtcdPersistence;
+
