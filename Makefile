@@ -1,0 +1,77 @@
+# Each target calls something that can also be called by hand. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CARGO   ?= cargo
+HARNESS := $(CARGO) run --quiet --package mothership --bin mothership --
+
+# The kubectl that the harness built, so that everybody generates with the same one; else PATH's.
+CACHE   := $(or $(MOTHERSHIP_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache))/k0smotron-mothership
+KUBECTL ?= $(firstword $(wildcard $(CACHE)/kubernetes-v*/bin/kubectl) kubectl)
+
+# Where the images of the product are pulled from by the cluster that `make install` installs on.
+REGISTRY ?= localhost/k0smotron
+
+##@ Try it
+.PHONY: help demo demo-down
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: deps ## from nothing to a pod on a worker of a hosted cluster (MOTHERSHIP=current: on yours)
+	$(CARGO) run --quiet --package mothership --bin demo
+
+demo-down: ## end the demo's mothership and everything that belongs to it
+	$(CARGO) run --quiet --package mothership --bin demo -- --down
+
+##@ Develop
+.PHONY: test test-unit test-light test-full test-long bench lint generate check-generated deps
+test: test-unit test-light test-full ## unit, light and full suites; the full ones need root
+
+test-unit: ## what needs no API server
+	$(CARGO) test --no-fail-fast --workspace --exclude mothership
+	$(CARGO) test --no-fail-fast --package mothership --lib --bins
+
+test-light: ## suites against an API server without nodes
+	$(CARGO) test --no-fail-fast --package mothership --test 'light_*'
+
+test-full: ## suites with pods and worker machines (root)
+	$(CARGO) test --no-fail-fast --package mothership --test 'full_*' -- --test-threads=1
+
+test-long: ## what takes too long for every change (root)
+	$(CARGO) test --no-fail-fast --package mothership --test 'long_*' -- --test-threads=1
+
+lint: ## formatting, clippy, documentation, dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --quiet
+	$(CARGO) deny --log-level error check bans licenses sources
+
+INSTALL_YAML = { echo '\# Made from deploy/base by `make generate`.'; $(KUBECTL) kustomize deploy/base; }
+
+generate: ## write crds/yaml, the examples and deploy/install.yaml
+	$(CARGO) run --quiet --package crds --bin crdgen
+	$(INSTALL_YAML) > deploy/install.yaml
+
+check-generated: ## fail when something generated is stale
+	$(CARGO) run --quiet --package crds --bin crdgen -- --check
+	$(INSTALL_YAML) | diff -u deploy/install.yaml - || { echo 'deploy/install.yaml is stale: make generate' >&2; exit 1; }
+
+deps: ## install the Debian packages that are missing (root)
+	@.ci/packages
+
+##@ Install
+.PHONY: images install uninstall
+images: ## build the product's images (into target/images)
+	$(HARNESS) image --help
+
+install: ## install on the cluster of the current context; REGISTRY= says where its images are
+	sed 's#localhost/k0smotron/#$(REGISTRY)/#' deploy/install.yaml | $(KUBECTL) apply --server-side -f -
+	$(KUBECTL) --namespace k0smotron rollout status deployment/k0smotron-controller-manager --timeout 2m
+
+uninstall: ## remove it again; refused while Clusters exist, since the CRDs would take them along
+	@left=$$($(KUBECTL) get clusters.k0smotron.io --all-namespaces --output name --ignore-not-found); \
+	if [ -n "$$left" ]; then echo "delete these first:" $$left >&2; exit 1; fi
+	$(KUBECTL) delete --ignore-not-found -f deploy/install.yaml
