@@ -1,0 +1,228 @@
+//! The command line.
+
+use std::{fmt::Write as _, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{commands, duration, error::Exit, output::ColorWhen};
+
+/// Hosted k0s control planes: make one, look at it, and let machines join it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl-k0smotron",
+    bin_name = "kubectl k0smotron",
+    version,
+    propagate_version = false,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = after_help(),
+)]
+pub struct Cli {
+    /// Flags that every command has.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Create a cluster
+    Create(commands::create::CreateArgs),
+    /// List clusters
+    #[command(visible_alias = "ls", alias = "get")]
+    List(commands::list::ListArgs),
+    /// Show a cluster's conditions and everything that belongs to it
+    Status(commands::status::StatusArgs),
+    /// Print a cluster's kubeconfig, or merge it into yours
+    Kubeconfig(commands::kubeconfig::KubeconfigArgs),
+    /// Make a token with which a machine joins a cluster
+    Join(commands::join::JoinArgs),
+    /// Delete a cluster
+    #[command(visible_alias = "rm")]
+    Delete(commands::delete::DeleteArgs),
+    /// Show the versions of this program and of the mothership
+    Version(commands::version::VersionArgs),
+}
+
+/// Flags that every command has; kubectl's names and meanings.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Namespace; that of the current context unless given
+    #[arg(short, long, global = true, value_name = "NAME", value_parser = not_empty)]
+    pub namespace: Option<String>,
+    /// Context of the kubeconfig that leads to the mothership
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// The kubeconfig file; KUBECONFIG or ~/.kube/config unless given
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Cluster entry of the kubeconfig, in place of the context's
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub cluster: Option<String>,
+    /// User entry of the kubeconfig, in place of the context's
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub user: Option<String>,
+    /// User to impersonate
+    #[arg(long = "as", global = true, value_name = "USER", hide_short_help = true)]
+    pub impersonate: Option<String>,
+    /// Group to impersonate; may be given several times
+    #[arg(long = "as-group", global = true, value_name = "GROUP", hide_short_help = true)]
+    pub impersonate_groups: Vec<String>,
+    /// How long a single request may take; 0 is for ever [default: 10s]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        value_parser = duration::parse,
+        hide_short_help = true
+    )]
+    pub request_timeout: Option<Duration>,
+    /// Show each request on standard error
+    #[arg(
+        short = 'v',
+        long = "v",
+        global = true,
+        value_name = "LEVEL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = 0,
+        default_missing_value = "1",
+        hide_default_value = true,
+        hide_short_help = true
+    )]
+    pub verbosity: u8,
+    /// When to use colours; auto is on a terminal without NO_COLOR [default: auto]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        hide_default_value = true,
+        hide_possible_values = true,
+        hide_short_help = true
+    )]
+    pub color: ColorWhen,
+}
+
+/// How long a request may take unless the user says otherwise.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+impl GlobalArgs {
+    /// How long a request may take; `None` is for ever.
+    pub fn deadline(&self) -> Option<Duration> {
+        let deadline = self.request_timeout.unwrap_or(DEADLINE);
+        (!deadline.is_zero()).then_some(deadline)
+    }
+}
+
+/// `--dry-run`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum DryRun {
+    /// Do it.
+    #[default]
+    None,
+    /// Print what would be sent, without any request.
+    Client,
+    /// Let the API server check it without keeping it.
+    Server,
+}
+
+/// The flag `--timeout` as kubectl reads it: 0 waits for ever.
+pub fn timeout(flag: Duration) -> Option<Duration> {
+    (!flag.is_zero()).then_some(flag)
+}
+
+/// Names of objects, checked before any request is made: lower-case letters, digits, `-` and `.`.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn object_name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let mut characters = text.chars();
+    if text.len() <= 253 && edge(characters.next()) && edge(text.chars().last()) && text.chars().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err("a name is made of lower-case letters, digits and '-', and begins and ends with a \
+             letter or digit"
+            .to_owned())
+    }
+}
+
+fn not_empty(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("must not be empty".to_owned()) } else { object_name(text) }
+}
+
+fn after_help() -> String {
+    let mut text = String::from(
+        "Examples:\n\
+         \x20 kubectl k0smotron create demo --wait\n\
+         \x20 kubectl k0smotron status demo\n\
+         \x20 kubectl k0smotron kubeconfig demo --merge\n\
+         \x20 kubectl k0smotron join demo\n\n\
+         Exit codes:\n",
+    );
+    for exit in Exit::ALL {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {:>3}  {}", exit.code(), exit.meaning());
+    }
+    text.push_str("\nSee a command's own flags with: kubectl k0smotron COMMAND --help");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn verbosity_needs_no_level_and_swallows_no_argument() {
+        let cli = Cli::try_parse_from(["k", "-v", "status", "demo"]).unwrap();
+        assert_eq!(cli.global.verbosity, 1);
+        let cli = Cli::try_parse_from(["k", "status", "demo", "-v=6"]).unwrap();
+        assert_eq!(cli.global.verbosity, 6);
+    }
+
+    #[test]
+    fn a_name_that_no_object_can_have_is_refused_before_any_request() {
+        for name in ["Demo", "-demo", "demo-", "de_mo", "../secrets", "a/b", ""] {
+            let refused = Cli::try_parse_from(["k", "status", "--", name]);
+            assert_eq!(refused.unwrap_err().exit_code(), 2, "{name}");
+        }
+        assert!(Cli::try_parse_from(["k", "status", "demo-1.x"]).is_ok());
+    }
+
+    #[test]
+    fn request_timeout_0_is_for_ever() {
+        let cli = Cli::try_parse_from(["k", "list", "--request-timeout", "0"]).unwrap();
+        assert_eq!(cli.global.deadline(), None);
+        let cli = Cli::try_parse_from(["k", "list"]).unwrap();
+        assert_eq!(cli.global.deadline(), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn help_of_every_command() {
+        let mut root = Cli::command().term_width(100);
+        root.build();
+        let mut text = root.render_help().to_string();
+        for command in root.get_subcommands_mut() {
+            let name = command.get_name().to_owned();
+            let own = command.clone().term_width(100).render_long_help();
+            text.push_str(&format!("\n\n===== {name} =====\n{own}"));
+        }
+        insta::assert_snapshot!("help", text);
+    }
+}

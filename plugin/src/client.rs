@@ -1,0 +1,163 @@
+//! The connection to the mothership: one deadline and one error text for every request.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, ListParams, ObjectList},
+};
+
+use crate::{
+    cli::GlobalArgs,
+    error::Error,
+    kubeconfig::{self, Mothership},
+    output::Output,
+    resources, suggest,
+};
+
+/// The first pause before a request that was put off is made again; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// A client with its namespace, deadline and voice.
+pub struct Connection<'a> {
+    client: Client,
+    /// The namespace in which names are looked for.
+    pub namespace: String,
+    /// The API server's URL.
+    pub server: String,
+    deadline: Option<Duration>,
+    out: &'a Output,
+}
+
+impl<'a> Connection<'a> {
+    /// Reads the kubeconfig and prepares a client; the first request opens the connection.
+    ///
+    /// # Errors
+    /// [`Error::Kubeconfig`].
+    pub async fn open(global: &GlobalArgs, out: &'a Output) -> Result<Self, Error> {
+        let Mothership { config, namespace, server } = kubeconfig::mothership(global).await?;
+        let client = Client::try_from(config)
+            .map_err(|error| Error::from_kube("prepare the connection", &server, error))
+            .map_err(as_kubeconfig)?;
+        Ok(Self { client, namespace, server, deadline: global.deadline(), out })
+    }
+
+    /// The raw client, for requests that have no type.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Objects of a kind in the namespace.
+    pub fn api(&self, resource: &ApiResource) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, resource)
+    }
+
+    /// Objects of a kind in every namespace.
+    pub fn api_everywhere(&self, resource: &ApiResource) -> Api<DynamicObject> {
+        Api::all_with(self.client.clone(), resource)
+    }
+
+    /// Makes a request within the deadline; one that the server puts off (429, 503) is repeated
+    /// until then. `attempt` is a phrase like `list clusters in namespace "default"`.
+    ///
+    /// # Errors
+    /// What [`Error::from_kube`] makes of the answer.
+    pub async fn call<T, F>(
+        &self,
+        attempt: &str,
+        mut request: impl FnMut() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, kube::Error>>,
+    {
+        let started = Instant::now();
+        let end = self.deadline.map(|deadline| started + deadline);
+        let mut pause = FIRST_PAUSE;
+        let answer = loop {
+            let asked = within(end, request()).await;
+            let Some(answer) = asked else {
+                break Err(Error::Unreachable {
+                    server: self.server.clone(),
+                    cause: format!("no answer within {:?}", self.deadline.unwrap_or_default()),
+                });
+            };
+            let put_off = matches!(&answer, Err(kube::Error::Api(status)) if matches!(status.code, 429 | 503));
+            let in_time = end.is_none_or(|end| Instant::now() + pause < end);
+            if !(put_off && in_time) {
+                break answer.map_err(|error| Error::from_kube(attempt, &self.server, error));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        };
+        self.out.detail(|| {
+            let took = started.elapsed().as_millis();
+            match &answer {
+                Ok(_) => format!("{} {attempt}: ok in {took} ms", self.server),
+                Err(error) => format!("{} {attempt}: {error} after {took} ms", self.server),
+            }
+        });
+        answer
+    }
+
+    /// The Cluster of this name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCluster`] with names that look alike, or any other answer.
+    pub async fn cluster(&self, name: &str) -> Result<DynamicObject, Error> {
+        let api = self.api(&resources::clusters());
+        let attempt = format!("get cluster {}/{name}", self.namespace);
+        match self.call(&attempt, || api.get(name)).await {
+            Err(Error::NotFound { .. }) => Err(self.unknown(name).await),
+            other => other,
+        }
+    }
+
+    /// The error for a name that no Cluster has, with what the user may have meant.
+    pub async fn unknown(&self, name: &str) -> Error {
+        let everywhere = self.api_everywhere(&resources::clusters());
+        let here = self.api(&resources::clusters());
+        let parameters = ListParams::default().limit(500);
+        let attempt = "list clusters that look alike";
+        let found: Option<ObjectList<_>> =
+            match self.call(attempt, || everywhere.list_metadata(&parameters)).await {
+                Ok(found) => Some(found),
+                Err(_) => self.call(attempt, || here.list_metadata(&parameters)).await.ok(),
+            };
+        let items = found.map(|found| found.items).unwrap_or_default();
+        let pair = |item: &kube::core::PartialObjectMeta<DynamicObject>| {
+            let namespace = item.metadata.namespace.clone()?;
+            Some((namespace, item.metadata.name.clone()?))
+        };
+        let known: Vec<(String, String)> = items.iter().filter_map(pair).collect();
+        let local = known.iter().filter(|(namespace, _)| *namespace == self.namespace);
+        let near = suggest::near(name, local.map(|(_, name)| name.as_str()));
+        let elsewhere = known.iter().filter(|(_, known)| known == name);
+        Error::UnknownCluster {
+            name: name.to_owned(),
+            namespace: self.namespace.clone(),
+            near,
+            elsewhere: elsewhere.map(|(namespace, _)| namespace.clone()).collect(),
+        }
+    }
+}
+
+async fn within<T>(end: Option<Instant>, request: impl Future<Output = T>) -> Option<T> {
+    match end {
+        Some(end) => tokio::time::timeout_at(end.into(), request).await.ok(),
+        None => Some(request.await),
+    }
+}
+
+/// What fails before any request is the kubeconfig's fault: a certificate that is none.
+fn as_kubeconfig(error: Error) -> Error {
+    match error {
+        Error::Unreachable { cause, .. } => Error::Kubeconfig {
+            message: format!("the kubeconfig cannot be used: {cause}"),
+            hint: "are its certificates and keys whole? See kubectl config view".to_owned(),
+        },
+        other => other,
+    }
+}

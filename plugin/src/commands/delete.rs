@@ -1,0 +1,220 @@
+//! `delete`.
+
+use std::{
+    io::{self, BufRead as _, IsTerminal as _},
+    time::Duration,
+};
+
+use clap::{Args, ValueEnum};
+use kube::api::{DeleteParams, DynamicObject, Preconditions};
+
+use crate::{
+    cli::{self, DryRun},
+    client::Connection,
+    duration,
+    error::Error,
+    model, resources,
+    session::Session,
+    wait::{Look, Wait},
+};
+
+/// Flags of `delete`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 kubectl k0smotron delete demo\n\
+    \x20 kubectl k0smotron delete demo --yes --wait")]
+pub struct DeleteArgs {
+    /// Name of the cluster
+    #[arg(value_parser = cli::object_name)]
+    pub name: String,
+    /// Don't ask; nothing is asked either when standard input is no terminal
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Wait until the cluster and what belongs to it are gone
+    #[arg(long)]
+    pub wait: bool,
+    /// How long --wait waits; 0 is for ever
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
+    pub timeout: Duration,
+    /// A cluster that is not there is as good as deleted
+    #[arg(long)]
+    pub ignore_not_found: bool,
+    /// Only say what would be deleted
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t,
+        default_missing_value = "client"
+    )]
+    pub dry_run: DryRun,
+    /// Output format; a sentence unless given
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// How the deletion is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Only the name, with its kind.
+    Name,
+}
+
+/// Deletes a cluster.
+///
+/// # Errors
+/// Whatever the API server answers, [`Error::Declined`] when the person says no.
+pub async fn run(session: &Session, args: &DeleteArgs) -> Result<(), Error> {
+    let connection = session.connect().await?;
+    let name = &args.name;
+    let cluster = match connection.cluster(name).await {
+        Err(Error::UnknownCluster { .. }) if args.ignore_not_found => return Ok(()),
+        other => other?,
+    };
+    if args.dry_run == DryRun::None && !args.yes && io::stdin().is_terminal() {
+        confirm(session, &connection, &cluster).await?;
+    }
+    if args.dry_run != DryRun::Client {
+        delete(session, &connection, args, &cluster).await?;
+    }
+    report(session, args)?;
+    if args.wait && args.dry_run == DryRun::None {
+        gone(session, &connection, args, &cluster).await?;
+    }
+    Ok(())
+}
+
+async fn delete(
+    session: &Session,
+    connection: &Connection<'_>,
+    args: &DeleteArgs,
+    cluster: &DynamicObject,
+) -> Result<(), Error> {
+    let name = &args.name;
+    let parameters = DeleteParams {
+        dry_run: args.dry_run == DryRun::Server,
+        // The very object that was asked about, not one that took its name meanwhile.
+        preconditions: Some(Preconditions {
+            uid: cluster.metadata.uid.clone(),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    };
+    if !parameters.dry_run {
+        session.leaves(
+            format!("cluster {}/{name} is being deleted", connection.namespace),
+            vec![format!(
+                "a deletion cannot be taken back; follow it: kubectl k0smotron delete {name} -n {} \
+                 --yes --wait --ignore-not-found",
+                connection.namespace
+            )],
+        );
+    }
+    let api = connection.api(&resources::clusters());
+    let attempt = format!("delete cluster {}/{name}", connection.namespace);
+    match connection.call(&attempt, || api.delete(name, &parameters)).await {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn report(session: &Session, args: &DeleteArgs) -> Result<(), Error> {
+    let kind = match args.dry_run {
+        DryRun::None => "",
+        DryRun::Client => " (dry run)",
+        DryRun::Server => " (server dry run)",
+    };
+    let qualified = model::qualified(&args.name);
+    match args.output {
+        Some(Format::Name) => session.out.data(&(qualified + "\n")),
+        None => session.out.data(&format!("{qualified} deleted{kind}\n")),
+    }
+}
+
+async fn confirm(
+    session: &Session,
+    connection: &Connection<'_>,
+    cluster: &DynamicObject,
+) -> Result<(), Error> {
+    let name = cluster.metadata.name.as_deref().unwrap_or_default();
+    let place = &connection.namespace;
+    session.out.note(&format!(
+        "Cluster {place}/{name} at {} will be deleted: its control plane, its etcd and what they \
+         hold, its kubeconfig and its join tokens. Machines that joined it lose their control \
+         plane.",
+        connection.server
+    ));
+    session.out.note("Delete it? [y/N]");
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).map(|_| line)
+    });
+    let answer = answer.await.map_err(|source| Error::io("ask", io::Error::other(source)))?;
+    let answer = answer.map_err(|source| Error::io("read the answer", source))?;
+    match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Error::Declined("nothing was deleted".to_owned())),
+    }
+}
+
+async fn gone(
+    session: &Session,
+    connection: &Connection<'_>,
+    args: &DeleteArgs,
+    cluster: &DynamicObject,
+) -> Result<(), Error> {
+    let what = format!("cluster {}/{} to be gone", connection.namespace, args.name);
+    let wait = Wait {
+        what: &what,
+        timeout: cli::timeout(args.timeout),
+        interval: Duration::from_millis(500),
+    };
+    let api = connection.api(&resources::clusters());
+    let attempt = format!("get cluster {}/{}", connection.namespace, args.name);
+    wait.until(session, async || {
+        match connection.call(&attempt, || api.get(&args.name)).await {
+            Err(error) if error.is_not_found() => Ok(Look::Done(())),
+            Err(error) => Err(error),
+            Ok(found) if found.metadata.uid != cluster.metadata.uid => Ok(Look::Done(())),
+            Ok(found) => Ok(Look::Pending(holds(&found))),
+        }
+    })
+    .await?;
+    session.out.note(&format!("{} is gone", model::qualified(&args.name)));
+    Ok(())
+}
+
+/// What a deletion waits for: the controller's own words, else the finalizers.
+fn holds(cluster: &DynamicObject) -> String {
+    if let Some(deleting) = model::condition(cluster, "Deleting").filter(model::Condition::is_true) {
+        return deleting.summary();
+    }
+    match cluster.metadata.finalizers.as_deref() {
+        None | Some([]) => "the API server removes it".to_owned(),
+        Some(finalizers) => format!(
+            "held by {}; is the controller that owns it running?",
+            finalizers.join(", ")
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::tests::cluster;
+
+    #[test]
+    fn a_deletion_that_hangs_names_what_holds_it() {
+        let mut held = cluster(json!({}));
+        held.metadata.finalizers = Some(vec!["k0smotron.io/finalizer".into()]);
+        assert!(holds(&held).starts_with("held by k0smotron.io/finalizer"));
+        let deleting = json!({"type": "Deleting", "status": "True", "reason": "RemovingEtcd",
+            "message": "kmc-demo-etcd still has pods"});
+        let told = cluster(json!({"conditions": [deleting]}));
+        assert_eq!(holds(&told), "RemovingEtcd: kmc-demo-etcd still has pods");
+    }
+}

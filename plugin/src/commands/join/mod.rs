@@ -1,0 +1,308 @@
+//! `join`.
+
+mod render;
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use clap::{Args, ValueEnum};
+use crds::{names, version::K0sVersion};
+use kube::{
+    ResourceExt as _,
+    api::{DynamicObject, PostParams},
+};
+use serde::Serialize;
+use serde_json::json;
+
+pub use self::render::JoinToken;
+use crate::{
+    cli,
+    client::Connection,
+    duration,
+    error::Error,
+    model,
+    output::Structured,
+    resources,
+    session::Session,
+    wait::{Look, Wait},
+};
+
+/// Flags of `join`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 kubectl k0smotron join demo\n\
+    \x20 kubectl k0smotron join demo | ssh root@machine sh\n\
+    \x20 kubectl k0smotron join demo --ttl 1h -o token > token\n\
+    \x20 kubectl k0smotron join demo -o cloud-init > user-data")]
+pub struct JoinArgs {
+    /// Name of the cluster
+    // An id of its own: the global --cluster is another thing.
+    #[arg(id = "hosted", value_name = "NAME", value_parser = cli::object_name)]
+    pub cluster: String,
+    /// What the machine becomes
+    #[arg(long, value_enum, value_name = "ROLE", default_value_t)]
+    pub role: Role,
+    /// How long the token is good for; 0 is for ever
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration::parse)]
+    pub ttl: Duration,
+    /// Name of the JoinTokenRequest; made up from cluster and role unless given
+    #[arg(long, value_name = "REQUEST", value_parser = cli::object_name)]
+    pub name: Option<String>,
+    /// How long to wait for the token; 0 is for ever
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration::parse)]
+    pub timeout: Duration,
+    /// The command runs k0s in the foreground rather than as a service
+    #[arg(long)]
+    pub foreground: bool,
+    /// What to print
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub output: Format,
+}
+
+/// What a machine becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// A node that runs pods.
+    #[default]
+    Worker,
+    /// One more controller.
+    Controller,
+}
+
+impl Role {
+    /// The name in the API and of k0s' command.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Controller => "controller",
+        }
+    }
+}
+
+/// The form in which the token is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// One line for a shell on the machine: installs k0s, writes the token, joins.
+    #[default]
+    Command,
+    /// The token alone.
+    Token,
+    /// User data for cloud-init.
+    CloudInit,
+    /// The token and what is known of it, for programs.
+    Json,
+}
+
+/// Asks for a token, waits for it, prints it.
+///
+/// # Errors
+/// Whatever the API server answers; [`Error::TimedOut`] when no token comes.
+pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Error> {
+    let connection = session.connect().await?;
+    let cluster = connection.cluster(&args.cluster).await?;
+    let request = ask(session, &connection, args).await?;
+    let token = answer(session, &connection, args, &cluster, &request).await?;
+    let out = &session.out;
+    let printed = match args.output {
+        Format::Command => out.data(&(token.command(args.foreground) + "\n")),
+        Format::Token => out.data(&format!("{}\n", token.token)),
+        Format::CloudInit => out.data(&token.cloud_init()),
+        Format::Json => out.structured(Structured::Json, &token),
+    };
+    printed?;
+    let id = token.token_id.as_deref().unwrap_or("<unknown>");
+    let whose = format!("{} of {}/{}", args.role.name(), token.namespace, token.cluster);
+    out.note(&match &token.expires_at {
+        Some(until) => format!("Token {id} ({whose}) is valid until {until}."),
+        None => format!("Token {id} ({whose}) is valid for ever; --ttl 24h limits the next one."),
+    });
+    out.note(&format!("Revoke it: {}", revoke(&token.request, &token.namespace)));
+    Ok(())
+}
+
+fn revoke(request: &str, namespace: &str) -> String {
+    format!("kubectl delete jointokenrequests.k0smotron.io {request} -n {namespace}")
+}
+
+async fn ask(
+    session: &Session,
+    connection: &Connection<'_>,
+    args: &JoinArgs,
+) -> Result<String, Error> {
+    let place = &connection.namespace;
+    let metadata = match &args.name {
+        Some(name) => json!({"name": name, "namespace": place}),
+        None => json!({
+            "generateName": format!("{}-{}-", args.cluster, args.role.name()),
+            "namespace": place,
+        }),
+    };
+    let body = json!({
+        "apiVersion": format!("{}/{}", resources::GROUP, resources::VERSION),
+        "kind": "JoinTokenRequest",
+        "metadata": metadata,
+        "spec": {
+            "clusterName": args.cluster,
+            "role": args.role.name(),
+            "expiry": duration::to_go(args.ttl),
+        },
+    });
+    let object: DynamicObject = serde_json::from_value(body)
+        .map_err(|source| Error::io("build the request", source.into()))?;
+    let api = connection.api(&resources::join_token_requests());
+    let parameters = PostParams {
+        field_manager: Some("kubectl-k0smotron".to_owned()),
+        ..PostParams::default()
+    };
+    session.leaves(
+        "a join token may have been asked for",
+        vec![format!("look: kubectl get jointokenrequests.k0smotron.io -n {place}")],
+    );
+    let attempt = format!("ask for a join token for cluster {place}/{}", args.cluster);
+    let created = connection.call(&attempt, || api.create(&parameters, &object)).await;
+    let name = created.map_err(|error| taken(error, args, place))?.name_any();
+    session.leaves(
+        format!("JoinTokenRequest {place}/{name} was created and its token will be made"),
+        vec![
+            format!(
+                "read the token later: kubectl get secret {name} -n {place} -o \
+                 go-template='{{{{.data.token | base64decode}}}}'"
+            ),
+            format!("take it back: {}", revoke(&name, place)),
+        ],
+    );
+    Ok(name)
+}
+
+fn taken(error: Error, args: &JoinArgs, namespace: &str) -> Error {
+    match (error, &args.name) {
+        (Error::Conflict { attempt, answer, .. }, Some(name)) => Error::Conflict {
+            attempt,
+            answer,
+            hint: format!(
+                "leave --name out, or revoke the one that is there: {}",
+                revoke(name, namespace)
+            ),
+        },
+        (error, _) => error,
+    }
+}
+
+async fn answer(
+    session: &Session,
+    connection: &Connection<'_>,
+    args: &JoinArgs,
+    cluster: &DynamicObject,
+    name: &str,
+) -> Result<JoinToken, Error> {
+    let place = &connection.namespace;
+    let requests = connection.api(&resources::join_token_requests());
+    let secrets = connection.api(&resources::secrets());
+    let what = format!("a join token for cluster {place}/{}", args.cluster);
+    let wait = Wait {
+        what: &what,
+        timeout: cli::timeout(args.timeout),
+        interval: Duration::from_millis(300),
+    };
+    let get_request = format!("get JoinTokenRequest {place}/{name}");
+    let get_secret = format!("read the token in Secret {place}/{name}");
+    wait.until(session, async || {
+        let request = connection.call(&get_request, || requests.get(name)).await?;
+        let Some(token_id) = model::text(&request, "/status/tokenID") else {
+            return Ok(Look::Pending(waits_for(&request, cluster)));
+        };
+        let secret = match connection.call(&get_secret, || secrets.get(name)).await {
+            Err(error) if error.is_not_found() => {
+                return Ok(Look::Pending(waits_for(&request, cluster)));
+            }
+            other => other?,
+        };
+        let Some(token) = token_in(&secret) else {
+            return Ok(Look::Pending(format!("the Secret {name} has no key token yet")));
+        };
+        Ok(Look::Done(JoinToken {
+            request: name.to_owned(),
+            namespace: place.clone(),
+            cluster: args.cluster.clone(),
+            role: args.role,
+            token_id: Some(token_id),
+            expires_at: model::text(&request, "/status/expiresAt")
+                .or_else(|| expiry_of(args.ttl)),
+            version: version_of(cluster),
+            token,
+        }))
+    })
+    .await
+}
+
+/// The controller's own words, else what is known of the cluster.
+fn waits_for(request: &DynamicObject, cluster: &DynamicObject) -> String {
+    let told = model::conditions(request).into_iter().find(|condition| !condition.is_true());
+    if let Some(condition) = told {
+        return condition.summary();
+    }
+    match model::obstacle(cluster) {
+        Some(obstacle) => format!("the cluster is not available yet: {obstacle}"),
+        None => "the controller makes the token".to_owned(),
+    }
+}
+
+fn expiry_of(ttl: Duration) -> Option<String> {
+    if ttl.is_zero() {
+        return None;
+    }
+    let until = jiff::Timestamp::now().checked_add(ttl).ok()?;
+    Some(until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// The token, if the Secret has one that can be passed on as it is.
+fn token_in(secret: &DynamicObject) -> Option<String> {
+    let pointer = format!("/data/{}", names::TOKEN_KEY);
+    let bytes = STANDARD.decode(model::text(secret, &pointer)?).ok()?;
+    let token = String::from_utf8(bytes).ok()?.trim().to_owned();
+    let base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+    (!token.is_empty() && token.chars().all(base64)).then_some(token)
+}
+
+/// The version that runs, in k0s' own form; `None` for one that k0s' installer would not know.
+fn version_of(cluster: &DynamicObject) -> Option<String> {
+    let version = model::text(cluster, "/status/version")
+        .or_else(|| model::text(cluster, "/spec/version"))?;
+    version.parse::<K0sVersion>().ok().map(|version| version.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::tests::{cluster, object};
+
+    fn secret(token: &str) -> DynamicObject {
+        let data = json!({"token": STANDARD.encode(token)});
+        object(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {}, "data": data}))
+    }
+
+    #[test]
+    fn only_a_token_that_ends_no_shell_word_is_passed_on() {
+        assert_eq!(token_in(&secret("H4sI+/8=\n")).unwrap(), "H4sI+/8=");
+        for bad in ["", "$(reboot)", "a' 'b", "a b"] {
+            assert_eq!(token_in(&secret(bad)), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn versions_are_written_as_k0s_writes_them() {
+        assert_eq!(version_of(&cluster(json!({}))).unwrap(), "v1.36.3+k0s.2");
+        let odd = cluster(json!({"version": "v1.36.3;reboot"}));
+        assert_eq!(version_of(&odd), None);
+    }
+
+    #[test]
+    fn a_token_that_is_late_is_explained() {
+        let request = object(json!({"metadata": {"name": "r"}}));
+        let waiting = json!({"type": "Available", "status": "False", "reason": "EtcdNotReady",
+            "message": "0 of 1 members are ready"});
+        let waiting = cluster(json!({"conditions": [waiting]}));
+        insta::assert_snapshot!(waits_for(&request, &waiting), @"the cluster is not available yet: EtcdNotReady: 0 of 1 members are ready");
+    }
+}

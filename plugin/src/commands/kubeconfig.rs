@@ -1,0 +1,257 @@
+//! `kubeconfig`.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use clap::Args;
+use crds::names;
+
+use crate::{
+    cli,
+    client::Connection,
+    duration,
+    error::Error,
+    kubeconfig, kubeconfig_file, merge,
+    model,
+    output::{self, Structured},
+    resources,
+    session::Session,
+    wait::{Look, Wait},
+};
+
+/// Flags of `kubeconfig`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 kubectl k0smotron kubeconfig demo --merge && kubectl --context demo get nodes\n\
+    \x20 kubectl k0smotron kubeconfig demo --output demo.kubeconfig\n\
+    \x20 kubectl k0smotron kubeconfig demo --merge --context-name team-a/demo --use\n\n\
+    --context chooses the mothership, as everywhere; --context-name names the new context.")]
+pub struct KubeconfigArgs {
+    /// Name of the cluster
+    #[arg(value_parser = cli::object_name)]
+    pub name: String,
+    /// Merge it into your kubeconfig, where nothing is lost; a backup is kept beside it
+    #[arg(long)]
+    pub merge: bool,
+    /// Name of the context, cluster and user entries; the cluster's name unless given
+    #[arg(long, value_name = "NAME", value_parser = entry_name)]
+    pub context_name: Option<String>,
+    /// Make the merged context the current one
+    #[arg(long = "use", requires = "merge")]
+    pub switch: bool,
+    /// Write to this file; with --merge, merge into it
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Overwrite the file of --output
+    #[arg(long, requires = "output", conflicts_with = "merge")]
+    pub force: bool,
+    /// Address of the hosted API to write, scheme and port included
+    #[arg(long, value_name = "URL", value_parser = url)]
+    pub server: Option<String>,
+    /// Wait until there is a kubeconfig
+    #[arg(long)]
+    pub wait: bool,
+    /// How long --wait waits; 0 is for ever
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
+    pub timeout: Duration,
+    /// Format of what is printed; as the mothership has it unless given
+    #[arg(short = 'o', long, value_enum, value_name = "FORMAT", conflicts_with = "merge")]
+    pub format: Option<Structured>,
+}
+
+fn entry_name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() || text.chars().any(char::is_control) {
+        return Err("must not be empty".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn url(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains(char::is_whitespace) => {
+            Ok(text.to_owned())
+        }
+        _ => Err("an address looks like https://api.example.org:6443".to_owned()),
+    }
+}
+
+/// Prints or merges a cluster's kubeconfig.
+///
+/// # Errors
+/// Whatever the API server answers; [`Error::Conflict`] when a name in the user's file is taken.
+pub async fn run(session: &Session, args: &KubeconfigArgs) -> Result<(), Error> {
+    let connection = session.connect().await?;
+    let text = fetch(session, &connection, args).await?;
+    if args.merge {
+        return merge_into(session, &connection, args, &text);
+    }
+    let text = shaped(&connection, args, text)?;
+    match args.output.as_deref() {
+        None => session.out.data(&text),
+        Some(path) if path == Path::new("-") => session.out.data(&text),
+        Some(path) => {
+            kubeconfig_file::write_new(path, &text, args.force)?;
+            session.out.note(&format!(
+                "Wrote {}; use it: kubectl --kubeconfig {} get nodes",
+                path.display(),
+                path.display()
+            ));
+            Ok(())
+        }
+    }
+}
+
+async fn fetch(
+    session: &Session,
+    connection: &Connection<'_>,
+    args: &KubeconfigArgs,
+) -> Result<String, Error> {
+    if !args.wait {
+        return match look(connection, args).await? {
+            Look::Done(text) => Ok(text),
+            Look::Pending(obstacle) => Err(Error::NotFound {
+                attempt: format!("get the kubeconfig of {}/{}", connection.namespace, args.name),
+                answer: format!("it is not there yet: {obstacle}"),
+                hint: format!(
+                    "wait for it with --wait, or look: kubectl k0smotron status {} -n {}",
+                    args.name, connection.namespace
+                ),
+            }),
+        };
+    }
+    let what = format!("the kubeconfig of {}/{}", connection.namespace, args.name);
+    let wait = Wait {
+        what: &what,
+        timeout: cli::timeout(args.timeout),
+        interval: Duration::from_millis(500),
+    };
+    wait.until(session, async || look(connection, args).await).await
+}
+
+async fn look(connection: &Connection<'_>, args: &KubeconfigArgs) -> Result<Look<String>, Error> {
+    let api = connection.api(&resources::secrets());
+    let secret = names::kubeconfig(&args.name);
+    let attempt = format!("read the kubeconfig in Secret {}/{secret}", connection.namespace);
+    match connection.call(&attempt, || api.get(&secret)).await {
+        Ok(found) => {
+            let pointer = format!("/data/{}", names::KUBECONFIG_KEY);
+            let encoded = model::text(&found, &pointer);
+            let text = encoded
+                .and_then(|encoded| STANDARD.decode(encoded).ok())
+                .and_then(|bytes| String::from_utf8(bytes).ok());
+            Ok(text.map_or_else(
+                || Look::Pending(format!("Secret {secret} has no key value")),
+                Look::Done,
+            ))
+        }
+        Err(error) if error.is_not_found() => {
+            let cluster = connection.cluster(&args.name).await?;
+            let told = model::condition(&cluster, "KubeconfigSecretAvailable")
+                .filter(|condition| !condition.is_true())
+                .map(|condition| condition.summary())
+                .or_else(|| model::obstacle(&cluster));
+            Ok(Look::Pending(told.unwrap_or_else(|| format!("there is no Secret {secret}"))))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn unusable(connection: &Connection<'_>, args: &KubeconfigArgs, problem: &merge::Problem) -> Error {
+    Error::Kubeconfig {
+        message: format!(
+            "the kubeconfig in Secret {}/{} cannot be used: {problem}",
+            connection.namespace,
+            names::kubeconfig(&args.name)
+        ),
+        hint: "delete that Secret: the controller makes it anew".to_owned(),
+    }
+}
+
+fn entry(
+    connection: &Connection<'_>,
+    args: &KubeconfigArgs,
+    text: &str,
+) -> Result<merge::Entry, Error> {
+    let entry =
+        merge::Entry::current(text).map_err(|problem| unusable(connection, args, &problem))?;
+    Ok(match &args.server {
+        Some(server) => entry.at(server),
+        None => entry,
+    })
+}
+
+fn shaped(
+    connection: &Connection<'_>,
+    args: &KubeconfigArgs,
+    text: String,
+) -> Result<String, Error> {
+    let as_it_is = args.server.is_none() && args.context_name.is_none() && args.format.is_none();
+    if as_it_is {
+        return Ok(text);
+    }
+    let name = args.context_name.as_deref().unwrap_or(&args.name);
+    let alone = entry(connection, args, &text)?.alone(name);
+    output::structured(args.format.unwrap_or(Structured::Yaml), &alone)
+}
+
+fn merge_into(
+    session: &Session,
+    connection: &Connection<'_>,
+    args: &KubeconfigArgs,
+    text: &str,
+) -> Result<(), Error> {
+    let entry = entry(connection, args, text)?;
+    let name = args.context_name.as_deref().unwrap_or(&args.name);
+    let path = match &args.output {
+        Some(path) => path.clone(),
+        None => kubeconfig::file_to_change(session.global.kubeconfig.as_deref())?,
+    };
+    let owner = merge::Owner {
+        cluster: args.name.clone(),
+        namespace: connection.namespace.clone(),
+        mothership: connection.server.clone(),
+    };
+    let mut result = None;
+    let changed = kubeconfig_file::rewrite(&path, |before| {
+        let merged = merge::merge(before, &entry, &owner, name, args.switch)
+            .map_err(|problem| refused(&path, &problem))?;
+        let text = merged.changed.then(|| merged.text.clone());
+        result = Some(merged);
+        Ok(text)
+    })?;
+    let out = &session.out;
+    match &changed {
+        None => out.note(&format!("{} has context \"{name}\" already.", path.display())),
+        Some(changed) => {
+            out.note(&format!("Merged context \"{name}\" into {}.", changed.path.display()));
+            if let Some(backup) = &changed.backup {
+                out.note(&format!("Its state before is in {}.", backup.display()));
+            }
+        }
+    }
+    if result.as_ref().is_some_and(|merged| merged.lost_comments) {
+        out.note("Its style did not allow to keep the comments; the backup has them.");
+    }
+    let current = result.is_some_and(|merged| merged.is_current);
+    let context = if current { String::new() } else { format!(" --context {name}") };
+    out.note(&format!("Use it: kubectl{context} get nodes"));
+    Ok(())
+}
+
+fn refused(path: &Path, problem: &merge::Problem) -> Error {
+    match problem {
+        merge::Problem::Taken { .. } => Error::Conflict {
+            attempt: format!("merge into {}", path.display()),
+            answer: problem.to_string(),
+            hint: "choose another name with --context-name; nothing was changed".to_owned(),
+        },
+        merge::Problem::Unusable(_) => Error::Kubeconfig {
+            message: format!("cannot merge into {}: {problem}", path.display()),
+            hint: "repair the file, or write to another with --output FILE".to_owned(),
+        },
+    }
+}

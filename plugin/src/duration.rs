@@ -1,0 +1,153 @@
+//! Durations as people and Go programs write them, and ages as kubectl prints them.
+
+use std::time::Duration;
+
+/// Units that a duration may be written in, longest first, in seconds.
+const UNITS: [(&str, f64); 8] = [
+    ("d", 86_400.0),
+    ("h", 3_600.0),
+    ("ms", 1e-3),
+    ("m", 60.0),
+    ("us", 1e-6),
+    ("µs", 1e-6),
+    ("ns", 1e-9),
+    ("s", 1.0),
+];
+
+/// Reads `1h30m`, `90s`, `1.5h`, `500ms`, `7d`; a bare number counts seconds.
+///
+/// # Errors
+/// A sentence for the user when the text is no duration.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    let bad = || format!("\"{text}\" is no duration; write it like 90s, 5m, 1h30m or 7d");
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        return Err(bad());
+    }
+    if let Ok(seconds) = trimmed.parse::<u64>() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let mut rest = trimmed;
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or_else(bad)?;
+        let (number, tail) = rest.split_at(digits);
+        let number: f64 = number.parse().map_err(|_| bad())?;
+        let (unit, factor) = UNITS
+            .iter()
+            .filter(|(unit, _)| tail.starts_with(unit))
+            .max_by_key(|(unit, _)| unit.len())
+            .ok_or_else(bad)?;
+        total += number * factor;
+        rest = tail.get(unit.len()..).unwrap_or_default();
+    }
+    Duration::try_from_secs_f64(total).map_err(|_| bad())
+}
+
+/// The same duration for a Go program, which knows no days: `168h0m0s`.
+pub fn to_go(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (hours, minutes) = (seconds / 3600, seconds % 3600 / 60);
+    let rest = seconds % 60;
+    let millis = duration.subsec_millis();
+    let fraction = if millis == 0 { String::new() } else { format!(".{millis:03}") };
+    match (hours, minutes) {
+        (0, 0) => format!("{rest}{fraction}s"),
+        (0, _) => format!("{minutes}m{rest}{fraction}s"),
+        _ => format!("{hours}h{minutes}m{rest}{fraction}s"),
+    }
+}
+
+/// An age in kubectl's style: two units at most, coarser as it grows.
+pub fn age(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let pair = |big: u64, big_unit: &str, small: u64, small_unit: &str| {
+        if small == 0 {
+            format!("{big}{big_unit}")
+        } else {
+            format!("{big}{big_unit}{small}{small_unit}")
+        }
+    };
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..600 => pair(minutes, "m", seconds % 60, "s"),
+        600..10_800 => format!("{minutes}m"),
+        10_800..28_800 => pair(hours, "h", minutes % 60, "m"),
+        28_800..172_800 => format!("{hours}h"),
+        172_800..691_200 => pair(days, "d", hours % 24, "h"),
+        691_200..63_072_000 => format!("{days}d"),
+        _ => pair(days / 365, "y", days % 365, "d"),
+    }
+}
+
+/// The age of something that began at `since`; `<unknown>` when that cannot be read.
+pub fn age_since(since: Option<&str>, now: jiff::Timestamp) -> String {
+    since
+        .and_then(|text| text.parse::<jiff::Timestamp>().ok())
+        .map_or_else(
+            || "<unknown>".to_owned(),
+            |start| {
+                let passed = now.duration_since(start);
+                age(Duration::try_from(passed).unwrap_or_default())
+            },
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn go_durations_days_and_bare_seconds_are_read() {
+        for (text, seconds) in [
+            ("90s", 90.0),
+            ("5m", 300.0),
+            ("1h30m", 5400.0),
+            ("1.5h", 5400.0),
+            ("500ms", 0.5),
+            ("7d", 604_800.0),
+            ("30", 30.0),
+            ("0", 0.0),
+            ("0s", 0.0),
+        ] {
+            let read = parse(text).unwrap().as_secs_f64();
+            assert!((read - seconds).abs() < 1e-9, "{text} read as {read}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_named() {
+        for text in ["", "h", "5x", "-5m", "5m3", "1e400h", "..s", "$(reboot)"] {
+            assert!(parse(text).unwrap_err().contains(&format!("\"{text}\"")));
+        }
+    }
+
+    #[test]
+    fn go_reads_what_is_written_for_it() {
+        assert_eq!(to_go(parse("7d").unwrap()), "168h0m0s");
+        assert_eq!(to_go(parse("90s").unwrap()), "1m30s");
+        assert_eq!(to_go(parse("1.5s").unwrap()), "1.500s");
+        assert_eq!(to_go(parse("0").unwrap()), "0s");
+    }
+
+    #[test]
+    fn ages_look_like_kubectls() {
+        for (seconds, text) in [
+            (5, "5s"),
+            (119, "119s"),
+            (125, "2m5s"),
+            (600, "10m"),
+            (7200, "120m"),
+            (10_860, "3h1m"),
+            (90_000, "25h"),
+            (180_000, "2d2h"),
+            (864_000, "10d"),
+            (70_000_000, "2y80d"),
+        ] {
+            assert_eq!(age(Duration::from_secs(seconds)), text);
+        }
+    }
+}

@@ -1,0 +1,476 @@
+//! Everything that can end a command early, as one clear line, hints and an exit code.
+
+use std::{io, time::Duration};
+
+use kube::core::Status;
+
+use crate::duration;
+
+/// How a process of this program ends; the numbers are a promise to scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It worked.
+    Success,
+    /// Something that has no number of its own.
+    Failure,
+    /// The command line made no sense.
+    Usage,
+    /// The cluster, or the namespace it should go to, does not exist.
+    NotFound,
+    /// The API server does not let this user do it.
+    NoPermission,
+    /// The API server did not answer.
+    Unreachable,
+    /// No usable kubeconfig.
+    Kubeconfig,
+    /// What was waited for did not happen in time.
+    TimedOut,
+    /// Something of that name is there already, or was changed meanwhile.
+    Conflict,
+    /// Validation or admission refused the object.
+    Refused,
+    /// k0smotron is not installed in the mothership.
+    NotInstalled,
+    /// Ctrl-C or SIGTERM.
+    Interrupted,
+}
+
+impl Exit {
+    /// Every way to end, in the order of the numbers.
+    pub const ALL: [Self; 12] = [
+        Self::Success,
+        Self::Failure,
+        Self::Usage,
+        Self::NotFound,
+        Self::NoPermission,
+        Self::Unreachable,
+        Self::Kubeconfig,
+        Self::TimedOut,
+        Self::Conflict,
+        Self::Refused,
+        Self::NotInstalled,
+        Self::Interrupted,
+    ];
+
+    /// The number that the shell sees.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failure => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::NoPermission => 4,
+            Self::Unreachable => 5,
+            Self::Kubeconfig => 6,
+            Self::TimedOut => 7,
+            Self::Conflict => 8,
+            Self::Refused => 9,
+            Self::NotInstalled => 10,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// What the number means, as the help text puts it.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Success => "it worked",
+            Self::Failure => "any other error",
+            Self::Usage => "the command line is wrong",
+            Self::NotFound => "no such cluster (or namespace)",
+            Self::NoPermission => "no permission, or not logged in",
+            Self::Unreachable => "the API server cannot be reached",
+            Self::Kubeconfig => "the kubeconfig cannot be read or used",
+            Self::TimedOut => "timed out waiting",
+            Self::Conflict => "it exists already, or a name is taken",
+            Self::Refused => "the object was refused by validation",
+            Self::NotInstalled => "k0smotron is not installed there",
+            Self::Interrupted => "interrupted (Ctrl-C)",
+        }
+    }
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Flags that are each fine but not together.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to write in its place.
+        hint: String,
+    },
+    /// No Cluster of this name.
+    #[error("there is no cluster \"{name}\" in namespace \"{namespace}\"")]
+    UnknownCluster {
+        /// The name that was asked for.
+        name: String,
+        /// Where it was looked for.
+        namespace: String,
+        /// Names there that look alike.
+        near: Vec<String>,
+        /// Namespaces that have a cluster of exactly this name.
+        elsewhere: Vec<String>,
+    },
+    /// Something else that has to be there is not.
+    #[error("cannot {attempt}: {answer}")]
+    NotFound {
+        /// What was tried.
+        attempt: String,
+        /// What came back.
+        answer: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The API server knows no Clusters.
+    #[error(
+        "cannot {attempt}: the API server at {server} does not know the resource (k0smotron.io/v1beta2)"
+    )]
+    NotInstalled {
+        /// What was tried.
+        attempt: String,
+        /// The API server's URL.
+        server: String,
+    },
+    /// Refused for who asks.
+    #[error("no permission to {attempt}: {answer}")]
+    Forbidden {
+        /// What was tried.
+        attempt: String,
+        /// What came back.
+        answer: String,
+    },
+    /// The API server does not know who asks.
+    #[error("not logged in: cannot {attempt}: {answer}")]
+    Unauthorized {
+        /// What was tried.
+        attempt: String,
+        /// What came back.
+        answer: String,
+    },
+    /// No answer from the API server.
+    #[error("cannot reach the API server at {server}: {cause}")]
+    Unreachable {
+        /// Its URL.
+        server: String,
+        /// The innermost reason.
+        cause: String,
+    },
+    /// No usable kubeconfig.
+    #[error("{message}")]
+    Kubeconfig {
+        /// What is wrong, with the file or the entry.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A wait has ended without what was waited for.
+    #[error("timed out after {} waiting for {what}: {last}", duration::age(*waited))]
+    TimedOut {
+        /// How long was waited.
+        waited: Duration,
+        /// What for.
+        what: String,
+        /// The last thing that was seen.
+        last: String,
+        /// What is in place, and how to go on.
+        hints: Vec<String>,
+    },
+    /// Something of that name is there already.
+    #[error("cannot {attempt}: {answer}")]
+    Conflict {
+        /// What was tried.
+        attempt: String,
+        /// What came back.
+        answer: String,
+        /// What to do.
+        hint: String,
+    },
+    /// Validation or admission said no.
+    #[error("cannot {attempt}: the API server refused it: {}", causes.join("\n  "))]
+    Refused {
+        /// What was tried.
+        attempt: String,
+        /// Each thing that is wrong, with its field; the first is on the line of the error.
+        causes: Vec<String>,
+        /// What to do.
+        hint: String,
+    },
+    /// Any other answer of the API server.
+    #[error("cannot {attempt}: {answer}")]
+    Server {
+        /// What was tried.
+        attempt: String,
+        /// What came back.
+        answer: String,
+        /// Whether asking again may help.
+        passing: bool,
+    },
+    /// A file or stream failed.
+    #[error("cannot {attempt}: {source}")]
+    Io {
+        /// What was tried.
+        attempt: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The reader of standard output has gone; nothing is wrong.
+    #[error("nobody reads the output any more")]
+    BrokenPipe,
+    /// The person said no.
+    #[error("{0}")]
+    Declined(String),
+    /// Ctrl-C or SIGTERM.
+    #[error("interrupted: {left}")]
+    Interrupted {
+        /// What was left in place.
+        left: String,
+        /// How to go on or take it back.
+        hints: Vec<String>,
+    },
+}
+
+impl Error {
+    /// A failed file or stream; a broken pipe is recognised.
+    pub fn io(attempt: impl Into<String>, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::BrokenPipe => Self::BrokenPipe,
+            _ => Self::Io { attempt: attempt.into(), source },
+        }
+    }
+
+    /// What the API server (or the way to it) answered to `attempt`, a phrase like
+    /// `list clusters in namespace "default"`.
+    pub fn from_kube(attempt: &str, server: &str, error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::from_status(attempt, server, &status),
+            kube::Error::SerdeError(source) => Self::Server {
+                attempt: attempt.to_owned(),
+                answer: format!("the answer of {server} makes no sense: {source}"),
+                passing: false,
+            },
+            kube::Error::Auth(source) => Self::from_auth(attempt, &source),
+            kube::Error::ProxyProtocolUnsupported { proxy_url }
+            | kube::Error::ProxyProtocolDisabled { proxy_url, .. } => Self::Kubeconfig {
+                message: format!("the proxy {proxy_url} speaks a protocol that is not supported"),
+                hint: "use an http:// proxy, or reach the API server without one".to_owned(),
+            },
+            other => {
+                if let Some(source) = find::<kube::client::AuthError>(&other) {
+                    return Self::from_auth(attempt, source);
+                }
+                Self::Unreachable { server: server.to_owned(), cause: innermost(&other) }
+            }
+        }
+    }
+
+    fn from_status(attempt: &str, server: &str, status: &Status) -> Self {
+        let attempt = attempt.to_owned();
+        let answer = one_line(&status.message);
+        let details = status.details.as_ref();
+        let named = details.is_some_and(|details| !details.name.is_empty());
+        match status.code {
+            401 => Self::Unauthorized { attempt, answer },
+            404 if named => {
+                let namespace = details.is_some_and(|details| details.kind == "namespaces");
+                let hint = if namespace {
+                    "create it (kubectl create namespace), or choose another with -n"
+                } else {
+                    "see what is there: kubectl k0smotron list -A"
+                };
+                Self::NotFound { attempt, answer, hint: hint.to_owned() }
+            }
+            404 => Self::NotInstalled { attempt, server: server.to_owned() },
+            409 => Self::Conflict {
+                attempt,
+                answer,
+                hint: "choose another name, or look at the one that is there: \
+                       kubectl k0smotron status"
+                    .to_owned(),
+            },
+            400 | 422 => Self::refused(attempt, status),
+            403 if status.message.contains("denied the request") => Self::refused(attempt, status),
+            403 => Self::Forbidden { attempt, answer },
+            code => {
+                let passing = code == 429 || code >= 500;
+                Self::Server { attempt, answer: format!("{answer} (HTTP {code})"), passing }
+            }
+        }
+    }
+
+    fn refused(attempt: String, status: &Status) -> Self {
+        let details = status.details.as_ref();
+        let mut causes: Vec<String> = details
+            .into_iter()
+            .flat_map(|details| &details.causes)
+            .map(|cause| match cause.field.as_str() {
+                "" | "<nil>" => one_line(&cause.message),
+                field => format!("{field}: {}", one_line(&cause.message)),
+            })
+            .collect();
+        if causes.is_empty() {
+            causes.push(one_line(&status.message));
+        }
+        Self::Refused {
+            attempt,
+            causes,
+            hint: "correct the values and try again; kubectl explain cluster.spec \
+                   --api-version=k0smotron.io/v1beta2 tells what each field takes"
+                .to_owned(),
+        }
+    }
+
+    fn from_auth(attempt: &str, error: &kube::client::AuthError) -> Self {
+        use kube::client::AuthError;
+        match error {
+            AuthError::AuthExecRun { cmd, out } => {
+                let said = String::from_utf8_lossy(&out.stderr);
+                let last = said.lines().rev().find(|line| !line.trim().is_empty());
+                let program = cmd.split_whitespace().next().unwrap_or_default().trim_matches('"');
+                Self::Unauthorized {
+                    attempt: attempt.to_owned(),
+                    answer: format!(
+                        "the credential plugin {program} failed ({}){}",
+                        out.status,
+                        last.map(|line| format!(": {}", line.trim())).unwrap_or_default()
+                    ),
+                }
+            }
+            AuthError::AuthExecStart(source) => Self::Kubeconfig {
+                message: format!("the credential plugin of the kubeconfig cannot be started: {source}"),
+                hint: "install the program that users[].user.exec.command names, or use another \
+                       --context"
+                    .to_owned(),
+            },
+            other => Self::Kubeconfig {
+                message: format!("the kubeconfig's credentials cannot be used: {}", innermost(other)),
+                hint: "log in again, or use another --context".to_owned(),
+            },
+        }
+    }
+
+    /// The exit code of a process that ends with this.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage { .. } => Exit::Usage,
+            Self::UnknownCluster { .. } | Self::NotFound { .. } => Exit::NotFound,
+            Self::NotInstalled { .. } => Exit::NotInstalled,
+            Self::Forbidden { .. } | Self::Unauthorized { .. } => Exit::NoPermission,
+            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Kubeconfig { .. } => Exit::Kubeconfig,
+            Self::TimedOut { .. } => Exit::TimedOut,
+            Self::Conflict { .. } => Exit::Conflict,
+            Self::Refused { .. } => Exit::Refused,
+            Self::Server { .. } | Self::Io { .. } | Self::Declined(_) => Exit::Failure,
+            Self::BrokenPipe => Exit::Success,
+            Self::Interrupted { .. } => Exit::Interrupted,
+        }
+    }
+
+    /// What to try, a sentence each.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Usage { hint, .. }
+            | Self::NotFound { hint, .. }
+            | Self::Kubeconfig { hint, .. }
+            | Self::Conflict { hint, .. }
+            | Self::Refused { hint, .. } => vec![hint.clone()],
+            Self::UnknownCluster { near, elsewhere, name, .. } => unknown(name, near, elsewhere),
+            Self::NotInstalled { .. } => vec![
+                "install k0smotron there: kubectl apply --server-side -f deploy/install.yaml"
+                    .to_owned(),
+                "or point at the right mothership with --context or --kubeconfig".to_owned(),
+            ],
+            Self::Forbidden { .. } => vec![
+                "ask the mothership's administrator for a Role that allows it, or use another \
+                 --context"
+                    .to_owned(),
+            ],
+            Self::Unauthorized { .. } => {
+                vec!["log in again, or use another --context or --kubeconfig".to_owned()]
+            }
+            Self::Unreachable { server, cause } => vec![unreachable(server, cause)],
+            Self::TimedOut { hints, .. } | Self::Interrupted { hints, .. } => hints.clone(),
+            Self::Server { passing: true, .. } => {
+                vec!["the API server is busy or starting; try again in a moment".to_owned()]
+            }
+            Self::Server { .. } => vec!["see the request with -v".to_owned()],
+            Self::Io { .. } | Self::BrokenPipe | Self::Declined(_) => Vec::new(),
+        }
+    }
+
+    /// Whether a wait goes on after this.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Server { passing: true, .. })
+    }
+
+    /// Whether the object that was asked for is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. } | Self::UnknownCluster { .. })
+    }
+}
+
+fn unknown(name: &str, near: &[String], elsewhere: &[String]) -> Vec<String> {
+    let mut hints = Vec::new();
+    if let Some(namespace) = elsewhere.first() {
+        hints.push(format!("there is one in namespace {}: add -n {namespace}", elsewhere.join(", ")));
+    }
+    if !near.is_empty() {
+        hints.push(format!("did you mean {}?", near.join(" or ")));
+    }
+    if hints.is_empty() {
+        hints.push(format!(
+            "see what is there: kubectl k0smotron list -A; make it: kubectl k0smotron create {name}"
+        ));
+    }
+    hints
+}
+
+fn unreachable(server: &str, cause: &str) -> String {
+    if cause.contains("certificate") {
+        return "the server's certificate does not fit the kubeconfig; is it the right \
+                certificate-authority, and the right server?"
+            .to_owned();
+    }
+    if cause.contains("InvalidContentType") {
+        return format!("{server} does not speak TLS; is its scheme right?");
+    }
+    if cause.contains("lookup") || cause.contains("resolve") {
+        return "is the host name of the kubeconfig's server right, and the network up?".to_owned();
+    }
+    "is the mothership running, and is this its address? Choose another with --context or \
+     --kubeconfig; --request-timeout waits longer"
+        .to_owned()
+}
+
+/// The first error of type `T` in the chain of causes.
+fn find<'a, T: std::error::Error + 'static>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(current) = next {
+        if let Some(found) = current.downcast_ref::<T>() {
+            return Some(found);
+        }
+        next = current.source();
+    }
+    None
+}
+
+/// The deepest cause: what a person can act upon, without the layers that passed it on.
+pub fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut current = error;
+    while let Some(source) = current.source() {
+        current = source;
+    }
+    let text = one_line(&current.to_string());
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// Messages of servers with their line ends taken out.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+//! A cluster's kubeconfig and how it comes into the user's own. Pure: texts in, texts out.
+//!
+//! The user's file is treated as a tree of values, so that fields which no version of kubectl
+//! knows survive; comments survive too wherever [`edit`] can place the entries by lines.
+
+mod edit;
+
+use serde_json::{Map, Value, json};
+
+use crate::kubeconfig::parse_message;
+
+/// Name of the extension by which entries of ours are recognised.
+const EXTENSION: &str = "k0smotron.io";
+
+/// Why a kubeconfig cannot be used or changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The text is no kubeconfig.
+    #[error("{0}")]
+    Unusable(String),
+    /// Another entry has the name.
+    #[error("it has a {list} entry \"{name}\" already, which is not this cluster's")]
+    Taken {
+        /// `context`, `cluster` or `user`.
+        list: &'static str,
+        /// The name.
+        name: String,
+    },
+}
+
+/// Whose an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Name of the Cluster.
+    pub cluster: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// URL of the mothership.
+    pub mothership: String,
+}
+
+impl Owner {
+    fn extension(&self) -> Value {
+        json!({"name": EXTENSION, "extension": {
+            "cluster": self.cluster,
+            "namespace": self.namespace,
+            "mothership": self.mothership,
+        }})
+    }
+}
+
+/// What a kubeconfig says about one cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    cluster: Map<String, Value>,
+    user: Map<String, Value>,
+    context: Map<String, Value>,
+}
+
+impl Entry {
+    /// Takes the current context of a kubeconfig, with its cluster and user.
+    ///
+    /// # Errors
+    /// [`Problem::Unusable`] when one of the three is missing.
+    pub fn current(text: &str) -> Result<Self, Problem> {
+        let tree = parse(text)?;
+        let context_name = tree.get("current-context").and_then(Value::as_str).unwrap_or_default();
+        let find = |list: &str, key: &str, name: &str| {
+            named(&tree, list, name).and_then(|entry| entry.get(key)?.as_object().cloned()).ok_or_else(
+                || Problem::Unusable(format!("it has no {key} \"{name}\"")),
+            )
+        };
+        let mut context = find("contexts", "context", context_name)?;
+        let reference = |context: &Map<String, Value>, key: &str| {
+            context.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let cluster = find("clusters", "cluster", &reference(&context, "cluster"))?;
+        let user = find("users", "user", &reference(&context, "user"))?;
+        context.retain(|key, _| key != "cluster" && key != "user");
+        Ok(Self { cluster, user, context })
+    }
+
+    /// The same with another address of the API.
+    #[must_use]
+    pub fn at(mut self, server: &str) -> Self {
+        self.cluster.insert("server".to_owned(), json!(server));
+        self
+    }
+
+    /// A kubeconfig with nothing but this, under one name.
+    pub fn alone(&self, name: &str) -> Value {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": name,
+            "preferences": {},
+            "clusters": [{"name": name, "cluster": self.cluster}],
+            "users": [{"name": name, "user": self.user}],
+            "contexts": [{"name": name, "context": self.named_context(name)}],
+        })
+    }
+
+    fn named_context(&self, name: &str) -> Map<String, Value> {
+        let mut context = self.context.clone();
+        context.insert("cluster".to_owned(), json!(name));
+        context.insert("user".to_owned(), json!(name));
+        context
+    }
+}
+
+/// A user's kubeconfig after the merge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// The whole file.
+    pub text: String,
+    /// Whether it differs from before.
+    pub changed: bool,
+    /// Whether there were comments that are not in it any more.
+    pub lost_comments: bool,
+    /// Whether the new context is the current one.
+    pub is_current: bool,
+}
+
+/// What a merge does to one list.
+#[derive(Debug, Clone, PartialEq)]
+struct Change {
+    list: &'static str,
+    /// The place of an entry that is replaced; `None` adds one.
+    index: Option<usize>,
+    entry: Value,
+}
+
+/// Brings an entry into the user's kubeconfig as cluster, user and context `name`. Entries that
+/// an earlier merge of the same cluster made are brought up to date; `switch` makes the context
+/// the current one, which it also becomes when there is none.
+///
+/// # Errors
+/// [`Problem::Taken`] when a name belongs to something else, [`Problem::Unusable`] when the text
+/// is no kubeconfig.
+pub fn merge(
+    text: &str,
+    entry: &Entry,
+    owner: &Owner,
+    name: &str,
+    switch: bool,
+) -> Result<Merged, Problem> {
+    let before = parse(text)?;
+    let lists: [(&'static str, &'static str, Map<String, Value>); 3] = [
+        ("clusters", "cluster", entry.cluster.clone()),
+        ("users", "user", entry.user.clone()),
+        ("contexts", "context", entry.named_context(name)),
+    ];
+    let mut after = before.clone();
+    let mut changes = Vec::new();
+    for (list, key, content) in lists {
+        let change = change(&before, list, key, content, owner, name)?;
+        if let Some(change) = change {
+            apply(&mut after, &change);
+            changes.push(change);
+        }
+    }
+    let current = before.get("current-context").and_then(Value::as_str).unwrap_or_default();
+    let becomes_current = switch || current.is_empty();
+    let new_current = (becomes_current && current != name).then_some(name);
+    if let Some(name) = new_current {
+        after.insert("current-context".to_owned(), json!(name));
+    }
+    for (key, value) in [("apiVersion", "v1"), ("kind", "Config")] {
+        after.entry(key).or_insert_with(|| json!(value));
+    }
+    let is_current = becomes_current || current == name;
+    if after == before {
+        let text = text.to_owned();
+        return Ok(Merged { text, changed: false, lost_comments: false, is_current });
+    }
+    let edited = edit::edit(text, &changes, new_current)
+        .filter(|edited| parse(edited).as_ref() == Ok(&after));
+    let lost_comments = edited.is_none() && has_comments(text);
+    let text = match edited {
+        Some(edited) => edited,
+        None => render(text, &after)?,
+    };
+    Ok(Merged { text, changed: true, lost_comments, is_current })
+}
+
+fn parse(text: &str) -> Result<Map<String, Value>, Problem> {
+    let text = text.trim_start_matches('\u{feff}');
+    let nothing = |line: &str| {
+        let line = line.trim();
+        line.is_empty() || line.starts_with('#') || line == "---"
+    };
+    if text.lines().all(nothing) {
+        return Ok(Map::new());
+    }
+    let value: Value =
+        serde_saphyr::from_str(text).map_err(|error| Problem::Unusable(parse_message(&error)))?;
+    match value {
+        Value::Object(tree) => Ok(tree),
+        Value::Null => Ok(Map::new()),
+        _ => Err(Problem::Unusable("it is no mapping of keys to values".to_owned())),
+    }
+}
+
+fn named<'a>(tree: &'a Map<String, Value>, list: &str, name: &str) -> Option<&'a Value> {
+    let entries = tree.get(list)?.as_array()?;
+    entries.iter().find(|entry| entry.get("name").and_then(Value::as_str) == Some(name))
+}
+
+fn change(
+    tree: &Map<String, Value>,
+    list: &'static str,
+    key: &'static str,
+    content: Map<String, Value>,
+    owner: &Owner,
+    name: &str,
+) -> Result<Option<Change>, Problem> {
+    let empty = Vec::new();
+    let entries = match tree.get(list) {
+        None | Some(Value::Null) => &empty,
+        Some(Value::Array(entries)) => entries,
+        Some(_) => return Err(Problem::Unusable(format!("its {list} are no list"))),
+    };
+    let place =
+        entries.iter().position(|entry| entry.get("name").and_then(Value::as_str) == Some(name));
+    let found = place.and_then(|index| Some((index, entries.get(index)?)));
+    let Some((index, found)) = found else {
+        let content = with_extension(content, owner);
+        let entry = json!({"name": name, key: content});
+        return Ok(Some(Change { list, index: None, entry }));
+    };
+    let known = found.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
+    let same = content.iter().all(|(field, value)| known.get(field) == Some(value));
+    if !same && extension(&known) != Some(&owner.extension()) {
+        return Err(Problem::Taken { list: key, name: name.to_owned() });
+    }
+    // Fields that the user has added (a proxy, a namespace of the context) stay.
+    let mut merged = known.clone();
+    merged.extend(content);
+    if key == "context"
+        && let Some(namespace) = known.get("namespace")
+    {
+        merged.insert("namespace".to_owned(), namespace.clone());
+    }
+    if merged == known {
+        return Ok(None);
+    }
+    let mut entry = found.clone();
+    if let Some(entry) = entry.as_object_mut() {
+        entry.insert(key.to_owned(), Value::Object(merged));
+    }
+    Ok(Some(Change { list, index: Some(index), entry }))
+}
+
+fn extension(content: &Map<String, Value>) -> Option<&Value> {
+    let extensions = content.get("extensions")?.as_array()?;
+    extensions.iter().find(|item| item.get("name").and_then(Value::as_str) == Some(EXTENSION))
+}
+
+fn with_extension(mut content: Map<String, Value>, owner: &Owner) -> Map<String, Value> {
+    let extensions = content.entry("extensions").or_insert_with(|| json!([]));
+    if let Some(extensions) = extensions.as_array_mut() {
+        extensions.push(owner.extension());
+    }
+    content
+}
+
+fn apply(tree: &mut Map<String, Value>, change: &Change) {
+    let list = tree.entry(change.list).or_insert_with(|| json!([]));
+    if list.is_null() {
+        *list = json!([]);
+    }
+    let Some(list) = list.as_array_mut() else { return };
+    match change.index.and_then(|index| list.get_mut(index)) {
+        Some(entry) => *entry = change.entry.clone(),
+        None => list.push(change.entry.clone()),
+    }
+}
+
+/// A file that was JSON stays JSON.
+fn render(before: &str, tree: &Map<String, Value>) -> Result<String, Problem> {
+    let failed = |error: &dyn std::fmt::Display| Problem::Unusable(error.to_string());
+    if before.trim_start().starts_with('{') {
+        return serde_json::to_string_pretty(tree)
+            .map(|text| text + "\n")
+            .map_err(|error| failed(&error));
+    }
+    serde_saphyr::to_string(tree).map_err(|error| failed(&error))
+}
+
+fn has_comments(text: &str) -> bool {
+    text.lines().any(|line| line.trim_start().starts_with('#') || line.contains(" #"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! One run of a command: its flags, its streams, and what an interrupt leaves behind.
+
+use std::cell::RefCell;
+
+use crate::{
+    cli::{Command, GlobalArgs},
+    client::Connection,
+    commands,
+    error::{Error, Exit},
+    output::Output,
+};
+
+/// What is said when somebody presses Ctrl-C now.
+#[derive(Debug, Clone)]
+struct Leftover {
+    left: String,
+    hints: Vec<String>,
+}
+
+/// The flags and streams of one command.
+#[derive(Debug)]
+pub struct Session {
+    /// Flags that every command has.
+    pub global: GlobalArgs,
+    /// Where it prints.
+    pub out: Output,
+    leftover: RefCell<Leftover>,
+}
+
+impl Session {
+    /// A session that has done nothing yet.
+    pub fn new(global: GlobalArgs, out: Output) -> Self {
+        let leftover =
+            Leftover { left: "nothing was changed".to_owned(), hints: Vec::new() };
+        Self { global, out, leftover: RefCell::new(leftover) }
+    }
+
+    /// Connects to the mothership that the flags name.
+    ///
+    /// # Errors
+    /// [`Error::Kubeconfig`].
+    pub async fn connect(&self) -> Result<Connection<'_>, Error> {
+        Connection::open(&self.global, &self.out).await
+    }
+
+    /// From here on an interrupt leaves this in place, and these hints tell how to go on.
+    pub fn leaves(&self, left: impl Into<String>, hints: Vec<String>) {
+        *self.leftover.borrow_mut() = Leftover { left: left.into(), hints };
+    }
+
+    /// The hints that [`Session::leaves`] was last given.
+    pub fn how_to_go_on(&self) -> Vec<String> {
+        self.leftover.borrow().hints.clone()
+    }
+
+    /// Runs a command to its end or to the first interrupt, and prints what went wrong.
+    pub fn run(&self, command: Command) -> Exit {
+        let result = self.block_on(command);
+        let Err(error) = result else { return Exit::Success };
+        if !matches!(error, Error::BrokenPipe) {
+            self.out.error(&error);
+        }
+        error.exit()
+    }
+
+    fn block_on(&self, command: Command) -> Result<(), Error> {
+        // Fails only when something has installed another provider first; nothing here does.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| Error::io("start", source))?;
+        let result = runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = interrupted() => Err(self.interruption()),
+                result = commands::run(self, command) => result,
+            }
+        });
+        // A question that nobody answers must not hold up the end.
+        runtime.shutdown_background();
+        result
+    }
+
+    fn interruption(&self) -> Error {
+        let Leftover { left, hints } = self.leftover.borrow().clone();
+        Error::Interrupted { left, hints }
+    }
+}
+
+/// Ends with the first SIGINT or SIGTERM; never, when signals cannot be watched.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                Ok(()) = tokio::signal::ctrl_c() => {}
+                Some(()) = terminate.recv() => {}
+                else => std::future::pending().await,
+            }
+        }
+        Err(_) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,396 @@
+//! A Cluster and everything that belongs to it as one tree. Pure: objects in, tree out.
+
+use std::collections::BTreeMap;
+
+use crds::labels;
+use jiff::Timestamp;
+use kube::{ResourceExt as _, api::DynamicObject};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    duration,
+    model::{self, Condition},
+    output::Style,
+    table::{Cell, Table},
+};
+
+/// How well something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Health {
+    /// As it should be.
+    #[serde(rename = "True")]
+    Good,
+    /// Not yet, or not any more.
+    #[serde(rename = "False")]
+    Bad,
+    /// Nobody has said.
+    Unknown,
+    /// There is nothing to say: it only has to be there.
+    #[serde(rename = "")]
+    Present,
+}
+
+impl Health {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Good => "True",
+            Self::Bad => "False",
+            Self::Unknown => "Unknown",
+            Self::Present => "",
+        }
+    }
+
+    const fn style(self) -> Style {
+        match self {
+            Self::Good => Style::Good,
+            Self::Bad => Style::Bad,
+            Self::Unknown => Style::Waiting,
+            Self::Present => Style::Plain,
+        }
+    }
+
+    fn of(status: &str) -> Self {
+        match status {
+            "True" => Self::Good,
+            "False" => Self::Bad,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// One line of the tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Node {
+    /// `Kind/name`, a condition's type, or the title of a group.
+    pub name: String,
+    /// How well it is.
+    pub ready: Health,
+    /// Why, in one word or a count.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Why, in a sentence.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Since when, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// What belongs to it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<Node>,
+}
+
+impl Node {
+    fn group(name: &str, children: Vec<Self>) -> Option<Self> {
+        (!children.is_empty()).then(|| Self {
+            name: name.to_owned(),
+            ready: Health::Present,
+            reason: String::new(),
+            message: String::new(),
+            since: None,
+            children,
+        })
+    }
+}
+
+/// What was fetched for a tree.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// Everything that carries the Cluster's labels or is owned by it, certificates among them.
+    pub children: Vec<DynamicObject>,
+    /// `JoinTokenRequests` that name the Cluster.
+    pub requests: Vec<DynamicObject>,
+    /// What could not be fetched, and why.
+    pub gaps: Vec<String>,
+}
+
+/// The tree of a Cluster.
+pub fn build(cluster: &DynamicObject, observed: &Observed) -> Node {
+    let mut parts = Parts::default();
+    for child in unique(&observed.children) {
+        parts.add(child);
+    }
+    let conditions = model::conditions(cluster).into_iter().map(|c| of_condition(cluster, c));
+    let gaps = observed.gaps.iter().map(|gap| Node {
+        name: "not shown".to_owned(),
+        ready: Health::Unknown,
+        reason: String::new(),
+        message: gap.clone(),
+        since: None,
+        children: Vec::new(),
+    });
+    let tokens = observed.requests.iter().map(of_request).collect();
+    let groups = [
+        Node::group("Conditions", conditions.collect()),
+        Node::group("etcd", parts.workload("etcd")),
+        Node::group("Control plane", parts.workload("cluster")),
+        Node::group("Exposure", parts.take(|kind, _| matches!(kind, "Service" | "Ingress"))),
+        Node::group("Kubeconfig", parts.take(|_, component| component == "kubeconfig")),
+        Node::group("Certificates", parts.take(|kind, _| kind == "Secret")),
+        Node::group("Configuration", parts.take(|_, _| true)),
+        Node::group("Join tokens", tokens),
+    ];
+    let available = model::condition(cluster, "Available");
+    let deleting = cluster.metadata.deletion_timestamp.is_some();
+    let (ready, reason, message) = match &available {
+        _ if deleting => (Health::Bad, "Deleting".to_owned(), String::new()),
+        Some(found) => {
+            (Health::of(&found.status), found.reason.clone(), found.message.clone())
+        }
+        None => (
+            Health::Unknown,
+            "<pending>".to_owned(),
+            "the controller has not answered yet".to_owned(),
+        ),
+    };
+    Node {
+        name: format!("Cluster/{}", cluster.name_any()),
+        ready,
+        reason,
+        message,
+        since: available.and_then(|found| found.since).or_else(|| model::created(cluster)),
+        children: groups.into_iter().flatten().chain(gaps).collect(),
+    }
+}
+
+fn unique(objects: &[DynamicObject]) -> Vec<&DynamicObject> {
+    let mut seen: BTreeMap<(String, String), &DynamicObject> = BTreeMap::new();
+    for object in objects {
+        seen.entry((kind(object).to_owned(), object.name_any())).or_insert(object);
+    }
+    seen.into_values().collect()
+}
+
+fn kind(object: &DynamicObject) -> &str {
+    object.types.as_ref().map(|types| types.kind.as_str()).unwrap_or_default()
+}
+
+fn label<'a>(object: &'a DynamicObject, key: &str) -> &'a str {
+    object.labels().get(key).map(String::as_str).unwrap_or_default()
+}
+
+/// Children that have no place in the tree yet.
+#[derive(Default)]
+struct Parts<'a> {
+    rest: Vec<&'a DynamicObject>,
+}
+
+impl<'a> Parts<'a> {
+    fn add(&mut self, object: &'a DynamicObject) {
+        self.rest.push(object);
+    }
+
+    fn pull(&mut self, wanted: impl Fn(&DynamicObject) -> bool) -> Vec<&'a DynamicObject> {
+        let (found, rest) = std::mem::take(&mut self.rest).into_iter().partition(|o| wanted(o));
+        self.rest = rest;
+        found
+    }
+
+    fn take(&mut self, wanted: impl Fn(&str, &str) -> bool) -> Vec<Node> {
+        let found = self.pull(|object| wanted(kind(object), label(object, labels::APP_COMPONENT)));
+        found.into_iter().map(|object| of_object(object, Vec::new())).collect()
+    }
+
+    /// The StatefulSets of a component with their pods and volumes, and what guards them.
+    fn workload(&mut self, component: &str) -> Vec<Node> {
+        let of_component = |object: &DynamicObject, kinds: &[&str]| {
+            kinds.contains(&kind(object)) && label(object, labels::COMPONENT) == component
+        };
+        let sets = self.pull(|object| of_component(object, &["StatefulSet"]));
+        let mut nodes = Vec::new();
+        for set in sets {
+            let pods = self.pull(|object| kind(object) == "Pod" && is_owned(object, set));
+            let prefix = format!("-{}-", set.name_any());
+            let claims = self.pull(|object| {
+                kind(object) == "PersistentVolumeClaim" && is_claim_of(&object.name_any(), &prefix)
+            });
+            let below = pods.into_iter().chain(claims);
+            nodes.push(of_object(set, below.map(|object| of_object(object, Vec::new())).collect()));
+        }
+        let rest = self.pull(|object| {
+            of_component(object, &["Pod", "PersistentVolumeClaim", "PodDisruptionBudget"])
+        });
+        nodes.extend(rest.into_iter().map(|object| of_object(object, Vec::new())));
+        nodes
+    }
+}
+
+fn is_owned(object: &DynamicObject, owner: &DynamicObject) -> bool {
+    let uid = owner.metadata.uid.as_deref();
+    object.owner_references().iter().any(|reference| Some(reference.uid.as_str()) == uid)
+}
+
+/// Claims are called `<template>-<set>-<ordinal>`; the ordinal tells `demo` from `demo-etcd`.
+fn is_claim_of(claim: &str, prefix: &str) -> bool {
+    claim.rsplit_once(prefix).is_some_and(|(_, ordinal)| {
+        !ordinal.is_empty() && ordinal.chars().all(|c| c.is_ascii_digit())
+    })
+}
+
+fn of_condition(cluster: &DynamicObject, condition: Condition) -> Node {
+    // Some conditions tell of something under way; False is as it should be.
+    let tells_of_work = matches!(condition.kind.as_str(), "Deleting" | "ControlPlaneScaling");
+    let ready = match Health::of(&condition.status) {
+        Health::Bad if tells_of_work => Health::Present,
+        Health::Good if tells_of_work => Health::Unknown,
+        other if model::is_observed(cluster) => other,
+        _ => Health::Unknown,
+    };
+    Node {
+        name: condition.kind,
+        ready,
+        reason: condition.reason,
+        message: condition.message,
+        since: condition.since,
+        children: Vec::new(),
+    }
+}
+
+fn of_request(request: &DynamicObject) -> Node {
+    let made = model::condition(request, "JoinTokenSecretCreated");
+    let token = model::text(request, "/status/tokenID");
+    let role = model::text(request, "/spec/role").unwrap_or_else(|| "worker".to_owned());
+    let until = match model::text(request, "/status/expiresAt") {
+        Some(until) => format!("{role}, until {until}"),
+        None => role,
+    };
+    let (ready, reason, message) = match made {
+        Some(made) if made.is_true() => (Health::Good, token.unwrap_or_default(), until),
+        Some(made) => (Health::of(&made.status), made.reason, made.message),
+        None => (Health::Unknown, "<pending>".to_owned(), until),
+    };
+    Node {
+        name: format!("JoinTokenRequest/{}", request.name_any()),
+        ready,
+        reason,
+        message,
+        since: model::created(request),
+        children: Vec::new(),
+    }
+}
+
+fn of_object(object: &DynamicObject, children: Vec<Node>) -> Node {
+    let (ready, reason, message) = match kind(object) {
+        "StatefulSet" => stateful_set(object),
+        "Pod" => pod(object),
+        "PersistentVolumeClaim" => phase(object, "Bound"),
+        "Service" => service(object),
+        _ => (Health::Present, String::new(), String::new()),
+    };
+    let (ready, reason) = if object.metadata.deletion_timestamp.is_some() {
+        (Health::Bad, "Deleting".to_owned())
+    } else {
+        (ready, reason)
+    };
+    Node {
+        name: format!("{}/{}", kind(object), object.name_any()),
+        ready,
+        reason,
+        message,
+        since: model::created(object),
+        children,
+    }
+}
+
+fn stateful_set(set: &DynamicObject) -> (Health, String, String) {
+    let wanted = model::number(set, "/spec/replicas").unwrap_or(1);
+    let count = |field: &str| model::number(set, &format!("/status/{field}")).unwrap_or_default();
+    let (ready, updated) = (count("readyReplicas"), count("updatedReplicas"));
+    let rolling = model::text(set, "/status/updateRevision")
+        != model::text(set, "/status/currentRevision");
+    let health = if ready >= wanted { Health::Good } else { Health::Bad };
+    let message = if rolling && updated < wanted {
+        format!("{updated} of {wanted} pods follow the newest template")
+    } else {
+        String::new()
+    };
+    (health, format!("{ready}/{wanted}"), message)
+}
+
+/// The first container that is in trouble explains a pod better than its phase does.
+fn pod(pod: &DynamicObject) -> (Health, String, String) {
+    let conditions = model::conditions(pod);
+    let find = |kind: &str| conditions.iter().find(|condition| condition.kind == kind);
+    let health = find("Ready").map_or(Health::Unknown, |ready| Health::of(&ready.status));
+    if health == Health::Good {
+        return (health, "Running".to_owned(), String::new());
+    }
+    let containers = ["initContainerStatuses", "containerStatuses"].into_iter().flat_map(|list| {
+        let list = pod.data.pointer(&format!("/status/{list}")).and_then(Value::as_array);
+        list.into_iter().flatten()
+    });
+    let field = |value: &Value, name: &str| {
+        value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let trouble = containers.filter_map(|container| container.pointer("/state/waiting")).next();
+    if let Some(waiting) = trouble {
+        return (health, field(waiting, "reason"), field(waiting, "message"));
+    }
+    let unscheduled = find("PodScheduled").filter(|scheduled| !scheduled.is_true());
+    let health = if unscheduled.is_some() { Health::Bad } else { health };
+    let blamed = unscheduled
+        .or_else(|| find("Ready").filter(|ready| !ready.reason.is_empty()));
+    match blamed {
+        Some(condition) => (health, condition.reason.clone(), condition.message.clone()),
+        None => (health, model::text(pod, "/status/phase").unwrap_or_default(), String::new()),
+    }
+}
+
+fn phase(object: &DynamicObject, good: &str) -> (Health, String, String) {
+    let phase = model::text(object, "/status/phase").unwrap_or_else(|| "<unknown>".to_owned());
+    let health = if phase == good { Health::Good } else { Health::Bad };
+    (health, phase, String::new())
+}
+
+fn service(service: &DynamicObject) -> (Health, String, String) {
+    let type_ = model::text(service, "/spec/type").unwrap_or_default();
+    let field = if type_ == "NodePort" { "nodePort" } else { "port" };
+    let ports = service.data.pointer("/spec/ports").and_then(Value::as_array);
+    let ports: Vec<String> = ports
+        .into_iter()
+        .flatten()
+        .filter_map(|port| {
+            let number = port.get(field)?.as_i64()?;
+            let name = port.get("name").and_then(Value::as_str);
+            Some(name.map_or_else(|| number.to_string(), |name| format!("{name} {number}")))
+        })
+        .collect();
+    let ports = ports.join(", ");
+    if type_ != "LoadBalancer" {
+        return (Health::Present, type_, ports);
+    }
+    let address = ["ip", "hostname"]
+        .into_iter()
+        .find_map(|key| model::text(service, &format!("/status/loadBalancer/ingress/0/{key}")));
+    match address {
+        Some(address) => (Health::Good, type_, format!("{address}, {ports}")),
+        None => (Health::Bad, type_, "no address yet: is there a load balancer?".to_owned()),
+    }
+}
+
+/// The tree as a table, with the branches drawn before the names.
+pub fn table(root: &Node, now: Timestamp) -> Table {
+    let mut table = Table::new(["NAME", "READY", "REASON", "SINCE", "MESSAGE"]);
+    push(&mut table, root, String::new(), "", now);
+    table
+}
+
+fn push(table: &mut Table, node: &Node, branch: String, indent: &str, now: Timestamp) {
+    let age = node.since.as_deref().map(|since| duration::age_since(Some(since), now));
+    table.push(vec![
+        Cell::from(branch + &node.name),
+        Cell::styled(node.ready.text(), node.ready.style()),
+        Cell::from(node.reason.as_str()),
+        Cell::styled(age.unwrap_or_default(), Style::Dim),
+        Cell::from(node.message.split_whitespace().collect::<Vec<_>>().join(" ")),
+    ]);
+    for (index, child) in node.children.iter().enumerate() {
+        let last = index + 1 == node.children.len();
+        let (corner, line) = if last { ("└─", "  ") } else { ("├─", "│ ") };
+        push(table, child, format!("{indent}{corner}"), &format!("{indent}{line}"), now);
+    }
+}
+
+#[cfg(test)]
+mod tests;
