@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -9,10 +9,12 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::components::{Components, Module};
 use crate::failure::Failure;
+use crate::full::{self, Full, FullOptions};
+use crate::image::Image;
 use crate::light::{self, Light, LightOptions};
 use crate::progress::Progress;
 use crate::state::{Level, State};
-use crate::{paths, requirements, supervisor};
+use crate::{machine, paths, requirements, supervisor};
 
 /// Starts and ends motherships: real Kubernetes on this machine, for the demo and the suites.
 #[derive(Debug, Parser)]
@@ -61,10 +63,40 @@ enum Command {
     Build,
     /// Print what must be installed: program, package, and whether it is there
     Requirements,
+    /// Pack images and put them into the mothership
+    #[command(subcommand)]
+    Image(ImageCommand),
     #[command(hide = true)]
     Supervise {
         #[arg(long)]
         tied: bool,
+    },
+    #[command(hide = true)]
+    MachineInit {
+        #[arg(long)]
+        tied: bool,
+    },
+    #[command(hide = true)]
+    MachineServe {
+        #[arg(long)]
+        tied: bool,
+    },
+    #[command(hide = true)]
+    MachineExec {
+        #[arg(last = true, required = true)]
+        argv: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ImageCommand {
+    /// Print short names and full names
+    List,
+    /// Pack images if need be and import them
+    Load {
+        /// Short names, or `all`
+        #[arg(required = true)]
+        names: Vec<String>,
     },
 }
 
@@ -93,9 +125,18 @@ fn run(cli: Cli) -> Result<ExitCode> {
         None => paths::state()?,
     };
     // Before any thread exists: namespaces are entered by the whole process.
-    if let Command::Supervise { tied } = cli.command {
-        nix::unistd::setsid().context("leaving the terminal")?;
-        return supervisor::serve(&dir, tied).map(|()| ExitCode::SUCCESS);
+    let hidden = match &cli.command {
+        Command::Supervise { tied } => {
+            nix::unistd::setsid().context("leaving the terminal")?;
+            Some(supervisor::serve(&dir, *tied))
+        }
+        Command::MachineInit { tied } => Some(machine::become_init(&dir, *tied)),
+        Command::MachineServe { tied } => Some(machine::serve(&dir, *tied)),
+        Command::MachineExec { argv } => Some(machine::enter(&dir, argv)),
+        _ => None,
+    };
+    if let Some(outcome) = hidden {
+        return outcome.map(|()| ExitCode::SUCCESS);
     }
     tokio::runtime::Runtime::new()?.block_on(dispatch(cli.command, dir))
 }
@@ -103,7 +144,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
 async fn dispatch(command: Command, dir: PathBuf) -> Result<ExitCode> {
     match command {
         Command::Up { light } => up(dir, light).await?,
-        Command::Down => down(dir).await?,
+        Command::Down => clean(&dir).await?,
         Command::Status { output } => return status(dir, output).await,
         Command::Kubeconfig { user, groups } => {
             let dir = dir.canonicalize().unwrap_or(dir);
@@ -140,7 +181,26 @@ async fn dispatch(command: Command, dir: PathBuf) -> Result<ExitCode> {
                 ));
             }
         }
-        Command::Supervise { .. } => {}
+        Command::Image(ImageCommand::List) => {
+            for image in Image::ALL {
+                print(&format!("{:<14}{}\n", image.name(), image.reference()?));
+            }
+        }
+        Command::Image(ImageCommand::Load { names }) => {
+            let images: Vec<Image> = if names.iter().any(|name| name == "all") {
+                Image::ALL.to_vec()
+            } else {
+                names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?
+            };
+            let full = Full::attach(&dir).await?;
+            for image in images {
+                print(&format!("{}\n", full.load_image(image).await?));
+            }
+        }
+        Command::Supervise { .. }
+        | Command::MachineInit { .. }
+        | Command::MachineServe { .. }
+        | Command::MachineExec { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -152,27 +212,35 @@ fn print(text: &str) {
 
 async fn up(dir: PathBuf, light: bool) -> Result<()> {
     let start = async {
-        let options = LightOptions {
-            dir: Some(dir.clone()),
-            detached: true,
-            ..LightOptions::default()
-        };
-        let _ = light;
-        Light::start(options)
-            .await
-            .map(|light| light.admin_kubeconfig())?
+        if light {
+            let options =
+                LightOptions { dir: Some(dir.clone()), detached: true, ..LightOptions::default() };
+            Light::start(options).await?.admin_kubeconfig()
+        } else {
+            let options =
+                FullOptions { dir: Some(dir.clone()), detached: true, ..FullOptions::default() };
+            Full::start(options).await?.admin_kubeconfig()
+        }
     };
     let kubeconfig = tokio::select! {
         outcome = start => outcome?,
         () = interrupted() => {
             if State::read(&dir).is_ok() {
-                light::clean(&dir).await?;
+                clean(&dir).await?;
             }
             return Err(Failure::Interrupted.into());
         }
     };
     print(&format!("export KUBECONFIG={}\n", kubeconfig.display()));
     Ok(())
+}
+
+async fn clean(dir: &Path) -> Result<()> {
+    let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    match State::read(&dir)?.level {
+        Level::Light => light::clean(&dir).await,
+        Level::Full => full::clean(&dir).await,
+    }
 }
 
 async fn interrupted() {
@@ -186,17 +254,11 @@ async fn interrupted() {
     }
 }
 
-async fn down(dir: PathBuf) -> Result<()> {
-    if !dir.exists() {
-        return Err(Failure::NotRunning(dir).into());
-    }
-    light::clean(&dir.canonicalize()?).await
-}
-
 async fn status(dir: PathBuf, output: Output) -> Result<ExitCode> {
     let state = State::read(&dir)?;
     let services = match state.level {
-        Level::Light | Level::Full => Light::attach(&dir).await?.supervisor().status().await?,
+        Level::Light => Light::attach(&dir).await?.supervisor().status().await?,
+        Level::Full => Full::attach(&dir).await?.machine()?.supervisor().status().await?,
     };
     match output {
         Output::Json => {

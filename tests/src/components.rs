@@ -30,6 +30,7 @@ impl Components {
             let dir = build::ensure(module, progress)
                 .with_context(|| format!("building {}", module.name()))?;
             for command in module.commands() {
+                // A later module replaces programs of the same name.
                 programs.insert(command.program.to_owned(), dir.join(command.program));
             }
         }
@@ -57,7 +58,7 @@ impl Components {
     /// What runs inside hosted control planes and on their workers: the Kubernetes parts carry the
     /// version string that k0s of that version gives them.
     pub fn hosted(version: K0sVersion, progress: &Progress) -> Result<Self> {
-        let mut all = Self::ensure(
+        Self::ensure(
             &[
                 Module::Etcd,
                 Module::Konnectivity,
@@ -66,10 +67,7 @@ impl Components {
                 Module::Hosted(version),
             ],
             progress,
-        )?;
-        // Only what was linked with the version string of k0s may stand for it.
-        all.programs.retain(|name, _| name != "coredns");
-        Ok(all)
+        )
     }
 
     /// The path of a program that was asked for.
@@ -87,15 +85,14 @@ impl Components {
             .map(|(name, path)| (name.as_str(), path.as_path()))
     }
 
-    /// The folders of all of them, for a `PATH`.
-    pub fn folders(&self) -> Vec<PathBuf> {
-        let mut folders: Vec<PathBuf> = self
-            .programs
-            .values()
-            .filter_map(|path| path.parent().map(Path::to_owned))
-            .collect();
-        folders.sort();
-        folders.dedup();
-        folders
+    /// A folder with a link to each of them, for a `PATH`.
+    pub(crate) fn link_into(&self, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("creating {}", folder.display()))?;
+        for (name, path) in self.all() {
+            std::os::unix::fs::symlink(path, folder.join(name))
+                .with_context(|| format!("linking {name}"))?;
+        }
+        Ok(())
     }
 }

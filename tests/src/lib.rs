@@ -8,7 +8,10 @@ pub mod audit;
 pub mod cli;
 pub mod components;
 pub mod failure;
+pub mod full;
+pub mod image;
 pub mod light;
+pub mod machine;
 pub mod paths;
 pub mod pki;
 pub(crate) mod plane;
@@ -20,4 +23,6 @@ pub mod supervisor;
 
 pub use access::Access;
 pub use audit::Audit;
+pub use full::{Full, FullOptions};
+pub use image::Image;
 pub use light::{Light, LightOptions};

@@ -211,6 +211,18 @@ impl Supervisor {
 }
 
 impl Supervisor {
+    /// Whether it ends with this handle.
+    pub(crate) fn is_tied(&self) -> bool {
+        self.child.as_ref().is_some_and(|child| child.stdin.is_some())
+    }
+
+    /// Lets go of it; dropping the handle does nothing any more.
+    pub(crate) fn release(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.try_wait();
+        }
+    }
+
     /// Ends a tied supervisor and waits for it; leaves any other alone.
     pub(crate) fn end(&mut self) {
         let record = Record::read(&self.dir);

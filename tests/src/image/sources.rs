@@ -1,0 +1,110 @@
+//! Programs of the project that go into images: k0s or its stand-in, and the controller.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::components::K0sVersion;
+use crate::progress::Progress;
+use crate::{paths, requirements};
+
+/// The target of programs that must run in an image without any library.
+const TARGET: &str = match std::env::consts::ARCH.as_bytes() {
+    b"aarch64" => "aarch64-unknown-linux-musl",
+    _ => "x86_64-unknown-linux-musl",
+};
+
+/// The k0s that is packed: a real one that `K0S_BIN` names (`K0S_BIN_PREVIOUS` for the version to
+/// upgrade from), else the project's stand-in, for which one program plays both versions.
+#[derive(Clone, Debug)]
+pub struct K0s {
+    /// The program.
+    pub program: PathBuf,
+    /// As it prints it: `v1.36.3+k0s.2`.
+    pub release: String,
+    /// Whether it is the stand-in.
+    pub is_stand_in: bool,
+}
+
+fn real(version: K0sVersion) -> Option<PathBuf> {
+    let variable = match version {
+        K0sVersion::Current => "K0S_BIN",
+        K0sVersion::Previous => "K0S_BIN_PREVIOUS",
+    };
+    std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+impl K0s {
+    /// The version that images and workers get, without building anything.
+    pub fn release(version: K0sVersion) -> Result<String> {
+        match real(version) {
+            Some(program) => ask_release(&program),
+            None => Ok(version.release().to_owned()),
+        }
+    }
+
+    /// Finds it, or has cargo build the stand-in.
+    pub fn find(version: K0sVersion, progress: &Progress) -> Result<Self> {
+        if let Some(program) = real(version) {
+            let program = program
+                .canonicalize()
+                .with_context(|| format!("looking up {}", program.display()))?;
+            let release = ask_release(&program)?;
+            progress.say(format!("k0s is a real one: {} {release}", program.display()));
+            return Ok(Self { program, release, is_stand_in: false });
+        }
+        let program = cargo_build("MOTHERSHIP_STANDIN", "k0s-standin", "k0s", progress)?;
+        let release = version.release().to_owned();
+        progress.say(format!("k0s is the project's stand-in, in the role of {release}"));
+        Ok(Self { program, release, is_stand_in: true })
+    }
+}
+
+fn ask_release(program: &Path) -> Result<String> {
+    let output = Command::new(program)
+        .arg("version")
+        .output()
+        .with_context(|| format!("running {} version", program.display()))?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if !output.status.success() || !text.starts_with('v') {
+        bail!("{} version says nothing that looks like a version", program.display());
+    }
+    Ok(text)
+}
+
+/// The controller's program.
+pub(super) fn controller(progress: &Progress) -> Result<PathBuf> {
+    cargo_build("MOTHERSHIP_CONTROLLER", "controller", "k0smotron-controller", progress)
+}
+
+/// Has cargo build a program without libraries, or takes the one that a variable names.
+fn cargo_build(variable: &str, package: &str, program: &str, progress: &Progress) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) {
+        let path = PathBuf::from(path);
+        return path.canonicalize().with_context(|| format!("looking up {}", path.display()));
+    }
+    requirements::check(requirements::IMAGES)?;
+    progress.say(format!("cargo build -p {package} --bin {program}"));
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .current_dir(paths::workspace())
+        .args(["build", "--profile", "demo", "--target", TARGET])
+        .args(["-p", package, "--bin", program, "--message-format", "json-render-diagnostics"])
+        .stderr(std::process::Stdio::inherit())
+        // Set by `cargo test` for the test itself; they would make this build start from scratch.
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .output()
+        .context("running cargo")?;
+    if !output.status.success() {
+        bail!("cargo build -p {package} failed");
+    }
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| {
+            message.pointer("/target/name").and_then(|name| name.as_str()) == Some(program)
+        })
+        .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
+        .with_context(|| format!("cargo built no {program}"))
+}
