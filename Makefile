@@ -21,9 +21,11 @@ help: ## this list
 	  /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: deps ## from nothing to a pod on a worker of a hosted cluster (MOTHERSHIP=current: on yours)
+	$(CARGO) build --quiet --package mothership --bins
 	$(CARGO) run --quiet --package mothership --bin demo
 
 demo-down: ## end the demo's mothership and everything that belongs to it
+	$(CARGO) build --quiet --package mothership --bins
 	$(CARGO) run --quiet --package mothership --bin demo -- --down
 
 ##@ Develop
