@@ -1,8 +1,7 @@
-//! The CustomResourceDefinitions, as they are installed.
+//! The custom resource definitions, as they are installed.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
-    JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt;
 use serde_json::json;
@@ -20,28 +19,31 @@ pub fn cluster() -> CustomResourceDefinition {
     for root in roots(&mut definition) {
         // A Cluster without a spec is one with a NodePort.
         root.required = None;
-        if let Some(spec) = root.properties.as_mut().and_then(|fields| fields.get_mut("spec")) {
+        if let Some(spec) = root
+            .properties
+            .as_mut()
+            .and_then(|fields| fields.get_mut("spec"))
+        {
             spec.default = Some(JSON(json!({"service": {"type": "NodePort"}})));
         }
     }
     definition
 }
 
-/// The definition of JoinTokenRequests.
+/// The definition of `JoinTokenRequests`.
 pub fn join_token_request() -> CustomResourceDefinition {
     finished(JoinTokenRequest::crd())
 }
 
 fn finished(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
     for root in roots(&mut definition) {
+        root.title = None;
         tidy(root);
     }
     definition
 }
 
-fn roots(
-    definition: &mut CustomResourceDefinition,
-) -> impl Iterator<Item = &mut JSONSchemaProps> {
+fn roots(definition: &mut CustomResourceDefinition) -> impl Iterator<Item = &mut JSONSchemaProps> {
     definition
         .spec
         .versions
@@ -56,7 +58,11 @@ fn tidy(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
     // Doc comments are wrapped for the reader of the source, `kubectl explain` wraps for itself.
     schema.description = schema.description.take().map(|text| unwrapped(&text));
-    for inner in schema.properties.iter_mut().flat_map(|fields| fields.values_mut()) {
+    for inner in schema
+        .properties
+        .iter_mut()
+        .flat_map(|fields| fields.values_mut())
+    {
         tidy(inner);
     }
     if let Some(JSONSchemaPropsOrArray::Schema(inner)) = schema.items.as_mut() {
@@ -68,6 +74,8 @@ fn tidy(schema: &mut JSONSchemaProps) {
 }
 
 fn unwrapped(text: &str) -> String {
-    let paragraphs = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " "));
+    let paragraphs = text
+        .split("\n\n")
+        .map(|paragraph| paragraph.replace('\n', " "));
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }

@@ -84,11 +84,18 @@ impl fmt::Display for Component {
 }
 
 fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Labels {
-    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    pairs
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }
 
 fn base(cluster: &str, component: Component) -> Labels {
-    labels([(APP, APP_VALUE), (CLUSTER, cluster), (COMPONENT, component.group())])
+    labels([
+        (APP, APP_VALUE),
+        (CLUSTER, cluster),
+        (COMPONENT, component.group()),
+    ])
 }
 
 /// Selector of the Service in front of the control plane.
@@ -137,12 +144,7 @@ pub fn certificate(cluster: &str) -> Labels {
 }
 
 /// Labels of a join token's Secret: the request's labels, and over them ours.
-pub fn join_token(
-    cluster: &str,
-    role: &str,
-    request: &str,
-    of_request: Option<&Labels>,
-) -> Labels {
+pub fn join_token(cluster: &str, role: &str, request: &str, of_request: Option<&Labels>) -> Labels {
     let mut all = of_request.cloned().unwrap_or_default();
     all.extend(labels([
         (TOKEN_CLUSTER, cluster),
@@ -168,5 +170,9 @@ pub fn inherited(of_cluster: Option<&Labels>) -> Labels {
 
 /// A label selector in the form of `kubectl -l` and of `status.selector`.
 pub fn to_selector(labels: &Labels) -> String {
-    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+    labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect::<Vec<_>>()
+        .join(",")
 }

@@ -3,9 +3,11 @@
 //! Nothing here does I/O, and nothing here knows the controller or the plugin.
 
 pub mod definitions;
+pub mod generate;
 pub mod labels;
 pub mod names;
 mod rules;
 mod schema;
 pub mod v1beta2;
+pub mod validation;
 pub mod version;

@@ -10,7 +10,7 @@ use crate::v1beta2::{CertificateType, ServiceType};
 
 /// Finalizer of Clusters.
 pub const CLUSTER_FINALIZER: &str = "k0smotron.io/finalizer";
-/// Finalizer of JoinTokenRequests: a token is revoked before its request goes.
+/// Finalizer of `JoinTokenRequests`: a token is revoked before its request goes.
 pub const JOIN_TOKEN_REQUEST_FINALIZER: &str = "jointokenrequests.k0smotron.io/finalizer";
 /// Finalizer of Secrets with keys that are made once: a deletion can be undone with the same key.
 pub const KEY_FINALIZER: &str = "k0smotron.io/protect-key";
@@ -20,7 +20,7 @@ pub const FIELD_MANAGER: &str = "k0smotron-operator";
 
 /// Annotation of children: hash of the body that was applied last.
 pub const APPLIED_HASH_ANNOTATION: &str = "k0smotron.io/applied-hash";
-/// Annotation that JoinTokenRequests carried over from v1beta1 have: namespace of the Cluster.
+/// Annotation that `JoinTokenRequests` carried over from v1beta1 have: namespace of the Cluster.
 pub const CLUSTER_REF_NAMESPACE_ANNOTATION: &str = "k0smotron.io/cluster-ref-namespace";
 
 /// Key of the k0s configuration in its ConfigMap, and the environment variable made from it.
@@ -73,15 +73,17 @@ fn short(name: String) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
-/// The control plane's StatefulSet, its pods' prefix, its PodDisruptionBudget, its Ingress, and
-/// the volume with its data.
+/// The control plane's StatefulSet, its pods' prefix, its disruption budget, its Ingress, and the
+/// volume with its data.
 pub fn control_plane(cluster: &str) -> String {
     short(format!("kmc-{cluster}"))
 }
@@ -146,10 +148,19 @@ pub fn mount_volume(path: &str) -> String {
     let usable: String = dashed
         .chars()
         .map(|c| c.to_ascii_lowercase())
-        .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' })
+        .map(|c| {
+            if c.is_ascii_lowercase() || c.is_ascii_digit() {
+                c
+            } else {
+                '-'
+            }
+        })
         .take(MAX_LABEL - 6)
         .collect();
-    let digest: String = hex(&Sha256::digest(path.as_bytes())).chars().take(5).collect();
+    let digest: String = hex(&Sha256::digest(path.as_bytes()))
+        .chars()
+        .take(5)
+        .collect();
     match usable.trim_matches('-') {
         "" => format!("mount-{digest}"),
         usable => format!("{usable}-{digest}"),
@@ -159,16 +170,15 @@ pub fn mount_volume(path: &str) -> String {
 /// Whether Kubernetes takes `name` as a DNS label (RFC 1123): volumes, and the first part of
 /// host names.
 pub fn is_label(name: &str) -> bool {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    !name.is_empty()
-        && name.len() <= MAX_LABEL
-        && name.chars().all(inner)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
+    name.len() <= MAX_LABEL && is_dns_part(name)
 }
 
 /// Whether Kubernetes takes `name` as the name of most objects (RFC 1123 subdomain).
 pub fn is_object_name(name: &str) -> bool {
-    name.len() <= 253
-        && name.split('.').all(|part| is_label(&part.chars().take(MAX_LABEL).collect::<String>()))
+    name.len() <= 253 && name.split('.').all(is_dns_part)
+}
+
+fn is_dns_part(part: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !part.is_empty() && part.chars().all(inner) && !part.starts_with('-') && !part.ends_with('-')
 }

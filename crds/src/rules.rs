@@ -21,22 +21,31 @@ pub fn cluster_name_fits() -> Rule {
     )
 }
 
+/// The Secret with the token carries the request's name as a label value.
+pub fn join_token_request_name_fits() -> Rule {
+    Rule::new("size(self.metadata.name) <= 63").message(
+        "metadata.name: must be no longer than 63 characters, because a label is made from it",
+    )
+}
+
+// The defaults of the whole spec are checked as they are written, without the defaults below them:
+// hence the `has`.
 pub fn service(schema: &mut Schema) {
     add(
         schema,
         &[
             (
-                "self.apiPort != 0 || self.type == 'NodePort'",
+                "!has(self.apiPort) || self.apiPort != 0 || self.type == 'NodePort'",
                 ".apiPort",
                 "0 lets the API server choose a port, which works with type NodePort only",
             ),
             (
-                "self.konnectivityPort != 0 || self.type == 'NodePort'",
+                "!has(self.konnectivityPort) || self.konnectivityPort != 0 || self.type == 'NodePort'",
                 ".konnectivityPort",
                 "0 lets the API server choose a port, which works with type NodePort only",
             ),
             (
-                "self.apiPort != self.konnectivityPort || self.apiPort == 0",
+                "!has(self.apiPort) || !has(self.konnectivityPort) || self.apiPort == 0 || self.apiPort != self.konnectivityPort",
                 ".konnectivityPort",
                 "must differ from apiPort",
             ),

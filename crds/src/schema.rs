@@ -35,9 +35,13 @@ pub fn time(_: &mut SchemaGenerator) -> Schema {
 }
 
 pub fn conditions(generator: &mut SchemaGenerator) -> Schema {
+    let mut condition = embedded::<Condition>(generator);
+    if let Some(status) = at(&mut condition, &["properties", "status"]) {
+        status.insert("enum".to_owned(), json!(["True", "False", "Unknown"]));
+    }
     schemars::json_schema!({
         "type": "array",
-        "items": embedded::<Condition>(generator),
+        "items": condition,
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],
     })
@@ -53,7 +57,7 @@ pub fn resources(generator: &mut SchemaGenerator) -> Schema {
 }
 
 pub fn topology_spread_constraints(generator: &mut SchemaGenerator) -> Schema {
-    array(embedded::<TopologySpreadConstraint>(generator))
+    array(&embedded::<TopologySpreadConstraint>(generator))
 }
 
 pub fn claim_spec(generator: &mut SchemaGenerator) -> Schema {
@@ -69,9 +73,12 @@ pub fn manifests(generator: &mut SchemaGenerator) -> Schema {
     if let Some(name) = at(&mut volume, &["properties", "name"]) {
         describe(name, "Name of the volume and of the manifests' folder.");
         name.insert("maxLength".to_owned(), json!(63));
-        name.insert("pattern".to_owned(), json!("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"));
+        name.insert(
+            "pattern".to_owned(),
+            json!("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"),
+        );
     }
-    array(volume)
+    array(&volume)
 }
 
 pub fn mount(generator: &mut SchemaGenerator) -> Schema {
@@ -90,12 +97,15 @@ pub fn mount(generator: &mut SchemaGenerator) -> Schema {
             "readOnly".to_owned(),
             json!({
                 "type": "boolean",
-                "description": "Whether the container may not write to it. ConfigMaps and Secrets are read-only anyway.",
+                "description": "Whether the container may not write to it. Those from a `configMap` or `secret` are read-only anyway.",
             }),
         );
     }
     if let Some(fields) = volume.as_object_mut() {
-        describe(fields, "A volume and the place where the control-plane container sees it.");
+        describe(
+            fields,
+            "A volume and the place where the control-plane container sees it.",
+        );
         fields.insert("required".to_owned(), json!(["path"]));
     }
     into_schema(volume)
@@ -106,27 +116,79 @@ fn volume(generator: &mut SchemaGenerator) -> Value {
     // Newer than the oldest Kubernetes whose types we compile against; stored objects may carry it.
     if let Some(sources) = at(
         &mut volume,
-        &["properties", "projected", "properties", "sources", "items", "properties"],
+        &[
+            "properties",
+            "projected",
+            "properties",
+            "sources",
+            "items",
+            "properties",
+        ],
     ) {
-        sources.entry("podCertificate").or_insert_with(|| {
-            json!({
-                "type": "object",
-                "required": ["keyType", "signerName"],
-                "properties": {
-                    "certificateChainPath": {"type": "string"},
-                    "credentialBundlePath": {"type": "string"},
-                    "keyPath": {"type": "string"},
-                    "keyType": {"type": "string"},
-                    "maxExpirationSeconds": {"type": "integer", "format": "int32"},
-                    "signerName": {"type": "string"},
-                },
-            })
-        });
+        sources
+            .entry("podCertificate")
+            .or_insert_with(pod_certificate);
+    }
+    for (source, field, default) in SOURCE_DEFAULTS {
+        if let Some(field) = at(&mut volume, &["properties", source, "properties", field]) {
+            field.insert("default".to_owned(), default.into());
+        }
+    }
+    if let Some(read_only) = at(
+        &mut volume,
+        &["properties", "azureDisk", "properties", "readOnly"],
+    ) {
+        read_only.insert("default".to_owned(), json!(false));
+    }
+    if let Some(sources) = at(&mut volume, &["properties"]) {
+        sources.values_mut().for_each(name_may_be_left_out);
     }
     volume
 }
 
-fn array(items: Value) -> Schema {
+/// Kubernetes' own defaults of volume sources, which upstream's schema carries.
+const SOURCE_DEFAULTS: [(&str, &str, &str); 7] = [
+    ("azureDisk", "fsType", "ext4"),
+    ("iscsi", "iscsiInterface", "default"),
+    ("rbd", "keyring", "/etc/ceph/keyring"),
+    ("rbd", "pool", "rbd"),
+    ("rbd", "user", "admin"),
+    ("scaleIO", "fsType", "xfs"),
+    ("scaleIO", "storageMode", "ThinProvisioned"),
+];
+
+fn pod_certificate() -> Value {
+    json!({
+        "type": "object",
+        "required": ["keyType", "signerName"],
+        "properties": {
+            "certificateChainPath": {"type": "string"},
+            "credentialBundlePath": {"type": "string"},
+            "keyPath": {"type": "string"},
+            "keyType": {"type": "string"},
+            "maxExpirationSeconds": {"type": "integer", "format": "int32"},
+            "signerName": {"type": "string"},
+        },
+    })
+}
+
+/// A reference to a ConfigMap or Secret may lack its name as far as the schema goes.
+fn name_may_be_left_out(schema: &mut Value) {
+    let Some(fields) = schema.as_object_mut() else {
+        return;
+    };
+    if fields.get("required") == Some(&json!(["name"])) {
+        fields.remove("required");
+    }
+    if let Some(properties) = fields.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.values_mut().for_each(name_may_be_left_out);
+    }
+    if let Some(items) = fields.get_mut("items") {
+        name_may_be_left_out(items);
+    }
+}
+
+fn array(items: &Value) -> Schema {
     schemars::json_schema!({"type": "array", "items": items})
 }
 
@@ -156,7 +218,9 @@ fn tidy(schema: &mut Value) {
 }
 
 fn at<'a>(value: &'a mut Value, path: &[&str]) -> Option<&'a mut Map<String, Value>> {
-    path.iter().try_fold(value, |value, key| value.get_mut(*key))?.as_object_mut()
+    path.iter()
+        .try_fold(value, |value, key| value.get_mut(*key))?
+        .as_object_mut()
 }
 
 fn describe(fields: &mut Map<String, Value>, text: &str) {

@@ -53,7 +53,9 @@ impl FromStr for K0sVersion {
     type Err = ParseVersionError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ParseVersionError { text: text.to_owned() };
+        let error = || ParseVersionError {
+            text: text.to_owned(),
+        };
         let plain = text.strip_prefix('v').unwrap_or(text);
         let (kubernetes, k0s) = match (plain.split_once("+k0s."), plain.split_once("-k0s.")) {
             (Some(parts), _) | (None, Some(parts)) => (parts.0, parts.1),
@@ -68,7 +70,9 @@ impl FromStr for K0sVersion {
         let suffix_fits = suffix.is_empty()
             || (suffix.starts_with(['.', '-'])
                 && suffix.len() > 1
-                && suffix.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c)));
+                && suffix
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c)));
         if !suffix_fits || (number.len() > 1 && number.starts_with('0')) {
             return Err(error());
         }
@@ -103,12 +107,19 @@ impl PartialOrd for K0sVersion {
 
 /// The version text that a Cluster asks for, [`DEFAULT_VERSION`] when it asks for none.
 pub fn requested(spec: &ClusterSpec) -> &str {
-    spec.version.as_deref().filter(|version| !version.is_empty()).unwrap_or(DEFAULT_VERSION)
+    spec.version
+        .as_deref()
+        .filter(|version| !version.is_empty())
+        .unwrap_or(DEFAULT_VERSION)
 }
 
 /// The k0s image that a Cluster asks for, with tag.
 pub fn image(spec: &ClusterSpec) -> String {
-    let repository = if spec.image.is_empty() { DEFAULT_IMAGE } else { &spec.image };
+    let repository = if spec.image.is_empty() {
+        DEFAULT_IMAGE
+    } else {
+        &spec.image
+    };
     format!("{repository}:{}", tag(requested(spec)))
 }
 
@@ -118,5 +129,9 @@ fn tag(version: &str) -> String {
         return version.image_tag();
     }
     let tag = version.replace("+k0s.", "-k0s.");
-    if tag.contains("-k0s.") { tag } else { format!("{tag}-k0s.0") }
+    if tag.contains("-k0s.") {
+        tag
+    } else {
+        format!("{tag}-k0s.0")
+    }
 }

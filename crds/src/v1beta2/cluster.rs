@@ -1,5 +1,10 @@
 //! The Cluster: one hosted control plane.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "every print column has a type"
+)]
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ResourceRequirements, TopologySpreadConstraint};
@@ -36,13 +41,48 @@ pub const DEFAULT_IMAGE: &str = "quay.io/k0sproject/k0s";
         status_replicas_path = ".status.replicas",
         label_selector_path = ".status.selector"
     ),
-    printcolumn(name = "Version", type_ = "string", json_path = ".status.version", description = "k0s version that runs"),
-    printcolumn(name = "Replicas", type_ = "integer", json_path = ".spec.replicas", description = "control-plane pods asked for"),
-    printcolumn(name = "Ready", type_ = "integer", json_path = ".status.readyReplicas", description = "control-plane pods that are ready"),
-    printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint", description = "address of the hosted API"),
-    printcolumn(name = "Storage", type_ = "string", json_path = ".spec.storage.type", description = "where the hosted cluster keeps its state"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Available")].reason"#, description = "why it is available or not", priority = 1)
+    printcolumn(
+        name = "Version",
+        type_ = "string",
+        json_path = ".status.version",
+        description = "k0s version that runs"
+    ),
+    printcolumn(
+        name = "Replicas",
+        type_ = "integer",
+        json_path = ".spec.replicas",
+        description = "control-plane pods asked for"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "integer",
+        json_path = ".status.readyReplicas",
+        description = "control-plane pods that are ready"
+    ),
+    printcolumn(
+        name = "Endpoint",
+        type_ = "string",
+        json_path = ".status.endpoint",
+        description = "address of the hosted API"
+    ),
+    printcolumn(
+        name = "Storage",
+        type_ = "string",
+        json_path = ".spec.storage.type",
+        description = "where the hosted cluster keeps its state"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Available")].reason"#,
+        description = "why it is available or not",
+        priority = 1
+    )
 )]
 #[kube(validation = rules::cluster_name_has_no_dot(), validation = rules::cluster_name_fits())]
 #[serde(rename_all = "camelCase", default)]

@@ -47,7 +47,11 @@ pub struct MonitoringSpec {
 
 impl Default for MonitoringSpec {
     fn default() -> Self {
-        Self { enabled: false, prometheus_image: prometheus_image(), proxy_image: proxy_image() }
+        Self {
+            enabled: false,
+            prometheus_image: prometheus_image(),
+            proxy_image: proxy_image(),
+        }
     }
 }
 

@@ -1,5 +1,10 @@
 //! The JoinTokenRequest: one token with which machines join a Cluster.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "every print column has a type"
+)]
+
 use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -23,13 +28,44 @@ use crate::{rules, schema};
     derive = "Default",
     derive = "PartialEq",
     doc = "Asks for a token with which machines join a Cluster. The token appears in a Secret of the same name, under the key `token`, and is revoked when this object is deleted.",
-    printcolumn(name = "Cluster", type_ = "string", json_path = ".spec.clusterName", description = "cluster that the token is for"),
-    printcolumn(name = "Role", type_ = "string", json_path = ".spec.role", description = "what a machine becomes"),
-    printcolumn(name = "Token", type_ = "string", json_path = ".status.tokenID", description = "id of the token"),
-    printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt", description = "when the token ends"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="JoinTokenSecretCreated")].reason"#, description = "why there is a token or not", priority = 1)
+    printcolumn(
+        name = "Cluster",
+        type_ = "string",
+        json_path = ".spec.clusterName",
+        description = "cluster that the token is for"
+    ),
+    printcolumn(
+        name = "Role",
+        type_ = "string",
+        json_path = ".spec.role",
+        description = "what a machine becomes"
+    ),
+    printcolumn(
+        name = "Token",
+        type_ = "string",
+        json_path = ".status.tokenID",
+        description = "id of the token"
+    ),
+    printcolumn(
+        name = "Expires",
+        type_ = "string",
+        json_path = ".status.expiresAt",
+        description = "when the token ends"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="JoinTokenSecretCreated")].reason"#,
+        description = "why there is a token or not",
+        priority = 1
+    )
 )]
+#[kube(validation = rules::join_token_request_name_fits())]
 #[serde(rename_all = "camelCase")]
 pub struct JoinTokenRequestSpec {
     /// Name of the Cluster, in the same namespace.
@@ -51,13 +87,28 @@ fn never() -> String {
 
 impl Default for JoinTokenRequestSpec {
     fn default() -> Self {
-        Self { cluster_name: String::new(), expiry: never(), role: JoinTokenRole::default() }
+        Self {
+            cluster_name: String::new(),
+            expiry: never(),
+            role: JoinTokenRole::default(),
+        }
     }
 }
 
 /// What a machine becomes.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum JoinTokenRole {

@@ -15,16 +15,14 @@ pub use certificate::{CertificateRef, CertificateType};
 pub use cluster::{Cluster, ClusterSpec, DEFAULT_IMAGE, KubeconfigSecretMetadata};
 pub use exposure::{IngressSpec, KubeconfigRef, MonitoringSpec, RemoteHostCluster};
 pub use join_token_request::{
-    JoinTokenRequest, JoinTokenRequestSpec, JoinTokenRequestStatus, JoinTokenRole,
-    JoinTokenDeprecatedStatus, JoinTokenV1Beta1Status,
+    JoinTokenDeprecatedStatus, JoinTokenRequest, JoinTokenRequestSpec, JoinTokenRequestStatus,
+    JoinTokenRole, JoinTokenV1Beta1Status,
 };
 pub use patch::{Patch, PatchSpec, PatchTarget, PatchType};
 pub use persistence::{
     ClaimMetadata, PersistenceSpec, PersistenceType, PersistentVolumeClaimTemplate,
 };
-pub use service::{
-    DEFAULT_API_PORT, DEFAULT_KONNECTIVITY_PORT, ServiceSpec, ServiceType,
-};
+pub use service::{DEFAULT_API_PORT, DEFAULT_KONNECTIVITY_PORT, ServiceSpec, ServiceType};
 pub use status::{ClusterStatus, DeprecatedStatus, StatusPorts, V1Beta1Status};
 pub use storage::{
     DEFAULT_DEFRAG_IMAGE, DEFAULT_ETCD_IMAGE, DefragJob, EtcdPersistence, EtcdSpec, KineSpec,

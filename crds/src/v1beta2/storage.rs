@@ -36,7 +36,18 @@ pub struct StorageSpec {
 
 /// The backends.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum StorageType {
@@ -109,7 +120,7 @@ pub struct EtcdPersistence {
     /// Size of the volume.
     #[schemars(schema_with = "schema::quantity", extend("default" = DEFAULT_VOLUME_SIZE))]
     pub size: Quantity,
-    /// StorageClass of the volume; the default class when left out.
+    /// Storage class of the volume; the default class when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<String>,
 }
@@ -171,4 +182,3 @@ pub struct NatsSpec {
 
 /// The volume of a NATS store: the same fields as etcd's.
 pub type NatsPersistence = EtcdPersistence;
-

@@ -16,7 +16,7 @@ pub type Manifest = Volume;
 pub struct Mount {
     /// Where it is mounted in the container.
     pub path: String,
-    /// Whether the container may not write to it. ConfigMaps and Secrets are read-only anyway.
+    /// Whether the container may not write to it. Those from a `configMap` or `secret` are read-only anyway.
     #[serde(default)]
     pub read_only: bool,
     /// The volume's source. Its name is empty: see [`crate::names::mount_volume`].

@@ -1,0 +1,54 @@
+use super::Errors;
+use crate::labels::Labels;
+use crate::names;
+
+pub(super) fn labels(errors: &mut Errors, path: &str, labels: &Labels) {
+    for (key, value) in labels {
+        keys(errors, path, key);
+        if !value.is_empty() && !is_word(value) {
+            errors.add(
+                format!("{path}[{key}]"),
+                value,
+                "is no value of a label",
+                "at most 63 letters, digits, dashes, dots and underscores",
+            );
+        }
+    }
+}
+
+pub(super) fn annotations(errors: &mut Errors, path: &str, annotations: &Labels) {
+    for key in annotations.keys() {
+        keys(errors, path, key);
+    }
+}
+
+fn keys(errors: &mut Errors, path: &str, key: &str) {
+    if !is_key(key) {
+        errors.add(
+            format!("{path}[{key}]"),
+            key,
+            "is no key",
+            "letters, digits, dashes, dots and underscores, with a DNS name and a slash before them if need be",
+        );
+    }
+}
+
+/// Whether Kubernetes takes it as the key of a label or annotation.
+pub(super) fn is_key(key: &str) -> bool {
+    match key.split_once('/') {
+        Some((prefix, name)) => {
+            names::is_object_name(&prefix.to_ascii_lowercase()) && is_word(name)
+        }
+        None => is_word(key),
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    text.len() <= 63
+        && edge(text.chars().next())
+        && edge(text.chars().last())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-._".contains(c))
+}

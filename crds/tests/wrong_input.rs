@@ -1,0 +1,404 @@
+//! Every wrong input gets an error that names the field; corrected, it is accepted.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    reason = "a test fails by panicking, its helpers too, and reads better with literals passed as they are"
+)]
+
+use crds::v1beta2::{Cluster, JoinTokenRequest};
+use crds::validation::{
+    FieldError, cluster_warnings, join_token_request_warnings, not_implemented,
+    not_implemented_join_token_request, validate_cluster, validate_join_token_request,
+};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+fn named(name: &str, spec: Value) -> Cluster {
+    serde_json::from_value(json!({
+        "apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+        "metadata": {"name": name, "namespace": "n"}, "spec": spec,
+    }))
+    .unwrap()
+}
+
+fn cluster(spec: Value) -> Cluster {
+    named("c", spec)
+}
+
+fn request(name: &str, spec: Value) -> JoinTokenRequest {
+    serde_json::from_value(json!({
+        "apiVersion": "k0smotron.io/v1beta2", "kind": "JoinTokenRequest",
+        "metadata": {"name": name, "namespace": "n"}, "spec": spec,
+    }))
+    .unwrap()
+}
+
+fn paths(errors: &[FieldError]) -> Vec<&str> {
+    errors.iter().map(|error| error.path.as_str()).collect()
+}
+
+fn claim(spec: Value) -> Value {
+    json!({"persistence": {"type": "pvc", "persistentVolumeClaim": {"spec": spec}}})
+}
+
+#[rstest]
+#[case::replicas(json!({"replicas": -1}), "spec.replicas", json!({"replicas": 0}))]
+#[case::version(json!({"version": "latest"}), "spec.version", json!({"version": "v1.36.3"}))]
+#[case::image_tag(json!({"image": "quay.io/x/k0s:v1"}), "spec.image", json!({"image": "host:5000/x/k0s"}))]
+#[case::image_space(json!({"image": "quay.io/x k0s"}), "spec.image", json!({"image": "quay.io/x-k0s"}))]
+#[case::address_url(json!({"externalAddress": "https://a.b"}), "spec.externalAddress", json!({"externalAddress": "a.b"}))]
+#[case::address_port(json!({"externalAddress": "a.b:6443"}), "spec.externalAddress", json!({"externalAddress": "fd00::1"}))]
+#[case::api_port_range(json!({"service": {"apiPort": 70000}}), "spec.service.apiPort", json!({"service": {"apiPort": 6443}}))]
+#[case::konnectivity_port_range(
+    json!({"service": {"konnectivityPort": -1}}), "spec.service.konnectivityPort",
+    json!({"service": {"konnectivityPort": 8132}})
+)]
+#[case::api_port_zero(
+    json!({"service": {"type": "ClusterIP", "apiPort": 0}}), "spec.service.apiPort",
+    json!({"service": {"type": "NodePort", "apiPort": 0}})
+)]
+#[case::konnectivity_port_zero(
+    json!({"service": {"type": "LoadBalancer", "konnectivityPort": 0}}), "spec.service.konnectivityPort",
+    json!({"service": {"type": "NodePort", "apiPort": 0, "konnectivityPort": 0}})
+)]
+#[case::equal_ports(
+    json!({"service": {"apiPort": 30132}}), "spec.service.konnectivityPort",
+    json!({"service": {"apiPort": 30133}})
+)]
+#[case::persistence(json!({"persistence": {"type": "PVC"}}), "spec.persistence.type", json!({"persistence": {"type": "emptyDir"}}))]
+#[case::no_host_path(
+    json!({"persistence": {"type": "hostPath"}}), "spec.persistence.hostPath",
+    json!({"persistence": {"type": "hostPath", "hostPath": "/data"}})
+)]
+#[case::shared_host_path(
+    json!({"replicas": 3, "persistence": {"type": "hostPath", "hostPath": "/data"}}), "spec.persistence.type",
+    json!({"replicas": 3, "persistence": {"type": "hostPath", "hostPath": "/data"}, "topologySpreadConstraints": [
+        {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule"},
+    ]})
+)]
+#[case::no_claim(
+    json!({"persistence": {"type": "pvc"}}), "spec.persistence.persistentVolumeClaim",
+    claim(json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}))
+)]
+#[case::claim_modes(
+    claim(json!({"resources": {"requests": {"storage": "1Gi"}}})),
+    "spec.persistence.persistentVolumeClaim.spec.accessModes",
+    claim(json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}))
+)]
+#[case::claim_size(
+    claim(json!({"accessModes": ["ReadWriteOnce"]})),
+    "spec.persistence.persistentVolumeClaim.spec.resources.requests.storage",
+    claim(json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": 1024}}}))
+)]
+#[case::claim_name(
+    json!({"persistence": {"type": "pvc", "persistentVolumeClaim": {
+        "metadata": {"name": "A_b"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }}}),
+    "spec.persistence.persistentVolumeClaim.metadata.name",
+    json!({"persistence": {"type": "pvc", "persistentVolumeClaim": {
+        "metadata": {"name": "a-b"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }}})
+)]
+#[case::etcd_image(
+    json!({"storage": {"etcd": {"image": ""}}}), "spec.storage.etcd.image",
+    json!({"storage": {"etcd": {"image": "etcd:v3.7.1"}}})
+)]
+#[case::etcd_size(
+    json!({"storage": {"etcd": {"persistence": {"size": "0"}}}}), "spec.storage.etcd.persistence.size",
+    json!({"storage": {"etcd": {"persistence": {"size": "1.5Gi"}}}})
+)]
+#[case::etcd_size_text(
+    json!({"storage": {"etcd": {"persistence": {"size": "big"}}}}), "spec.storage.etcd.persistence.size",
+    json!({"storage": {"etcd": {"persistence": {"size": "1e9"}}}})
+)]
+#[case::etcd_resources(
+    json!({"storage": {"etcd": {"resources": {"requests": {"cpu": "x"}}}}}), "spec.storage.etcd.resources.requests.cpu",
+    json!({"storage": {"etcd": {"resources": {"requests": {"cpu": 1}}}}})
+)]
+#[case::config_version(
+    json!({"k0sConfig": {"apiVersion": "v1"}}), "spec.k0sConfig.apiVersion",
+    json!({"k0sConfig": {"apiVersion": "k0s.k0sproject.io/v1beta1"}})
+)]
+#[case::config_kind(
+    json!({"k0sConfig": {"kind": "Cluster"}}), "spec.k0sConfig.kind",
+    json!({"k0sConfig": {"kind": "ClusterConfig"}})
+)]
+#[case::config_spec(json!({"k0sConfig": {"spec": []}}), "spec.k0sConfig.spec", json!({"k0sConfig": {"spec": {}}}))]
+#[case::flags(
+    json!({"controlPlaneFlags": ["--ok", "--labels='a"]}), "spec.controlPlaneFlags[1]",
+    json!({"controlPlaneFlags": ["--ok", "--labels='a'"]})
+)]
+#[case::certificates(
+    json!({"certificateRefs": [{"type": "ca"}, {"type": "ca"}]}), "spec.certificateRefs[1].type",
+    json!({"certificateRefs": [{"type": "ca"}, {"type": "sa"}]})
+)]
+#[case::certificate_name(
+    json!({"certificateRefs": [{"type": "ca", "name": "My CA"}]}), "spec.certificateRefs[0].name",
+    json!({"certificateRefs": [{"type": "ca", "name": "my.ca"}]})
+)]
+#[case::manifest_name(
+    json!({"manifests": [{"name": "a.b", "emptyDir": {}}]}), "spec.manifests[0].name",
+    json!({"manifests": [{"name": "a-b", "emptyDir": {}}]})
+)]
+#[case::manifest_twice(
+    json!({"manifests": [{"name": "a", "emptyDir": {}}, {"name": "a", "emptyDir": {}}]}), "spec.manifests[1].name",
+    json!({"manifests": [{"name": "a", "emptyDir": {}}, {"name": "kmc-c-endpoint", "configMap": {"name": "kmc-c-endpoint"}}]})
+)]
+#[case::manifest_taken(
+    json!({"manifests": [{"name": "kmc-c", "emptyDir": {}}]}), "spec.manifests[0].name",
+    json!({"manifests": [{"name": "kmc-d", "emptyDir": {}}]})
+)]
+#[case::manifest_empty(
+    json!({"manifests": [{"name": "a"}]}), "spec.manifests[0]",
+    json!({"manifests": [{"name": "a", "secret": {"secretName": "a"}}]})
+)]
+#[case::manifest_two_sources(
+    json!({"manifests": [{"name": "a", "emptyDir": {}, "secret": {}}]}), "spec.manifests[0]",
+    json!({"manifests": [{"name": "a", "secret": {"secretName": "a"}}]})
+)]
+#[case::mount_path(
+    json!({"mounts": [{"path": "/", "emptyDir": {}}]}), "spec.mounts[0].path",
+    json!({"mounts": [{"path": "/opt", "emptyDir": {}}]})
+)]
+#[case::mount_colon(
+    json!({"mounts": [{"path": "/a:b", "emptyDir": {}}]}), "spec.mounts[0].path",
+    json!({"mounts": [{"path": "/a_b", "emptyDir": {}}]})
+)]
+#[case::mount_data(
+    json!({"mounts": [{"path": "/var/lib/k0s/", "emptyDir": {}}]}), "spec.mounts[0].path",
+    json!({"mounts": [{"path": "/var/lib/k0s/images", "emptyDir": {}}]})
+)]
+#[case::mount_twice(
+    json!({"mounts": [{"path": "/a", "emptyDir": {}}, {"path": "/a/", "emptyDir": {}}]}), "spec.mounts[1].path",
+    json!({"mounts": [{"path": "/a", "emptyDir": {}}, {"path": "/A", "emptyDir": {}}]})
+)]
+#[case::mount_empty(
+    json!({"mounts": [{"path": "/a"}]}), "spec.mounts[0]",
+    json!({"mounts": [{"path": "/a", "hostPath": {"path": "/a"}}]})
+)]
+#[case::limits(
+    json!({"resources": {"requests": {"cpu": 2}, "limits": {"cpu": "1500m"}}}), "spec.resources.requests.cpu",
+    json!({"resources": {"requests": {"cpu": "1.5"}, "limits": {"cpu": "1500m"}}})
+)]
+#[case::service_account(json!({"serviceAccount": "Sa"}), "spec.serviceAccount", json!({"serviceAccount": "sa"}))]
+#[case::kubeconfig_label(
+    json!({"kubeconfigSecretMetadata": {"labels": {"a": "b c"}}}), "spec.kubeconfigSecretMetadata.labels[a]",
+    json!({"kubeconfigSecretMetadata": {"labels": {"a": "b-c"}}})
+)]
+#[case::kubeconfig_annotation(
+    json!({"kubeconfigSecretMetadata": {"annotations": {"a b": ""}}}), "spec.kubeconfigSecretMetadata.annotations[a b]",
+    json!({"kubeconfigSecretMetadata": {"annotations": {"x.y/a-b": "any thing"}}})
+)]
+#[case::skew(
+    json!({"topologySpreadConstraints": [{"maxSkew": 0, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule"}]}),
+    "spec.topologySpreadConstraints[0].maxSkew",
+    json!({"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule"}]})
+)]
+#[case::unsatisfiable(
+    json!({"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "Wait"}]}),
+    "spec.topologySpreadConstraints[0].whenUnsatisfiable",
+    json!({"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "ScheduleAnyway"}]})
+)]
+fn a_cluster(#[case] wrong: Value, #[case] field: &str, #[case] corrected: Value) {
+    let errors = validate_cluster(&cluster(wrong));
+    assert_eq!(paths(&errors), [field]);
+    assert!(!errors[0].message.is_empty());
+    assert_eq!(validate_cluster(&cluster(corrected)), []);
+}
+
+#[rstest]
+#[case::dot("a.b", "ab")]
+#[case::too_long(&"a".repeat(44), &"a".repeat(43))]
+fn a_name(#[case] wrong: &str, #[case] corrected: &str) {
+    assert_eq!(
+        paths(&validate_cluster(&named(wrong, json!({})))),
+        ["metadata.name"]
+    );
+    assert_eq!(validate_cluster(&named(corrected, json!({}))), []);
+}
+
+#[test]
+fn everything_wrong_is_told_at_once() {
+    let errors = validate_cluster(&cluster(json!({
+        "replicas": -1, "version": "x", "persistence": {"type": "pvc"}, "service": {"apiPort": 99999},
+    })));
+    assert_eq!(
+        paths(&errors),
+        [
+            "spec.replicas",
+            "spec.version",
+            "spec.service.apiPort",
+            "spec.persistence.persistentVolumeClaim"
+        ]
+    );
+}
+
+#[test]
+fn an_error_reads_as_one_line() {
+    let errors = validate_cluster(&cluster(json!({"version": "latest"})));
+    assert_eq!(
+        errors[0].to_string(),
+        r#"spec.version: "latest": is no k0s version (it looks like v1.36.3, v1.36.3-k0s.2 or v1.36.3+k0s.2)"#
+    );
+}
+
+#[rstest]
+#[case::no_cluster("t", json!({"clusterName": ""}), "spec.clusterName", "t", json!({"clusterName": "c"}))]
+#[case::cluster("t", json!({"clusterName": "a.b"}), "spec.clusterName", "t", json!({"clusterName": "a-b"}))]
+#[case::expiry("t", json!({"clusterName": "c", "expiry": "1d"}), "spec.expiry", "t", json!({"clusterName": "c", "expiry": "24h"}))]
+#[case::injection(
+    "t", json!({"clusterName": "c", "expiry": "1h; reboot"}), "spec.expiry",
+    "t", json!({"clusterName": "c", "expiry": "1h30m"})
+)]
+#[case::name(&"t".repeat(64), json!({"clusterName": "c"}), "metadata.name", &"t".repeat(63), json!({"clusterName": "c"}))]
+fn a_request(
+    #[case] wrong_name: &str,
+    #[case] wrong: Value,
+    #[case] field: &str,
+    #[case] corrected_name: &str,
+    #[case] corrected: Value,
+) {
+    assert_eq!(
+        paths(&validate_join_token_request(&request(wrong_name, wrong))),
+        [field]
+    );
+    assert_eq!(
+        validate_join_token_request(&request(corrected_name, corrected)),
+        []
+    );
+}
+
+/// The schema's own rules, evaluated here by an evaluator that is not the API server's.
+#[rstest]
+#[case::pvc(json!({"persistence": {"type": "pvc"}}), "spec.persistence")]
+#[case::host_path(json!({"persistence": {"type": "hostPath", "hostPath": ""}}), "spec.persistence")]
+#[case::port_zero(json!({"service": {"apiPort": 0}}), "spec.service")]
+#[case::konnectivity_zero(json!({"service": {"konnectivityPort": 0}}), "spec.service")]
+#[case::equal_ports(json!({"service": {"apiPort": 1, "konnectivityPort": 1}}), "spec.service")]
+#[case::config(json!({"k0sConfig": {"apiVersion": "v1"}}), "spec.k0sConfig")]
+fn a_rule_of_the_schema_names_the_field(#[case] wrong: Value, #[case] field: &str) {
+    let errors = cluster(wrong).validate_cel().unwrap_err().to_string();
+    assert!(errors.contains(field), "{errors}");
+}
+
+#[rstest]
+#[case::dot("a.b")]
+#[case::too_long(&"a".repeat(51))]
+fn a_rule_of_the_schema_refuses_the_name(#[case] name: &str) {
+    let errors = named(name, json!({}))
+        .validate_cel()
+        .unwrap_err()
+        .to_string();
+    assert!(errors.contains("metadata.name"), "{errors}");
+}
+
+#[rstest]
+#[case("t", "1d", false)]
+#[case("t", "-1h", false)]
+#[case("t", "$(reboot)", false)]
+#[case("t", "", false)]
+#[case("t", "0s", true)]
+#[case("t", "0", true)]
+#[case("t", "1h30m", true)]
+#[case("t", "1.5h", true)]
+#[case("t", "300ms", true)]
+#[case(&"t".repeat(64), "0s", false)]
+fn the_schemas_rule_for_requests(#[case] name: &str, #[case] expiry: &str, #[case] right: bool) {
+    let request = request(name, json!({"clusterName": "c", "expiry": expiry}));
+    assert_eq!(request.validate_cel().is_ok(), right);
+    assert_eq!(validate_join_token_request(&request).is_empty(), right);
+}
+
+#[rstest]
+#[case::nothing(json!({"persistence": {"type": "nfs"}}))]
+#[case::high_ports(json!({"service": {"type": "NodePort", "apiPort": 6443}}))]
+#[case::both_allocated(json!({"service": {"type": "NodePort", "apiPort": 0, "konnectivityPort": 0}}))]
+#[case::shared_host_path(json!({"replicas": 3, "persistence": {"type": "hostPath", "hostPath": "/x"}}))]
+fn the_schemas_rules_let_through_what_may_be_stored_already(#[case] spec: Value) {
+    cluster(spec).validate_cel().unwrap();
+}
+
+#[rstest]
+#[case::ingress(json!({"ingress": {"apiHost": "a", "konnectivityHost": "b"}}), &["spec.ingress"])]
+#[case::monitoring(json!({"monitoring": {"enabled": true}}), &["spec.monitoring.enabled"])]
+#[case::monitoring_off(json!({"monitoring": {"enabled": false}}), &[])]
+#[case::patches(
+    json!({"patches": [{"target": {"kind": "a", "component": "b"}, "patch": {"type": "json", "content": "[]"}}]}),
+    &["spec.patches"]
+)]
+#[case::remote(json!({"remoteHostCluster": {"kubeconfigRef": {"name": "a", "namespace": "b"}}}), &["spec.remoteHostCluster"])]
+#[case::kine(
+    json!({"storage": {"type": "kine", "kine": {"dataSourceURL": "x"}}}), &["spec.storage.type", "spec.storage.kine"]
+)]
+#[case::kine_without_type(json!({"storage": {"kine": {"dataSourceURL": "x"}}}), &["spec.storage.kine"])]
+#[case::nats(json!({"storage": {"type": "nats", "nats": {}}}), &["spec.storage.type", "spec.storage.nats"])]
+#[case::defrag(json!({"storage": {"etcd": {"defragJob": {"enabled": true}}}}), &["spec.storage.etcd.defragJob.enabled"])]
+#[case::defrag_off(json!({"storage": {"etcd": {"defragJob": {"enabled": false}}}}), &[])]
+#[case::projection(
+    json!({"mounts": [{"path": "/x", "projected": {"sources": [
+        {"configMap": {"name": "a"}}, {"podCertificate": {"signerName": "a", "keyType": "b"}},
+    ]}}]}),
+    &["spec.mounts[0].projected.sources[1]"]
+)]
+#[case::all_that_is_honoured(
+    json!({
+        "replicas": 3, "service": {"type": "LoadBalancer"}, "persistence": {"type": "emptyDir"},
+        "k0sConfig": {"spec": {}}, "manifests": [{"name": "a", "emptyDir": {}}],
+        "mounts": [{"path": "/a", "emptyDir": {}}], "resources": {}, "controlPlaneFlags": ["-v"],
+        "certificateRefs": [{"type": "ca"}], "remoteHostCluster": {},
+    }),
+    &[]
+)]
+fn a_field_that_is_not_honoured_yet_is_named(#[case] spec: Value, #[case] wanted: &[&str]) {
+    assert_eq!(not_implemented(&cluster(spec).spec), wanted);
+}
+
+#[test]
+fn a_request_for_a_cluster_elsewhere_is_not_honoured_yet() {
+    let mut request = request("t", json!({"clusterName": "c"}));
+    assert_eq!(
+        not_implemented_join_token_request(&request),
+        Vec::<String>::new()
+    );
+    let annotation = |namespace: &str| {
+        Some(
+            [(
+                "k0smotron.io/cluster-ref-namespace".to_owned(),
+                namespace.to_owned(),
+            )]
+            .into(),
+        )
+    };
+    request.metadata.annotations = annotation("n");
+    assert_eq!(
+        not_implemented_join_token_request(&request),
+        Vec::<String>::new()
+    );
+    request.metadata.annotations = annotation("other");
+    assert_eq!(
+        not_implemented_join_token_request(&request),
+        ["metadata.annotations[k0smotron.io/cluster-ref-namespace]"]
+    );
+}
+
+#[test]
+fn what_is_odd_and_may_be_right_is_a_warning() {
+    let odd = cluster(json!({"replicas": 2, "service": {"type": "NodePort", "apiPort": 6443}}));
+    assert_eq!(
+        paths(&cluster_warnings(&odd)),
+        ["spec.service.apiPort", "spec.replicas"]
+    );
+    assert_eq!(cluster_warnings(&cluster(json!({}))), []);
+    let eternal = request("t", json!({"clusterName": "c"}));
+    assert_eq!(
+        paths(&join_token_request_warnings(&eternal)),
+        ["spec.expiry"]
+    );
+    let daily = request("t", json!({"clusterName": "c", "expiry": "24h"}));
+    assert_eq!(join_token_request_warnings(&daily), []);
+}
