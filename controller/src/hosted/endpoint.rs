@@ -1,0 +1,57 @@
+use sha2::{Digest, Sha256};
+
+use crate::pki::{PemPair, PkiError, address};
+
+/// The name that the certificate of every hosted API has, whatever address it is reached at.
+pub const TLS_SERVER_NAME: &str = "kubernetes.default.svc";
+
+/// Where a hosted API is and how to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// An IP address or a DNS name. Take that of a Service of ours, never one out of a user's
+    /// spec: what is dialled from here is dialled from inside the mothership's network.
+    pub host: String,
+    /// The port of the API.
+    pub port: u16,
+    /// The name that the API's certificate must have: [`TLS_SERVER_NAME`].
+    pub tls_server_name: String,
+    /// The cluster's authority in PEM, or several.
+    pub ca_certificate: String,
+}
+
+impl Endpoint {
+    /// An endpoint with the usual name in its certificate.
+    pub fn new(host: impl Into<String>, port: u16, ca_certificate: impl Into<String>) -> Self {
+        Self {
+            host: host.into(),
+            port,
+            tls_server_name: TLS_SERVER_NAME.to_owned(),
+            ca_certificate: ca_certificate.into(),
+        }
+    }
+
+    /// The URL of the API, with an IPv6 address in brackets.
+    pub fn url(&self) -> Result<String, PkiError> {
+        address::https_url(&self.host, self.port)
+    }
+
+    /// A digest of all that a client is made of, apart from the private key: that is another one
+    /// whenever the certificate is.
+    pub(super) fn fingerprint(&self, client_cert: Option<&PemPair>) -> [u8; 32] {
+        let certificate = client_cert.map_or("", |pair| pair.certificate.as_str());
+        let port = self.port.to_string();
+        let parts = [
+            &self.host,
+            &port,
+            &self.tls_server_name,
+            &self.ca_certificate,
+            certificate,
+        ];
+        let mut digest = Sha256::new();
+        for part in parts {
+            digest.update(part.len().to_be_bytes());
+            digest.update(part);
+        }
+        digest.finalize().into()
+    }
+}

@@ -1,0 +1,180 @@
+use std::error::Error;
+use std::io;
+
+use rustls::CertificateError;
+use thiserror::Error;
+
+use crate::pki::PkiError;
+use crate::pki::token::{TokenError, TokenId};
+
+/// Why a call to a hosted API failed.
+///
+/// The texts are the same for the same cause (no times, no ports of this side), so that they can
+/// stand in a condition without changing it at every try.
+#[derive(Debug, Error)]
+pub enum HostedError {
+    /// The endpoint's address or authority cannot be used.
+    #[error("endpoint of the hosted api cannot be used")]
+    Endpoint(#[source] PkiError),
+
+    /// No client can be made of the endpoint and the certificate.
+    #[error("no client can be made for the hosted api")]
+    Client(#[source] Box<kube::Error>),
+
+    /// There was no answer in time.
+    #[error("hosted api did not answer in time")]
+    Timeout,
+
+    /// Nothing answers at the address.
+    #[error("hosted api cannot be reached: {0}")]
+    Unreachable(String),
+
+    /// The other side is not the API that was expected, or does not accept our certificate.
+    #[error("hosted api cannot be trusted: {0}")]
+    Tls(String),
+
+    /// The API does not know us, or does not let us.
+    #[error("hosted api refused the request with status {code}")]
+    Unauthorized {
+        /// 401 or 403.
+        code: u16,
+    },
+
+    /// The API answered with an error.
+    #[error("hosted api answered with status {code} {reason}")]
+    Api {
+        /// The HTTP status.
+        code: u16,
+        /// The machine-readable reason, such as `Conflict`.
+        reason: String,
+    },
+
+    /// The answer is larger than any real one, or not what was asked for.
+    #[error("hosted api gave an answer that cannot be read")]
+    Answer,
+
+    /// The bootstrap Secret in the hosted cluster is not one.
+    #[error("bootstrap secret in the hosted cluster cannot be read")]
+    Token(#[source] TokenError),
+
+    /// Another token has the id already.
+    #[error("token id {0} belongs to another token")]
+    TokenTaken(TokenId),
+}
+
+impl HostedError {
+    /// Whether the same call may succeed later without anybody changing anything.
+    ///
+    /// That includes whatever a control plane does while it starts, such as refusing certificates.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Timeout
+            | Self::Unreachable(_)
+            | Self::Tls(_)
+            | Self::Unauthorized { .. }
+            | Self::Answer => true,
+            Self::Api { code, .. } => matches!(code, 404 | 409 | 429 | 500..),
+            Self::Endpoint(_) | Self::Client(_) | Self::Token(_) | Self::TokenTaken(_) => false,
+        }
+    }
+
+    /// Whether the API answered with this HTTP status.
+    pub(super) fn is_status(&self, status: u16) -> bool {
+        matches!(self, Self::Api { code, .. } if *code == status)
+    }
+}
+
+impl From<kube::Error> for HostedError {
+    fn from(error: kube::Error) -> Self {
+        if let kube::Error::Api(status) = &error {
+            return match status.code {
+                code @ (401 | 403) => Self::Unauthorized { code },
+                code => Self::Api {
+                    code,
+                    reason: status.reason.chars().take(64).collect(),
+                },
+            };
+        }
+        from_chain(&error)
+    }
+}
+
+/// What a transport error comes down to: the first telling link of its chain.
+fn from_chain(error: &(dyn Error + 'static)) -> HostedError {
+    let mut link = Some(error);
+    while let Some(current) = link {
+        if let Some(tls) = current.downcast_ref::<rustls::Error>() {
+            return HostedError::Tls(describe(tls));
+        }
+        if current.is::<serde_json::Error>() || current.is::<http_body_util::LengthLimitError>() {
+            return HostedError::Answer;
+        }
+        if let Some(io) = current.downcast_ref::<io::Error>() {
+            // An error inside an io::Error is not among its sources.
+            if let Some(inner) = io.get_ref() {
+                let inner: &(dyn Error + 'static) = inner;
+                if let found @ (HostedError::Tls(_) | HostedError::Timeout) = from_chain(inner) {
+                    return found;
+                }
+            }
+            if io.kind() == io::ErrorKind::TimedOut {
+                return HostedError::Timeout;
+            }
+        }
+        match current.source() {
+            Some(source) => link = Some(source),
+            None => return HostedError::Unreachable(current.to_string().to_lowercase()),
+        }
+    }
+    HostedError::Unreachable(error.to_string())
+}
+
+/// rustls puts the time of the check and lists of names into some of its texts.
+fn describe(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(reason) => match reason {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "its certificate has expired".into()
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "its certificate is not valid yet".into()
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "its certificate is for another name".into()
+            }
+            // Which of the two depends only on whether the other authority has the same name.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                "its certificate is not signed by the cluster's authority".into()
+            }
+            _ => "its certificate is not valid".into(),
+        },
+        rustls::Error::AlertReceived(alert) => format!("it ended the handshake with {alert:?}"),
+        _ => "it speaks no proper tls".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_inside_an_io_error_is_found() {
+        let tls = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        let wrapped = io::Error::new(io::ErrorKind::InvalidData, tls);
+        let outer = kube::Error::Service(Box::new(wrapped));
+        assert!(matches!(HostedError::from(outer), HostedError::Tls(_)));
+    }
+
+    #[test]
+    fn a_status_is_told_by_its_code() {
+        let api = |code: u16| {
+            let status = kube::core::Status::failure("etcd is busy", "ServiceUnavailable");
+            HostedError::from(kube::Error::Api(status.with_code(code).boxed()))
+        };
+        assert!(matches!(api(401), HostedError::Unauthorized { code: 401 }));
+        assert!(matches!(api(403), HostedError::Unauthorized { code: 403 }));
+        assert!(api(503).is_retryable() && api(503).is_status(503));
+        assert!(!api(422).is_retryable());
+        assert!(!api(422).to_string().contains("etcd is busy"));
+    }
+}

@@ -1,0 +1,342 @@
+//! Whether hosted APIs are ready, asked in the background.
+//!
+//! No watch tells that an API has become ready or has stopped being so. So it is asked: often
+//! while a cluster starts, seldom once it runs. A reconcile says what to ask, looks at the last
+//! answer, and is called again when the answer changes; it never waits for one.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::Client;
+use parking_lot::Mutex;
+use rand::Rng as _;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::{Endpoint, NotReady, ask_readyz, connect};
+use crate::pki::{PemPair, inspect};
+
+/// How many APIs are asked at the same time unless told otherwise.
+///
+/// Endpoints that hang hold a place for five seconds each; those that answer, for milliseconds.
+pub const CONCURRENCY: usize = 32;
+
+/// How many failures in a row end readiness. One lost packet is not an outage.
+pub const FAILURES: u32 = 3;
+
+/// The last that is known of a hosted API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whether the API is ready.
+    pub ready: bool,
+    /// In a word, as it stands in a condition: `Ready`, or why not.
+    pub reason: &'static str,
+    /// In a sentence; the same for the same cause.
+    pub message: String,
+    /// When it was last asked.
+    pub at: Timestamp,
+}
+
+impl Health {
+    fn new(outcome: Result<(), NotReady>, at: Timestamp) -> Self {
+        match outcome {
+            Ok(()) => Self {
+                ready: true,
+                reason: "Ready",
+                message: "hosted api is ready".to_owned(),
+                at,
+            },
+            Err(not_ready) => Self {
+                ready: false,
+                reason: not_ready.reason.as_str(),
+                message: not_ready.message,
+                at,
+            },
+        }
+    }
+}
+
+/// How long to wait between two questions.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    /// At first, while an API is not ready. The wait grows with the time since it was first found
+    /// so, a tenth of it: an answer that comes after a minute is found out 6 seconds later at most.
+    pub quickest: Duration,
+    /// What the wait grows to.
+    pub slowest: Duration,
+    /// Once it is ready: anything in this range, so that many clusters are spread.
+    pub settled: Range<Duration>,
+}
+
+impl Default for Pace {
+    /// 0.5 to 5 seconds, then 30 to 60.
+    fn default() -> Self {
+        Self {
+            quickest: Duration::from_millis(500),
+            slowest: Duration::from_secs(5),
+            settled: Duration::from_secs(30)..Duration::from_mins(1),
+        }
+    }
+}
+
+impl Pace {
+    /// The wait before the next question, `since` the moment from which on it was not ready.
+    fn wait(&self, since: Option<Duration>) -> Duration {
+        let mut rng = rand::rng();
+        match since {
+            Some(since) => {
+                let wait = (since / 10).max(self.quickest).min(self.slowest);
+                wait.mul_f64(rng.random_range(0.8..1.2))
+            }
+            None if self.settled.is_empty() => self.settled.start,
+            None => rng.random_range(self.settled.clone()),
+        }
+    }
+}
+
+/// What to ask, and whom to tell.
+#[derive(Clone)]
+struct Target {
+    namespace: String,
+    name: String,
+    endpoint: Endpoint,
+    client_cert: Option<PemPair>,
+    /// When the certificate is due to be replaced.
+    renew_at: Option<Timestamp>,
+}
+
+impl Target {
+    fn is_due(&self) -> bool {
+        self.renew_at.is_some_and(|due| due <= Timestamp::now())
+    }
+}
+
+/// What is called with namespace and name of a Cluster.
+type Changed = Box<dyn Fn(&str, &str) + Send + Sync>;
+
+/// Asks hosted APIs whether they are ready.
+///
+/// Dropping the prober ends all asking.
+pub struct Prober {
+    shared: Arc<Shared>,
+    probes: Mutex<HashMap<String, Probe>>,
+}
+
+struct Shared {
+    places: Semaphore,
+    pace: Pace,
+    changed: Changed,
+}
+
+struct Probe {
+    target: watch::Sender<Target>,
+    last: Arc<Mutex<Option<Health>>>,
+    now: Arc<Notify>,
+    task: AbortHandle,
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Prober {
+    /// A prober that calls `changed` with a Cluster's namespace and name whenever an answer
+    /// differs from the one before in readiness or reason, the first answer included, and once
+    /// when the certificate to ask with is due to be replaced. The call must not block.
+    pub fn new(changed: impl Fn(&str, &str) + Send + Sync + 'static) -> Self {
+        Self::with_pace(CONCURRENCY, Pace::default(), changed)
+    }
+
+    /// As [`Self::new`], with `concurrency` questions at the same time and another pace.
+    pub fn with_pace(
+        concurrency: usize,
+        pace: Pace,
+        changed: impl Fn(&str, &str) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                places: Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS)),
+                pace,
+                changed: Box::new(changed),
+            }),
+            probes: Mutex::default(),
+        }
+    }
+
+    /// Whether the Cluster with this uid is asked at this endpoint already, with a certificate (if
+    /// with one) that is not due to be replaced. Otherwise it is time for [`Self::observe`].
+    pub fn observes(&self, uid: &str, endpoint: &Endpoint) -> bool {
+        self.probes.lock().get(uid).is_some_and(|probe| {
+            let target = probe.target.borrow();
+            target.endpoint == *endpoint && !target.is_due()
+        })
+    }
+
+    /// Asks the API of the Cluster with this uid from now on: at once if it is new or if address,
+    /// authority or certificate have changed, otherwise as it was going to. Returns at once. Needs
+    /// a running tokio runtime.
+    ///
+    /// While a changed endpoint is asked for the first time the last answer of the old one stands.
+    pub fn observe(
+        &self,
+        uid: &str,
+        namespace: &str,
+        name: &str,
+        endpoint: Endpoint,
+        client_cert: Option<PemPair>,
+    ) {
+        let renew_at = client_cert
+            .as_ref()
+            .and_then(|pair| inspect(&pair.certificate).ok())
+            .map(|facts| facts.renew_at());
+        let target = Target {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            endpoint,
+            client_cert,
+            renew_at,
+        };
+        let mut probes = self.probes.lock();
+        if let Some(probe) = probes.get(uid) {
+            probe.target.send_if_modified(|current| {
+                let is_new = current.endpoint != target.endpoint
+                    || current.client_cert != target.client_cert;
+                *current = target;
+                is_new
+            });
+            return;
+        }
+        let (sender, receiver) = watch::channel(target);
+        let last = Arc::new(Mutex::new(None));
+        let now = Arc::new(Notify::new());
+        let asking = Asking {
+            shared: Arc::clone(&self.shared),
+            target: receiver,
+            last: Arc::clone(&last),
+            now: Arc::clone(&now),
+        };
+        let probe = Probe {
+            target: sender,
+            last,
+            now,
+            task: tokio::spawn(asking.run()).abort_handle(),
+        };
+        probes.insert(uid.to_owned(), probe);
+    }
+
+    /// The last answer, if there is one.
+    pub fn last(&self, uid: &str) -> Option<Health> {
+        self.probes.lock().get(uid)?.last.lock().clone()
+    }
+
+    /// Asks at once and at the quickest pace again, for when something has happened that makes
+    /// another answer likely: a pod has become ready, or is gone.
+    pub fn hurry(&self, uid: &str) {
+        if let Some(probe) = self.probes.lock().get(uid) {
+            probe.now.notify_one();
+        }
+    }
+
+    /// Stops asking and drops what is known, for a Cluster that is gone or asleep.
+    pub fn forget(&self, uid: &str) {
+        self.probes.lock().remove(uid);
+    }
+}
+
+/// The task of one Cluster.
+struct Asking {
+    shared: Arc<Shared>,
+    target: watch::Receiver<Target>,
+    last: Arc<Mutex<Option<Health>>>,
+    now: Arc<Notify>,
+}
+
+impl Asking {
+    async fn run(mut self) {
+        // Since when it is not ready, for the pace; nothing while it is ready.
+        let mut since = Some(Instant::now());
+        let mut failures = 0;
+        let mut client: Option<Client> = None;
+        let mut is_due_told = false;
+        loop {
+            let target = self.target.borrow_and_update().clone();
+            let outcome = tokio::select! {
+                outcome = ask(&self.shared, &target, &mut client) => Some(outcome),
+                // The answer of an endpoint that is asked no more is of no interest.
+                changed = self.target.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    None
+                }
+            };
+            let Some(outcome) = outcome else {
+                client = None;
+                is_due_told = false;
+                continue;
+            };
+            if outcome.is_ok() {
+                failures = 0;
+                since = None;
+            } else {
+                failures += 1;
+                since.get_or_insert_with(Instant::now);
+            }
+            let is_changed = self.note(outcome, failures);
+            let is_due = target.is_due() && !is_due_told;
+            if is_changed || is_due {
+                is_due_told |= is_due;
+                (self.shared.changed)(&target.namespace, &target.name);
+            }
+            let wait = self.shared.pace.wait(since.map(|since| since.elapsed()));
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.now.notified() => since = since.map(|_| Instant::now()),
+                changed = self.target.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    client = None;
+                    is_due_told = false;
+                    since = since.map(|_| Instant::now());
+                }
+            }
+        }
+    }
+
+    /// Keeps the answer, unless it is a failure that may be a single one. Whether it differs from
+    /// the last in more than words.
+    fn note(&self, outcome: Result<(), NotReady>, failures: u32) -> bool {
+        let mut last = self.last.lock();
+        let was_ready = last.as_ref().is_some_and(|last| last.ready);
+        if was_ready && outcome.is_err() && failures < FAILURES {
+            return false;
+        }
+        let next = Health::new(outcome, Timestamp::now());
+        let is_changed = last.as_ref().is_none_or(|last| last.reason != next.reason);
+        *last = Some(next);
+        is_changed
+    }
+}
+
+async fn ask(
+    shared: &Shared,
+    target: &Target,
+    client: &mut Option<Client>,
+) -> Result<(), NotReady> {
+    let _place = shared.places.acquire().await;
+    let client = match client {
+        Some(client) => client,
+        None => client.insert(connect(&target.endpoint, target.client_cert.as_ref())?),
+    };
+    ask_readyz(client).await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use axum::Router;
+use axum::extract::{ConnectInfo, State};
+use axum::http::StatusCode;
+use axum::routing::get;
+use jiff::SignedDuration;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::hosted::testing::{Peer, Server, client_cert, new_authority};
+
+/// An API whose readiness is set from outside, and which counts how often it was asked.
+#[derive(Clone, Default)]
+struct Api {
+    ready: Arc<AtomicBool>,
+    asked: Arc<AtomicU32>,
+}
+
+impl Api {
+    async fn start(&self) -> Server {
+        let routes = Router::new()
+            .route(
+                "/readyz",
+                get(|State(api): State<Self>| async move { api.readyz() }),
+            )
+            .with_state(self.clone());
+        Server::start(routes).await
+    }
+
+    fn readyz(&self) -> StatusCode {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.ready.load(Ordering::SeqCst) {
+            StatusCode::OK
+        } else {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }
+
+    fn set(&self, ready: bool) {
+        self.ready.store(ready, Ordering::SeqCst);
+    }
+
+    fn asked(&self) -> u32 {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+fn quick() -> Pace {
+    Pace {
+        quickest: Duration::from_millis(10),
+        slowest: Duration::from_millis(20),
+        settled: Duration::from_millis(20)..Duration::from_millis(40),
+    }
+}
+
+fn prober(concurrency: usize, pace: Pace) -> (Prober, mpsc::UnboundedReceiver<String>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let prober = Prober::with_pace(concurrency, pace, move |namespace, name| {
+        let _ = sender.send(format!("{namespace}/{name}"));
+    });
+    (prober, receiver)
+}
+
+async fn called(receiver: &mut mpsc::UnboundedReceiver<String>) -> String {
+    tokio::time::timeout(Duration::from_secs(10), receiver.recv())
+        .await
+        .expect("no call within 10 s")
+        .unwrap()
+}
+
+async fn not_called(receiver: &mut mpsc::UnboundedReceiver<String>, time: Duration) {
+    let call = tokio::time::timeout(time, receiver.recv()).await;
+    assert!(call.is_err(), "{call:?}");
+}
+
+#[tokio::test]
+async fn a_change_is_called_and_sameness_is_not() {
+    let api = Api::default();
+    let server = api.start().await;
+    let (prober, mut calls) = prober(4, quick());
+    assert_eq!(prober.last("u"), None);
+    prober.observe("u", "ns", "a", server.endpoint.clone(), None);
+
+    assert_eq!(called(&mut calls).await, "ns/a");
+    let last = prober.last("u").unwrap();
+    assert_eq!((last.ready, last.reason), (false, "NotReady"));
+    not_called(&mut calls, Duration::from_millis(200)).await;
+    assert!(api.asked() > 2, "it is asked again and again");
+
+    api.set(true);
+    called(&mut calls).await;
+    assert!(prober.last("u").unwrap().ready);
+    not_called(&mut calls, Duration::from_millis(200)).await;
+
+    api.set(false);
+    called(&mut calls).await;
+    assert!(!prober.last("u").unwrap().ready);
+}
+
+#[tokio::test]
+async fn a_single_failure_ends_no_readiness() {
+    let api = Api::default();
+    api.set(true);
+    let server = api.start().await;
+    let slow = Pace {
+        quickest: Duration::from_millis(100),
+        slowest: Duration::from_millis(100),
+        settled: Duration::from_millis(10)..Duration::from_millis(11),
+    };
+    let (prober, mut calls) = prober(4, slow);
+    prober.observe("u", "ns", "a", server.endpoint.clone(), None);
+    called(&mut calls).await;
+    api.set(false);
+    let before = api.asked();
+    while api.asked() < before + 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    api.set(true);
+    not_called(&mut calls, Duration::from_millis(300)).await;
+    assert!(prober.last("u").unwrap().ready);
+}
+
+#[tokio::test]
+async fn what_is_asked_already_is_not_asked_twice() {
+    let api = Api::default();
+    api.set(true);
+    let server = api.start().await;
+    let (prober, mut calls) = prober(4, Pace::default());
+    assert!(!prober.observes("u", &server.endpoint));
+    for _ in 0..10 {
+        prober.observe("u", "ns", "a", server.endpoint.clone(), None);
+        assert!(prober.observes("u", &server.endpoint));
+    }
+    called(&mut calls).await;
+    not_called(&mut calls, Duration::from_millis(100)).await;
+    assert_eq!(api.asked(), 1);
+
+    prober.hurry("u");
+    while api.asked() < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn another_endpoint_is_asked_at_once_even_while_the_old_one_hangs() {
+    let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = hanging.local_addr().unwrap().port();
+    let (prober, mut calls) = prober(1, Pace::default());
+    let old = Endpoint::new("127.0.0.1", port, new_authority().certificate);
+    prober.observe("u", "ns", "a", old.clone(), None);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+
+    let api = Api::default();
+    api.set(true);
+    let server = api.start().await;
+    let start = Instant::now();
+    assert!(!prober.observes("u", &server.endpoint));
+    prober.observe("u", "ns", "a", server.endpoint.clone(), None);
+    called(&mut calls).await;
+    assert!(
+        prober.last("u").unwrap().ready,
+        "only the new one's answer counts"
+    );
+    assert!(
+        start.elapsed() < Duration::from_millis(1500),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_hanging_endpoint_does_not_hold_up_the_others() {
+    let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = hanging.local_addr().unwrap().port();
+    let (prober, mut calls) = prober(4, quick());
+    let stuck = Endpoint::new("127.0.0.1", port, new_authority().certificate);
+    for uid in ["1", "2", "3"] {
+        prober.observe(uid, "ns", "stuck", stuck.clone(), None);
+    }
+    let api = Api::default();
+    api.set(true);
+    let server = api.start().await;
+    let start = Instant::now();
+    prober.observe("u", "ns", "a", server.endpoint.clone(), None);
+    assert_eq!(called(&mut calls).await, "ns/a");
+    assert!(
+        start.elapsed() < Duration::from_millis(1500),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(called(&mut calls).await, "ns/stuck");
+    assert_eq!(prober.last("1").map(|last| last.reason), Some("Timeout"));
+}
+
+#[tokio::test]
+async fn what_is_forgotten_is_asked_no_more() {
+    let api = Api::default();
+    let server = api.start().await;
+    let (prober, mut calls) = prober(4, quick());
+    prober.observe("u", "ns", "a", server.endpoint.clone(), None);
+    called(&mut calls).await;
+    prober.forget("u");
+    assert_eq!(prober.last("u"), None);
+    assert!(!prober.observes("u", &server.endpoint));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let asked = api.asked();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(api.asked(), asked);
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_due_is_asked_for_and_taken() {
+    let routes = Router::new().route(
+        "/readyz",
+        get(|ConnectInfo(peer): ConnectInfo<Peer>| async move {
+            if peer.has_certificate {
+                StatusCode::OK
+            } else {
+                StatusCode::UNAUTHORIZED
+            }
+        }),
+    );
+    let server = Server::start(routes).await;
+    let (prober, mut calls) = prober(4, quick());
+    // It began five minutes ago, so two thirds of its life are over.
+    let old = client_cert(&server.ca, SignedDuration::from_secs(100));
+    prober.observe("u", "ns", "a", server.endpoint.clone(), Some(old));
+    called(&mut calls).await;
+    assert!(prober.last("u").unwrap().ready);
+    assert!(!prober.observes("u", &server.endpoint));
+
+    prober.observe(
+        "u",
+        "ns",
+        "a",
+        server.endpoint.clone(),
+        Some(server.client_cert()),
+    );
+    assert!(prober.observes("u", &server.endpoint));
+    not_called(&mut calls, Duration::from_millis(200)).await;
+}
+
+#[test]
+fn the_pace_slows_with_the_time_it_takes() {
+    let pace = Pace::default();
+    let within = |wait: Duration, from: f64, to: f64| {
+        assert!(
+            (from..=to).contains(&wait.as_secs_f64()),
+            "{wait:?} not in {from} to {to}"
+        );
+    };
+    for _ in 0..100 {
+        within(pace.wait(Some(Duration::ZERO)), 0.4, 0.6);
+        within(pace.wait(Some(Duration::from_secs(5))), 0.4, 0.6);
+        within(pace.wait(Some(Duration::from_secs(20))), 1.6, 2.4);
+        within(pace.wait(Some(Duration::from_hours(1))), 4.0, 6.0);
+        within(pace.wait(None), 30.0, 60.0);
+    }
+}

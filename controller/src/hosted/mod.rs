@@ -1,0 +1,32 @@
+//! The client of a hosted cluster.
+//!
+//! A hosted API may be slow, half started, gone, or in the hands of somebody hostile, so here is
+//! what every call to it keeps to:
+//!
+//! - it ends after [`CALL_DEADLINE`] at the latest, connecting after [`CONNECT_TIMEOUT`];
+//! - it trusts the cluster's own authority and the one name that its certificate must have, and
+//!   goes through no proxy;
+//! - it is tried once: whoever calls knows better when to try again;
+//! - no more than [`MAX_ANSWER`] bytes of an answer are read;
+//! - neither requests nor answers are logged, as both may hold a token's secret.
+//!
+//! A reconcile does not even wait that long for readiness: [`health::Prober`] asks in the
+//! background and calls back when the answer changes.
+
+pub mod health;
+pub mod tokens;
+
+mod client;
+mod endpoint;
+mod error;
+mod pool;
+mod readyz;
+
+pub use client::{CALL_DEADLINE, CONNECT_TIMEOUT, MAX_ANSWER, connect, deadline};
+pub use endpoint::{Endpoint, TLS_SERVER_NAME};
+pub use error::HostedError;
+pub use pool::Pool;
+pub use readyz::{NotReady, NotReadyReason, ask_readyz, readyz};
+
+#[cfg(test)]
+mod testing;

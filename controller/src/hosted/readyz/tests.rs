@@ -1,0 +1,150 @@
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::StatusCode;
+use axum::routing::get;
+use rstest::rstest;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::hosted::testing::{Peer, Server, new_authority};
+use crate::hosted::{CALL_DEADLINE, CONNECT_TIMEOUT};
+
+fn answering(status: StatusCode, body: &'static str) -> Router {
+    Router::new().route("/readyz", get(move || async move { (status, body) }))
+}
+
+async fn reason(endpoint: &Endpoint) -> NotReadyReason {
+    readyz(endpoint, None).await.unwrap_err().reason
+}
+
+#[tokio::test]
+async fn an_api_that_says_ok_is_ready() {
+    let server = Server::start(answering(StatusCode::OK, "ok")).await;
+    readyz(&server.endpoint, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_certificate_is_shown_to_the_api() {
+    let routes = Router::new().route(
+        "/readyz",
+        get(|ConnectInfo(peer): ConnectInfo<Peer>| async move {
+            if peer.has_certificate {
+                StatusCode::OK
+            } else {
+                StatusCode::UNAUTHORIZED
+            }
+        }),
+    );
+    let server = Server::start(routes).await;
+    assert_eq!(reason(&server.endpoint).await, NotReadyReason::Unauthorized);
+    readyz(&server.endpoint, Some(&server.client_cert()))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn failed_checks_are_named() {
+    let body = "[+]ping ok\n[-]etcd failed: reason withheld\n\
+                [-]poststarthook/rbac/bootstrap-roles failed: reason withheld\n\
+                readyz check failed\n";
+    let server = Server::start(answering(StatusCode::INTERNAL_SERVER_ERROR, body)).await;
+    let not_ready = readyz(&server.endpoint, None).await.unwrap_err();
+    assert_eq!(not_ready.reason, NotReadyReason::NotReady);
+    assert_eq!(
+        not_ready.message,
+        "hosted api is not ready: etcd, poststarthook/rbac/bootstrap-roles failed"
+    );
+}
+
+#[rstest]
+#[case("", "hosted api answered /readyz with status 500")]
+#[case(
+    "[-]<script> failed\n[-] \n[-]",
+    "hosted api answered /readyz with status 500"
+)]
+#[case(
+    "[-]a x\n[-]b x\n[-]c x\n[-]d x\n[-]e x\n[-]f x\n[-]g x",
+    "hosted api is not ready: a, b, c, d, e and 2 more failed"
+)]
+fn only_names_of_checks_are_taken_over(#[case] body: &str, #[case] message: &str) {
+    assert_eq!(describe(StatusCode::INTERNAL_SERVER_ERROR, body), message);
+}
+
+#[tokio::test]
+async fn another_authoritys_certificate_is_not_trusted() {
+    let server = Server::start(answering(StatusCode::OK, "ok")).await;
+    let mut endpoint = server.endpoint.clone();
+    endpoint.ca_certificate = new_authority().certificate;
+    let not_ready = readyz(&endpoint, None).await.unwrap_err();
+    assert_eq!(not_ready.reason, NotReadyReason::Tls);
+    assert!(
+        not_ready
+            .message
+            .contains("not signed by the cluster's authority"),
+        "{not_ready}"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_not_trusted() {
+    let routes = answering(StatusCode::OK, "ok");
+    let server = Server::start_with(routes, new_authority(), "example.org").await;
+    let not_ready = readyz(&server.endpoint, None).await.unwrap_err();
+    assert_eq!(not_ready.reason, NotReadyReason::Tls);
+    assert!(not_ready.message.contains("another name"), "{not_ready}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_the_api_does_not_accept_is_told() {
+    let server = Server::start(answering(StatusCode::OK, "ok")).await;
+    let stranger = Server::start(Router::new()).await;
+    let not_ready = readyz(&server.endpoint, Some(&stranger.client_cert()))
+        .await
+        .unwrap_err();
+    assert_eq!(not_ready.reason, NotReadyReason::Tls, "{not_ready}");
+}
+
+#[tokio::test]
+async fn a_closed_port_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let endpoint = Endpoint::new("127.0.0.1", port, new_authority().certificate);
+    let not_ready = readyz(&endpoint, None).await.unwrap_err();
+    assert_eq!(not_ready.reason, NotReadyReason::Unreachable);
+    assert!(not_ready.message.contains("refused"), "{not_ready}");
+}
+
+#[tokio::test]
+async fn a_port_that_accepts_and_says_nothing_costs_the_connect_time_out() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let endpoint = Endpoint::new("127.0.0.1", port, new_authority().certificate);
+    let start = Instant::now();
+    assert_eq!(reason(&endpoint).await, NotReadyReason::Timeout);
+    let took = start.elapsed();
+    assert!(took >= CONNECT_TIMEOUT && took < CALL_DEADLINE, "{took:?}");
+}
+
+#[tokio::test]
+async fn an_api_that_does_not_answer_costs_the_deadline() {
+    let routes = Router::new().route(
+        "/readyz",
+        get(|| async { tokio::time::sleep(Duration::from_mins(1)).await }),
+    );
+    let server = Server::start(routes).await;
+    let start = Instant::now();
+    assert_eq!(reason(&server.endpoint).await, NotReadyReason::Timeout);
+    let took = start.elapsed();
+    assert!(took < CALL_DEADLINE * 2, "{took:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_told() {
+    let endpoint = Endpoint::new("a/b", 1, new_authority().certificate);
+    assert_eq!(reason(&endpoint).await, NotReadyReason::Invalid);
+    let endpoint = Endpoint::new("127.0.0.1", 1, "");
+    assert_eq!(reason(&endpoint).await, NotReadyReason::Invalid);
+}

@@ -1,0 +1,33 @@
+//! Key material of hosted clusters: authorities, leaf certificates, kubeconfigs, join tokens.
+//!
+//! Everything here is a pure function of its arguments, the time and the operating system's
+//! randomness. Nothing talks to an API, and nothing reads the clock: callers pass `now`, so that
+//! a test can put a certificate at any point of its life.
+//!
+//! What is made is ECDSA P-256 in PKCS#8. What is taken over may be anything upstream or a user's
+//! own PKI writes: RSA in PKCS#1 or PKCS#8, P-256 or P-384 in SEC1 or PKCS#8, Ed25519 in PKCS#8.
+//!
+//! Private keys are [`Key`]s and token secrets are [`token::TokenSecret`]s: both hide themselves
+//! from `Debug` and are wiped from memory when dropped.
+
+pub mod address;
+pub mod authority;
+pub mod inspect;
+pub mod kubeconfig;
+pub mod leaf;
+pub mod token;
+
+mod error;
+mod key;
+mod pem;
+mod validity;
+
+pub use error::PkiError;
+pub use inspect::{CertificateFacts, inspect, key_matches, renew_at};
+pub use key::{Key, PemPair};
+pub use validity::BACKDATE;
+
+pub(crate) use pem::certificates;
+
+#[cfg(test)]
+pub(crate) mod fixtures;
