@@ -1,0 +1,454 @@
+//! The control plane's StatefulSet.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{
+            StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec,
+            StatefulSetUpdateStrategy,
+        },
+        core::v1::{
+            ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction,
+            HostPathVolumeSource, KeyToPath, Lifecycle, LifecycleHandler, PersistentVolumeClaim,
+            PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SleepAction, TCPSocketAction,
+            Volume, VolumeMount,
+        },
+    },
+    apimachinery::pkg::{
+        apis::meta::v1::{LabelSelector, ObjectMeta},
+        util::intstr::IntOrString,
+    },
+};
+
+use crds::{
+    labels::{self, Component},
+    names,
+    v1beta2::{CertificateType, PersistenceType, StatusPorts},
+};
+
+use crate::kubernetes::store::Kind;
+
+use super::{
+    super::{
+        validate::{Address, ValidCluster},
+        wanted::Wanted,
+    },
+    all_exist, certificate_exists, certificate_secret, k0s_config,
+    k0s_config::{AUTHENTICATION, FILE, FOLDER, PKI, anonymous_health},
+    metadata, pod,
+    quantity::{canonical, canonical_resources},
+};
+
+/// Annotation of the pod template: what k0s reads only at its start.
+const CONFIG_DIGEST: &str = "k0smotron.io/config-digest";
+const DATA: &str = "/var/lib/k0s";
+const CERTIFICATES: &str = "/certs-init";
+/// What k0s is known to need: it changes owners of files and runs its components as users of
+/// their own.
+const CAPABILITIES: [&str; 6] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "KILL",
+    "SETGID",
+    "SETUID",
+];
+/// Longer than a mothership takes to send nobody here any more: new connections go elsewhere
+/// before the API server stops.
+const DRAIN_SECONDS: i64 = 5;
+/// k0s stops its components one after another; the API server alone may take 20 s.
+const GRACE_SECONDS: i64 = 60;
+
+/// Files that k0s looks for, by the certificate that they come from.
+const PKI_FILES: [(CertificateType, &[(&str, &str)]); 5] = [
+    (
+        CertificateType::Ca,
+        &[("tls.crt", "ca.crt"), ("tls.key", "ca.key")],
+    ),
+    (
+        CertificateType::Sa,
+        &[("tls.crt", "sa.pub"), ("tls.key", "sa.key")],
+    ),
+    (
+        CertificateType::Proxy,
+        &[
+            ("tls.crt", "front-proxy-ca.crt"),
+            ("tls.key", "front-proxy-ca.key"),
+        ],
+    ),
+    // Only the certificate: nothing in this pod signs for etcd.
+    (CertificateType::Etcd, &[("tls.crt", "etcd-ca.crt")]),
+    (
+        CertificateType::ApiserverEtcdClient,
+        &[
+            ("tls.crt", "apiserver-etcd-client.crt"),
+            ("tls.key", "apiserver-etcd-client.key"),
+        ],
+    ),
+];
+
+/// The control plane; `None` until what it mounts is there and its address is known.
+pub fn stateful_set(cluster: &ValidCluster) -> Option<Wanted> {
+    let ports = cluster.ports?;
+    let digest = k0s_config::static_digest(cluster)?;
+    let config = names::config(&cluster.name);
+    let telemetry = names::telemetry_config(&cluster.name);
+    let endpoint = names::endpoint_config(&cluster.name);
+    let exposed = matches!(cluster.address, Address::External(_));
+    let mounted = [config.as_str(), telemetry.as_str()]
+        .into_iter()
+        .chain(exposed.then_some(endpoint.as_str()));
+    if !all_exist(cluster, mounted)
+        || !PKI_FILES
+            .iter()
+            .all(|(type_, _)| certificate_exists(cluster, *type_))
+    {
+        return None;
+    }
+    let name = names::control_plane(&cluster.name);
+    let selector = labels::control_plane_selector(&cluster.name);
+    let persistence = cluster.spec.persistence.clone().unwrap_or_default();
+    let mut set = StatefulSet {
+        metadata: metadata(cluster, name, Component::ControlPlane),
+        spec: Some(StatefulSetSpec {
+            replicas: Some(cluster.replicas()),
+            pod_management_policy: Some("Parallel".to_owned()),
+            update_strategy: Some(StatefulSetUpdateStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                ..Default::default()
+            }),
+            selector: LabelSelector {
+                match_labels: Some(selector.clone()),
+                ..Default::default()
+            },
+            persistent_volume_claim_retention_policy: Some(
+                StatefulSetPersistentVolumeClaimRetentionPolicy {
+                    when_deleted: Some(
+                        if persistence.auto_delete_pvcs {
+                            "Delete"
+                        } else {
+                            "Retain"
+                        }
+                        .to_owned(),
+                    ),
+                    when_scaled: Some("Retain".to_owned()),
+                },
+            ),
+            volume_claim_templates: claim(cluster).map(|claim| vec![claim]),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels::control_plane_pod(&cluster.name)),
+                    annotations: Some([(CONFIG_DIGEST.to_owned(), digest)].into()),
+                    ..Default::default()
+                }),
+                spec: Some(pod_spec(cluster, ports, &selector)),
+            },
+            ..Default::default()
+        }),
+        status: None,
+    };
+    pod::keep_immutable(&mut set, cluster.control_plane.as_ref());
+    Some(Wanted::declared(Kind::StatefulSet, set))
+}
+
+fn pod_spec(
+    cluster: &ValidCluster,
+    ports: StatusPorts,
+    selector: &BTreeMap<String, String>,
+) -> PodSpec {
+    PodSpec {
+        automount_service_account_token: Some(false),
+        service_account_name: cluster.spec.service_account.clone(),
+        affinity: Some(pod::apart(selector)),
+        topology_spread_constraints: pod::spread(cluster),
+        security_context: Some(PodSecurityContext {
+            seccomp_profile: Some(pod::runtime_default()),
+            ..Default::default()
+        }),
+        termination_grace_period_seconds: Some(GRACE_SECONDS),
+        init_containers: Some(vec![certificates_container(cluster)]),
+        containers: vec![controller_container(cluster, ports)],
+        volumes: Some(volumes(cluster)),
+        ..Default::default()
+    }
+}
+
+/// Copies the authorities into the data directory: k0s writes beside them. The text of its shell
+/// is fixed; nothing of a user's gets in.
+fn certificates_container(cluster: &ValidCluster) -> Container {
+    let script = format!(
+        "set -e; mkdir -p {PKI}; rm -f {PKI}/server.*; cp -f {CERTIFICATES}/*.* {PKI}/; \
+         chmod 0751 {PKI}"
+    );
+    Container {
+        name: "certs-init".to_owned(),
+        image: Some(cluster.image.clone()),
+        image_pull_policy: Some("IfNotPresent".to_owned()),
+        command: Some(vec!["/bin/sh".to_owned(), "-c".to_owned(), script]),
+        volume_mounts: Some(vec![
+            mount("certs", CERTIFICATES, true),
+            mount(&cluster.data_volume(), DATA, false),
+        ]),
+        security_context: Some(pod::confined(&["CHOWN", "DAC_OVERRIDE", "FOWNER"])),
+        ..Default::default()
+    }
+}
+
+fn controller_container(cluster: &ValidCluster, ports: StatusPorts) -> Container {
+    let mut capabilities = CAPABILITIES.to_vec();
+    if ports.api < 1024 || ports.konnectivity < 1024 {
+        capabilities.push("NET_BIND_SERVICE");
+        capabilities.sort_unstable();
+    }
+    let port = |name: &str, number: i32| ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: number,
+        protocol: Some("TCP".to_owned()),
+        ..Default::default()
+    };
+    let probe = |period: i32, failures: i32| Probe {
+        period_seconds: Some(period),
+        timeout_seconds: Some(5),
+        failure_threshold: Some(failures),
+        ..readiness(cluster, ports.api)
+    };
+    Container {
+        name: "controller".to_owned(),
+        image: Some(cluster.image.clone()),
+        image_pull_policy: Some("IfNotPresent".to_owned()),
+        command: Some(
+            ["/sbin/tini", "--", "k0s", "controller"]
+                .map(str::to_owned)
+                .into(),
+        ),
+        args: Some(arguments(cluster)),
+        ports: Some(vec![
+            port("api", ports.api),
+            port("konnectivity", ports.konnectivity),
+        ]),
+        volume_mounts: Some(mounts(cluster)),
+        resources: cluster.spec.resources.clone().map(canonical_resources),
+        // Asked every second until it answers once, so that nobody waits for a fixed delay. k0s
+        // restarts its own components: there is no liveness probe to do it a second time.
+        startup_probe: Some(probe(1, 900)),
+        readiness_probe: Some(probe(5, 2)),
+        lifecycle: Some(Lifecycle {
+            pre_stop: Some(LifecycleHandler {
+                sleep: Some(SleepAction {
+                    seconds: DRAIN_SECONDS,
+                }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        security_context: Some(pod::confined(&capabilities)),
+        ..Default::default()
+    }
+}
+
+/// Asks the API server itself where it answers without a certificate, else only its port.
+fn readiness(cluster: &ValidCluster, port: i32) -> Probe {
+    if anonymous_health(cluster) {
+        Probe {
+            http_get: Some(HTTPGetAction {
+                path: Some("/readyz".to_owned()),
+                port: IntOrString::Int(port),
+                scheme: Some("HTTPS".to_owned()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+    } else {
+        Probe {
+            tcp_socket: Some(TCPSocketAction {
+                port: IntOrString::Int(port),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+    }
+}
+
+fn arguments(cluster: &ValidCluster) -> Vec<String> {
+    let users: Vec<String> = cluster
+        .spec
+        .control_plane_flags
+        .iter()
+        // What does not parse was refused before anything was built.
+        .flat_map(|flags| shell_words::split(flags).unwrap_or_default())
+        .collect();
+    let given = |flag: &str| {
+        users
+            .iter()
+            .any(|user| user == flag || user.starts_with(&format!("{flag}=")))
+    };
+    let config = (!given("--config")).then(|| format!("--config={FOLDER}/{FILE}"));
+    let dynamic = (!given("--enable-dynamic-config")).then(|| "--enable-dynamic-config".to_owned());
+    // $(NAME) in an argument would be expanded by the kubelet; two dollars are one.
+    let users = users.iter().map(|flag| flag.replace("$(", "$$("));
+    users.chain(config).chain(dynamic).collect()
+}
+
+fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: read_only.then_some(true),
+        ..Default::default()
+    }
+}
+
+/// The data directory is the second mount: other tools find it by its place.
+fn mounts(cluster: &ValidCluster) -> Vec<VolumeMount> {
+    let manifest =
+        |volume: &str, stack: &str| mount(volume, &format!("{DATA}/manifests/{stack}"), true);
+    let mut mounts = vec![
+        mount(&names::config(&cluster.name), FOLDER, true),
+        mount(&cluster.data_volume(), DATA, false),
+    ];
+    if matches!(cluster.address, Address::External(_)) {
+        let endpoint = names::endpoint_config(&cluster.name);
+        mounts.push(manifest(&endpoint, &endpoint));
+    }
+    for volume in &cluster.spec.manifests {
+        mounts.push(manifest(&volume.name, &volume.name));
+    }
+    for user in &cluster.spec.mounts {
+        let read_only =
+            user.read_only || user.volume.config_map.is_some() || user.volume.secret.is_some();
+        mounts.push(mount(
+            &names::mount_volume(&user.path),
+            &user.path,
+            read_only,
+        ));
+    }
+    mounts.push(manifest(
+        &names::telemetry_config(&cluster.name),
+        "k0s-telemetry",
+    ));
+    for (name, path) in scratch(cluster) {
+        mounts.push(mount(name, path, false));
+    }
+    mounts
+}
+
+/// Folders that k0s writes outside its data directory, less those that the user mounts.
+fn scratch(cluster: &ValidCluster) -> impl Iterator<Item = (&'static str, &'static str)> {
+    [("run", "/run"), ("tmp", "/tmp")]
+        .into_iter()
+        .filter(|(_, path)| {
+            !cluster
+                .spec
+                .mounts
+                .iter()
+                .any(|user| user.path.trim_end_matches('/') == *path)
+        })
+}
+
+fn volumes(cluster: &ValidCluster) -> Vec<Volume> {
+    let config = names::config(&cluster.name);
+    let telemetry = names::telemetry_config(&cluster.name);
+    let config_map = |name: &str, items: Option<Vec<KeyToPath>>| Volume {
+        name: name.to_owned(),
+        config_map: Some(ConfigMapVolumeSource {
+            name: name.to_owned(),
+            items,
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let file = |key: &str, path: &str| KeyToPath {
+        key: key.to_owned(),
+        path: path.to_owned(),
+        mode: None,
+    };
+    let mut files = vec![file(names::K0S_CONFIG_KEY, FILE)];
+    if anonymous_health(cluster) {
+        files.push(file(AUTHENTICATION, AUTHENTICATION));
+    }
+    let certificates: Vec<_> = PKI_FILES
+        .iter()
+        .map(|(type_, files)| pod::secret_files(&certificate_secret(cluster, *type_), files))
+        .collect();
+    let mut volumes = vec![
+        config_map(&config, Some(files)),
+        pod::projected("certs", certificates),
+    ];
+    volumes.extend(data(cluster));
+    if matches!(cluster.address, Address::External(_)) {
+        volumes.push(config_map(&names::endpoint_config(&cluster.name), None));
+    }
+    volumes.extend(cluster.spec.manifests.iter().cloned());
+    for user in &cluster.spec.mounts {
+        volumes.push(Volume {
+            name: names::mount_volume(&user.path),
+            ..user.volume.clone()
+        });
+    }
+    volumes.push(config_map(&telemetry, None));
+    for (name, _) in scratch(cluster) {
+        volumes.push(Volume {
+            name: name.to_owned(),
+            empty_dir: Some(EmptyDirVolumeSource::default()),
+            ..Default::default()
+        });
+    }
+    volumes
+}
+
+fn data(cluster: &ValidCluster) -> Option<Volume> {
+    let persistence = cluster.spec.persistence.clone().unwrap_or_default();
+    let name = cluster.data_volume();
+    match persistence.type_ {
+        PersistenceType::EmptyDir | PersistenceType::Other(_) => Some(Volume {
+            name,
+            empty_dir: Some(EmptyDirVolumeSource::default()),
+            ..Default::default()
+        }),
+        PersistenceType::HostPath => Some(Volume {
+            name,
+            host_path: Some(HostPathVolumeSource {
+                path: persistence.host_path.unwrap_or_default(),
+                type_: None,
+            }),
+            ..Default::default()
+        }),
+        PersistenceType::Pvc => None,
+    }
+}
+
+fn claim(cluster: &ValidCluster) -> Option<PersistentVolumeClaim> {
+    let persistence = cluster.spec.persistence.as_ref()?;
+    if persistence.type_ != PersistenceType::Pvc {
+        return None;
+    }
+    let given = persistence.persistent_volume_claim.as_ref()?;
+    let metadata = given.metadata.clone().unwrap_or_default();
+    let mut spec = given.spec.clone();
+    let quantities = spec
+        .as_mut()
+        .and_then(|spec| spec.resources.as_mut())
+        .map(|resources| {
+            [resources.requests.as_mut(), resources.limits.as_mut()]
+                .into_iter()
+                .flatten()
+        });
+    for quantity in quantities
+        .into_iter()
+        .flatten()
+        .flat_map(BTreeMap::values_mut)
+    {
+        quantity.0 = canonical(&quantity.0);
+    }
+    Some(PersistentVolumeClaim {
+        metadata: ObjectMeta {
+            name: Some(cluster.data_volume()),
+            labels: (!metadata.labels.is_empty()).then_some(metadata.labels),
+            annotations: (!metadata.annotations.is_empty()).then_some(metadata.annotations),
+            ..Default::default()
+        },
+        spec,
+        status: None,
+    })
+}

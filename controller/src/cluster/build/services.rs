@@ -1,0 +1,108 @@
+//! Services: the exposed one, and two for etcd.
+
+use k8s_openapi::{
+    api::core::v1::{Service, ServicePort, ServiceSpec},
+    apimachinery::pkg::util::intstr::IntOrString,
+};
+
+use crds::{
+    labels::{self, Component},
+    names,
+};
+
+use crate::kubernetes::store::Kind;
+
+use super::{
+    super::{validate::ValidCluster, wanted::Wanted},
+    is_node_port, metadata,
+};
+
+/// Port on which etcd serves clients.
+pub const ETCD_CLIENT: i32 = 2379;
+/// Port on which etcd members talk to each other.
+pub const ETCD_PEER: i32 = 2380;
+/// Port of the Service until the API server has allocated the node ports. It serves nobody: the
+/// control plane is not built before the numbers are known.
+const UNALLOCATED: (i32, i32) = (30443, 30132);
+
+/// The Service that workers and users reach. k0s listens on the very ports that they use, so
+/// port, target port and node port are one number.
+pub fn exposed(cluster: &ValidCluster) -> Wanted {
+    let type_ = cluster.spec.service.type_;
+    let (api, konnectivity) = cluster
+        .ports
+        .as_ref()
+        .map_or(UNALLOCATED, |ports| (ports.api, ports.konnectivity));
+    let node_port =
+        |number: i32| (is_node_port(cluster) && cluster.ports.is_some()).then_some(number);
+    let port = |name: &str, number: i32| ServicePort {
+        node_port: node_port(number),
+        ..service_port(name, number)
+    };
+    Wanted::declared(
+        Kind::Service,
+        Service {
+            metadata: metadata(cluster, cluster.service_name(), Component::ControlPlane),
+            spec: Some(ServiceSpec {
+                type_: Some(type_.to_string()),
+                selector: Some(labels::service_selector(&cluster.name)),
+                ports: Some(vec![port("api", api), port("konnectivity", konnectivity)]),
+                ..ServiceSpec::default()
+            }),
+            status: None,
+        },
+    )
+}
+
+/// Gives each member a name before it is ready, because members find each other by it.
+pub fn etcd_members(cluster: &ValidCluster) -> Wanted {
+    etcd(
+        cluster,
+        names::etcd(&cluster.name),
+        true,
+        &[("client", ETCD_CLIENT), ("peer", ETCD_PEER)],
+    )
+}
+
+/// What API servers dial: ready members only, for a member that is still catching up refuses them.
+pub fn etcd_clients(cluster: &ValidCluster) -> Wanted {
+    etcd(
+        cluster,
+        names::etcd_client_service(&cluster.name),
+        false,
+        &[("client", ETCD_CLIENT)],
+    )
+}
+
+fn etcd(cluster: &ValidCluster, name: String, headless: bool, ports: &[(&str, i32)]) -> Wanted {
+    Wanted::declared(
+        Kind::Service,
+        Service {
+            metadata: metadata(cluster, name, Component::Etcd),
+            spec: Some(ServiceSpec {
+                type_: Some("ClusterIP".to_owned()),
+                cluster_ip: headless.then(|| "None".to_owned()),
+                publish_not_ready_addresses: headless.then_some(true),
+                selector: Some(labels::etcd_selector(&cluster.name)),
+                ports: Some(
+                    ports
+                        .iter()
+                        .map(|(name, port)| service_port(name, *port))
+                        .collect(),
+                ),
+                ..ServiceSpec::default()
+            }),
+            status: None,
+        },
+    )
+}
+
+fn service_port(name: &str, number: i32) -> ServicePort {
+    ServicePort {
+        name: Some(name.to_owned()),
+        port: number,
+        target_port: Some(IntOrString::Int(number)),
+        protocol: Some("TCP".to_owned()),
+        ..ServicePort::default()
+    }
+}

@@ -1,0 +1,270 @@
+//! Everything known about one Cluster, from the stores: no request is made.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{Node, Service},
+};
+use kube::ResourceExt;
+
+use crds::{
+    names,
+    v1beta2::{CertificateType, Cluster, ServiceType},
+};
+
+use crate::{
+    hosted::health::{Health, Prober},
+    kubernetes::{
+        store::{Key, Kind, Live, Store},
+        watches::Watches,
+    },
+};
+
+/// The Secret of one certificate authority or key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// The Secret's name.
+    pub secret: String,
+    /// The user named it in `certificateRefs`: it is only read.
+    pub users: bool,
+    /// Digest of its certificate; `None` while there is no such Secret.
+    pub digest: Option<String>,
+    /// The certificate of an authority, in PEM.
+    pub certificate: Option<String>,
+}
+
+/// The types whose keys are made once.
+pub const AUTHORITIES: [CertificateType; 4] = [
+    CertificateType::Ca,
+    CertificateType::Sa,
+    CertificateType::Proxy,
+    CertificateType::Etcd,
+];
+
+/// What is there.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// The Service that exposes the control plane.
+    pub service: Option<Service>,
+    /// The control plane.
+    pub control_plane: Option<StatefulSet>,
+    /// Its etcd.
+    pub etcd: Option<StatefulSet>,
+    /// Its authorities.
+    pub authorities: BTreeMap<CertificateType, Authority>,
+    /// Names of the Secrets and ConfigMaps of its own that exist.
+    pub existing: BTreeSet<String>,
+    /// Address of a node, for NodePort.
+    pub node_address: Option<String>,
+    /// The recorded address is still one of a node's.
+    pub node_address_alive: bool,
+    /// The kubeconfig Secret exists.
+    pub kubeconfig: bool,
+    /// What the hosted API last said.
+    pub health: Option<Health>,
+    /// All that it owns.
+    pub owned: BTreeMap<Key, Arc<Live>>,
+}
+
+impl Observed {
+    /// Addresses of the Service inside the mothership.
+    pub fn service_ips(&self) -> Vec<String> {
+        let spec = self
+            .service
+            .as_ref()
+            .and_then(|service| service.spec.as_ref());
+        spec.and_then(|spec| spec.cluster_ips.clone())
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|ip| ip != "None" && !ip.is_empty())
+            .collect()
+    }
+
+    /// The allocated numbers of the API and konnectivity node ports.
+    pub fn node_ports(&self) -> (Option<i32>, Option<i32>) {
+        let port = |name: &str| {
+            let spec = self.service.as_ref()?.spec.as_ref()?;
+            let port = spec
+                .ports
+                .iter()
+                .flatten()
+                .find(|port| port.name.as_deref() == Some(name))?;
+            port.node_port.filter(|number| *number != 0)
+        };
+        (port("api"), port("konnectivity"))
+    }
+
+    /// The first address of the load balancer; an IP address before a host name.
+    pub fn load_balancer_address(&self) -> Option<String> {
+        let status = self
+            .service
+            .as_ref()?
+            .status
+            .as_ref()?
+            .load_balancer
+            .as_ref()?;
+        let ingress = status.ingress.as_ref()?;
+        ingress
+            .iter()
+            .find_map(|entry| entry.ip.clone())
+            .or_else(|| ingress.iter().find_map(|entry| entry.hostname.clone()))
+    }
+}
+
+/// Reads the stores.
+pub fn dereference(
+    cluster: &Cluster,
+    store: &Store,
+    watches: &Watches,
+    prober: &Prober,
+) -> Observed {
+    let name = cluster.name_any();
+    let namespace = cluster.namespace().unwrap_or_default();
+    let uid = cluster.uid().unwrap_or_default();
+    let owned = store.owned_by(&uid);
+    let mine = |kind: Kind, child: &str| owned.get(&Key::new(kind, &namespace, child));
+    let service = names::service(&name, cluster.spec.service.type_);
+    let recorded = cluster
+        .status
+        .as_ref()
+        .and_then(|status| status.external_address.clone());
+    let nodes = if cluster.spec.service.type_ == ServiceType::NodePort {
+        store
+            .of_kind(Kind::Node)
+            .into_iter()
+            .filter_map(|(_, live)| live.read())
+            .collect()
+    } else {
+        Vec::new()
+    };
+    Observed {
+        service: mine(Kind::Service, &service).and_then(|live| live.read()),
+        control_plane: mine(Kind::StatefulSet, &names::control_plane(&name))
+            .and_then(|live| live.read()),
+        etcd: mine(Kind::StatefulSet, &names::etcd(&name)).and_then(|live| live.read()),
+        authorities: authorities(cluster, &name, &namespace, store, watches),
+        existing: owned
+            .iter()
+            .filter(|(key, live)| {
+                matches!(key.kind, Kind::Secret | Kind::ConfigMap) && !live.deleting
+            })
+            .map(|(key, _)| key.name.clone())
+            .collect(),
+        node_address_alive: recorded.is_none_or(|address| has_address(&nodes, &address)),
+        node_address: node_address(&nodes),
+        kubeconfig: mine(Kind::Secret, &names::kubeconfig(&name)).is_some(),
+        health: prober.last(&uid),
+        owned,
+    }
+}
+
+fn authorities(
+    cluster: &Cluster,
+    name: &str,
+    namespace: &str,
+    store: &Store,
+    watches: &Watches,
+) -> BTreeMap<CertificateType, Authority> {
+    let mut all: BTreeMap<_, _> = AUTHORITIES.iter().map(|type_| (*type_, None)).collect();
+    for reference in &cluster.spec.certificate_refs {
+        let secret = reference.name.clone().filter(|name| !name.is_empty());
+        if let Some(secret) = secret {
+            all.insert(reference.type_, Some(secret));
+        }
+    }
+    all.into_iter()
+        .map(|(type_, named)| {
+            let users = named.is_some();
+            let secret = named.unwrap_or_else(|| names::certificate(name, type_));
+            if users {
+                watches.named_secret(namespace, &secret, name);
+            }
+            let live = store
+                .get(&Key::new(Kind::Secret, namespace, &secret))
+                .filter(|live| !live.deleting)
+                .map(|live| live.value());
+            let digest = live.as_ref().and_then(|tree| {
+                tree.get("digests")?
+                    .get("tls.crt")?
+                    .as_str()
+                    .map(str::to_owned)
+            });
+            let certificate = live.as_ref().and_then(|tree| {
+                tree.get("certificate")?
+                    .get("pem")?
+                    .as_str()
+                    .map(str::to_owned)
+            });
+            (
+                type_,
+                Authority {
+                    secret,
+                    users,
+                    digest,
+                    certificate,
+                },
+            )
+        })
+        .collect()
+}
+
+/// The first external address of any node, else the first internal one: what upstream takes.
+fn node_address(nodes: &[Node]) -> Option<String> {
+    let mut nodes: Vec<_> = nodes.iter().collect();
+    nodes.sort_by_key(|node| node.metadata.name.clone());
+    let of = |types: &[&str]| {
+        nodes.iter().find_map(|node| {
+            addresses(node)
+                .find(|(type_, _)| types.contains(type_))
+                .map(|(_, address)| address.to_owned())
+        })
+    };
+    of(&["ExternalDNS", "ExternalIP"]).or_else(|| of(&["InternalIP"]))
+}
+
+fn has_address(nodes: &[Node], wanted: &str) -> bool {
+    nodes
+        .iter()
+        .any(|node| addresses(node).any(|(_, address)| address == wanted))
+}
+
+fn addresses(node: &Node) -> impl Iterator<Item = (&str, &str)> {
+    node.status
+        .iter()
+        .flat_map(|status| status.addresses.iter().flatten())
+        .map(|address| (address.type_.as_str(), address.address.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str, addresses: &[(&str, &str)]) -> Node {
+        let addresses: Vec<_> = addresses
+            .iter()
+            .map(|(type_, address)| serde_json::json!({"type": type_, "address": address}))
+            .collect();
+        serde_json::from_value(
+            serde_json::json!({"metadata": {"name": name}, "status": {"addresses": addresses}}),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn an_external_address_of_any_node_goes_before_internal_ones() {
+        let nodes = [
+            node("a", &[("InternalIP", "10.0.0.1")]),
+            node(
+                "b",
+                &[("InternalIP", "10.0.0.2"), ("ExternalIP", "192.0.2.2")],
+            ),
+        ];
+        assert_eq!(node_address(&nodes).as_deref(), Some("192.0.2.2"));
+        assert_eq!(node_address(&nodes[..1]).as_deref(), Some("10.0.0.1"));
+        assert_eq!(node_address(&[]), None);
+    }
+}

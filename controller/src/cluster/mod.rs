@@ -1,0 +1,328 @@
+//! One Cluster: `dereference -> validate -> build -> apply -> status`.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use kube::{Client, Resource, ResourceExt, runtime::controller::Action};
+use parking_lot::Mutex;
+
+use crds::v1beta2::{CertificateType, Cluster};
+
+use crate::{
+    hosted::{Endpoint, health::Prober},
+    kubernetes::{
+        events::Events,
+        store::{Key, Kind, Store, is_older},
+        watches::Watches,
+        writer::Writer,
+    },
+    metrics::Metrics,
+    pki::leaf,
+};
+
+pub mod apply;
+pub mod build;
+pub mod compare;
+pub mod dereference;
+mod finalizer;
+mod news;
+pub mod restore;
+pub mod status;
+pub mod validate;
+pub mod wanted;
+mod write;
+
+use self::{
+    apply::{Applied, ApplyError, Futile, Keys, Problem, Round, administrator},
+    dereference::{Observed, dereference},
+    validate::{Address, Refusal, ValidCluster, validate},
+};
+
+pub use self::write::StatusError;
+
+/// How long leaf certificates last unless a flag says otherwise.
+pub const LEAF_LIFETIME: SignedDuration = SignedDuration::from_hours(365 * 24);
+/// How long the controller's own certificate for a hosted API lasts.
+const OWN_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Rounds of build and apply in one reconcile. Three are the most that the order of the children
+/// asks for; what is left waits for a watch.
+const ROUNDS: usize = 6;
+
+/// What a reconcile works with.
+pub struct Context {
+    /// The mothership's API.
+    pub client: Client,
+    /// What the watches have brought.
+    pub store: Store,
+    /// The watches, for Secrets that a user names.
+    pub watches: Watches,
+    /// Writes children.
+    pub writer: Writer,
+    /// Asks hosted APIs whether they are ready.
+    pub prober: Prober,
+    /// Tells people.
+    pub events: Events,
+    /// Counts.
+    pub metrics: Metrics,
+    /// How long leaf certificates last.
+    pub leaf_lifetime: SignedDuration,
+    /// Applies that change nothing.
+    pub futile: Futile,
+    /// Clusters as own writes returned them, newer than the watch's for a moment.
+    pub latest: Latest,
+    /// Attempts that failed in a row, by uid.
+    pub failures: Failures,
+}
+
+/// Why a reconcile did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A child could not be written.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The status or the finalizer could not be written.
+    #[error(transparent)]
+    Status(#[from] StatusError),
+}
+
+impl Error {
+    /// Whether trying again may help while nothing else changes.
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Apply(error) => error.is_retryable(),
+            Self::Status(_) => true,
+        }
+    }
+}
+
+/// Own writes of Clusters.
+#[derive(Clone, Default)]
+pub struct Latest(Arc<Mutex<HashMap<String, Arc<Cluster>>>>);
+
+impl Latest {
+    /// The newer of what the watch brought and what the last own write returned.
+    pub fn of(&self, seen: Arc<Cluster>) -> Arc<Cluster> {
+        let mut latest = self.0.lock();
+        let uid = seen.uid().unwrap_or_default();
+        let Some(own) = latest.get(&uid).cloned() else {
+            return seen;
+        };
+        let version = |cluster: &Cluster| cluster.resource_version().unwrap_or_default();
+        if is_older(&version(&seen), &version(&own)) {
+            return own;
+        }
+        latest.remove(&uid);
+        seen
+    }
+
+    fn put(&self, cluster: Arc<Cluster>) {
+        self.0
+            .lock()
+            .insert(cluster.uid().unwrap_or_default(), cluster);
+    }
+
+    fn forget(&self, uid: &str) {
+        self.0.lock().remove(uid);
+    }
+}
+
+/// Failed attempts in a row, for the backoff.
+#[derive(Clone, Default)]
+pub struct Failures(Arc<Mutex<HashMap<String, u32>>>);
+
+impl Failures {
+    /// The delay before the next attempt: doubling from a quarter of a second to five minutes,
+    /// with up to a fifth added so that many do not come back together.
+    pub fn delay(&self, uid: &str) -> Duration {
+        let mut failures = self.0.lock();
+        let count = failures.entry(uid.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        let base = Duration::from_millis(250) * 2_u32.pow((*count - 1).min(11));
+        base.min(Duration::from_secs(300))
+            .mul_f64(rand::random_range(1.0..1.2))
+    }
+
+    /// It went well, or it is gone.
+    pub fn clear(&self, uid: &str) {
+        self.0.lock().remove(uid);
+    }
+}
+
+/// Brings one Cluster closer to what it says.
+pub async fn reconcile(cluster: Arc<Cluster>, context: Arc<Context>) -> Result<Action, Error> {
+    let began = std::time::Instant::now();
+    let uid = cluster.uid().unwrap_or_default();
+    let outcome = Box::pin(run(context.latest.of(cluster), &context)).await;
+    let label = if outcome.is_ok() { "ok" } else { "error" };
+    context
+        .metrics
+        .reconciled("Cluster", label, began.elapsed().as_secs_f64());
+    if outcome.is_ok() {
+        context.failures.clear(&uid);
+    }
+    outcome.map(|()| Action::await_change())
+}
+
+/// What happens after a failed reconcile: again later, or when something changes.
+pub fn error_policy(cluster: &Cluster, error: &Error, context: &Context) -> Action {
+    let name = cluster.name_any();
+    let namespace = cluster.namespace().unwrap_or_default();
+    if !error.is_retryable() {
+        tracing::warn!(name, namespace, %error, "reconcile failed, waiting for a change");
+        return Action::await_change();
+    }
+    let delay = context.failures.delay(&cluster.uid().unwrap_or_default());
+    tracing::warn!(name, namespace, %error, ?delay, "reconcile failed, trying again");
+    Action::requeue(delay)
+}
+
+async fn run(mut cluster: Arc<Cluster>, context: &Context) -> Result<(), Error> {
+    if cluster.metadata.deletion_timestamp.is_some() {
+        return finalizer::run(&cluster, context).await;
+    }
+    let keys = Keys::default();
+    let mut problems = Vec::new();
+    for _ in 0..ROUNDS {
+        let observed = dereference(&cluster, &context.store, &context.watches, &context.prober);
+        let valid = validate(&cluster, &observed, context.leaf_lifetime);
+        let valid = match valid {
+            Ok(valid) => valid,
+            Err(refusal) => {
+                return write_status(&cluster, &observed, Err(&refusal), &[], context).await;
+            }
+        };
+        if !finalizer::is_set(&cluster) {
+            cluster = write::finalizer(&cluster, context).await?;
+        }
+        if must_record_first(&cluster, &valid) {
+            cluster = write::status(&cluster, recorded(&cluster, &valid), context).await?;
+        }
+        let applied = apply_round(&cluster, &valid, &keys, context).await?;
+        problems = applied.problems;
+        if !applied.changed {
+            break;
+        }
+    }
+    let observed = dereference(&cluster, &context.store, &context.watches, &context.prober);
+    let valid = validate(&cluster, &observed, context.leaf_lifetime);
+    if let Ok(valid) = &valid {
+        ask_hosted(&observed, valid, &keys, context).await?;
+    }
+    write_status(&cluster, &observed, valid.as_ref(), &problems, context).await
+}
+
+async fn apply_round(
+    cluster: &Cluster,
+    valid: &ValidCluster,
+    keys: &Keys,
+    context: &Context,
+) -> Result<Applied, ApplyError> {
+    let built = build::build(valid);
+    let round = Round {
+        writer: &context.writer,
+        store: &context.store,
+        futile: &context.futile,
+        keys,
+        uid: &valid.uid,
+        keys_made: status::is_true(cluster.status.as_ref(), status::CERTIFICATES),
+        now: Timestamp::now(),
+        leaf_lifetime: context.leaf_lifetime,
+    };
+    round.run(&built.wanted, &built.keep).await
+}
+
+/// An address or a port that was found out is written down before anything relies on it: k0s
+/// listens on it and workers dial it for the cluster's life.
+fn must_record_first(cluster: &Cluster, valid: &ValidCluster) -> bool {
+    let spec = &cluster.spec.service;
+    let allocated = spec.api_port == 0 || spec.konnectivity_port == 0;
+    let recorded = cluster.status.clone().unwrap_or_default();
+    let address = match &valid.address {
+        Address::External(host) => recorded.external_address.as_ref() != Some(host),
+        Address::Internal | Address::Waiting { .. } => false,
+    };
+    allocated && valid.ports.is_some() && (recorded.ports != valid.ports || address)
+}
+
+/// The status that is there, with what was found out.
+fn recorded(cluster: &Cluster, valid: &ValidCluster) -> crds::v1beta2::ClusterStatus {
+    let mut status = cluster.status.clone().unwrap_or_default();
+    status.ports = valid.ports;
+    if let Address::External(host) = &valid.address {
+        status.external_address = Some(host.clone());
+    }
+    status.etcd_members = Some(valid.etcd_members);
+    status
+}
+
+async fn write_status(
+    cluster: &Arc<Cluster>,
+    observed: &Observed,
+    valid: Result<&ValidCluster, &Refusal>,
+    problems: &[Problem],
+    context: &Context,
+) -> Result<(), Error> {
+    let now = Timestamp::now();
+    let new = status::status(&status::Facts {
+        cluster,
+        observed,
+        valid,
+        problems,
+        now,
+    });
+    if !status::differs(cluster.status.as_ref(), &new) {
+        return Ok(());
+    }
+    news::publish(cluster, &new, context);
+    write::status(cluster, new, context).await?;
+    Ok(())
+}
+
+/// Has the hosted API asked, in the background, whether it is ready.
+async fn ask_hosted(
+    observed: &Observed,
+    valid: &ValidCluster,
+    keys: &Keys,
+    context: &Context,
+) -> Result<(), Error> {
+    let authority = valid.authority(CertificateType::Ca);
+    let certificate = authority.and_then(|authority| authority.certificate.clone());
+    let (Some(_), Some(ports), Some(host), Some(ca_certificate)) = (
+        observed.control_plane.as_ref(),
+        valid.ports,
+        valid.service_ips.first().cloned(),
+        certificate,
+    ) else {
+        return Ok(());
+    };
+    let Ok(port) = u16::try_from(ports.api) else {
+        return Ok(());
+    };
+    let endpoint = Endpoint::new(host, port, ca_certificate);
+    if context.prober.observes(&valid.uid, &endpoint) {
+        return Ok(());
+    }
+    // An API server that lets nobody ask without a certificate costs one request for the key.
+    let client = if build::k0s_config::anonymous_health(valid) {
+        None
+    } else {
+        let name = authority
+            .map(|authority| authority.secret.clone())
+            .unwrap_or_default();
+        let key = Key::new(Kind::Secret, &valid.namespace, name);
+        let ca = keys.read(&context.writer, &key).await?;
+        let request = administrator("k0smotron-controller", OWN_LIFETIME);
+        let pair = leaf::issue(&ca, &request, Timestamp::now())
+            .map_err(|source| ApplyError::Pki { key, source })?;
+        Some(pair)
+    };
+    context
+        .prober
+        .observe(&valid.uid, &valid.namespace, &valid.name, endpoint, client);
+    Ok(())
+}
+
+/// The reference of an event.
+fn reference(cluster: &Cluster) -> k8s_openapi::api::core::v1::ObjectReference {
+    cluster.object_ref(&())
+}

@@ -1,0 +1,88 @@
+//! Brings back a Secret with a kept key that somebody deletes.
+//!
+//! A deletion cannot be taken back: the object has to go before one with its name can be made.
+//! Between the two nobody but a copy holds the key, so the copy is written first; a process that
+//! dies in between finds it again by its label.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value without the key reads as null"
+)]
+
+use serde_json::{Value, json};
+
+use crds::names::KEY_FINALIZER;
+
+use crate::kubernetes::{
+    store::Key,
+    writer::{WriteError, Writer},
+};
+
+use super::wanted::{COPY_SUFFIX, Wanted};
+
+/// The Secret is being deleted and still there.
+pub async fn undo_deletion(writer: &Writer, wanted: &Wanted) -> Result<(), WriteError> {
+    let Some(dying) = writer.get(&wanted.key).await? else {
+        return Ok(());
+    };
+    let data = dying.data.get("data").cloned().unwrap_or_default();
+    let copy = Key {
+        name: format!("{}{COPY_SUFFIX}", wanted.key.name),
+        ..wanted.key.clone()
+    };
+    let mut body = with_data(wanted, &data);
+    body["metadata"]["name"] = Value::String(copy.name.clone());
+    body["metadata"]["finalizers"] = json!([]);
+    match writer.create(&copy, &body).await {
+        Ok(()) | Err(WriteError::Exists { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    release(writer, &wanted.key).await?;
+    match writer.create(&wanted.key, &with_data(wanted, &data)).await {
+        // Another finalizer holds it: its end wakes us through the watch.
+        Ok(()) | Err(WriteError::Exists { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The Secret is gone and its copy is there.
+pub async fn from_copy(writer: &Writer, wanted: &Wanted, copy: &Key) -> Result<(), WriteError> {
+    let Some(copy) = writer.get(copy).await? else {
+        return Ok(());
+    };
+    let data = copy.data.get("data").cloned().unwrap_or_default();
+    match writer.create(&wanted.key, &with_data(wanted, &data)).await {
+        Ok(()) | Err(WriteError::Exists { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes our finalizer off, leaving others' in place.
+pub async fn release(writer: &Writer, key: &Key) -> Result<(), WriteError> {
+    let Some(object) = writer.get(key).await? else {
+        return Ok(());
+    };
+    let finalizers: Vec<_> = object
+        .metadata
+        .finalizers
+        .into_iter()
+        .flatten()
+        .filter(|name| name != KEY_FINALIZER)
+        .collect();
+    let patch = json!({"metadata": {
+        "finalizers": finalizers,
+        "resourceVersion": object.metadata.resource_version,
+    }});
+    match writer.merge(key, &patch).await {
+        Err(WriteError::Failed { source, .. }) if matches!(&*source, kube::Error::Api(status) if status.is_not_found()) => {
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+fn with_data(wanted: &Wanted, data: &Value) -> Value {
+    let mut body = wanted.body.clone();
+    body["data"] = data.clone();
+    body
+}

@@ -1,0 +1,262 @@
+//! A Cluster and what was found, or all that is wrong with it.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{api::apps::v1::StatefulSet, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use kube::{Resource, ResourceExt};
+
+use crds::{
+    v1beta2::{CertificateType, Cluster, ClusterSpec, PersistenceType, ServiceType, StatusPorts},
+    validation::{self, FieldError},
+    version::K0sVersion,
+};
+
+use super::dereference::{Authority, Observed};
+
+/// Why nothing is done for a Cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Fields that this version does not honour.
+    NotImplemented(Vec<String>),
+    /// Fields that cannot work.
+    Invalid(Vec<FieldError>),
+}
+
+/// Where workers and users reach the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// Only inside the mothership, by the Service's name.
+    Internal,
+    /// From outside, by this host name or IP address.
+    External(String),
+    /// Not known yet.
+    Waiting {
+        /// Reason for the condition.
+        reason: &'static str,
+        /// What is missing and what to do.
+        message: String,
+    },
+}
+
+/// A Cluster that can be built.
+#[derive(Clone, Debug)]
+pub struct ValidCluster {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its uid.
+    pub uid: String,
+    /// The user's labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its spec.
+    pub spec: ClusterSpec,
+    /// Its k0s version, if it is written as one.
+    pub version: Option<K0sVersion>,
+    /// The image with its tag.
+    pub image: String,
+    /// The reference that its children carry.
+    pub owner: OwnerReference,
+    /// The numbers of its ports, once they are known.
+    pub ports: Option<StatusPorts>,
+    /// Addresses of its Service inside the mothership, once it exists.
+    pub service_ips: Vec<String>,
+    /// Where it is reached from outside.
+    pub address: Address,
+    /// How many etcd members it was created with.
+    pub etcd_members: i32,
+    /// Its authorities.
+    pub authorities: BTreeMap<CertificateType, Authority>,
+    /// Which Secrets and ConfigMaps of its own exist.
+    pub existing: std::collections::BTreeSet<String>,
+    /// The control plane's StatefulSet as it is.
+    pub control_plane: Option<StatefulSet>,
+    /// The etcd StatefulSet as it is.
+    pub etcd: Option<StatefulSet>,
+    /// How long leaf certificates last.
+    pub leaf_lifetime: jiff::SignedDuration,
+}
+
+impl ValidCluster {
+    /// The Service's name.
+    pub fn service_name(&self) -> String {
+        crds::names::service(&self.name, self.spec.service.type_)
+    }
+
+    /// The Service's name as a host of the mothership's DNS.
+    pub fn service_host(&self) -> String {
+        format!("{}.{}.svc", self.service_name(), self.namespace)
+    }
+
+    /// The host that a kubeconfig and a token name, once it is known.
+    pub fn host(&self) -> Option<String> {
+        match &self.address {
+            Address::Internal => Some(self.service_host()),
+            Address::External(host) => Some(host.clone()),
+            Address::Waiting { .. } => None,
+        }
+    }
+
+    /// `https://host:port`, once both are known.
+    pub fn endpoint(&self) -> Option<String> {
+        let host = self.host()?;
+        let port = self.ports.as_ref()?.api;
+        Some(if host.contains(':') {
+            format!("https://[{host}]:{port}")
+        } else {
+            format!("https://{host}:{port}")
+        })
+    }
+
+    /// Replicas of the control plane.
+    pub const fn replicas(&self) -> i32 {
+        self.spec.replicas
+    }
+
+    /// The version as it is reported once every replica runs it: the image's tag.
+    pub fn running_version(&self) -> String {
+        self.version.as_ref().map_or_else(
+            || crds::version::requested(&self.spec).to_owned(),
+            K0sVersion::image_tag,
+        )
+    }
+
+    /// Name of the volume with the data directory.
+    pub fn data_volume(&self) -> String {
+        let claim = self
+            .spec
+            .persistence
+            .as_ref()
+            .filter(|p| p.type_ == PersistenceType::Pvc);
+        claim
+            .and_then(|p| p.persistent_volume_claim.as_ref())
+            .and_then(|claim| claim.metadata.as_ref()?.name.clone())
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| crds::names::control_plane(&self.name))
+    }
+
+    /// The Secret with the authority of this type.
+    pub fn authority(&self, type_: CertificateType) -> Option<&Authority> {
+        self.authorities.get(&type_)
+    }
+}
+
+/// Checks a Cluster with the rules of the `crds` crate and joins it with what was found.
+pub fn validate(
+    cluster: &Cluster,
+    observed: &Observed,
+    leaf_lifetime: jiff::SignedDuration,
+) -> Result<ValidCluster, Refusal> {
+    let errors = validation::validate_cluster(cluster);
+    if !errors.is_empty() {
+        return Err(Refusal::Invalid(errors));
+    }
+    let later = validation::not_implemented(&cluster.spec);
+    if !later.is_empty() {
+        return Err(Refusal::NotImplemented(later));
+    }
+    let spec = cluster.spec.clone();
+    let version = crds::version::requested(&spec).parse().ok();
+    let recorded = cluster.status.clone().unwrap_or_default();
+    let ports = ports(&spec, recorded.ports, observed);
+    let address = address(&spec, recorded.external_address, observed);
+    let etcd_members = recorded
+        .etcd_members
+        .or_else(|| observed.etcd.as_ref()?.spec.as_ref()?.replicas)
+        .unwrap_or_else(|| initial_members(spec.replicas));
+    Ok(ValidCluster {
+        name: cluster.name_any(),
+        namespace: cluster.namespace().unwrap_or_default(),
+        uid: cluster.uid().unwrap_or_default(),
+        labels: cluster.labels().clone(),
+        image: crds::version::image(&spec),
+        version,
+        owner: cluster.controller_owner_ref(&()).unwrap_or_default(),
+        ports,
+        service_ips: observed.service_ips(),
+        address,
+        etcd_members,
+        authorities: observed.authorities.clone(),
+        existing: observed.existing.clone(),
+        control_plane: observed.control_plane.clone(),
+        etcd: observed.etcd.clone(),
+        leaf_lifetime,
+        spec,
+    })
+}
+
+/// An even number of members survives no more failures than the odd one below it.
+const fn initial_members(replicas: i32) -> i32 {
+    match replicas {
+        i32::MIN..=1 => 1,
+        even if even % 2 == 0 => even + 1,
+        odd => odd,
+    }
+}
+
+/// Recorded numbers stay; else the spec's; else those that the API server has allocated.
+fn ports(
+    spec: &ClusterSpec,
+    recorded: Option<StatusPorts>,
+    observed: &Observed,
+) -> Option<StatusPorts> {
+    let allocated = observed.node_ports();
+    let pick = |asked: i32, recorded: Option<i32>, allocated: Option<i32>| {
+        if asked != 0 {
+            Some(asked)
+        } else {
+            recorded.filter(|port| *port != 0).or(allocated)
+        }
+    };
+    Some(StatusPorts {
+        api: pick(
+            spec.service.api_port,
+            recorded.as_ref().map(|p| p.api),
+            allocated.0,
+        )?,
+        konnectivity: pick(
+            spec.service.konnectivity_port,
+            recorded.as_ref().map(|p| p.konnectivity),
+            allocated.1,
+        )?,
+    })
+}
+
+/// The user's address, else the recorded one of a node, else what the mothership offers now. A
+/// load balancer's address is taken as it is now: it is the balancer that decides.
+fn address(spec: &ClusterSpec, recorded: Option<String>, observed: &Observed) -> Address {
+    if let Some(host) = spec
+        .external_address
+        .clone()
+        .filter(|host| !host.is_empty())
+    {
+        return Address::External(host);
+    }
+    match spec.service.type_ {
+        ServiceType::ClusterIP => Address::Internal,
+        ServiceType::NodePort => recorded
+            .filter(|host| !host.is_empty())
+            .or_else(|| observed.node_address.clone())
+            .map_or_else(
+                || Address::Waiting {
+                    reason: "NoNodeAddress",
+                    message: "no node of the mothership has an address: set spec.externalAddress"
+                        .to_owned(),
+                },
+                Address::External,
+            ),
+        ServiceType::LoadBalancer => observed
+            .load_balancer_address()
+            .or_else(|| recorded.filter(|host| !host.is_empty()))
+            .map_or_else(
+                || Address::Waiting {
+                    reason: "WaitingForLoadBalancer",
+                    message: "the mothership has not given the Service a load balancer's address \
+                              yet: install a load balancer, set spec.externalAddress, or use \
+                              another spec.service.type"
+                        .to_owned(),
+                },
+                Address::External,
+            ),
+    }
+}

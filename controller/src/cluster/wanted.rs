@@ -1,0 +1,264 @@
+//! What a builder wants to be there, and what has to be done for it.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value without the key reads as null"
+)]
+
+use std::collections::BTreeMap;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    kubernetes::store::{Key, Kind, Live, digest},
+    pki::leaf::LeafRequest,
+};
+
+use super::compare::difference;
+
+/// Annotation with the digest of what was last applied: a field that is no longer wanted changes
+/// it, and the next apply prunes the field.
+pub const APPLIED_HASH: &str = crds::names::APPLIED_HASH_ANNOTATION;
+/// Annotation with the digest of a made Secret's data, which tells an edit by hand.
+pub const DATA_DIGEST: &str = "k0smotron.io/data-digest";
+/// Annotation with the digest of what a made Secret was made from.
+pub const INPUTS_DIGEST: &str = "k0smotron.io/inputs-digest";
+/// What is appended to a Secret's name for the copy that outlives its repair.
+pub const COPY_SUFFIX: &str = "-restore";
+
+/// How the data of a Secret is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipe {
+    /// A new certificate authority.
+    Authority {
+        /// Its common name.
+        common_name: String,
+    },
+    /// A new key pair that signs ServiceAccount tokens.
+    ServiceAccount,
+    /// A certificate signed by an authority.
+    Leaf {
+        /// The Secret with the authority.
+        authority: String,
+        /// Digest of the authority's certificate: a new authority makes a new leaf.
+        authority_digest: String,
+        /// What it certifies.
+        request: LeafRequest,
+    },
+    /// An administrator's kubeconfig.
+    Kubeconfig {
+        /// The Secret with the authority.
+        authority: String,
+        /// Digest of the authority's certificate.
+        authority_digest: String,
+        /// Name of the Cluster.
+        cluster: String,
+        /// `https://host:port`.
+        server: String,
+    },
+}
+
+/// What made data follows from, but for the randomness.
+pub trait Inputs {
+    /// Digest of all of it: another digest asks for other data.
+    fn digest(&self) -> String;
+}
+
+impl Inputs for Recipe {
+    fn digest(&self) -> String {
+        let inputs = match self {
+            Self::Authority { common_name } => json!([common_name]),
+            Self::ServiceAccount => json!([]),
+            Self::Leaf {
+                authority,
+                authority_digest,
+                request,
+            } => json!([
+                authority,
+                authority_digest,
+                request.common_name,
+                request.organization,
+                request.sans,
+                request.server,
+                request.client,
+                request.lifetime.as_secs(),
+            ]),
+            Self::Kubeconfig {
+                authority,
+                authority_digest,
+                cluster,
+                server,
+            } => {
+                json!([authority, authority_digest, cluster, server])
+            }
+        };
+        digest(inputs.to_string().as_bytes())
+    }
+}
+
+/// Where an object's data comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content<R = Recipe> {
+    /// All of it is in the body.
+    Declared,
+    /// The data is made anew when its inputs changed or somebody edited it.
+    Made(R),
+    /// The data is made once and never again.
+    Kept(R),
+}
+
+/// One object that has to be there.
+#[derive(Clone, Debug)]
+pub struct Wanted<R = Recipe> {
+    /// Its key.
+    pub key: Key,
+    /// The object without made data, sealed with the digest of itself.
+    pub body: Value,
+    /// Where its data comes from.
+    pub content: Content<R>,
+}
+
+/// What has to be done for one object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is as wanted.
+    Nothing,
+    /// Apply the body, creating it where it is missing.
+    Apply,
+    /// Make the data and apply both.
+    Make,
+    /// Make the data and create the object; never over another.
+    Create,
+    /// Somebody deletes an object whose data is kept: bring it back with the same data.
+    Restore,
+}
+
+impl Wanted {
+    /// An object that is all said.
+    pub fn declared(kind: Kind, object: impl Serialize) -> Self {
+        Self::new(kind, object, Content::Declared)
+    }
+}
+
+impl<R: Inputs> Wanted<R> {
+    /// Seals a typed object.
+    pub fn new(kind: Kind, object: impl Serialize, content: Content<R>) -> Self {
+        let resource = kind.api_resource();
+        let mut body = serde_json::to_value(object).unwrap_or_default();
+        body["apiVersion"] = Value::String(resource.api_version);
+        body["kind"] = Value::String(resource.kind);
+        if let Content::Made(recipe) = &content {
+            body["metadata"]["annotations"][INPUTS_DIGEST] = Value::String(recipe.digest());
+        }
+        let seal = digest(body.to_string().as_bytes());
+        body["metadata"]["annotations"][APPLIED_HASH] = Value::String(seal);
+        let text = |field: &str| {
+            body["metadata"]
+                .get(field)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let key = Key::new(kind, text("namespace"), text("name"));
+        Self { key, body, content }
+    }
+
+    /// The body with its data.
+    pub fn with_data(&self, data: &BTreeMap<String, String>) -> Value {
+        let mut body = self.body.clone();
+        body["metadata"]["annotations"][DATA_DIGEST] = Value::String(data_digest_of(data));
+        // `data`, not `stringData`: server-side apply does not prune keys written as the latter.
+        body["data"] = data
+            .iter()
+            .map(|(key, value)| (key.clone(), Value::String(BASE64_STANDARD.encode(value))))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+        body
+    }
+
+    /// The digest of the body.
+    pub fn hash(&self) -> &str {
+        self.body["metadata"]["annotations"][APPLIED_HASH]
+            .as_str()
+            .unwrap_or_default()
+    }
+
+    /// What has to be done, given the object as it was last seen.
+    pub fn step(&self, live: Option<&Live>) -> Step {
+        let Some(live) = live else {
+            return match self.content {
+                Content::Declared => Step::Apply,
+                Content::Made(_) => Step::Make,
+                Content::Kept(_) => Step::Create,
+            };
+        };
+        let tree = live.value();
+        match &self.content {
+            Content::Kept(_) if live.deleting => Step::Restore,
+            // It comes back when the deletion has ended.
+            _ if live.deleting => Step::Nothing,
+            Content::Made(_) if !self.made_from_the_same(&tree) => Step::Make,
+            _ if self.matches(&tree) => Step::Nothing,
+            Content::Made(_) | Content::Declared | Content::Kept(_) => Step::Apply,
+        }
+    }
+
+    /// What the made data says about itself has to be true, or it is made again.
+    fn made_from_the_same(&self, live: &Value) -> bool {
+        let annotation = |tree: &Value, name: &str| {
+            tree["metadata"]["annotations"]
+                .get(name)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        annotation(live, INPUTS_DIGEST) == annotation(&self.body, INPUTS_DIGEST)
+            && annotation(live, DATA_DIGEST).is_some_and(|said| said == data_digest(live))
+    }
+
+    fn matches(&self, live: &Value) -> bool {
+        self.difference(live).is_none()
+    }
+
+    /// The path of the first field that the live object says otherwise.
+    pub fn difference(&self, live: &Value) -> Option<String> {
+        if live["metadata"]["annotations"].get(APPLIED_HASH) != Some(&Value::from(self.hash())) {
+            return Some(format!(".metadata.annotations.{APPLIED_HASH}"));
+        }
+        // A selector with one label more selects something else.
+        if self.key.kind == Kind::Service
+            && live["spec"].get("selector") != self.body["spec"].get("selector")
+        {
+            return Some(".spec.selector".to_owned());
+        }
+        // The store keeps no `apiVersion` and `kind`: the key says them.
+        let parts = self.body.as_object().into_iter().flatten();
+        parts
+            .filter(|(field, _)| !matches!(field.as_str(), "apiVersion" | "kind"))
+            .find_map(|(field, part)| {
+                difference(live.get(field).unwrap_or(&Value::Null), part)
+                    .map(|below| format!(".{field}{below}"))
+            })
+    }
+}
+
+/// The digest of a pruned Secret's data.
+pub fn data_digest(pruned: &Value) -> String {
+    digest(
+        pruned
+            .get("digests")
+            .unwrap_or(&Value::Null)
+            .to_string()
+            .as_bytes(),
+    )
+}
+
+/// The same of data that is about to be written.
+fn data_digest_of(data: &BTreeMap<String, String>) -> String {
+    let digests: serde_json::Map<_, _> = data
+        .iter()
+        .map(|(key, value)| (key.clone(), Value::String(digest(value.as_bytes()))))
+        .collect();
+    digest(Value::Object(digests).to_string().as_bytes())
+}

@@ -1,0 +1,206 @@
+//! Leader election on a Lease.
+//!
+//! Own code because no crate is safe to take: those on crates.io take over an expired lease
+//! without a resourceVersion, so two candidates can both be told that they lead.
+//!
+//! A lease is another's until its record has not changed for [`LEASE`] by *our* monotonic clock:
+//! clocks of two machines are never compared. Taking and renewing replace the object that was
+//! read, so of two candidates one gets a conflict.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+};
+use kube::{Api, Client, api::PostParams};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long a lease holds without a renewal.
+pub const LEASE: Duration = Duration::from_secs(15);
+/// How often it is renewed, and how often a candidate looks.
+pub const RENEW: Duration = Duration::from_secs(5);
+/// How long a leader goes on without a successful renewal. It must stop its writers before
+/// [`LEASE`] has passed.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+/// The longest that one request may take.
+const REQUEST: Duration = Duration::from_secs(4);
+
+/// Why a leader had to give up.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaderError {
+    /// The lease could not be renewed in time.
+    #[error("lost the lease {name}: it could not be renewed for {} s", DEADLINE.as_secs())]
+    NotRenewed {
+        /// Name of the Lease.
+        name: String,
+    },
+    /// Another candidate holds it.
+    #[error("lost the lease {name} to {holder}")]
+    Taken {
+        /// Name of the Lease.
+        name: String,
+        /// The new holder.
+        holder: String,
+    },
+}
+
+/// One candidate for one Lease.
+pub struct Candidate {
+    api: Api<Lease>,
+    name: String,
+    identity: String,
+    seen: Option<(LeaseSpec, Instant)>,
+}
+
+enum Round {
+    Held,
+    Others(String),
+    Unknown(String),
+}
+
+impl Candidate {
+    /// A candidate with an identity that no other process has (a pod's name).
+    pub fn new(client: Client, namespace: &str, name: &str, identity: &str) -> Self {
+        Self {
+            api: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            identity: identity.to_owned(),
+            seen: None,
+        }
+    }
+
+    /// Competes until `stop`, telling through `leads` whether this process leads. Releases the
+    /// lease at the end, after `drained` says that nothing writes any more. Ends with an error
+    /// when a held lease is lost: the process must not write again.
+    pub async fn run(
+        mut self,
+        leads: watch::Sender<bool>,
+        stop: CancellationToken,
+        drained: CancellationToken,
+    ) -> Result<(), LeaderError> {
+        let mut renewed: Option<Instant> = None;
+        let mut ticks = tokio::time::interval(RENEW);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = ticks.tick() => {}
+            }
+            match self.round().await {
+                Round::Held => {
+                    renewed = Some(Instant::now());
+                    if !leads.send_replace(true) {
+                        tracing::info!(lease = self.name, "leading");
+                    }
+                }
+                Round::Others(holder) if renewed.is_some() => {
+                    leads.send_replace(false);
+                    return Err(LeaderError::Taken {
+                        name: self.name,
+                        holder,
+                    });
+                }
+                Round::Others(holder) => tracing::debug!(lease = self.name, holder, "standing by"),
+                Round::Unknown(error) => {
+                    tracing::warn!(lease = self.name, error, "the lease could not be asked for");
+                    if renewed.is_some_and(|at| at.elapsed() + RENEW > DEADLINE) {
+                        leads.send_replace(false);
+                        return Err(LeaderError::NotRenewed { name: self.name });
+                    }
+                }
+            }
+        }
+        if renewed.is_some() {
+            drained.cancelled().await;
+            self.release().await;
+        }
+        Ok(())
+    }
+
+    async fn round(&mut self) -> Round {
+        match timeout(REQUEST, self.try_round()).await {
+            Ok(Ok(round)) => round,
+            Ok(Err(error)) => Round::Unknown(error.to_string()),
+            Err(_) => Round::Unknown("no answer in time".to_owned()),
+        }
+    }
+
+    async fn try_round(&mut self) -> kube::Result<Round> {
+        let Some(lease) = self.api.get_opt(&self.name).await? else {
+            let lease = self.claim(Lease::default());
+            return Self::write(self.api.create(&PostParams::default(), &lease).await);
+        };
+        let spec = lease.spec.clone().unwrap_or_default();
+        let holder = spec.holder_identity.clone().unwrap_or_default();
+        if holder != self.identity && !holder.is_empty() {
+            match &self.seen {
+                Some((seen, since)) if *seen == spec && since.elapsed() > LEASE => {}
+                Some((seen, _)) if *seen == spec => return Ok(Round::Others(holder)),
+                _ => {
+                    self.seen = Some((spec, Instant::now()));
+                    return Ok(Round::Others(holder));
+                }
+            }
+        }
+        let claimed = self.claim(lease);
+        Self::write(
+            self.api
+                .replace(&self.name, &PostParams::default(), &claimed)
+                .await,
+        )
+    }
+
+    fn write(result: kube::Result<Lease>) -> kube::Result<Round> {
+        match result {
+            Ok(_) => Ok(Round::Held),
+            // Somebody wrote between our read and our write; the next round reads who.
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                Ok(Round::Unknown("it changed while it was written".to_owned()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn claim(&self, mut lease: Lease) -> Lease {
+        let now = MicroTime(Timestamp::now());
+        lease.metadata.name = Some(self.name.clone());
+        let mut spec = lease.spec.take().unwrap_or_default();
+        if spec.holder_identity.as_deref() != Some(&self.identity) {
+            spec.lease_transitions = Some(spec.lease_transitions.map_or(0, |count| count + 1));
+            spec.acquire_time = Some(now.clone());
+        }
+        spec.holder_identity = Some(self.identity.clone());
+        spec.lease_duration_seconds = i32::try_from(LEASE.as_secs()).ok();
+        spec.renew_time = Some(now);
+        lease.spec = Some(spec);
+        lease
+    }
+
+    async fn release(&self) {
+        let freed = async {
+            let Some(mut lease) = self.api.get_opt(&self.name).await? else {
+                return Ok(());
+            };
+            let spec = lease.spec.get_or_insert_default();
+            if spec.holder_identity.as_deref() != Some(&self.identity) {
+                return Ok(());
+            }
+            spec.holder_identity = Some(String::new());
+            self.api
+                .replace(&self.name, &PostParams::default(), &lease)
+                .await
+                .map(drop)
+        };
+        match timeout(REQUEST, freed).await {
+            Ok(Ok(())) => tracing::info!(lease = self.name, "released the lease"),
+            Ok(Err(error)) => tracing::warn!(lease = self.name, %error, "could not release"),
+            Err(_) => tracing::warn!(lease = self.name, "could not release in time"),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What is kept of an object.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value without the key reads as null"
+)]
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use kube::core::DynamicObject;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::Kind;
+
+/// Annotation that kubectl writes with a copy of the whole object.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// SHA-256 in hexadecimal.
+pub fn digest(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+pub(super) fn prune(kind: Kind, object: DynamicObject) -> Map<String, Value> {
+    let mut metadata = object.metadata;
+    metadata.managed_fields = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.remove(LAST_APPLIED);
+    }
+    let mut tree = match object.data {
+        Value::Object(tree) => tree,
+        _ => Map::new(),
+    };
+    match kind {
+        Kind::Secret => reduce_secret(&mut tree),
+        Kind::Node => reduce_node(&mut tree),
+        Kind::StatefulSet | Kind::Service => {}
+        Kind::ConfigMap | Kind::PodDisruptionBudget => {
+            tree.remove("status");
+        }
+    }
+    tree.insert(
+        "metadata".to_owned(),
+        serde_json::to_value(metadata).unwrap_or_default(),
+    );
+    tree
+}
+
+fn reduce_secret(tree: &mut Map<String, Value>) {
+    let data = tree.remove("data");
+    let mut digests = Map::new();
+    for (key, value) in data
+        .as_ref()
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        let bytes = value
+            .as_str()
+            .and_then(|text| BASE64_STANDARD.decode(text).ok());
+        let bytes = bytes.unwrap_or_default();
+        digests.insert(key.clone(), Value::String(digest(&bytes)));
+        if key == "tls.crt"
+            && let Some(certificate) = certificate(&bytes)
+        {
+            tree.insert("certificate".to_owned(), certificate);
+        }
+    }
+    tree.insert("digests".to_owned(), Value::Object(digests));
+}
+
+/// Life of a certificate, and the certificate itself when it is an authority's.
+fn certificate(pem: &[u8]) -> Option<Value> {
+    let (_, block) = x509_parser::pem::parse_x509_pem(pem).ok()?;
+    let parsed = block.parse_x509().ok()?;
+    let validity = parsed.validity();
+    let mut facts = json!({
+        "notBefore": validity.not_before.timestamp(),
+        "notAfter": validity.not_after.timestamp(),
+    });
+    if parsed.is_ca() {
+        facts["pem"] = Value::String(String::from_utf8_lossy(pem).into_owned());
+    }
+    Some(facts)
+}
+
+/// A Node counts for its addresses only.
+fn reduce_node(tree: &mut Map<String, Value>) {
+    let addresses = tree
+        .get("status")
+        .and_then(|status| status.get("addresses"))
+        .cloned()
+        .unwrap_or_default();
+    tree.remove("spec");
+    tree.insert("status".to_owned(), json!({ "addresses": addresses }));
+}

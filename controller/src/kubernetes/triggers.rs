@@ -1,0 +1,95 @@
+//! Who has to be looked at again.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use futures::Stream;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc;
+
+use crds::v1beta2::{Cluster, JoinTokenRequest};
+
+use super::store::{Owner, Touched};
+
+/// Sends names of Clusters and JoinTokenRequests to their controllers. The channels are unbounded
+/// because the schedulers behind them keep each name once: they cannot grow past the objects.
+/// Until this replica leads nobody empties them, and nothing is sent.
+#[derive(Clone)]
+pub struct Triggers {
+    open: Arc<AtomicBool>,
+    clusters: mpsc::UnboundedSender<ObjectRef<Cluster>>,
+    requests: mpsc::UnboundedSender<ObjectRef<JoinTokenRequest>>,
+}
+
+/// The receiving ends.
+pub struct Receivers {
+    /// Clusters to look at.
+    pub clusters: mpsc::UnboundedReceiver<ObjectRef<Cluster>>,
+    /// JoinTokenRequests to look at.
+    pub requests: mpsc::UnboundedReceiver<ObjectRef<JoinTokenRequest>>,
+}
+
+/// Both ends.
+pub fn channel() -> (Triggers, Receivers) {
+    let (clusters, clusters_rx) = mpsc::unbounded_channel();
+    let (requests, requests_rx) = mpsc::unbounded_channel();
+    (
+        Triggers {
+            open: Arc::default(),
+            clusters,
+            requests,
+        },
+        Receivers {
+            clusters: clusters_rx,
+            requests: requests_rx,
+        },
+    )
+}
+
+impl Triggers {
+    /// From now on names are sent.
+    pub fn open(&self) {
+        self.open.store(true, Ordering::Release);
+    }
+
+    fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Look at this Cluster.
+    pub fn cluster(&self, namespace: &str, name: &str) {
+        if !self.is_open() {
+            return;
+        }
+        // A closed channel means that the process is ending.
+        let _ = self.clusters.send(ObjectRef::new(name).within(namespace));
+    }
+
+    /// Look at this JoinTokenRequest.
+    pub fn request(&self, namespace: &str, name: &str) {
+        if !self.is_open() {
+            return;
+        }
+        let _ = self.requests.send(ObjectRef::new(name).within(namespace));
+    }
+
+    /// Look at the owners of what was touched.
+    pub fn touched(&self, touched: &Touched) {
+        for (namespace, Owner { kind, name, .. }) in touched {
+            match kind.as_str() {
+                "Cluster" => self.cluster(namespace, name),
+                "JoinTokenRequest" => self.request(namespace, name),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A receiver as the stream that kube's controller takes.
+pub fn stream<T>(receiver: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> {
+    futures::stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|item| (item, receiver))
+    })
+}

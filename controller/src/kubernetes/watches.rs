@@ -1,0 +1,211 @@
+//! One watch a child kind and label, each feeding the store first and the triggers after.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use futures::{StreamExt, pin_mut};
+use kube::{
+    Api, Client,
+    core::DynamicObject,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event, watcher},
+    },
+};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+
+use super::{
+    store::{Key, Kind, Store, Touched},
+    triggers::Triggers,
+};
+
+/// What is watched. Certificate, token and other Secrets carry different labels in an
+/// installation that upstream made, hence one watch a label.
+const WATCHES: [(Kind, &str); 8] = [
+    (Kind::Service, "app=k0smotron"),
+    (Kind::ConfigMap, "app=k0smotron"),
+    (Kind::StatefulSet, "app=k0smotron"),
+    (Kind::PodDisruptionBudget, "app=k0smotron"),
+    (Kind::Secret, "app=k0smotron"),
+    (Kind::Secret, "cluster.x-k8s.io/cluster-name"),
+    (Kind::Secret, "app.kubernetes.io/component=jointoken"),
+    (Kind::Node, ""),
+];
+
+/// The bit of the watches of Secrets that a user names.
+const NAMED: u32 = 1 << 31;
+
+/// How many objects a page of a list holds: small pages keep the peak of memory low.
+const PAGE: u32 = 100;
+
+/// Who asked for a Secret, by its namespace and name.
+type Named = HashMap<(String, String), BTreeSet<String>>;
+
+/// Everything that a watch needs.
+#[derive(Clone)]
+pub struct Watches {
+    client: Client,
+    namespace: Option<String>,
+    store: Store,
+    triggers: Triggers,
+    metrics: Metrics,
+    stop: CancellationToken,
+    synced: Arc<watch::Sender<usize>>,
+    named: Arc<Mutex<Named>>,
+}
+
+impl Watches {
+    /// Starts every watch; `namespace` limits the namespaced kinds to one namespace.
+    pub fn start(
+        client: Client,
+        namespace: Option<String>,
+        store: Store,
+        triggers: Triggers,
+        metrics: Metrics,
+        stop: CancellationToken,
+    ) -> Self {
+        let watches = Self {
+            client,
+            namespace,
+            store,
+            triggers,
+            metrics,
+            stop,
+            synced: Arc::new(watch::Sender::new(0)),
+            named: Arc::default(),
+        };
+        for (index, (kind, labels)) in WATCHES.into_iter().enumerate() {
+            let api = watches.api(kind, watches.namespace.as_deref());
+            let config = watcher::Config::default().labels(labels).page_size(PAGE);
+            let task = watches.clone();
+            tokio::spawn(async move { task.follow(kind, api, config, 1 << index, None).await });
+        }
+        watches
+    }
+
+    /// Whether every watch has delivered its first list.
+    pub fn ready(&self) -> bool {
+        *self.synced.borrow() >= WATCHES.len()
+    }
+
+    /// Returns once every watch has delivered its first list.
+    pub async fn wait_until_ready(&self) {
+        // The sender lives in self, so the wait ends only with the condition.
+        let _ = self
+            .synced
+            .subscribe()
+            .wait_for(|synced| *synced >= WATCHES.len())
+            .await;
+    }
+
+    /// Watches one Secret by name for a Cluster, because a user's Secret has labels of its own.
+    pub fn named_secret(&self, namespace: &str, name: &str, cluster: &str) {
+        let place = (namespace.to_owned(), name.to_owned());
+        let mut named = self.named.lock();
+        if let Some(clusters) = named.get_mut(&place) {
+            clusters.insert(cluster.to_owned());
+            return;
+        }
+        named.insert(place.clone(), BTreeSet::from([cluster.to_owned()]));
+        drop(named);
+        let api = self.api(Kind::Secret, Some(namespace));
+        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let task = self.clone();
+        tokio::spawn(async move {
+            task.follow(Kind::Secret, api, config, NAMED, Some(place))
+                .await;
+        });
+    }
+
+    fn api(&self, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
+        let resource = kind.api_resource();
+        match namespace {
+            Some(namespace) if kind != Kind::Node => {
+                Api::namespaced_with(self.client.clone(), namespace, &resource)
+            }
+            _ => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+
+    async fn follow(
+        &self,
+        kind: Kind,
+        api: Api<DynamicObject>,
+        config: watcher::Config,
+        holder: u32,
+        place: Option<(String, String)>,
+    ) {
+        let events = watcher(api, config).default_backoff();
+        pin_mut!(events);
+        let mut known: HashSet<Key> = HashSet::new();
+        let mut listed: HashSet<Key> = HashSet::new();
+        let mut first = true;
+        loop {
+            let event = tokio::select! {
+                () = self.stop.cancelled() => return,
+                event = events.next() => event,
+            };
+            let Some(event) = event else { return };
+            let touched = match event {
+                Ok(Event::Init) => {
+                    listed.clear();
+                    continue;
+                }
+                Ok(Event::InitApply(object)) => {
+                    listed.extend(key_of(kind, &object));
+                    self.store.put(kind, object, holder)
+                }
+                Ok(Event::InitDone) => {
+                    let gone: Vec<_> = known.difference(&listed).cloned().collect();
+                    known = std::mem::take(&mut listed);
+                    if std::mem::take(&mut first) && place.is_none() {
+                        self.synced.send_modify(|synced| *synced += 1);
+                    }
+                    gone.iter()
+                        .flat_map(|key| self.store.release(key, None, holder))
+                        .collect()
+                }
+                Ok(Event::Apply(object)) => {
+                    known.extend(key_of(kind, &object));
+                    self.store.put(kind, object, holder)
+                }
+                Ok(Event::Delete(object)) => match key_of(kind, &object) {
+                    Some(key) => {
+                        known.remove(&key);
+                        self.store
+                            .release(&key, object.metadata.uid.as_deref(), holder)
+                    }
+                    None => Touched::new(),
+                },
+                Err(error) => {
+                    self.metrics.watch_failed(kind.as_str());
+                    tracing::warn!(%kind, %error, "watch failed, it starts again");
+                    continue;
+                }
+            };
+            self.triggers.touched(&touched);
+            self.wake_named(place.as_ref());
+        }
+    }
+
+    fn wake_named(&self, place: Option<&(String, String)>) {
+        let Some(place) = place else { return };
+        for cluster in self.named.lock().get(place).into_iter().flatten() {
+            self.triggers.cluster(&place.0, cluster);
+        }
+    }
+}
+
+fn key_of(kind: Kind, object: &DynamicObject) -> Option<Key> {
+    Some(Key {
+        kind,
+        namespace: object.metadata.namespace.clone().unwrap_or_default(),
+        name: object.metadata.name.clone()?,
+    })
+}

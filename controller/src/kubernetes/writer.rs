@@ -1,0 +1,222 @@
+//! Writes to the mothership, each with a deadline, each result taken into the store at once, so
+//! that the next reconcile sees it even before the watch brings it.
+
+use std::time::Duration;
+
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    core::DynamicObject,
+};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crds::names::FIELD_MANAGER;
+
+use crate::metrics::Metrics;
+
+use super::store::{Key, Store};
+
+/// The longest that one request may take.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A request that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Something with this name is there already.
+    #[error("{key} exists already")]
+    Exists {
+        /// The object.
+        key: Key,
+    },
+    /// Another writer owns a field, or changed the object meanwhile.
+    #[error("{key} was changed by somebody else: {message}")]
+    Conflict {
+        /// The object.
+        key: Key,
+        /// What the API server said.
+        message: String,
+    },
+    /// The API server refuses the object as it is: no retry helps until something changes.
+    #[error("the API server refuses {key}: {message}")]
+    Refused {
+        /// The object.
+        key: Key,
+        /// What the API server said.
+        message: String,
+    },
+    /// No answer in time.
+    #[error("no answer for {key} within {} s", DEADLINE.as_secs())]
+    Timeout {
+        /// The object.
+        key: Key,
+    },
+    /// Anything else that a later attempt may mend.
+    #[error("could not write {key}: {source}")]
+    Failed {
+        /// The object.
+        key: Key,
+        /// The cause.
+        #[source]
+        source: Box<kube::Error>,
+    },
+}
+
+impl WriteError {
+    /// Whether the same request may succeed later without a change of the object.
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Exists { .. }
+            | Self::Conflict { .. }
+            | Self::Timeout { .. }
+            | Self::Failed { .. } => true,
+            Self::Refused { .. } => false,
+        }
+    }
+
+    fn from_kube(key: &Key, error: kube::Error) -> Self {
+        let key = key.clone();
+        match error {
+            kube::Error::Api(status) if status.is_already_exists() => Self::Exists { key },
+            kube::Error::Api(status) if status.code == 409 => Self::Conflict {
+                key,
+                message: status.message,
+            },
+            kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422) => Self::Refused {
+                key,
+                message: status.message,
+            },
+            source => Self::Failed {
+                key,
+                source: Box::new(source),
+            },
+        }
+    }
+}
+
+/// Writes objects of the watched kinds.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    store: Store,
+    metrics: Metrics,
+}
+
+impl Writer {
+    /// A writer that feeds `store`.
+    pub const fn new(client: Client, store: Store, metrics: Metrics) -> Self {
+        Self {
+            client,
+            store,
+            metrics,
+        }
+    }
+
+    /// The whole object as it is now, with a Secret's data.
+    pub async fn get(&self, key: &Key) -> Result<Option<DynamicObject>, WriteError> {
+        let object = self.within(key, self.api(key).get_opt(&key.name)).await?;
+        match &object {
+            Some(object) => drop(self.store.put(key.kind, object.clone(), 0)),
+            None => drop(self.store.remove(key)),
+        }
+        Ok(object)
+    }
+
+    /// Server-side apply. Not forced, it fails where another writer owns a field.
+    pub async fn apply(&self, key: &Key, body: &Value, force: bool) -> Result<(), WriteError> {
+        let params = PatchParams {
+            force,
+            ..PatchParams::apply(FIELD_MANAGER)
+        };
+        let before = self
+            .store
+            .get(key)
+            .map(|live| live.resource_version.clone());
+        let api = self.api(key);
+        let object = self
+            .within(key, api.patch(&key.name, &params, &Patch::Apply(body)))
+            .await?;
+        let written = object.metadata.resource_version != before;
+        self.metrics.applied(
+            key.kind.as_str(),
+            if written { "written" } else { "unchanged" },
+        );
+        self.store.put(key.kind, object, 0);
+        Ok(())
+    }
+
+    /// Creates, and fails where the name is taken.
+    pub async fn create(&self, key: &Key, body: &Value) -> Result<(), WriteError> {
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let object: DynamicObject =
+            serde_json::from_value(body.clone()).map_err(|source| WriteError::Failed {
+                key: key.clone(),
+                source: Box::new(kube::Error::SerdeError(source)),
+            })?;
+        let object = self
+            .within(key, self.api(key).create(&params, &object))
+            .await?;
+        self.metrics.applied(key.kind.as_str(), "created");
+        self.store.put(key.kind, object, 0);
+        Ok(())
+    }
+
+    /// A JSON merge patch.
+    pub async fn merge(&self, key: &Key, patch: &Value) -> Result<(), WriteError> {
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let api = self.api(key);
+        let object = self
+            .within(key, api.patch(&key.name, &params, &Patch::Merge(patch)))
+            .await?;
+        self.metrics.applied(key.kind.as_str(), "written");
+        self.store.put(key.kind, object, 0);
+        Ok(())
+    }
+
+    /// Deletes this very object; one that is gone already counts as deleted.
+    pub async fn delete(&self, key: &Key, uid: &str, version: &str) -> Result<(), WriteError> {
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: Some(version.to_owned()),
+            }),
+            ..DeleteParams::background()
+        };
+        let api = self.api(key);
+        let deleted = timeout(DEADLINE, api.delete(&key.name, &params))
+            .await
+            .map_err(|_| WriteError::Timeout { key: key.clone() })?;
+        match deleted {
+            Ok(_) => self.metrics.applied(key.kind.as_str(), "deleted"),
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            Err(error) => return Err(WriteError::from_kube(key, error)),
+        }
+        Ok(())
+    }
+
+    fn api(&self, key: &Key) -> Api<DynamicObject> {
+        Api::namespaced_with(
+            self.client.clone(),
+            &key.namespace,
+            &key.kind.api_resource(),
+        )
+    }
+
+    async fn within<T>(
+        &self,
+        key: &Key,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, WriteError> {
+        match timeout(DEADLINE, request).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(WriteError::from_kube(key, error)),
+            Err(_) => Err(WriteError::Timeout { key: key.clone() }),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The controller of hosted k0s control planes.
+
+pub mod args;
+pub mod cluster;
+pub mod health;
+pub mod hosted;
+pub mod join_token;
+pub mod kubernetes;
+pub mod metrics;
+pub mod pki;
+pub mod run;

@@ -1,0 +1,8 @@
+//! The controller's binary.
+
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    controller::run::run(controller::args::Args::parse()).await
+}

@@ -1,0 +1,369 @@
+//! The process: client, stores, leader election, controllers, health server, shutdown.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use futures::{Stream, StreamExt, future};
+use jiff::SignedDuration;
+use kube::{
+    Api, Client, Config, Resource, ResourceExt,
+    core::DeserializeGuard,
+    runtime::{
+        Controller, WatchStreamExt,
+        controller::{self, Action},
+        reflector::{self, ObjectRef, Store as Reader},
+        watcher::{self, Event, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crds::v1beta2::{Cluster, JoinTokenRequest};
+
+use crate::{
+    args::{Args, LogFormat},
+    cluster, health,
+    hosted::health::Prober,
+    join_token,
+    kubernetes::{
+        events::Events, leader::Candidate, store::Store, triggers, watches::Watches, writer::Writer,
+    },
+    metrics::Metrics,
+};
+
+/// How long open work may take after SIGTERM. Together with the release of the lease it stays
+/// within the 30 s that the pod gets.
+const DRAIN: Duration = Duration::from_secs(15);
+
+/// Runs until SIGTERM or until the lease is lost.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    log(&args)?;
+    // Only fails where a provider was installed before: then that one serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let stop = CancellationToken::new();
+    tokio::spawn(signals(stop.clone()));
+
+    let client = client().await?;
+    let metrics = Metrics::default();
+    let store = Store::default();
+    let (triggers, triggered) = triggers::channel();
+    let watches = Watches::start(
+        client.clone(),
+        args.namespace.clone(),
+        store.clone(),
+        triggers.clone(),
+        metrics.clone(),
+        stop.clone(),
+    );
+    let (requests, requests_ready) = {
+        let triggers = triggers.clone();
+        own_kind(&client, &args, &stop, move |request: &JoinTokenRequest| {
+            triggers.request(
+                &request.namespace().unwrap_or_default(),
+                &request.name_any(),
+            );
+        })
+    };
+    let (clusters, clusters_ready) = {
+        let (triggers, requests) = (triggers.clone(), requests.clone());
+        own_kind(&client, &args, &stop, move |cluster: &Cluster| {
+            triggers.cluster(
+                &cluster.namespace().unwrap_or_default(),
+                &cluster.name_any(),
+            );
+            for request in join_token::of_cluster(&requests, cluster) {
+                triggers.request(
+                    request.namespace.as_deref().unwrap_or_default(),
+                    &request.name,
+                );
+            }
+        })
+    };
+    let identity = identity(&args);
+    let events = Events::new(client.clone(), &identity);
+    let prober = {
+        let triggers = triggers.clone();
+        Prober::new(move |namespace: &str, name: &str| triggers.cluster(namespace, name))
+    };
+    let context = Arc::new(cluster::Context {
+        client: client.clone(),
+        store: store.clone(),
+        watches: watches.clone(),
+        writer: Writer::new(client.clone(), store.clone(), metrics.clone()),
+        prober,
+        events,
+        metrics: metrics.clone(),
+        leaf_lifetime: SignedDuration::try_from(args.leaf_lifetime)
+            .context("--leaf-lifetime is too long")?,
+        futile: cluster::apply::Futile::default(),
+        latest: cluster::Latest::default(),
+        failures: cluster::Failures::default(),
+    });
+
+    let gates = health::Gates {
+        watches: watches.clone(),
+        clusters: clusters_ready.clone(),
+        requests: requests_ready.clone(),
+    };
+    let server = health::serve(args.health_address, gates, metrics.clone(), store).await?;
+    tokio::spawn(server);
+
+    let (leads, leading) = watch::channel(!args.leader_elect);
+    let drained = CancellationToken::new();
+    let election = async {
+        if args.leader_elect {
+            Candidate::new(
+                client.clone(),
+                &args.lease_namespace,
+                &args.lease_name,
+                &identity,
+            )
+            .run(leads, stop.clone(), drained.clone())
+            .await
+        } else {
+            stop.cancelled().await;
+            Ok(())
+        }
+    };
+    let work = async {
+        let ready = async {
+            watches.wait_until_ready().await;
+            let both = (clusters_ready.clone(), requests_ready.clone());
+            future::join(synced(both.0), synced(both.1)).await;
+            // The sender lives in the election, which outlives this.
+            let _ = leading.clone().wait_for(|leads| *leads).await;
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = ready => {}
+        }
+        metrics.leads(true);
+        triggers.open();
+        for cluster in clusters.state() {
+            triggers.cluster(
+                &cluster.namespace().unwrap_or_default(),
+                &cluster.name_any(),
+            );
+        }
+        for request in requests.state() {
+            triggers.request(
+                &request.namespace().unwrap_or_default(),
+                &request.name_any(),
+            );
+        }
+        let config = controller::Config::default().concurrency(args.concurrency);
+        let for_clusters = control(
+            clusters.clone(),
+            triggers::stream(triggered.clusters),
+            config.clone(),
+            &stop,
+            context.clone(),
+            cluster::reconcile,
+            cluster::error_policy,
+        );
+        let requests_context = Arc::new(join_token::Context {
+            shared: context.clone(),
+            clusters,
+            failures: cluster::Failures::default(),
+        });
+        let for_requests = control(
+            requests,
+            triggers::stream(triggered.requests),
+            config,
+            &stop,
+            requests_context,
+            join_token::reconcile,
+            join_token::error_policy,
+        );
+        let drain = async {
+            stop.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        tokio::select! {
+            _ = future::join(for_clusters, for_requests) => {}
+            () = drain => tracing::warn!("open work did not end in time"),
+        }
+    };
+    let work = async {
+        work.await;
+        drained.cancel();
+    };
+    tokio::pin!(election);
+    tokio::select! {
+        // A lost lease ends the process at once: whoever holds it now may be writing already.
+        lost = &mut election => { lost?; }
+        () = work => { election.await?; }
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn control<K, C, R, E>(
+    reader: Reader<K>,
+    triggered: impl Stream<Item = ObjectRef<K>> + Send + 'static,
+    config: controller::Config,
+    stop: &CancellationToken,
+    context: Arc<C>,
+    reconcile: impl Fn(Arc<K>, Arc<C>) -> R + Send + Sync + 'static,
+    policy: impl Fn(&K, &E, &C) -> Action + Send + Sync + 'static,
+) where
+    K: Resource<DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + 'static,
+    C: Send + Sync + 'static,
+    R: Future<Output = Result<Action, E>> + Send + 'static,
+    E: std::error::Error + Send + 'static,
+{
+    Controller::for_stream(futures::stream::pending(), reader)
+        .with_config(config)
+        .reconcile_on(triggered)
+        .graceful_shutdown_on(stop.clone().cancelled_owned())
+        .run(
+            reconcile,
+            move |object: Arc<K>, error: &E, context| policy(&object, error, &context),
+            context,
+        )
+        // Errors were logged by the policy.
+        .for_each(|_| future::ready(()))
+        .await;
+}
+
+/// Watches one of the product's own kinds: the store first, then the trigger. An object that does
+/// not parse is left out, so that it cannot keep the others from being looked after.
+fn own_kind<K>(
+    client: &Client,
+    args: &Args,
+    stop: &CancellationToken,
+    trigger: impl Fn(&K) + Send + 'static,
+) -> (Reader<K>, watch::Receiver<bool>)
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    let api: Api<DeserializeGuard<K>> = match &args.namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let (reader, writer) = reflector::store();
+    let (ready, is_ready) = watch::channel(false);
+    let stop = stop.clone();
+    let events = watcher(api, watcher::Config::default().page_size(100))
+        .default_backoff()
+        .filter_map(|event| future::ready(event.map(parsed).transpose()))
+        .reflect(writer);
+    tokio::spawn(async move {
+        let events = events.take_until(stop.cancelled_owned());
+        tokio::pin!(events);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) => {
+                    trigger(&object);
+                }
+                Ok(Event::InitDone) => drop(ready.send_replace(true)),
+                Ok(Event::Init) => {}
+                Err(error) => {
+                    tracing::warn!(kind = %K::kind(&()), %error, "watch failed, it starts again");
+                }
+            }
+        }
+    });
+    (reader, is_ready)
+}
+
+fn parsed<K: Resource<DynamicType = ()>>(event: Event<DeserializeGuard<K>>) -> Option<Event<K>> {
+    let valid = |guard: DeserializeGuard<K>| match guard.0 {
+        Ok(mut object) => {
+            object.meta_mut().managed_fields = None;
+            Some(object)
+        }
+        Err(error) => {
+            let metadata = &error.metadata;
+            tracing::error!(
+                kind = %K::kind(&()),
+                namespace = metadata.namespace,
+                name = metadata.name,
+                error = error.error,
+                "an object does not parse and is left alone"
+            );
+            None
+        }
+    };
+    Some(match event {
+        Event::Apply(guard) => Event::Apply(valid(guard)?),
+        Event::InitApply(guard) => Event::InitApply(valid(guard)?),
+        Event::Delete(guard) => Event::Delete(valid(guard)?),
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+    })
+}
+
+async fn synced(mut ready: watch::Receiver<bool>) {
+    // The sender ends only with the process.
+    let _ = ready.wait_for(|ready| *ready).await;
+}
+
+async fn client() -> anyhow::Result<Client> {
+    let mut config = Config::infer().await.context(
+        "no way to the Kubernetes API: neither a ServiceAccount of a pod nor a kubeconfig was found",
+    )?;
+    // Watches are quiet for minutes; every other call has a deadline of its own.
+    config.connect_timeout = Some(Duration::from_secs(5));
+    config.read_timeout = None;
+    Client::try_from(config).context("could not make a client for the Kubernetes API")
+}
+
+fn identity(args: &Args) -> String {
+    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = args
+        .identity
+        .clone()
+        .or_else(host)
+        .unwrap_or_else(|| "controller".to_owned());
+    // Two processes on one host are two candidates.
+    format!("{}_{}", name.trim(), std::process::id())
+}
+
+fn log(args: &Args) -> anyhow::Result<()> {
+    use tracing_subscriber::{EnvFilter, fmt};
+    let filter = EnvFilter::try_new(&args.log).context("--log does not parse")?;
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Text => builder.init(),
+    }
+    Ok(())
+}
+
+/// The first signal stops in order, the second at once.
+async fn signals(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        tracing::error!("signals cannot be caught: only SIGKILL will end this process");
+        return;
+    };
+    let mut next = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    next().await;
+    tracing::info!("stopping");
+    stop.cancel();
+    next().await;
+    #[expect(clippy::exit, reason = "a second signal must not wait for anything")]
+    std::process::exit(130);
+}
