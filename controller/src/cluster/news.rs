@@ -26,23 +26,23 @@ pub fn publish(cluster: &Cluster, new: &ClusterStatus, context: &Context) {
             (AVAILABLE, "True") => {
                 context
                     .events
-                    .normal(&reference(cluster), "Available", note);
+                    .normal(&reference(cluster), "Available", &note);
             }
             // A Cluster that was never available is only starting.
             (AVAILABLE, _) if before.is_some_and(|before| before.status == "True") => {
                 context
                     .events
-                    .warning(&reference(cluster), &now.reason, note);
+                    .warning(&reference(cluster), &now.reason, &note);
             }
             (EXPOSED, _) if now.reason == "NodeGone" => {
                 context
                     .events
-                    .warning(&reference(cluster), &now.reason, note);
+                    .warning(&reference(cluster), &now.reason, &note);
             }
             (ACCEPTED | APPLIED | EXPOSED, "False") => {
                 context
                     .events
-                    .warning(&reference(cluster), &now.reason, note);
+                    .warning(&reference(cluster), &now.reason, &note);
             }
             _ => {}
         }
