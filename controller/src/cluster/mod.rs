@@ -287,7 +287,7 @@ async fn ask_hosted(
 ) -> Result<(), Error> {
     let authority = valid.authority(CertificateType::Ca);
     let certificate = authority.and_then(|authority| authority.certificate.clone());
-    let (Some(_), Some(ports), Some(host), Some(ca_certificate)) = (
+    let (Some(control_plane), Some(ports), Some(host), Some(ca_certificate)) = (
         observed.control_plane.as_ref(),
         valid.ports,
         valid.service_ips.first().cloned(),
@@ -300,6 +300,14 @@ async fn ask_hosted(
     };
     let endpoint = Endpoint::new(host, port, ca_certificate);
     if context.prober.observes(&valid.uid, &endpoint) {
+        let started = control_plane
+            .status
+            .as_ref()
+            .and_then(|status| status.ready_replicas);
+        let serves = observed.health.as_ref().is_some_and(|health| health.ready);
+        if started.unwrap_or_default() > 0 && !serves {
+            context.prober.hurry(&valid.uid);
+        }
         return Ok(());
     }
     // An API server that lets nobody ask without a certificate costs one request for the key.

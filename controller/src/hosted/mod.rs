@@ -19,13 +19,11 @@ pub mod tokens;
 mod client;
 mod endpoint;
 mod error;
-mod pool;
 mod readyz;
 
 pub use client::{CALL_DEADLINE, CONNECT_TIMEOUT, MAX_ANSWER, connect, deadline};
 pub use endpoint::{Endpoint, TLS_SERVER_NAME};
 pub use error::HostedError;
-pub use pool::Pool;
 pub use readyz::{NotReady, NotReadyReason, ask_readyz, readyz};
 
 #[cfg(test)]

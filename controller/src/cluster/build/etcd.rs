@@ -206,19 +206,10 @@ fn container(cluster: &ValidCluster, settings: &EtcdSpec) -> Container {
             mount(CLAIM, DATA, false),
         ]),
         resources: settings.resources.clone().map(canonical_resources),
+        // Asked every second until it answers once: nobody reaches a member before that.
+        startup_probe: Some(health(1, 900)),
         // A member that has not caught up, or has lost its leader, is not ready.
-        readiness_probe: Some(Probe {
-            http_get: Some(HTTPGetAction {
-                path: Some("/readyz".to_owned()),
-                port: IntOrString::Int(HEALTH),
-                scheme: Some("HTTP".to_owned()),
-                ..Default::default()
-            }),
-            period_seconds: Some(2),
-            timeout_seconds: Some(2),
-            failure_threshold: Some(3),
-            ..Default::default()
-        }),
+        readiness_probe: Some(health(5, 2)),
         lifecycle: Some(Lifecycle {
             pre_stop: Some(LifecycleHandler {
                 sleep: Some(SleepAction { seconds: 3 }),
@@ -227,6 +218,21 @@ fn container(cluster: &ValidCluster, settings: &EtcdSpec) -> Container {
             ..Default::default()
         }),
         security_context: Some(pod::confined(&[])),
+        ..Default::default()
+    }
+}
+
+fn health(period_seconds: i32, failures: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some("/readyz".to_owned()),
+            port: IntOrString::Int(HEALTH),
+            scheme: Some("HTTP".to_owned()),
+            ..Default::default()
+        }),
+        period_seconds: Some(period_seconds),
+        timeout_seconds: Some(5),
+        failure_threshold: Some(failures),
         ..Default::default()
     }
 }

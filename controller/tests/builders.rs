@@ -1,0 +1,248 @@
+//! Every builder against a real API server: what it wants reads back without a difference.
+//!
+//! A builder that writes `1000m` where the API server keeps `1` would write again in every
+//! reconcile; only a real API server can tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use controller::{
+    cluster::{
+        LEAF_LIFETIME,
+        apply::{Futile, Keys, Round},
+        build::{self, Built},
+        dereference::{AUTHORITIES, Authority, Observed},
+        validate::validate,
+    },
+    kubernetes::{
+        store::{Kind, Store},
+        writer::Writer,
+    },
+    metrics::Metrics,
+};
+use crds::{
+    names,
+    v1beta2::{CertificateType, Cluster},
+};
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::{Namespace, Service},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{Patch, PatchParams, PostParams},
+    runtime::{conditions, wait::await_condition},
+};
+use mothership::{Light, LightOptions};
+use serde_json::{Value, json};
+
+const NAMESPACE: &str = "builders";
+
+/// Specs that together reach every field that a builder reads.
+fn specs() -> Vec<(&'static str, Value)> {
+    vec![
+        ("plain", json!({})),
+        ("old", json!({"version": "v1.30.1+k0s.0"})),
+        (
+            "ha",
+            json!({"replicas": 3, "resources": {
+            "requests": {"cpu": "1000m", "memory": "0.5Gi"},
+            "limits": {"cpu": "2", "memory": "1024Mi"}}}),
+        ),
+        (
+            "node-port",
+            json!({"service": {"type": "NodePort", "apiPort": 31443,
+            "konnectivityPort": 31132}, "externalAddress": "192.0.2.7"}),
+        ),
+        (
+            "low-port",
+            json!({"service": {"type": "LoadBalancer", "apiPort": 443,
+            "konnectivityPort": 8132}, "externalAddress": "api.example.org"}),
+        ),
+        (
+            "host-path",
+            json!({"persistence": {"type": "hostPath", "hostPath": "/var/lib/x"}}),
+        ),
+        (
+            "claim",
+            json!({
+                "persistence": {"type": "pvc", "autoDeletePVCs": true, "persistentVolumeClaim": {
+                    "metadata": {"name": "data", "labels": {"a": "b"}},
+                    "spec": {"accessModes": ["ReadWriteOnce"],
+                        "resources": {"requests": {"storage": "1024Mi"}}}}},
+                "storage": {"type": "etcd", "etcd": {"autoDeletePVCs": true,
+                    "args": ["--quota-backend-bytes=4294967296"],
+                    "persistence": {"size": "0.5Gi", "storageClass": "fast"},
+                    "resources": {"requests": {"cpu": "0.1"}}}},
+            }),
+        ),
+        (
+            "extras",
+            json!({
+                "serviceAccount": "tenant",
+                "controlPlaneFlags": ["--disable-components=helm,autopilot", "--debug '--x=a b'"],
+                "manifests": [
+                    {"name": "m1", "configMap": {"name": "m1"}},
+                    {"name": "m2", "secret": {"secretName": "m2", "optional": true}}],
+                "mounts": [
+                    {"path": "/opt/x", "configMap": {"name": "m1"}},
+                    {"path": "/tmp", "emptyDir": {"sizeLimit": "1024Mi"}},
+                    {"path": "/host", "readOnly": true, "hostPath": {"path": "/mnt"}}],
+                "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone",
+                    "whenUnsatisfiable": "ScheduleAnyway",
+                    "labelSelector": {"matchLabels": {"app": "k0smotron"}}}],
+                "kubeconfigSecretMetadata": {"labels": {"x": "y"}, "annotations": {"z": "1"}},
+                "k0sConfig": {"apiVersion": "k0s.k0sproject.io/v1beta1", "kind": "ClusterConfig",
+                    "spec": {"api": {"sans": ["z.example.org", "a.example.org"],
+                        "extraArgs": {"v": "2"}}, "telemetry": {"enabled": false}}},
+            }),
+        ),
+    ]
+}
+
+async fn create_kinds(client: &Client) {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for definition in crds::definitions::all() {
+        let name = definition.name_any();
+        let params = PatchParams::apply("test");
+        api.patch(&name, &params, &Patch::Apply(&definition))
+            .await
+            .unwrap();
+        await_condition(api.clone(), &name, conditions::is_crd_established())
+            .await
+            .unwrap();
+    }
+}
+
+async fn create_cluster(client: &Client, name: &str, spec: Value) -> Cluster {
+    let api: Api<Cluster> = Api::namespaced(client.clone(), NAMESPACE);
+    let cluster = serde_json::from_value(json!({
+        "apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+        "metadata": {"name": name, "labels": {"team": "a", "app": "mine"},
+            "annotations": {"note": "b"}},
+        "spec": spec,
+    }));
+    // Discovery of a new kind takes the API server a moment.
+    for _ in 0..50 {
+        match api
+            .create(&PostParams::default(), cluster.as_ref().unwrap())
+            .await
+        {
+            Ok(cluster) => return cluster,
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+    panic!("{name}: the kind is not served");
+}
+
+/// As if a controller had seen everything that exists.
+fn observed(name: &str) -> Observed {
+    let service: Service =
+        serde_json::from_value(json!({"spec": {"clusterIPs": ["10.0.0.77"]}})).unwrap();
+    let authorities: BTreeMap<_, _> = AUTHORITIES
+        .into_iter()
+        .map(|type_| {
+            let authority = Authority {
+                secret: names::certificate(name, type_),
+                users: false,
+                digest: Some("seen".to_owned()),
+                certificate: None,
+            };
+            (type_, authority)
+        })
+        .collect();
+    let existing: BTreeSet<_> = CertificateType::ALL
+        .iter()
+        .map(|type_| names::certificate(name, *type_))
+        .chain([
+            names::config(name),
+            names::telemetry_config(name),
+            names::endpoint_config(name),
+            names::etcd_config(name),
+        ])
+        .collect();
+    Observed {
+        service: Some(service),
+        authorities,
+        existing,
+        node_address_alive: true,
+        ..Observed::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_every_builder_wants_reads_back_without_a_difference() {
+    let light = Light::start(LightOptions::default()).await.unwrap();
+    let client = light.admin().await.unwrap();
+    create_kinds(&client).await;
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let namespace = serde_json::from_value(json!({"metadata": {"name": NAMESPACE}})).unwrap();
+    namespaces
+        .create(&PostParams::default(), &namespace)
+        .await
+        .unwrap();
+
+    for (name, spec) in specs() {
+        let cluster = create_cluster(&client, name, spec).await;
+        let valid = validate(&cluster, &observed(name), LEAF_LIFETIME)
+            .unwrap_or_else(|refusal| panic!("{name}: {refusal:?}"));
+        let Built { wanted, keep } = build::build(&valid);
+        assert!(keep.is_empty(), "{name}: not built: {keep:?}");
+        for kind in [
+            Kind::Service,
+            Kind::ConfigMap,
+            Kind::Secret,
+            Kind::StatefulSet,
+        ] {
+            assert!(
+                wanted.iter().any(|wanted| wanted.key.kind == kind),
+                "{name}: no {kind}"
+            );
+        }
+
+        let store = Store::default();
+        let writer = Writer::new(client.clone(), store.clone(), Metrics::default());
+        let (futile, keys) = (Futile::default(), Keys::default());
+        let round = Round {
+            writer: &writer,
+            store: &store,
+            futile: &futile,
+            keys: &keys,
+            uid: &valid.uid,
+            keys_made: false,
+            now: Timestamp::now(),
+            leaf_lifetime: LEAF_LIFETIME,
+        };
+        // Authorities first: the others are signed by them.
+        let (kept, rest): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|wanted| {
+            AUTHORITIES
+                .iter()
+                .any(|type_| wanted.key.name == names::certificate(name, *type_))
+        });
+        for part in [kept, rest] {
+            let applied = round
+                .run(&part, &store.owned_by(&valid.uid).into_keys().collect())
+                .await;
+            assert_eq!(applied.unwrap().problems, [], "{name}");
+            for wanted in &part {
+                // Read back, not what the write returned.
+                writer.get(&wanted.key).await.unwrap();
+                let live = store.get(&wanted.key).unwrap();
+                assert_eq!(
+                    wanted.difference(&live.value()),
+                    None,
+                    "{name}: {}",
+                    wanted.key
+                );
+            }
+            let again = round
+                .run(&part, &store.owned_by(&valid.uid).into_keys().collect())
+                .await;
+            assert!(!again.unwrap().changed, "{name}: the second round wrote");
+        }
+    }
+    light.down().await.unwrap();
+}
