@@ -69,10 +69,20 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
     pub user: Option<String>,
     /// User to impersonate
-    #[arg(long = "as", global = true, value_name = "USER", hide_short_help = true)]
+    #[arg(
+        long = "as",
+        global = true,
+        value_name = "USER",
+        hide_short_help = true
+    )]
     pub impersonate: Option<String>,
     /// Group to impersonate; may be given several times
-    #[arg(long = "as-group", global = true, value_name = "GROUP", hide_short_help = true)]
+    #[arg(
+        long = "as-group",
+        global = true,
+        value_name = "GROUP",
+        hide_short_help = true
+    )]
     pub impersonate_groups: Vec<String>,
     /// How long a single request may take; 0 is for ever [default: 10s]
     #[arg(
@@ -97,8 +107,9 @@ pub struct GlobalArgs {
         hide_short_help = true
     )]
     pub verbosity: u8,
-    /// When to use colours; auto is on a terminal without NO_COLOR [default: auto]
+    /// When to use colours
     #[arg(
+        help = "When to use colours; auto is on a terminal without NO_COLOR [default: auto]",
         long,
         global = true,
         value_name = "WHEN",
@@ -147,17 +158,27 @@ pub fn object_name(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     let mut characters = text.chars();
-    if text.len() <= 253 && edge(characters.next()) && edge(text.chars().last()) && text.chars().all(fits) {
+    if text.len() <= 253
+        && edge(characters.next())
+        && edge(text.chars().last())
+        && text.chars().all(fits)
+    {
         Ok(text.to_owned())
     } else {
-        Err("a name is made of lower-case letters, digits and '-', and begins and ends with a \
+        Err(
+            "a name is made of lower-case letters, digits and '-', and begins and ends with a \
              letter or digit"
-            .to_owned())
+                .to_owned(),
+        )
     }
 }
 
 fn not_empty(text: &str) -> Result<String, String> {
-    if text.is_empty() { Err("must not be empty".to_owned()) } else { object_name(text) }
+    if text.is_empty() {
+        Err("must not be empty".to_owned())
+    } else {
+        object_name(text)
+    }
 }
 
 fn after_help() -> String {
@@ -221,7 +242,7 @@ mod tests {
         for command in root.get_subcommands_mut() {
             let name = command.get_name().to_owned();
             let own = command.clone().term_width(100).render_long_help();
-            text.push_str(&format!("\n\n===== {name} =====\n{own}"));
+            write!(text, "\n\n===== {name} =====\n{own}").unwrap();
         }
         insta::assert_snapshot!("help", text);
     }

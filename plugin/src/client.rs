@@ -12,7 +12,7 @@ use kube::{
 
 use crate::{
     cli::GlobalArgs,
-    error::Error,
+    error::{Error, innermost},
     kubeconfig::{self, Mothership},
     output::Output,
     resources, suggest,
@@ -28,6 +28,7 @@ pub struct Connection<'a> {
     pub namespace: String,
     /// The API server's URL.
     pub server: String,
+    proxy: Option<String>,
     deadline: Option<Duration>,
     out: &'a Output,
 }
@@ -38,11 +39,21 @@ impl<'a> Connection<'a> {
     /// # Errors
     /// [`Error::Kubeconfig`].
     pub async fn open(global: &GlobalArgs, out: &'a Output) -> Result<Self, Error> {
-        let Mothership { config, namespace, server } = kubeconfig::mothership(global).await?;
-        let client = Client::try_from(config)
-            .map_err(|error| Error::from_kube("prepare the connection", &server, error))
-            .map_err(as_kubeconfig)?;
-        Ok(Self { client, namespace, server, deadline: global.deadline(), out })
+        let Mothership {
+            config,
+            namespace,
+            server,
+            proxy,
+        } = kubeconfig::mothership(global).await?;
+        let client = Client::try_from(config).map_err(|error| unusable(&error))?;
+        Ok(Self {
+            client,
+            namespace,
+            server,
+            proxy,
+            deadline: global.deadline(),
+            out,
+        })
     }
 
     /// The raw client, for requests that have no type.
@@ -87,7 +98,7 @@ impl<'a> Connection<'a> {
             let put_off = matches!(&answer, Err(kube::Error::Api(status)) if matches!(status.code, 429 | 503));
             let in_time = end.is_none_or(|end| Instant::now() + pause < end);
             if !(put_off && in_time) {
-                break answer.map_err(|error| Error::from_kube(attempt, &self.server, error));
+                break answer.map_err(|error| self.explain(attempt, error));
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
@@ -100,6 +111,17 @@ impl<'a> Connection<'a> {
             }
         });
         answer
+    }
+
+    /// The error for an answer; a proxy on the way is named, since it may be the one at fault.
+    fn explain(&self, attempt: &str, error: kube::Error) -> Error {
+        match (Error::from_kube(attempt, &self.server, error), &self.proxy) {
+            (Error::Unreachable { server, cause }, Some(proxy)) => Error::Unreachable {
+                server,
+                cause: format!("{cause}, through the proxy {proxy}"),
+            },
+            (error, _) => error,
+        }
     }
 
     /// The Cluster of this name.
@@ -121,18 +143,25 @@ impl<'a> Connection<'a> {
         let here = self.api(&resources::clusters());
         let parameters = ListParams::default().limit(500);
         let attempt = "list clusters that look alike";
-        let found: Option<ObjectList<_>> =
-            match self.call(attempt, || everywhere.list_metadata(&parameters)).await {
-                Ok(found) => Some(found),
-                Err(_) => self.call(attempt, || here.list_metadata(&parameters)).await.ok(),
-            };
+        let found: Option<ObjectList<_>> = match self
+            .call(attempt, || everywhere.list_metadata(&parameters))
+            .await
+        {
+            Ok(found) => Some(found),
+            Err(_) => self
+                .call(attempt, || here.list_metadata(&parameters))
+                .await
+                .ok(),
+        };
         let items = found.map(|found| found.items).unwrap_or_default();
         let pair = |item: &kube::core::PartialObjectMeta<DynamicObject>| {
             let namespace = item.metadata.namespace.clone()?;
             Some((namespace, item.metadata.name.clone()?))
         };
         let known: Vec<(String, String)> = items.iter().filter_map(pair).collect();
-        let local = known.iter().filter(|(namespace, _)| *namespace == self.namespace);
+        let local = known
+            .iter()
+            .filter(|(namespace, _)| *namespace == self.namespace);
         let near = suggest::near(name, local.map(|(_, name)| name.as_str()));
         let elsewhere = known.iter().filter(|(_, known)| known == name);
         Error::UnknownCluster {
@@ -151,13 +180,18 @@ async fn within<T>(end: Option<Instant>, request: impl Future<Output = T>) -> Op
     }
 }
 
-/// What fails before any request is the kubeconfig's fault: a certificate that is none.
-fn as_kubeconfig(error: Error) -> Error {
-    match error {
-        Error::Unreachable { cause, .. } => Error::Kubeconfig {
-            message: format!("the kubeconfig cannot be used: {cause}"),
-            hint: "are its certificates and keys whole? See kubectl config view".to_owned(),
-        },
-        other => other,
+/// What fails before any request is the kubeconfig's fault: a certificate or key that is none.
+fn unusable(error: &kube::Error) -> Error {
+    if let kube::Error::Auth(inner) = error {
+        return Error::from_auth("connect", inner);
+    }
+    let cause = match error {
+        // Its text names the entry, and ends with what is wrong with it.
+        kube::Error::InferKubeconfig(inner) => inner.to_string(),
+        other => innermost(other),
+    };
+    Error::Kubeconfig {
+        message: format!("the kubeconfig cannot be used: {cause}"),
+        hint: "are its certificates and keys whole? See kubectl config view".to_owned(),
     }
 }

@@ -52,7 +52,11 @@ pub fn to_go(duration: Duration) -> String {
     let (hours, minutes) = (seconds / 3600, seconds % 3600 / 60);
     let rest = seconds % 60;
     let millis = duration.subsec_millis();
-    let fraction = if millis == 0 { String::new() } else { format!(".{millis:03}") };
+    let fraction = if millis == 0 {
+        String::new()
+    } else {
+        format!(".{millis:03}")
+    };
     match (hours, minutes) {
         (0, 0) => format!("{rest}{fraction}s"),
         (0, _) => format!("{minutes}m{rest}{fraction}s"),

@@ -2,9 +2,11 @@
 
 use std::{io, time::Duration};
 
-use kube::core::Status;
-
 use crate::duration;
+
+mod answer;
+
+pub use answer::innermost;
 
 /// How a process of this program ends; the numbers are a promise to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,116 +237,9 @@ impl Error {
     pub fn io(attempt: impl Into<String>, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::BrokenPipe => Self::BrokenPipe,
-            _ => Self::Io { attempt: attempt.into(), source },
-        }
-    }
-
-    /// What the API server (or the way to it) answered to `attempt`, a phrase like
-    /// `list clusters in namespace "default"`.
-    pub fn from_kube(attempt: &str, server: &str, error: kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) => Self::from_status(attempt, server, &status),
-            kube::Error::SerdeError(source) => Self::Server {
-                attempt: attempt.to_owned(),
-                answer: format!("the answer of {server} makes no sense: {source}"),
-                passing: false,
-            },
-            kube::Error::Auth(source) => Self::from_auth(attempt, &source),
-            kube::Error::ProxyProtocolUnsupported { proxy_url }
-            | kube::Error::ProxyProtocolDisabled { proxy_url, .. } => Self::Kubeconfig {
-                message: format!("the proxy {proxy_url} speaks a protocol that is not supported"),
-                hint: "use an http:// proxy, or reach the API server without one".to_owned(),
-            },
-            other => {
-                if let Some(source) = find::<kube::client::AuthError>(&other) {
-                    return Self::from_auth(attempt, source);
-                }
-                Self::Unreachable { server: server.to_owned(), cause: innermost(&other) }
-            }
-        }
-    }
-
-    fn from_status(attempt: &str, server: &str, status: &Status) -> Self {
-        let attempt = attempt.to_owned();
-        let answer = one_line(&status.message);
-        let details = status.details.as_ref();
-        let named = details.is_some_and(|details| !details.name.is_empty());
-        match status.code {
-            401 => Self::Unauthorized { attempt, answer },
-            404 if named => {
-                let namespace = details.is_some_and(|details| details.kind == "namespaces");
-                let hint = if namespace {
-                    "create it (kubectl create namespace), or choose another with -n"
-                } else {
-                    "see what is there: kubectl k0smotron list -A"
-                };
-                Self::NotFound { attempt, answer, hint: hint.to_owned() }
-            }
-            404 => Self::NotInstalled { attempt, server: server.to_owned() },
-            409 => Self::Conflict {
-                attempt,
-                answer,
-                hint: "choose another name, or look at the one that is there: \
-                       kubectl k0smotron status"
-                    .to_owned(),
-            },
-            400 | 422 => Self::refused(attempt, status),
-            403 if status.message.contains("denied the request") => Self::refused(attempt, status),
-            403 => Self::Forbidden { attempt, answer },
-            code => {
-                let passing = code == 429 || code >= 500;
-                Self::Server { attempt, answer: format!("{answer} (HTTP {code})"), passing }
-            }
-        }
-    }
-
-    fn refused(attempt: String, status: &Status) -> Self {
-        let details = status.details.as_ref();
-        let mut causes: Vec<String> = details
-            .into_iter()
-            .flat_map(|details| &details.causes)
-            .map(|cause| match cause.field.as_str() {
-                "" | "<nil>" => one_line(&cause.message),
-                field => format!("{field}: {}", one_line(&cause.message)),
-            })
-            .collect();
-        if causes.is_empty() {
-            causes.push(one_line(&status.message));
-        }
-        Self::Refused {
-            attempt,
-            causes,
-            hint: "correct the values and try again; kubectl explain cluster.spec \
-                   --api-version=k0smotron.io/v1beta2 tells what each field takes"
-                .to_owned(),
-        }
-    }
-
-    fn from_auth(attempt: &str, error: &kube::client::AuthError) -> Self {
-        use kube::client::AuthError;
-        match error {
-            AuthError::AuthExecRun { cmd, out } => {
-                let said = String::from_utf8_lossy(&out.stderr);
-                let last = said.lines().rev().find(|line| !line.trim().is_empty());
-                let program = cmd.split_whitespace().next().unwrap_or_default().trim_matches('"');
-                Self::Unauthorized {
-                    attempt: attempt.to_owned(),
-                    answer: format!(
-                        "the credential plugin {program} failed ({}){}",
-                        out.status,
-                        last.map(|line| format!(": {}", line.trim())).unwrap_or_default()
-                    ),
-                }
-            }
-            AuthError::AuthExecStart(source) => Self::Kubeconfig {
-                message: format!("the credential plugin of the kubeconfig cannot be started: {source}"),
-                hint: "install the program that users[].user.exec.command names, or use another \
-                       --context"
-                    .to_owned(),
-            },
-            other => Self::Kubeconfig {
-                message: format!("the kubeconfig's credentials cannot be used: {}", innermost(other)),
-                hint: "log in again, or use another --context".to_owned(),
+            _ => Self::Io {
+                attempt: attempt.into(),
+                source,
             },
         }
     }
@@ -375,7 +270,12 @@ impl Error {
             | Self::Kubeconfig { hint, .. }
             | Self::Conflict { hint, .. }
             | Self::Refused { hint, .. } => vec![hint.clone()],
-            Self::UnknownCluster { near, elsewhere, name, .. } => unknown(name, near, elsewhere),
+            Self::UnknownCluster {
+                near,
+                elsewhere,
+                name,
+                ..
+            } => unknown(name, near, elsewhere),
             Self::NotInstalled { .. } => vec![
                 "install k0smotron there: kubectl apply --server-side -f deploy/install.yaml"
                     .to_owned(),
@@ -401,7 +301,10 @@ impl Error {
 
     /// Whether a wait goes on after this.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Server { passing: true, .. })
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Server { passing: true, .. }
+        )
     }
 
     /// Whether the object that was asked for is not there.
@@ -413,7 +316,10 @@ impl Error {
 fn unknown(name: &str, near: &[String], elsewhere: &[String]) -> Vec<String> {
     let mut hints = Vec::new();
     if let Some(namespace) = elsewhere.first() {
-        hints.push(format!("there is one in namespace {}: add -n {namespace}", elsewhere.join(", ")));
+        hints.push(format!(
+            "there is one in namespace {}: add -n {namespace}",
+            elsewhere.join(", ")
+        ));
     }
     if !near.is_empty() {
         hints.push(format!("did you mean {}?", near.join(" or ")));
@@ -427,6 +333,11 @@ fn unknown(name: &str, near: &[String], elsewhere: &[String]) -> Vec<String> {
 }
 
 fn unreachable(server: &str, cause: &str) -> String {
+    if cause.contains("through the proxy") {
+        return "is the proxy (proxy-url of the kubeconfig, or HTTPS_PROXY) right? NO_PROXY lists \
+                what is reached without it"
+            .to_owned();
+    }
     if cause.contains("certificate") {
         return "the server's certificate does not fit the kubeconfig; is it the right \
                 certificate-authority, and the right server?"
@@ -441,35 +352,6 @@ fn unreachable(server: &str, cause: &str) -> String {
     "is the mothership running, and is this its address? Choose another with --context or \
      --kubeconfig; --request-timeout waits longer"
         .to_owned()
-}
-
-/// The first error of type `T` in the chain of causes.
-fn find<'a, T: std::error::Error + 'static>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(current) = next {
-        if let Some(found) = current.downcast_ref::<T>() {
-            return Some(found);
-        }
-        next = current.source();
-    }
-    None
-}
-
-/// The deepest cause: what a person can act upon, without the layers that passed it on.
-pub fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut current = error;
-    while let Some(source) = current.source() {
-        current = source;
-    }
-    let text = one_line(&current.to_string());
-    text.split(" (os error").next().unwrap_or_default().to_owned()
-}
-
-/// Messages of servers with their line ends taken out.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub struct Mothership {
     pub namespace: String,
     /// Its URL, for messages.
     pub server: String,
+    /// The proxy on the way to it, if any.
+    pub proxy: Option<String>,
 }
 
 /// Files that are read, in the order of their weight.
@@ -33,18 +35,19 @@ pub fn files(explicit: Option<&Path>) -> Result<Vec<PathBuf>, Error> {
         return Ok(vec![path.to_owned()]);
     }
     if let Some(list) = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
-        let files: Vec<PathBuf> =
-            std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty()).collect();
+        let files: Vec<PathBuf> = std::env::split_paths(&list)
+            .filter(|path| !path.as_os_str().is_empty())
+            .collect();
         if !files.is_empty() {
             return Ok(files);
         }
     }
-    std::env::home_dir().map(|home| vec![home.join(".kube").join("config")]).ok_or_else(|| {
-        Error::Kubeconfig {
+    std::env::home_dir()
+        .map(|home| vec![home.join(".kube").join("config")])
+        .ok_or_else(|| Error::Kubeconfig {
             message: "there is no kubeconfig: neither KUBECONFIG nor HOME is set".to_owned(),
             hint: "name one with --kubeconfig FILE".to_owned(),
-        }
-    })
+        })
 }
 
 /// The file that a new entry goes to: the first that exists, else the last named.
@@ -53,7 +56,10 @@ pub fn files(explicit: Option<&Path>) -> Result<Vec<PathBuf>, Error> {
 /// As [`files`].
 pub fn file_to_change(explicit: Option<&Path>) -> Result<PathBuf, Error> {
     let files = files(explicit)?;
-    let existing = files.iter().find(|path| path.exists()).or_else(|| files.last());
+    let existing = files
+        .iter()
+        .find(|path| path.exists())
+        .or_else(|| files.last());
     existing.cloned().ok_or_else(|| Error::Kubeconfig {
         message: "there is no kubeconfig to write to".to_owned(),
         hint: "name one with --kubeconfig FILE".to_owned(),
@@ -79,7 +85,9 @@ pub fn load(explicit: Option<&Path>) -> Result<Option<Kubeconfig>, Error> {
         };
         merged = Some(match merged {
             None => read,
-            Some(first) => first.merge(read).map_err(|error| unreadable(&path, &error))?,
+            Some(first) => first
+                .merge(read)
+                .map_err(|error| unreadable(&path, &error))?,
         });
     }
     Ok(merged)
@@ -88,26 +96,44 @@ pub fn load(explicit: Option<&Path>) -> Result<Option<Kubeconfig>, Error> {
 fn unreadable(path: &Path, error: &KubeconfigError) -> Error {
     let (message, hint) = match error {
         KubeconfigError::ReadConfig(source, _) => (
-            format!("cannot read the kubeconfig {}: {}", path.display(), innermost(source)),
+            format!(
+                "cannot read the kubeconfig {}: {}",
+                path.display(),
+                innermost(source)
+            ),
             "name another with --kubeconfig FILE or KUBECONFIG",
         ),
         KubeconfigError::Parse(source) => (
-            format!("{} is no kubeconfig: {}", path.display(), parse_message(source)),
+            format!(
+                "{} is no kubeconfig: {}",
+                path.display(),
+                parse_message(source)
+            ),
             "repair the file, or name another with --kubeconfig FILE or KUBECONFIG",
         ),
         other => (
-            format!("cannot use the kubeconfig {}: {}", path.display(), innermost(other)),
+            format!(
+                "cannot use the kubeconfig {}: {}",
+                path.display(),
+                innermost(other)
+            ),
             "repair the file, or name another with --kubeconfig FILE or KUBECONFIG",
         ),
     };
-    Error::Kubeconfig { message, hint: hint.to_owned() }
+    Error::Kubeconfig {
+        message,
+        hint: hint.to_owned(),
+    }
 }
 
 /// The parser's first line: what and where, without the picture of the place, which could show
 /// a credential.
 pub fn parse_message(error: &dyn std::fmt::Display) -> String {
     let text = error.to_string();
-    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let line = text
+        .lines()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or_default();
     line.trim().trim_start_matches("error: ").to_owned()
 }
 
@@ -123,7 +149,10 @@ pub fn namespace(global: &GlobalArgs) -> Result<String, Error> {
     let Some(kubeconfig) = load(global.kubeconfig.as_deref())? else {
         return Ok("default".to_owned());
     };
-    let context = global.context.as_ref().or(kubeconfig.current_context.as_ref());
+    let context = global
+        .context
+        .as_ref()
+        .or(kubeconfig.current_context.as_ref());
     if let Some(name) = &global.context {
         known_context(&kubeconfig, name)?;
     }
@@ -132,7 +161,9 @@ pub fn namespace(global: &GlobalArgs) -> Result<String, Error> {
         .iter()
         .find(|entry| Some(&entry.name) == context)
         .and_then(|entry| entry.context.as_ref()?.namespace.clone());
-    Ok(namespace.filter(|name| !name.is_empty()).unwrap_or_else(|| "default".to_owned()))
+    Ok(namespace
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "default".to_owned()))
 }
 
 /// Everything needed to talk to the mothership; no request is made.
@@ -154,8 +185,16 @@ pub async fn mothership(global: &GlobalArgs) -> Result<Mothership, Error> {
     config.connect_timeout = deadline.or(config.connect_timeout);
     config.default_retry = false;
     Ok(Mothership {
-        namespace: global.namespace.clone().unwrap_or_else(|| config.default_namespace.clone()),
-        server: config.cluster_url.to_string().trim_end_matches('/').to_owned(),
+        namespace: global
+            .namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone()),
+        server: config
+            .cluster_url
+            .to_string()
+            .trim_end_matches('/')
+            .to_owned(),
+        proxy: config.proxy_url.as_ref().map(ToString::to_string),
         config,
     })
 }
@@ -163,14 +202,21 @@ pub async fn mothership(global: &GlobalArgs) -> Result<Mothership, Error> {
 async fn from_files(global: &GlobalArgs, kubeconfig: Kubeconfig) -> Result<kube::Config, Error> {
     if let Some(name) = &global.context {
         known_context(&kubeconfig, name)?;
-    } else if kubeconfig.current_context.as_deref().is_none_or(str::is_empty) {
+    } else if kubeconfig
+        .current_context
+        .as_deref()
+        .is_none_or(str::is_empty)
+    {
         return Err(Error::Kubeconfig {
             message: "the kubeconfig has no current context".to_owned(),
             hint: contexts_hint(&kubeconfig),
         });
     }
     if let Some(user) = &global.user
-        && !kubeconfig.auth_infos.iter().any(|entry| &entry.name == user)
+        && !kubeconfig
+            .auth_infos
+            .iter()
+            .any(|entry| &entry.name == user)
     {
         return Err(Error::Kubeconfig {
             message: format!("the kubeconfig has no user \"{user}\""),
@@ -182,40 +228,51 @@ async fn from_files(global: &GlobalArgs, kubeconfig: Kubeconfig) -> Result<kube:
         cluster: global.cluster.clone(),
         user: global.user.clone(),
     };
-    kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
-        let message = match &error {
-            KubeconfigError::LoadContext(name) => {
-                format!("the kubeconfig's current context \"{name}\" is not in it")
-            }
-            KubeconfigError::LoadClusterOfContext(name) => {
-                format!("the kubeconfig has no cluster \"{name}\"")
-            }
-            KubeconfigError::MissingClusterUrl => {
-                "the kubeconfig's cluster has no server".to_owned()
-            }
-            other => format!("the kubeconfig cannot be used: {}", one_cause(other)),
-        };
-        Error::Kubeconfig {
-            message,
-            hint: "see what it says: kubectl config view; choose another with --context or \
+    kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .map_err(|error| {
+            let message = match &error {
+                KubeconfigError::LoadContext(name) => {
+                    format!("the kubeconfig's current context \"{name}\" is not in it")
+                }
+                KubeconfigError::LoadClusterOfContext(name) => {
+                    format!("the kubeconfig has no cluster \"{name}\"")
+                }
+                KubeconfigError::MissingClusterUrl => {
+                    "the kubeconfig's cluster has no server".to_owned()
+                }
+                other => format!("the kubeconfig cannot be used: {}", one_cause(other)),
+            };
+            Error::Kubeconfig {
+                message,
+                hint: "see what it says: kubectl config view; choose another with --context or \
                    --kubeconfig"
-                .to_owned(),
-        }
-    })
+                    .to_owned(),
+            }
+        })
 }
 
 /// kube's own sentence names the file or the entry, its cause the reason.
 fn one_cause(error: &KubeconfigError) -> String {
     let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
+    text.split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn in_cluster(explicit: Option<&Path>) -> Result<kube::Config, Error> {
     kube::Config::incluster_env().map_err(|_| {
         let tried = files(explicit).unwrap_or_default();
-        let tried: Vec<String> = tried.iter().map(|path| path.display().to_string()).collect();
+        let tried: Vec<String> = tried
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
         Error::Kubeconfig {
-            message: format!("there is no kubeconfig: {} does not exist", tried.join(", ")),
+            message: format!(
+                "there is no kubeconfig: {} does not exist",
+                tried.join(", ")
+            ),
             hint: "name one with --kubeconfig FILE or KUBECONFIG".to_owned(),
         }
     })
@@ -226,7 +283,10 @@ fn known_context(kubeconfig: &Kubeconfig, name: &str) -> Result<(), Error> {
     if names.any(|known| known == name) {
         return Ok(());
     }
-    let near = suggest::near(name, kubeconfig.contexts.iter().map(|entry| entry.name.as_str()));
+    let near = suggest::near(
+        name,
+        kubeconfig.contexts.iter().map(|entry| entry.name.as_str()),
+    );
     Err(Error::Kubeconfig {
         message: format!("the kubeconfig has no context \"{name}\""),
         hint: if near.is_empty() {
@@ -238,8 +298,12 @@ fn known_context(kubeconfig: &Kubeconfig, name: &str) -> Result<(), Error> {
 }
 
 fn contexts_hint(kubeconfig: &Kubeconfig) -> String {
-    let names: Vec<&str> =
-        kubeconfig.contexts.iter().take(10).map(|entry| entry.name.as_str()).collect();
+    let names: Vec<&str> = kubeconfig
+        .contexts
+        .iter()
+        .take(10)
+        .map(|entry| entry.name.as_str())
+        .collect();
     if names.is_empty() {
         "name another kubeconfig with --kubeconfig FILE or KUBECONFIG".to_owned()
     } else {

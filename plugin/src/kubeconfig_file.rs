@@ -34,12 +34,16 @@ pub fn rewrite(
     change: impl FnOnce(&str) -> Result<Option<String>, Error>,
 ) -> Result<Option<Changed>, Error> {
     let target = resolve(path);
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new(".")).to_owned();
+    let folder = target
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or_else(|| Path::new(".")).to_owned();
     make_folder(&folder)?;
     let _lock = Lock::take(&target)?;
     let before = read(&target)?;
-    let Some(after) = change(before.as_deref().unwrap_or_default())? else { return Ok(None) };
+    let Some(after) = change(before.as_deref().unwrap_or_default())? else {
+        return Ok(None);
+    };
     let backup = match &before {
         Some(text) if !text.is_empty() => {
             let backup = beside(&target, ".k0smotron-backup");
@@ -48,8 +52,16 @@ pub fn rewrite(
         }
         _ => None,
     };
-    replace(&folder, &target, &after, before.is_some().then_some(&target))?;
-    Ok(Some(Changed { path: target, backup }))
+    replace(
+        &folder,
+        &target,
+        &after,
+        before.is_some().then_some(&target),
+    )?;
+    Ok(Some(Changed {
+        path: target,
+        backup,
+    }))
 }
 
 /// Writes a new file that its owner alone can read; one that is there with another content is
@@ -77,16 +89,27 @@ pub fn write_new(path: &Path, text: &str, force: bool) -> Result<(), Error> {
         }
         _ => {}
     }
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
-    replace(folder.unwrap_or(Path::new(".")), &target, text, None)
+    let folder = target
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    replace(
+        folder.unwrap_or_else(|| Path::new(".")),
+        &target,
+        text,
+        None,
+    )
 }
 
 /// Where a chain of symbolic links ends, even when nothing is there yet.
 fn resolve(path: &Path) -> PathBuf {
     let mut current = path.to_owned();
     for _ in 0..16 {
-        let Ok(next) = fs::read_link(&current) else { break };
-        current = current.parent().map_or_else(|| next.clone(), |folder| folder.join(&next));
+        let Ok(next) = fs::read_link(&current) else {
+            break;
+        };
+        current = current
+            .parent()
+            .map_or_else(|| next.clone(), |folder| folder.join(&next));
     }
     current
 }
@@ -110,7 +133,10 @@ fn read(path: &Path) -> Result<Option<String>, Error> {
         Ok(metadata) => metadata,
         Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => {
-            let message = format!("cannot read the kubeconfig {shown}: {}", parse_message(&source));
+            let message = format!(
+                "cannot read the kubeconfig {shown}: {}",
+                parse_message(&source)
+            );
             return Err(unusable(message, "name another with --kubeconfig FILE"));
         }
     };
@@ -126,8 +152,14 @@ fn read(path: &Path) -> Result<Option<String>, Error> {
         ));
     }
     fs::read_to_string(path).map(Some).map_err(|source| {
-        let message = format!("cannot read the kubeconfig {shown}: {}", parse_message(&source));
-        unusable(message, "repair it, or write to another file with --output FILE")
+        let message = format!(
+            "cannot read the kubeconfig {shown}: {}",
+            parse_message(&source)
+        );
+        unusable(
+            message,
+            "repair it, or write to another file with --output FILE",
+        )
     })
 }
 
@@ -141,7 +173,9 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 fn replace(folder: &Path, path: &Path, text: &str, like: Option<&PathBuf>) -> Result<(), Error> {
     let write = || -> io::Result<()> {
         // Made with mode 0600.
-        let mut file = tempfile::Builder::new().prefix(".kubeconfig-").tempfile_in(folder)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(".kubeconfig-")
+            .tempfile_in(folder)?;
         file.write_all(text.as_bytes())?;
         if let Some(owner) = like.and_then(|like| fs::metadata(like).ok()) {
             let mine = file.as_file().metadata()?;
@@ -165,7 +199,11 @@ impl Lock {
         let lock = beside(path, ".lock");
         let end = Instant::now() + LOCK_PATIENCE;
         loop {
-            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&lock);
+            let made = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&lock);
             match made {
                 Ok(_) => return Ok(Self(lock)),
                 Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
@@ -185,7 +223,10 @@ impl Lock {
                     std::thread::sleep(Duration::from_millis(50));
                 }
                 Err(source) => {
-                    return Err(Error::io(format!("write beside {}", path.display()), source));
+                    return Err(Error::io(
+                        format!("write beside {}", path.display()),
+                        source,
+                    ));
                 }
             }
         }
@@ -207,8 +248,8 @@ mod tests {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
     }
 
-    fn upper(text: &str) -> Result<Option<String>, Error> {
-        Ok(Some(text.to_uppercase()))
+    fn upper(path: &Path) -> Result<Option<Changed>, Error> {
+        rewrite(path, |text| Ok(Some(text.to_uppercase())))
     }
 
     #[test]
@@ -217,7 +258,7 @@ mod tests {
         let path = folder.path().join("config");
         fs::write(&path, "old").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let changed = rewrite(&path, upper).unwrap().unwrap();
+        let changed = upper(&path).unwrap().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "OLD");
         let backup = changed.backup.unwrap();
         assert_eq!(fs::read_to_string(&backup).unwrap(), "old");
@@ -233,7 +274,7 @@ mod tests {
         let link = folder.path().join("link");
         fs::write(&real, "x").unwrap();
         std::os::unix::fs::symlink("real", &link).unwrap();
-        rewrite(&link, upper).unwrap();
+        upper(&link).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&real).unwrap(), "X");
     }
@@ -244,7 +285,7 @@ mod tests {
         let path = folder.path().join("config");
         fs::write(&path, "x").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
-        let error = rewrite(&path, upper).unwrap_err();
+        let error = upper(&path).unwrap_err();
         assert!(error.to_string().contains("read-only"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "x");
     }
@@ -255,7 +296,7 @@ mod tests {
         let path = folder.path().join("config");
         fs::write(&path, "x").unwrap();
         fs::write(folder.path().join("config.lock"), "").unwrap();
-        let error = rewrite(&path, upper).unwrap_err();
+        let error = upper(&path).unwrap_err();
         assert!(error.hints()[0].contains("config.lock"));
         assert!(folder.path().join("config.lock").exists());
     }

@@ -36,7 +36,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(message) => {
             // A reader that has gone does not change what the command line was worth.
             let _ = message.print();
-            let exit = if message.use_stderr() { Exit::Usage } else { Exit::Success };
+            let exit = if message.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Success
+            };
             return ExitCode::from(exit.code());
         }
     };

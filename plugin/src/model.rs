@@ -54,9 +54,16 @@ pub fn number(object: &DynamicObject, pointer: &str) -> Option<i64> {
 
 /// `status.conditions`, in their order.
 pub fn conditions(object: &DynamicObject) -> Vec<Condition> {
-    let list = object.data.pointer("/status/conditions").and_then(Value::as_array);
+    let list = object
+        .data
+        .pointer("/status/conditions")
+        .and_then(Value::as_array);
     let field = |condition: &Value, name: &str| {
-        condition.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+        condition
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
     list.into_iter()
         .flatten()
@@ -75,7 +82,9 @@ pub fn conditions(object: &DynamicObject) -> Vec<Condition> {
 
 /// The condition of this type.
 pub fn condition(object: &DynamicObject, kind: &str) -> Option<Condition> {
-    conditions(object).into_iter().find(|condition| condition.kind == kind)
+    conditions(object)
+        .into_iter()
+        .find(|condition| condition.kind == kind)
 }
 
 /// Whether the status speaks of the newest spec; true where nothing says otherwise.
@@ -117,9 +126,8 @@ pub struct ClusterRow {
 impl ClusterRow {
     /// Reads a Cluster.
     pub fn of(cluster: &DynamicObject) -> Self {
-        let or = |pointer: &str, empty: &str| {
-            text(cluster, pointer).unwrap_or_else(|| empty.to_owned())
-        };
+        let or =
+            |pointer: &str, empty: &str| text(cluster, pointer).unwrap_or_else(|| empty.to_owned());
         let available = condition(cluster, "Available");
         let deleting = cluster.metadata.deletion_timestamp.is_some();
         let version = text(cluster, "/status/version").or_else(|| text(cluster, "/spec/version"));
@@ -148,7 +156,11 @@ impl ClusterRow {
 
 /// `metadata.creationTimestamp`, RFC 3339.
 pub fn created(object: &DynamicObject) -> Option<String> {
-    object.metadata.creation_timestamp.as_ref().map(|time| time.0.to_string())
+    object
+        .metadata
+        .creation_timestamp
+        .as_ref()
+        .map(|time| time.0.to_string())
 }
 
 /// The object as a user wants to see it: without the record of who wrote which field.
@@ -190,6 +202,7 @@ pub(crate) mod tests {
         serde_json::from_value(value).unwrap()
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "json! makes a value")]
     pub(crate) fn cluster(status: Value) -> DynamicObject {
         object(json!({
             "apiVersion": "k0smotron.io/v1beta2",
@@ -216,7 +229,12 @@ pub(crate) mod tests {
     fn a_cluster_without_status_says_what_is_not_known_yet() {
         let row = ClusterRow::of(&cluster(json!({})));
         assert_eq!(
-            (row.version.as_str(), row.ready.as_str(), row.endpoint.as_str(), row.reason.as_str()),
+            (
+                row.version.as_str(),
+                row.ready.as_str(),
+                row.endpoint.as_str(),
+                row.reason.as_str()
+            ),
             ("v1.36.3-k0s.2", "0", "<pending>", "<pending>")
         );
     }
@@ -240,7 +258,10 @@ pub(crate) mod tests {
     fn the_obstacle_is_the_condition_in_one_line() {
         let waiting = available("False", "EtcdNotReady", "0 of 1 members are ready");
         let waiting = cluster(json!({"conditions": [waiting]}));
-        assert_eq!(obstacle(&waiting).unwrap(), "EtcdNotReady: 0 of 1 members are ready");
+        assert_eq!(
+            obstacle(&waiting).unwrap(),
+            "EtcdNotReady: 0 of 1 members are ready"
+        );
     }
 
     #[test]

@@ -79,7 +79,9 @@ pub struct Output {
 
 impl std::fmt::Debug for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Output").field("verbosity", &self.verbosity).finish_non_exhaustive()
+        f.debug_struct("Output")
+            .field("verbosity", &self.verbosity)
+            .finish_non_exhaustive()
     }
 }
 
@@ -197,7 +199,13 @@ pub fn structured(format: Structured, value: &impl Serialize) -> Result<String, 
             .map(|text| text + "\n")
             .map_err(|source| Error::io(attempt, source.into())),
         Structured::Yaml => serde_saphyr::to_string(value)
-            .map(|text| if text.ends_with('\n') { text } else { text + "\n" })
+            .map(|text| {
+                if text.ends_with('\n') {
+                    text
+                } else {
+                    text + "\n"
+                }
+            })
             .map_err(|source| Error::io(attempt, io::Error::other(source))),
     }
 }

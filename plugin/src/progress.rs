@@ -30,7 +30,11 @@ impl<'a> Progress<'a> {
         if bar.is_none() {
             out.note(what);
         }
-        Self { out, bar, last: RefCell::default() }
+        Self {
+            out,
+            bar,
+            last: RefCell::default(),
+        }
     }
 
     /// Shows the state; one that is shown already is not repeated.

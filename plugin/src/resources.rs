@@ -44,6 +44,11 @@ pub fn children() -> Vec<ApiResource> {
         resource("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
         resource("", "v1", "Service", "services"),
         resource("", "v1", "ConfigMap", "configmaps"),
-        resource("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+        resource(
+            "policy",
+            "v1",
+            "PodDisruptionBudget",
+            "poddisruptionbudgets",
+        ),
     ]
 }

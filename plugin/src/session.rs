@@ -30,9 +30,15 @@ pub struct Session {
 impl Session {
     /// A session that has done nothing yet.
     pub fn new(global: GlobalArgs, out: Output) -> Self {
-        let leftover =
-            Leftover { left: "nothing was changed".to_owned(), hints: Vec::new() };
-        Self { global, out, leftover: RefCell::new(leftover) }
+        let leftover = Leftover {
+            left: "nothing was changed".to_owned(),
+            hints: Vec::new(),
+        };
+        Self {
+            global,
+            out,
+            leftover: RefCell::new(leftover),
+        }
     }
 
     /// Connects to the mothership that the flags name.
@@ -45,7 +51,24 @@ impl Session {
 
     /// From here on an interrupt leaves this in place, and these hints tell how to go on.
     pub fn leaves(&self, left: impl Into<String>, hints: Vec<String>) {
-        *self.leftover.borrow_mut() = Leftover { left: left.into(), hints };
+        *self.leftover.borrow_mut() = Leftover {
+            left: left.into(),
+            hints,
+        };
+    }
+
+    /// A command that the user may type next, with the flags that lead to the same mothership.
+    pub fn kubectl(&self, rest: &str, namespace: &str) -> String {
+        let mut command = format!("kubectl {rest} -n {namespace}");
+        if let Some(context) = &self.global.context {
+            command.push_str(" --context ");
+            command.push_str(&quoted(context));
+        }
+        if let Some(path) = &self.global.kubeconfig {
+            command.push_str(" --kubeconfig ");
+            command.push_str(&quoted(&path.to_string_lossy()));
+        }
+        command
     }
 
     /// The hints that [`Session::leaves`] was last given.
@@ -56,7 +79,9 @@ impl Session {
     /// Runs a command to its end or to the first interrupt, and prints what went wrong.
     pub fn run(&self, command: Command) -> Exit {
         let result = self.block_on(command);
-        let Err(error) = result else { return Exit::Success };
+        let Err(error) = result else {
+            return Exit::Success;
+        };
         if !matches!(error, Error::BrokenPipe) {
             self.out.error(&error);
         }
@@ -88,6 +113,16 @@ impl Session {
     }
 }
 
+/// The word as a shell reads it whole.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 /// Ends with the first SIGINT or SIGTERM; never, when signals cannot be watched.
 async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
@@ -100,5 +135,25 @@ async fn interrupted() {
             }
         }
         Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_leads_to_the_same_mothership() {
+        let global = GlobalArgs {
+            context: Some("it's prod".into()),
+            kubeconfig: Some("/home/me/config".into()),
+            ..GlobalArgs::default()
+        };
+        let (out, _captured) = Output::captured();
+        let session = Session::new(global, out);
+        assert_eq!(
+            session.kubectl("k0smotron status demo", "team-a"),
+            r"kubectl k0smotron status demo -n team-a --context 'it'\''s prod' --kubeconfig /home/me/config"
+        );
     }
 }

@@ -14,7 +14,11 @@ pub fn near<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<S
         .collect();
     found.sort_unstable();
     found.dedup();
-    found.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+    found
+        .into_iter()
+        .take(3)
+        .map(|(_, name)| name.to_owned())
+        .collect()
 }
 
 /// Edits (insert, drop, replace, swap of neighbours) that make one name of the other.
@@ -27,14 +31,13 @@ fn edits(one: &str, other: &str) -> usize {
     for (i, a) in one.iter().enumerate() {
         let mut row = vec![i + 1; 1];
         for (j, b) in other.iter().enumerate() {
-            let at = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
+            let at =
+                |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
             let mut best = (at(&last, j) + usize::from(a != b))
                 .min(at(&last, j + 1) + 1)
                 .min(at(&row, j) + 1);
-            let swapped = i > 0
-                && j > 0
-                && one.get(i - 1) == Some(b)
-                && other.get(j - 1) == Some(a);
+            let swapped =
+                i > 0 && j > 0 && one.get(i - 1) == Some(b) && other.get(j - 1) == Some(a);
             if swapped {
                 best = best.min(at(&before_last, j - 1) + 1);
             }

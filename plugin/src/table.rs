@@ -12,7 +12,10 @@ pub struct Cell {
 impl Cell {
     /// A cell with a colour of its own.
     pub fn styled(text: impl Into<String>, style: Style) -> Self {
-        Self { text: text.into(), style }
+        Self {
+            text: text.into(),
+            style,
+        }
     }
 }
 
@@ -31,8 +34,12 @@ pub struct Table {
 impl Table {
     /// An empty table with these titles.
     pub fn new(titles: impl IntoIterator<Item = &'static str>) -> Self {
-        let titles = titles.into_iter().map(|title| Cell::styled(title, Style::Bold));
-        Self { rows: vec![titles.collect()] }
+        let titles = titles
+            .into_iter()
+            .map(|title| Cell::styled(title, Style::Bold));
+        Self {
+            rows: vec![titles.collect()],
+        }
     }
 
     /// Adds a row; cells beyond the titles are shown all the same.
@@ -46,7 +53,10 @@ impl Table {
         let widths: Vec<usize> = (0..columns)
             .map(|column| {
                 let cells = self.rows.iter().filter_map(|row| row.get(column));
-                cells.map(|cell| width(&cell.text)).max().unwrap_or_default()
+                cells
+                    .map(|cell| width(&cell.text))
+                    .max()
+                    .unwrap_or_default()
             })
             .collect();
         let mut out = String::new();

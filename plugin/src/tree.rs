@@ -6,11 +6,12 @@ use crds::labels;
 use jiff::Timestamp;
 use kube::{ResourceExt as _, api::DynamicObject};
 use serde::Serialize;
-use serde_json::Value;
 
+mod node;
+
+use self::node::{of_condition, of_object, of_request};
 use crate::{
-    duration,
-    model::{self, Condition},
+    duration, model,
     output::Style,
     table::{Cell, Table},
 };
@@ -78,7 +79,7 @@ pub struct Node {
     pub since: Option<String>,
     /// What belongs to it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub children: Vec<Node>,
+    pub children: Vec<Self>,
 }
 
 impl Node {
@@ -111,7 +112,9 @@ pub fn build(cluster: &DynamicObject, observed: &Observed) -> Node {
     for child in unique(&observed.children) {
         parts.add(child);
     }
-    let conditions = model::conditions(cluster).into_iter().map(|c| of_condition(cluster, c));
+    let conditions = model::conditions(cluster)
+        .into_iter()
+        .map(|c| of_condition(cluster, c));
     let gaps = observed.gaps.iter().map(|gap| Node {
         name: "not shown".to_owned(),
         ready: Health::Unknown,
@@ -125,8 +128,14 @@ pub fn build(cluster: &DynamicObject, observed: &Observed) -> Node {
         Node::group("Conditions", conditions.collect()),
         Node::group("etcd", parts.workload("etcd")),
         Node::group("Control plane", parts.workload("cluster")),
-        Node::group("Exposure", parts.take(|kind, _| matches!(kind, "Service" | "Ingress"))),
-        Node::group("Kubeconfig", parts.take(|_, component| component == "kubeconfig")),
+        Node::group(
+            "Exposure",
+            parts.take(|kind, _| matches!(kind, "Service" | "Ingress")),
+        ),
+        Node::group(
+            "Kubeconfig",
+            parts.take(|_, component| component == "kubeconfig"),
+        ),
         Node::group("Certificates", parts.take(|kind, _| kind == "Secret")),
         Node::group("Configuration", parts.take(|_, _| true)),
         Node::group("Join tokens", tokens),
@@ -135,9 +144,11 @@ pub fn build(cluster: &DynamicObject, observed: &Observed) -> Node {
     let deleting = cluster.metadata.deletion_timestamp.is_some();
     let (ready, reason, message) = match &available {
         _ if deleting => (Health::Bad, "Deleting".to_owned(), String::new()),
-        Some(found) => {
-            (Health::of(&found.status), found.reason.clone(), found.message.clone())
-        }
+        Some(found) => (
+            Health::of(&found.status),
+            found.reason.clone(),
+            found.message.clone(),
+        ),
         None => (
             Health::Unknown,
             "<pending>".to_owned(),
@@ -149,7 +160,9 @@ pub fn build(cluster: &DynamicObject, observed: &Observed) -> Node {
         ready,
         reason,
         message,
-        since: available.and_then(|found| found.since).or_else(|| model::created(cluster)),
+        since: available
+            .and_then(|found| found.since)
+            .or_else(|| model::created(cluster)),
         children: groups.into_iter().flatten().chain(gaps).collect(),
     }
 }
@@ -157,17 +170,26 @@ pub fn build(cluster: &DynamicObject, observed: &Observed) -> Node {
 fn unique(objects: &[DynamicObject]) -> Vec<&DynamicObject> {
     let mut seen: BTreeMap<(String, String), &DynamicObject> = BTreeMap::new();
     for object in objects {
-        seen.entry((kind(object).to_owned(), object.name_any())).or_insert(object);
+        seen.entry((kind(object).to_owned(), object.name_any()))
+            .or_insert(object);
     }
     seen.into_values().collect()
 }
 
 fn kind(object: &DynamicObject) -> &str {
-    object.types.as_ref().map(|types| types.kind.as_str()).unwrap_or_default()
+    object
+        .types
+        .as_ref()
+        .map(|types| types.kind.as_str())
+        .unwrap_or_default()
 }
 
 fn label<'a>(object: &'a DynamicObject, key: &str) -> &'a str {
-    object.labels().get(key).map(String::as_str).unwrap_or_default()
+    object
+        .labels()
+        .get(key)
+        .map(String::as_str)
+        .unwrap_or_default()
 }
 
 /// Children that have no place in the tree yet.
@@ -182,17 +204,22 @@ impl<'a> Parts<'a> {
     }
 
     fn pull(&mut self, wanted: impl Fn(&DynamicObject) -> bool) -> Vec<&'a DynamicObject> {
-        let (found, rest) = std::mem::take(&mut self.rest).into_iter().partition(|o| wanted(o));
+        let (found, rest) = std::mem::take(&mut self.rest)
+            .into_iter()
+            .partition(|o| wanted(o));
         self.rest = rest;
         found
     }
 
     fn take(&mut self, wanted: impl Fn(&str, &str) -> bool) -> Vec<Node> {
         let found = self.pull(|object| wanted(kind(object), label(object, labels::APP_COMPONENT)));
-        found.into_iter().map(|object| of_object(object, Vec::new())).collect()
+        found
+            .into_iter()
+            .map(|object| of_object(object, Vec::new()))
+            .collect()
     }
 
-    /// The StatefulSets of a component with their pods and volumes, and what guards them.
+    /// The `StatefulSets` of a component with their pods and volumes, and what guards them.
     fn workload(&mut self, component: &str) -> Vec<Node> {
         let of_component = |object: &DynamicObject, kinds: &[&str]| {
             kinds.contains(&kind(object)) && label(object, labels::COMPONENT) == component
@@ -206,10 +233,16 @@ impl<'a> Parts<'a> {
                 kind(object) == "PersistentVolumeClaim" && is_claim_of(&object.name_any(), &prefix)
             });
             let below = pods.into_iter().chain(claims);
-            nodes.push(of_object(set, below.map(|object| of_object(object, Vec::new())).collect()));
+            nodes.push(of_object(
+                set,
+                below.map(|object| of_object(object, Vec::new())).collect(),
+            ));
         }
         let rest = self.pull(|object| {
-            of_component(object, &["Pod", "PersistentVolumeClaim", "PodDisruptionBudget"])
+            of_component(
+                object,
+                &["Pod", "PersistentVolumeClaim", "PodDisruptionBudget"],
+            )
         });
         nodes.extend(rest.into_iter().map(|object| of_object(object, Vec::new())));
         nodes
@@ -218,7 +251,10 @@ impl<'a> Parts<'a> {
 
 fn is_owned(object: &DynamicObject, owner: &DynamicObject) -> bool {
     let uid = owner.metadata.uid.as_deref();
-    object.owner_references().iter().any(|reference| Some(reference.uid.as_str()) == uid)
+    object
+        .owner_references()
+        .iter()
+        .any(|reference| Some(reference.uid.as_str()) == uid)
 }
 
 /// Claims are called `<template>-<set>-<ordinal>`; the ordinal tells `demo` from `demo-etcd`.
@@ -226,147 +262,6 @@ fn is_claim_of(claim: &str, prefix: &str) -> bool {
     claim.rsplit_once(prefix).is_some_and(|(_, ordinal)| {
         !ordinal.is_empty() && ordinal.chars().all(|c| c.is_ascii_digit())
     })
-}
-
-fn of_condition(cluster: &DynamicObject, condition: Condition) -> Node {
-    // Some conditions tell of something under way; False is as it should be.
-    let tells_of_work = matches!(condition.kind.as_str(), "Deleting" | "ControlPlaneScaling");
-    let ready = match Health::of(&condition.status) {
-        Health::Bad if tells_of_work => Health::Present,
-        Health::Good if tells_of_work => Health::Unknown,
-        other if model::is_observed(cluster) => other,
-        _ => Health::Unknown,
-    };
-    Node {
-        name: condition.kind,
-        ready,
-        reason: condition.reason,
-        message: condition.message,
-        since: condition.since,
-        children: Vec::new(),
-    }
-}
-
-fn of_request(request: &DynamicObject) -> Node {
-    let made = model::condition(request, "JoinTokenSecretCreated");
-    let token = model::text(request, "/status/tokenID");
-    let role = model::text(request, "/spec/role").unwrap_or_else(|| "worker".to_owned());
-    let until = match model::text(request, "/status/expiresAt") {
-        Some(until) => format!("{role}, until {until}"),
-        None => role,
-    };
-    let (ready, reason, message) = match made {
-        Some(made) if made.is_true() => (Health::Good, token.unwrap_or_default(), until),
-        Some(made) => (Health::of(&made.status), made.reason, made.message),
-        None => (Health::Unknown, "<pending>".to_owned(), until),
-    };
-    Node {
-        name: format!("JoinTokenRequest/{}", request.name_any()),
-        ready,
-        reason,
-        message,
-        since: model::created(request),
-        children: Vec::new(),
-    }
-}
-
-fn of_object(object: &DynamicObject, children: Vec<Node>) -> Node {
-    let (ready, reason, message) = match kind(object) {
-        "StatefulSet" => stateful_set(object),
-        "Pod" => pod(object),
-        "PersistentVolumeClaim" => phase(object, "Bound"),
-        "Service" => service(object),
-        _ => (Health::Present, String::new(), String::new()),
-    };
-    let (ready, reason) = if object.metadata.deletion_timestamp.is_some() {
-        (Health::Bad, "Deleting".to_owned())
-    } else {
-        (ready, reason)
-    };
-    Node {
-        name: format!("{}/{}", kind(object), object.name_any()),
-        ready,
-        reason,
-        message,
-        since: model::created(object),
-        children,
-    }
-}
-
-fn stateful_set(set: &DynamicObject) -> (Health, String, String) {
-    let wanted = model::number(set, "/spec/replicas").unwrap_or(1);
-    let count = |field: &str| model::number(set, &format!("/status/{field}")).unwrap_or_default();
-    let (ready, updated) = (count("readyReplicas"), count("updatedReplicas"));
-    let rolling = model::text(set, "/status/updateRevision")
-        != model::text(set, "/status/currentRevision");
-    let health = if ready >= wanted { Health::Good } else { Health::Bad };
-    let message = if rolling && updated < wanted {
-        format!("{updated} of {wanted} pods follow the newest template")
-    } else {
-        String::new()
-    };
-    (health, format!("{ready}/{wanted}"), message)
-}
-
-/// The first container that is in trouble explains a pod better than its phase does.
-fn pod(pod: &DynamicObject) -> (Health, String, String) {
-    let conditions = model::conditions(pod);
-    let find = |kind: &str| conditions.iter().find(|condition| condition.kind == kind);
-    let health = find("Ready").map_or(Health::Unknown, |ready| Health::of(&ready.status));
-    if health == Health::Good {
-        return (health, "Running".to_owned(), String::new());
-    }
-    let containers = ["initContainerStatuses", "containerStatuses"].into_iter().flat_map(|list| {
-        let list = pod.data.pointer(&format!("/status/{list}")).and_then(Value::as_array);
-        list.into_iter().flatten()
-    });
-    let field = |value: &Value, name: &str| {
-        value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    let trouble = containers.filter_map(|container| container.pointer("/state/waiting")).next();
-    if let Some(waiting) = trouble {
-        return (health, field(waiting, "reason"), field(waiting, "message"));
-    }
-    let unscheduled = find("PodScheduled").filter(|scheduled| !scheduled.is_true());
-    let health = if unscheduled.is_some() { Health::Bad } else { health };
-    let blamed = unscheduled
-        .or_else(|| find("Ready").filter(|ready| !ready.reason.is_empty()));
-    match blamed {
-        Some(condition) => (health, condition.reason.clone(), condition.message.clone()),
-        None => (health, model::text(pod, "/status/phase").unwrap_or_default(), String::new()),
-    }
-}
-
-fn phase(object: &DynamicObject, good: &str) -> (Health, String, String) {
-    let phase = model::text(object, "/status/phase").unwrap_or_else(|| "<unknown>".to_owned());
-    let health = if phase == good { Health::Good } else { Health::Bad };
-    (health, phase, String::new())
-}
-
-fn service(service: &DynamicObject) -> (Health, String, String) {
-    let type_ = model::text(service, "/spec/type").unwrap_or_default();
-    let field = if type_ == "NodePort" { "nodePort" } else { "port" };
-    let ports = service.data.pointer("/spec/ports").and_then(Value::as_array);
-    let ports: Vec<String> = ports
-        .into_iter()
-        .flatten()
-        .filter_map(|port| {
-            let number = port.get(field)?.as_i64()?;
-            let name = port.get("name").and_then(Value::as_str);
-            Some(name.map_or_else(|| number.to_string(), |name| format!("{name} {number}")))
-        })
-        .collect();
-    let ports = ports.join(", ");
-    if type_ != "LoadBalancer" {
-        return (Health::Present, type_, ports);
-    }
-    let address = ["ip", "hostname"]
-        .into_iter()
-        .find_map(|key| model::text(service, &format!("/status/loadBalancer/ingress/0/{key}")));
-    match address {
-        Some(address) => (Health::Good, type_, format!("{address}, {ports}")),
-        None => (Health::Bad, type_, "no address yet: is there a load balancer?".to_owned()),
-    }
 }
 
 /// The tree as a table, with the branches drawn before the names.
@@ -377,18 +272,36 @@ pub fn table(root: &Node, now: Timestamp) -> Table {
 }
 
 fn push(table: &mut Table, node: &Node, branch: String, indent: &str, now: Timestamp) {
-    let age = node.since.as_deref().map(|since| duration::age_since(Some(since), now));
+    let age = node
+        .since
+        .as_deref()
+        .map(|since| duration::age_since(Some(since), now));
     table.push(vec![
         Cell::from(branch + &node.name),
         Cell::styled(node.ready.text(), node.ready.style()),
         Cell::from(node.reason.as_str()),
         Cell::styled(age.unwrap_or_default(), Style::Dim),
-        Cell::from(node.message.split_whitespace().collect::<Vec<_>>().join(" ")),
+        Cell::from(
+            node.message
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" "),
+        ),
     ]);
     for (index, child) in node.children.iter().enumerate() {
         let last = index + 1 == node.children.len();
-        let (corner, line) = if last { ("└─", "  ") } else { ("├─", "│ ") };
-        push(table, child, format!("{indent}{corner}"), &format!("{indent}{line}"), now);
+        let (corner, line) = if last {
+            ("└─", "  ")
+        } else {
+            ("├─", "│ ")
+        };
+        push(
+            table,
+            child,
+            format!("{indent}{corner}"),
+            &format!("{indent}{line}"),
+            now,
+        );
     }
 }
 

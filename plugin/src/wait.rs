@@ -53,17 +53,22 @@ impl Wait<'_> {
                 Some(Err(error)) => return Err(error),
                 None => {}
             }
-            let next = Instant::now() + self.interval;
-            if end.is_some_and(|end| next >= end) {
+            let now = Instant::now();
+            if end.is_some_and(|end| now >= end) {
                 let last = progress.last();
                 return Err(Error::TimedOut {
                     waited: started.elapsed(),
                     what: self.what.to_owned(),
-                    last: if last.is_empty() { "no answer so far".to_owned() } else { last },
+                    last: if last.is_empty() {
+                        "no answer so far".to_owned()
+                    } else {
+                        last
+                    },
                     hints: session.how_to_go_on(),
                 });
             }
-            tokio::time::sleep_until(next).await;
+            let next = now + self.interval;
+            tokio::time::sleep_until(end.map_or(next, |end| next.min(end))).await;
         }
     }
 }

@@ -106,15 +106,20 @@ async fn delete(
         session.leaves(
             format!("cluster {}/{name} is being deleted", connection.namespace),
             vec![format!(
-                "a deletion cannot be taken back; follow it: kubectl k0smotron delete {name} -n {} \
-                 --yes --wait --ignore-not-found",
-                connection.namespace
+                "a deletion cannot be taken back; follow it: {}",
+                session.kubectl(
+                    &format!("k0smotron delete {name} --yes --wait --ignore-not-found"),
+                    &connection.namespace
+                )
             )],
         );
     }
     let api = connection.api(&resources::clusters());
     let attempt = format!("delete cluster {}/{name}", connection.namespace);
-    match connection.call(&attempt, || api.delete(name, &parameters)).await {
+    match connection
+        .call(&attempt, || api.delete(name, &parameters))
+        .await
+    {
         Err(error) if !error.is_not_found() => Err(error),
         _ => Ok(()),
     }
@@ -151,7 +156,9 @@ async fn confirm(
         let mut line = String::new();
         io::stdin().lock().read_line(&mut line).map(|_| line)
     });
-    let answer = answer.await.map_err(|source| Error::io("ask", io::Error::other(source)))?;
+    let answer = answer
+        .await
+        .map_err(|source| Error::io("ask", io::Error::other(source)))?;
     let answer = answer.map_err(|source| Error::io("read the answer", source))?;
     match answer.trim().to_ascii_lowercase().as_str() {
         "y" | "yes" => Ok(()),
@@ -182,13 +189,16 @@ async fn gone(
         }
     })
     .await?;
-    session.out.note(&format!("{} is gone", model::qualified(&args.name)));
+    session
+        .out
+        .note(&format!("{} is gone", model::qualified(&args.name)));
     Ok(())
 }
 
 /// What a deletion waits for: the controller's own words, else the finalizers.
 fn holds(cluster: &DynamicObject) -> String {
-    if let Some(deleting) = model::condition(cluster, "Deleting").filter(model::Condition::is_true) {
+    if let Some(deleting) = model::condition(cluster, "Deleting").filter(model::Condition::is_true)
+    {
         return deleting.summary();
     }
     match cluster.metadata.finalizers.as_deref() {

@@ -14,8 +14,7 @@ use crate::{
     client::Connection,
     duration,
     error::Error,
-    kubeconfig, kubeconfig_file, merge,
-    model,
+    kubeconfig, kubeconfig_file, merge, model,
     output::{self, Structured},
     resources,
     session::Session,
@@ -29,6 +28,7 @@ use crate::{
     \x20 kubectl k0smotron kubeconfig demo --output demo.kubeconfig\n\
     \x20 kubectl k0smotron kubeconfig demo --merge --context-name team-a/demo --use\n\n\
     --context chooses the mothership, as everywhere; --context-name names the new context.")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct KubeconfigArgs {
     /// Name of the cluster
     #[arg(value_parser = cli::object_name)]
@@ -58,7 +58,13 @@ pub struct KubeconfigArgs {
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
     pub timeout: Duration,
     /// Format of what is printed; as the mothership has it unless given
-    #[arg(short = 'o', long, value_enum, value_name = "FORMAT", conflicts_with = "merge")]
+    #[arg(
+        short = 'o',
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        conflicts_with = "merge"
+    )]
     pub format: Option<Structured>,
 }
 
@@ -70,7 +76,9 @@ fn entry_name(text: &str) -> Result<String, String> {
 }
 
 fn url(text: &str) -> Result<String, String> {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
     match host {
         Some(host) if !host.is_empty() && !host.contains(char::is_whitespace) => {
             Ok(text.to_owned())
@@ -84,7 +92,7 @@ fn url(text: &str) -> Result<String, String> {
 /// # Errors
 /// Whatever the API server answers; [`Error::Conflict`] when a name in the user's file is taken.
 pub async fn run(session: &Session, args: &KubeconfigArgs) -> Result<(), Error> {
-    let connection = session.connect().await?;
+    let connection = session.connect().await.map_err(not_the_name)?;
     let text = fetch(session, &connection, args).await?;
     if args.merge {
         return merge_into(session, &connection, args, &text);
@@ -105,6 +113,17 @@ pub async fn run(session: &Session, args: &KubeconfigArgs) -> Result<(), Error> 
     }
 }
 
+/// --context chooses the mothership; who meant the new context is told how to name that.
+fn not_the_name(error: Error) -> Error {
+    match error {
+        Error::Kubeconfig { message, hint } if message.contains("has no context") => {
+            let hint = format!("{hint}; the new context is named with --context-name");
+            Error::Kubeconfig { message, hint }
+        }
+        other => other,
+    }
+}
+
 async fn fetch(
     session: &Session,
     connection: &Connection<'_>,
@@ -114,11 +133,17 @@ async fn fetch(
         return match look(connection, args).await? {
             Look::Done(text) => Ok(text),
             Look::Pending(obstacle) => Err(Error::NotFound {
-                attempt: format!("get the kubeconfig of {}/{}", connection.namespace, args.name),
+                attempt: format!(
+                    "get the kubeconfig of {}/{}",
+                    connection.namespace, args.name
+                ),
                 answer: format!("it is not there yet: {obstacle}"),
                 hint: format!(
-                    "wait for it with --wait, or look: kubectl k0smotron status {} -n {}",
-                    args.name, connection.namespace
+                    "wait for it with --wait, or look: {}",
+                    session.kubectl(
+                        &format!("k0smotron status {}", args.name),
+                        &connection.namespace
+                    )
                 ),
             }),
         };
@@ -129,13 +154,17 @@ async fn fetch(
         timeout: cli::timeout(args.timeout),
         interval: Duration::from_millis(500),
     };
-    wait.until(session, async || look(connection, args).await).await
+    wait.until(session, async || look(connection, args).await)
+        .await
 }
 
 async fn look(connection: &Connection<'_>, args: &KubeconfigArgs) -> Result<Look<String>, Error> {
     let api = connection.api(&resources::secrets());
     let secret = names::kubeconfig(&args.name);
-    let attempt = format!("read the kubeconfig in Secret {}/{secret}", connection.namespace);
+    let attempt = format!(
+        "read the kubeconfig in Secret {}/{secret}",
+        connection.namespace
+    );
     match connection.call(&attempt, || api.get(&secret)).await {
         Ok(found) => {
             let pointer = format!("/data/{}", names::KUBECONFIG_KEY);
@@ -154,7 +183,9 @@ async fn look(connection: &Connection<'_>, args: &KubeconfigArgs) -> Result<Look
                 .filter(|condition| !condition.is_true())
                 .map(|condition| condition.summary())
                 .or_else(|| model::obstacle(&cluster));
-            Ok(Look::Pending(told.unwrap_or_else(|| format!("there is no Secret {secret}"))))
+            Ok(Look::Pending(
+                told.unwrap_or_else(|| format!("there is no Secret {secret}")),
+            ))
         }
         Err(error) => Err(error),
     }
@@ -225,9 +256,15 @@ fn merge_into(
     })?;
     let out = &session.out;
     match &changed {
-        None => out.note(&format!("{} has context \"{name}\" already.", path.display())),
+        None => out.note(&format!(
+            "{} has context \"{name}\" already.",
+            path.display()
+        )),
         Some(changed) => {
-            out.note(&format!("Merged context \"{name}\" into {}.", changed.path.display()));
+            out.note(&format!(
+                "Merged context \"{name}\" into {}.",
+                changed.path.display()
+            ));
             if let Some(backup) = &changed.backup {
                 out.note(&format!("Its state before is in {}.", backup.display()));
             }
@@ -237,7 +274,11 @@ fn merge_into(
         out.note("Its style did not allow to keep the comments; the backup has them.");
     }
     let current = result.is_some_and(|merged| merged.is_current);
-    let context = if current { String::new() } else { format!(" --context {name}") };
+    let context = if current {
+        String::new()
+    } else {
+        format!(" --context {name}")
+    };
     out.note(&format!("Use it: kubectl{context} get nodes"));
     Ok(())
 }

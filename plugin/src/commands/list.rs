@@ -57,7 +57,10 @@ pub async fn run(session: &Session, args: &ListArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let resource = resources::clusters();
     let (api, place) = if args.all_namespaces {
-        (connection.api_everywhere(&resource), "in all namespaces".to_owned())
+        (
+            connection.api_everywhere(&resource),
+            "in all namespaces".to_owned(),
+        )
     } else {
         let place = format!("in namespace \"{}\"", connection.namespace);
         (connection.api(&resource), place)
@@ -71,8 +74,8 @@ pub async fn run(session: &Session, args: &ListArgs) -> Result<(), Error> {
     let items: Vec<DynamicObject> = list.items.into_iter().map(identified).collect();
     let out = &session.out;
     match args.output {
-        Some(Format::Json) => out.structured(Structured::Json, &as_list(items)),
-        Some(Format::Yaml) => out.structured(Structured::Yaml, &as_list(items)),
+        Some(Format::Json) => out.structured(Structured::Json, &as_list(&items)),
+        Some(Format::Yaml) => out.structured(Structured::Yaml, &as_list(&items)),
         Some(Format::Name) => {
             let names: Vec<String> = items
                 .iter()
@@ -105,18 +108,24 @@ fn identified(mut item: DynamicObject) -> DynamicObject {
     model::without_managed_fields(item)
 }
 
-fn as_list(items: Vec<DynamicObject>) -> Value {
+fn as_list(items: &[DynamicObject]) -> Value {
     json!({"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}})
 }
 
 fn table(rows: &[ClusterRow], namespaces: bool, wide: bool, now: Timestamp) -> Table {
     let titles = namespaces.then_some("NAMESPACE").into_iter();
     let titles = titles
-        .chain(["NAME", "VERSION", "REPLICAS", "READY", "ENDPOINT", "STORAGE", "AGE"])
+        .chain([
+            "NAME", "VERSION", "REPLICAS", "READY", "ENDPOINT", "STORAGE", "AGE",
+        ])
         .chain(wide.then_some(["SERVICE", "REASON"]).into_iter().flatten());
     let mut table = Table::new(titles);
     for row in rows {
-        let ready = if row.available == "True" { Style::Good } else { Style::Waiting };
+        let ready = if row.available == "True" {
+            Style::Good
+        } else {
+            Style::Waiting
+        };
         let mut cells: Vec<Cell> = Vec::new();
         if namespaces {
             cells.push(row.namespace.as_str().into());

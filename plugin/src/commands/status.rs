@@ -55,21 +55,27 @@ pub async fn run(session: &Session, args: &StatusArgs) -> Result<(), Error> {
     let observed = observe(&connection, &cluster).await?;
     let cluster = model::without_managed_fields(cluster);
     let tree = tree::build(&cluster, &observed);
-    match args.output {
-        Some(format) => session.out.structured(format, &Report { cluster: &cluster, tree: &tree }),
-        None => {
-            let table = tree::table(&tree, Timestamp::now());
-            session.out.data(&table.render(session.out.paint()))
-        }
+    if let Some(format) = args.output {
+        return session.out.structured(
+            format,
+            &Report {
+                cluster: &cluster,
+                tree: &tree,
+            },
+        );
     }
+    let table = tree::table(&tree, Timestamp::now());
+    session.out.data(&table.render(session.out.paint()))
 }
 
-async fn observe(
-    connection: &Connection<'_>,
-    cluster: &DynamicObject,
-) -> Result<Observed, Error> {
+async fn observe(connection: &Connection<'_>, cluster: &DynamicObject) -> Result<Observed, Error> {
     let name = cluster.name_any();
-    let own = format!("{}={},{}={name}", labels::APP, labels::APP_VALUE, labels::CLUSTER);
+    let own = format!(
+        "{}={},{}={name}",
+        labels::APP,
+        labels::APP_VALUE,
+        labels::CLUSTER
+    );
     let certificates = format!("{}={name}", labels::CLUSTER_NAME);
     let kinds = resources::children();
     let secrets = resources::secrets();
@@ -77,7 +83,10 @@ async fn observe(
     let lists = kinds
         .iter()
         .map(|kind| (kind, own.clone(), true))
-        .chain([(&secrets, own.clone(), false), (&secrets, certificates, false)])
+        .chain([
+            (&secrets, own.clone(), false),
+            (&secrets, certificates, false),
+        ])
         .map(|(kind, selector, whole)| list(connection, kind, selector, whole));
     let requests = resources::join_token_requests();
     let (lists, requests) = futures::join!(
@@ -102,7 +111,10 @@ async fn observe(
 /// not this one's.
 fn belongs(child: &DynamicObject, uid: Option<&str>) -> bool {
     let owners = child.owner_references();
-    let mut clusters = owners.iter().filter(|owner| owner.kind == "Cluster").peekable();
+    let mut clusters = owners
+        .iter()
+        .filter(|owner| owner.kind == "Cluster")
+        .peekable();
     clusters.peek().is_none() || clusters.any(|owner| Some(owner.uid.as_str()) == uid)
 }
 
@@ -117,12 +129,23 @@ async fn list(
         parameters = parameters.labels(&selector);
     }
     let api = connection.api(kind);
-    let attempt = format!("list {} in namespace \"{}\"", kind.plural, connection.namespace);
-    let types = TypeMeta { api_version: kind.api_version.clone(), kind: kind.kind.clone() };
+    let attempt = format!(
+        "list {} in namespace \"{}\"",
+        kind.plural, connection.namespace
+    );
+    let types = TypeMeta {
+        api_version: kind.api_version.clone(),
+        kind: kind.kind.clone(),
+    };
     let items: Vec<DynamicObject> = if whole {
-        connection.call(&attempt, || api.list(&parameters)).await?.items
+        connection
+            .call(&attempt, || api.list(&parameters))
+            .await?
+            .items
     } else {
-        let found = connection.call(&attempt, || api.list_metadata(&parameters)).await?;
+        let found = connection
+            .call(&attempt, || api.list_metadata(&parameters))
+            .await?;
         let only_metadata = |item: kube::core::PartialObjectMeta<DynamicObject>| DynamicObject {
             types: None,
             metadata: item.metadata,
@@ -132,7 +155,10 @@ async fn list(
     };
     Ok(items
         .into_iter()
-        .map(|item| DynamicObject { types: Some(types.clone()), ..item })
+        .map(|item| DynamicObject {
+            types: Some(types.clone()),
+            ..item
+        })
         .collect())
 }
 

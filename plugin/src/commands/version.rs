@@ -3,12 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use crate::{
-    error::Error,
-    output::Structured,
-    resources,
-    session::Session,
-};
+use crate::{error::Error, output::Structured, resources, session::Session};
 
 /// Flags of `version`.
 #[derive(Debug, Args)]
@@ -39,8 +34,16 @@ struct Versions {
 /// Whatever kept the mothership from answering.
 pub async fn run(session: &Session, args: &VersionArgs) -> Result<(), Error> {
     let client = env!("CARGO_PKG_VERSION").to_owned();
-    let mut versions = Versions { client, kubernetes: None, api: None };
-    let asked = if args.client { Ok(()) } else { ask(session, &mut versions).await };
+    let mut versions = Versions {
+        client,
+        kubernetes: None,
+        api: None,
+    };
+    let asked = if args.client {
+        Ok(())
+    } else {
+        ask(session, &mut versions).await
+    };
     match args.output {
         Some(format) => session.out.structured(format, &versions)?,
         None => session.out.data(&render(&versions))?,
@@ -52,24 +55,35 @@ async fn ask(session: &Session, versions: &mut Versions) -> Result<(), Error> {
     let connection = session.connect().await?;
     let client = connection.client();
     let attempt = "ask the mothership for its version";
-    let server = connection.call(attempt, || client.apiserver_version()).await?;
-    versions.kubernetes = Some(server.git_version);
-    let groups = connection.call(attempt, || client.list_api_groups()).await?;
-    let served = groups.groups.iter().filter(|group| group.name == resources::GROUP);
-    versions.api =
-        Some(served.flat_map(|group| &group.versions).map(|v| v.version.clone()).collect());
+    let info = connection
+        .call(attempt, || client.apiserver_version())
+        .await?;
+    versions.kubernetes = Some(info.git_version);
+    let groups = connection
+        .call(attempt, || client.list_api_groups())
+        .await?;
+    let served = groups
+        .groups
+        .iter()
+        .filter(|group| group.name == resources::GROUP);
+    versions.api = Some(
+        served
+            .flat_map(|group| &group.versions)
+            .map(|v| v.version.clone())
+            .collect(),
+    );
     Ok(())
 }
 
 fn render(versions: &Versions) -> String {
-    let mut text = format!("Client:     v{}\n", versions.client);
-    if let Some(kubernetes) = &versions.kubernetes {
-        text.push_str(&format!("Mothership: Kubernetes {kubernetes}\n"));
-    }
-    match versions.api.as_deref() {
-        Some([]) => text.push_str("API:        k0smotron.io is not installed\n"),
-        Some(served) => text.push_str(&format!("API:        k0smotron.io {}\n", served.join(", "))),
-        None => {}
-    }
-    text
+    let client = Some(format!("Client:     v{}\n", versions.client));
+    let kubernetes = versions
+        .kubernetes
+        .as_ref()
+        .map(|version| format!("Mothership: Kubernetes {version}\n"));
+    let api = versions.api.as_deref().map(|served| match served {
+        [] => "API:        k0smotron.io is not installed\n".to_owned(),
+        served => format!("API:        k0smotron.io {}\n", served.join(", ")),
+    });
+    client.into_iter().chain(kubernetes).chain(api).collect()
 }

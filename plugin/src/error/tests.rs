@@ -1,5 +1,7 @@
 use kube::core::response::{StatusCause, StatusDetails};
 
+use kube::core::Status;
+
 use super::*;
 
 fn status(code: u16, message: &str) -> Status {
@@ -26,7 +28,11 @@ fn details(name: &str, kind: &str, causes: &[(&str, &str)]) -> StatusDetails {
 
 fn from(status: Status) -> Error {
     let error = kube::Error::Api(Box::new(status));
-    Error::from_kube("create cluster default/demo", "https://10.0.0.1:6443", error)
+    Error::from_kube(
+        "create cluster default/demo",
+        "https://10.0.0.1:6443",
+        error,
+    )
 }
 
 #[test]
@@ -34,10 +40,19 @@ fn each_answer_of_the_server_has_its_exit_code() {
     let named = details("nowhere", "namespaces", &[]);
     for (status, exit) in [
         (status(401, "Unauthorized"), Exit::NoPermission),
-        (status(403, "clusters.k0smotron.io is forbidden"), Exit::NoPermission),
-        (status(403, "admission webhook \"p\" denied the request: no"), Exit::Refused),
+        (
+            status(403, "clusters.k0smotron.io is forbidden"),
+            Exit::NoPermission,
+        ),
+        (
+            status(403, "admission webhook \"p\" denied the request: no"),
+            Exit::Refused,
+        ),
         (status(404, "404 page not found"), Exit::NotInstalled),
-        (status(404, "namespaces \"nowhere\" not found").with_details(named), Exit::NotFound),
+        (
+            status(404, "namespaces \"nowhere\" not found").with_details(named),
+            Exit::NotFound,
+        ),
         (status(409, "already exists"), Exit::Conflict),
         (status(422, "is invalid"), Exit::Refused),
         (status(400, "strict decoding error"), Exit::Refused),
@@ -60,7 +75,10 @@ fn the_page_about_exit_codes_lists_each_one() {
     let page = include_str!("../../../docs/exit-codes.md");
     for exit in Exit::ALL {
         let row = format!("| {} | {} |", exit.code(), exit.meaning());
-        assert!(page.contains(&row), "docs/exit-codes.md lacks the row {row:?}");
+        assert!(
+            page.contains(&row),
+            "docs/exit-codes.md lacks the row {row:?}"
+        );
     }
 }
 
@@ -116,14 +134,26 @@ fn no_error_shows_the_inside_of_a_value() {
     for error in [
         from(status(500, "boom")),
         Error::TimedOut {
-            waited: Duration::from_secs(300),
+            waited: Duration::from_mins(5),
             what: "cluster default/demo to become Available".into(),
             last: "EtcdNotReady: 0 of 1 members are ready".into(),
             hints: vec![],
         },
-        Error::Interrupted { left: "nothing was changed".into(), hints: vec![] },
+        Error::Interrupted {
+            left: "nothing was changed".into(),
+            hints: vec![],
+        },
     ] {
         let text = error.to_string();
         assert!(!text.contains('{') && !text.contains("Some("), "{text}");
     }
+}
+
+#[test]
+fn the_program_is_found_among_variables_and_arguments() {
+    assert_eq!(
+        answer::program(r#"KUBERNETES_EXEC_INFO="{\"kind\":1}" "/bin/login" "--now""#),
+        "/bin/login"
+    );
+    assert_eq!(answer::program(r#""login" "--now""#), "login");
 }

@@ -18,7 +18,10 @@ pub fn edit(text: &str, changes: &[Change], current: Option<&str>) -> Option<Str
     }
     for (key, value) in [("apiVersion", "v1"), ("kind", "Config")] {
         if section(&lines, key).is_none() {
-            let place = lines.iter().rposition(|line| line == "---").map_or(0, |dashes| dashes + 1);
+            let place = lines
+                .iter()
+                .rposition(|line| line == "---")
+                .map_or(0, |dashes| dashes + 1);
             lines.insert(place, format!("{key}: {value}"));
         }
     }
@@ -38,14 +41,17 @@ pub fn edit(text: &str, changes: &[Change], current: Option<&str>) -> Option<Str
 
 /// The lines from a key at the left margin to before the next one.
 fn section(lines: &[String], key: &str) -> Option<(usize, usize)> {
-    let is_key = |line: &str| {
-        !line.starts_with([' ', '\t', '#', '-', '\r']) && !line.trim().is_empty()
-    };
+    let is_key =
+        |line: &str| !line.starts_with([' ', '\t', '#', '-', '\r']) && !line.trim().is_empty();
     let start = lines.iter().position(|line| {
-        line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':'))
+        line.strip_prefix(key)
+            .is_some_and(|rest| rest.starts_with(':'))
     })?;
     let length = lines.iter().skip(start + 1).position(|line| is_key(line));
-    Some((start, length.map_or(lines.len(), |length| start + 1 + length)))
+    Some((
+        start,
+        length.map_or(lines.len(), |length| start + 1 + length),
+    ))
 }
 
 fn place(lines: &mut Vec<String>, change: &Change) -> Option<()> {
@@ -55,9 +61,14 @@ fn place(lines: &mut Vec<String>, change: &Change) -> Option<()> {
         return Some(());
     };
     let head = lines.get(start)?;
-    let value = head.split_once(':').map(|(_, value)| value.trim()).unwrap_or_default();
+    let value = head
+        .split_once(':')
+        .map(|(_, value)| value.trim())
+        .unwrap_or_default();
     let value = value.split(" #").next().unwrap_or_default().trim();
-    let inner: Vec<usize> = (start + 1..end).filter(|index| is_item(lines, *index)).collect();
+    let inner: Vec<usize> = (start + 1..end)
+        .filter(|index| is_item(lines, *index))
+        .collect();
     if inner.is_empty() {
         if !matches!(value, "" | "[]" | "null" | "~") {
             return None;
@@ -67,22 +78,23 @@ fn place(lines: &mut Vec<String>, change: &Change) -> Option<()> {
         lines.splice(after..after, item(change, 0)?);
         return Some(());
     }
-    let indent = inner.iter().filter_map(|index| lines.get(*index)).map(|line| margin(line)).min()?;
+    let indent = inner
+        .iter()
+        .filter_map(|index| lines.get(*index))
+        .map(|line| margin(line))
+        .min()?;
     let items: Vec<usize> = inner
         .into_iter()
         .filter(|index| lines.get(*index).is_some_and(|line| margin(line) == indent))
         .collect();
-    match change.index {
-        Some(number) => {
-            let from = *items.get(number)?;
-            let to = items.get(number + 1).copied().unwrap_or(end);
-            let to = content_end(lines, from, to);
-            lines.splice(from..to, item(change, indent)?);
-        }
-        None => {
-            let after = content_end(lines, start, end);
-            lines.splice(after..after, item(change, indent)?);
-        }
+    if let Some(number) = change.index {
+        let from = *items.get(number)?;
+        let to = items.get(number + 1).copied().unwrap_or(end);
+        let to = content_end(lines, from, to);
+        lines.splice(from..to, item(change, indent)?);
+    } else {
+        let after = content_end(lines, start, end);
+        lines.splice(after..after, item(change, indent)?);
     }
     Some(())
 }
@@ -107,7 +119,10 @@ fn content_end(lines: &[String], from: usize, to: usize) -> usize {
             !line.is_empty() && !line.starts_with('#')
         })
     };
-    (from..to).rev().find(filled).map_or(from + 1, |last| last + 1)
+    (from..to)
+        .rev()
+        .find(filled)
+        .map_or(from + 1, |last| last + 1)
 }
 
 fn item(change: &Change, indent: usize) -> Option<Vec<String>> {

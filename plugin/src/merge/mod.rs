@@ -50,7 +50,7 @@ impl Owner {
 }
 
 /// What a kubeconfig says about one cluster.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     cluster: Map<String, Value>,
     user: Map<String, Value>,
@@ -64,20 +64,31 @@ impl Entry {
     /// [`Problem::Unusable`] when one of the three is missing.
     pub fn current(text: &str) -> Result<Self, Problem> {
         let tree = parse(text)?;
-        let context_name = tree.get("current-context").and_then(Value::as_str).unwrap_or_default();
+        let context_name = tree
+            .get("current-context")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let find = |list: &str, key: &str, name: &str| {
-            named(&tree, list, name).and_then(|entry| entry.get(key)?.as_object().cloned()).ok_or_else(
-                || Problem::Unusable(format!("it has no {key} \"{name}\"")),
-            )
+            named(&tree, list, name)
+                .and_then(|entry| entry.get(key)?.as_object().cloned())
+                .ok_or_else(|| Problem::Unusable(format!("it has no {key} \"{name}\"")))
         };
         let mut context = find("contexts", "context", context_name)?;
         let reference = |context: &Map<String, Value>, key: &str| {
-            context.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+            context
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
         };
         let cluster = find("clusters", "cluster", &reference(&context, "cluster"))?;
         let user = find("users", "user", &reference(&context, "user"))?;
         context.retain(|key, _| key != "cluster" && key != "user");
-        Ok(Self { cluster, user, context })
+        Ok(Self {
+            cluster,
+            user,
+            context,
+        })
     }
 
     /// The same with another address of the API.
@@ -122,7 +133,7 @@ pub struct Merged {
 }
 
 /// What a merge does to one list.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Change {
     list: &'static str,
     /// The place of an entry that is replaced; `None` adds one.
@@ -159,7 +170,10 @@ pub fn merge(
             changes.push(change);
         }
     }
-    let current = before.get("current-context").and_then(Value::as_str).unwrap_or_default();
+    let current = before
+        .get("current-context")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let becomes_current = switch || current.is_empty();
     let new_current = (becomes_current && current != name).then_some(name);
     if let Some(name) = new_current {
@@ -171,7 +185,12 @@ pub fn merge(
     let is_current = becomes_current || current == name;
     if after == before {
         let text = text.to_owned();
-        return Ok(Merged { text, changed: false, lost_comments: false, is_current });
+        return Ok(Merged {
+            text,
+            changed: false,
+            lost_comments: false,
+            is_current,
+        });
     }
     let edited = edit::edit(text, &changes, new_current)
         .filter(|edited| parse(edited).as_ref() == Ok(&after));
@@ -180,7 +199,12 @@ pub fn merge(
         Some(edited) => edited,
         None => render(text, &after)?,
     };
-    Ok(Merged { text, changed: true, lost_comments, is_current })
+    Ok(Merged {
+        text,
+        changed: true,
+        lost_comments,
+        is_current,
+    })
 }
 
 fn parse(text: &str) -> Result<Map<String, Value>, Problem> {
@@ -197,13 +221,17 @@ fn parse(text: &str) -> Result<Map<String, Value>, Problem> {
     match value {
         Value::Object(tree) => Ok(tree),
         Value::Null => Ok(Map::new()),
-        _ => Err(Problem::Unusable("it is no mapping of keys to values".to_owned())),
+        _ => Err(Problem::Unusable(
+            "it is no mapping of keys to values".to_owned(),
+        )),
     }
 }
 
 fn named<'a>(tree: &'a Map<String, Value>, list: &str, name: &str) -> Option<&'a Value> {
     let entries = tree.get(list)?.as_array()?;
-    entries.iter().find(|entry| entry.get("name").and_then(Value::as_str) == Some(name))
+    entries
+        .iter()
+        .find(|entry| entry.get("name").and_then(Value::as_str) == Some(name))
 }
 
 fn change(
@@ -220,18 +248,32 @@ fn change(
         Some(Value::Array(entries)) => entries,
         Some(_) => return Err(Problem::Unusable(format!("its {list} are no list"))),
     };
-    let place =
-        entries.iter().position(|entry| entry.get("name").and_then(Value::as_str) == Some(name));
+    let place = entries
+        .iter()
+        .position(|entry| entry.get("name").and_then(Value::as_str) == Some(name));
     let found = place.and_then(|index| Some((index, entries.get(index)?)));
     let Some((index, found)) = found else {
         let content = with_extension(content, owner);
         let entry = json!({"name": name, key: content});
-        return Ok(Some(Change { list, index: None, entry }));
+        return Ok(Some(Change {
+            list,
+            index: None,
+            entry,
+        }));
     };
-    let known = found.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
-    let same = content.iter().all(|(field, value)| known.get(field) == Some(value));
+    let known = found
+        .get(key)
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
+    let same = content
+        .iter()
+        .all(|(field, value)| known.get(field) == Some(value));
     if !same && extension(&known) != Some(&owner.extension()) {
-        return Err(Problem::Taken { list: key, name: name.to_owned() });
+        return Err(Problem::Taken {
+            list: key,
+            name: name.to_owned(),
+        });
     }
     // Fields that the user has added (a proxy, a namespace of the context) stay.
     let mut merged = known.clone();
@@ -248,12 +290,18 @@ fn change(
     if let Some(entry) = entry.as_object_mut() {
         entry.insert(key.to_owned(), Value::Object(merged));
     }
-    Ok(Some(Change { list, index: Some(index), entry }))
+    Ok(Some(Change {
+        list,
+        index: Some(index),
+        entry,
+    }))
 }
 
 fn extension(content: &Map<String, Value>) -> Option<&Value> {
     let extensions = content.get("extensions")?.as_array()?;
-    extensions.iter().find(|item| item.get("name").and_then(Value::as_str) == Some(EXTENSION))
+    extensions
+        .iter()
+        .find(|item| item.get("name").and_then(Value::as_str) == Some(EXTENSION))
 }
 
 fn with_extension(mut content: Map<String, Value>, owner: &Owner) -> Map<String, Value> {
@@ -269,7 +317,9 @@ fn apply(tree: &mut Map<String, Value>, change: &Change) {
     if list.is_null() {
         *list = json!([]);
     }
-    let Some(list) = list.as_array_mut() else { return };
+    let Some(list) = list.as_array_mut() else {
+        return;
+    };
     match change.index.and_then(|index| list.get_mut(index)) {
         Some(entry) => *entry = change.entry.clone(),
         None => list.push(change.entry.clone()),
@@ -288,7 +338,8 @@ fn render(before: &str, tree: &Map<String, Value>) -> Result<String, Problem> {
 }
 
 fn has_comments(text: &str) -> bool {
-    text.lines().any(|line| line.trim_start().starts_with('#') || line.contains(" #"))
+    text.lines()
+        .any(|line| line.trim_start().starts_with('#') || line.contains(" #"))
 }
 
 #[cfg(test)]

@@ -40,7 +40,9 @@ fn kept(before: &Value, after: &Value, path: &str) {
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => {
             for (key, value) in before {
-                let found = after.get(key).unwrap_or_else(|| panic!("{path}/{key} was lost"));
+                let found = after
+                    .get(key)
+                    .unwrap_or_else(|| panic!("{path}/{key} was lost"));
                 kept(value, found, &format!("{path}/{key}"));
             }
         }
@@ -63,13 +65,28 @@ fn checked(text: &str) -> Merged {
     kept(&value(text), &value(&merged.text), "");
     let config = kube::config::Kubeconfig::from_yaml(&merged.text)
         .unwrap_or_else(|error| panic!("{error}\n{}", merged.text));
-    let context = config.contexts.iter().find(|context| context.name == "demo").unwrap();
+    let context = config
+        .contexts
+        .iter()
+        .find(|context| context.name == "demo")
+        .unwrap();
     let context = context.context.as_ref().unwrap();
-    assert_eq!((context.cluster.as_str(), context.user.as_deref()), ("demo", Some("demo")));
-    let cluster = config.clusters.iter().find(|cluster| cluster.name == "demo").unwrap();
+    assert_eq!(
+        (context.cluster.as_str(), context.user.as_deref()),
+        ("demo", Some("demo"))
+    );
+    let cluster = config
+        .clusters
+        .iter()
+        .find(|cluster| cluster.name == "demo")
+        .unwrap();
     let server = cluster.cluster.as_ref().unwrap().server.as_deref();
     assert_eq!(server, Some("https://10.0.0.7:31443"));
-    assert!(!into(&merged.text).changed, "merged again:\n{}", merged.text);
+    assert!(
+        !into(&merged.text).changed,
+        "merged again:\n{}",
+        merged.text
+    );
     merged
 }
 
@@ -110,7 +127,11 @@ fn comments_order_and_spelling_stay() {
     let lines: Vec<&str> = merged.text.lines().collect();
     let mut rest = lines.iter();
     for line in COMMENTED.lines() {
-        assert!(rest.any(|found| *found == line), "lost or moved: {line}\n{}", merged.text);
+        assert!(
+            rest.any(|found| *found == line),
+            "lost or moved: {line}\n{}",
+            merged.text
+        );
     }
     insta::assert_snapshot!("commented", merged.text);
 }
@@ -145,7 +166,11 @@ fn lists_may_be_indented() {
         "current-context: a\nclusters:\n    - name: a\n      cluster:\n          server: https://a\n\
          contexts:\n    - context:\n          cluster: a\n          user: a\n      name: a\nusers:\n    - name: a\n      user: {}\n",
     );
-    assert!(merged.text.contains("\n    - name: a\n      cluster:\n          server: https://a\n"));
+    assert!(
+        merged
+            .text
+            .contains("\n    - name: a\n      cluster:\n          server: https://a\n")
+    );
 }
 
 #[test]
@@ -179,7 +204,9 @@ fn fields_that_nobody_knows_survive() {
 
 #[test]
 fn windows_line_ends_are_read() {
-    checked("clusters:\r\n- name: a\r\n  cluster:\r\n    server: https://a\r\ncurrent-context: a\r\n");
+    checked(
+        "clusters:\r\n- name: a\r\n  cluster:\r\n    server: https://a\r\ncurrent-context: a\r\n",
+    );
 }
 
 #[test]
@@ -194,7 +221,10 @@ fn long_values_and_block_scalars_stay_whole() {
         "clusters:\n- name: a\n  cluster:\n    certificate-authority-data: {long}\n    server: >-\n      https://a\n\
          users:\n- name: a\n  user:\n    token: |\n      first\n      second\ncontexts: []\n"
     ));
-    assert_eq!(value(&merged.text)["users"][0]["user"]["token"], "first\nsecond\n");
+    assert_eq!(
+        value(&merged.text)["users"][0]["user"]["token"],
+        "first\nsecond\n"
+    );
 }
 
 #[test]
@@ -215,19 +245,34 @@ fn paths_relative_to_the_file_are_not_touched() {
 #[test]
 fn entries_of_others_are_never_replaced() {
     for (text, list) in [
-        ("clusters:\n- {name: demo, cluster: {server: 'https://kind'}}\n", "cluster"),
+        (
+            "clusters:\n- {name: demo, cluster: {server: 'https://kind'}}\n",
+            "cluster",
+        ),
         ("users:\n- {name: demo, user: {token: mine}}\n", "user"),
-        ("contexts:\n- {name: demo, context: {cluster: kind, user: kind}}\n", "context"),
+        (
+            "contexts:\n- {name: demo, context: {cluster: kind, user: kind}}\n",
+            "context",
+        ),
     ] {
         let refused = merge(text, &entry(), &owner(), "demo", false);
-        assert_eq!(refused, Err(Problem::Taken { list, name: "demo".into() }));
+        assert_eq!(
+            refused,
+            Err(Problem::Taken {
+                list,
+                name: "demo".into()
+            })
+        );
     }
 }
 
 #[test]
 fn a_cluster_of_the_same_name_elsewhere_is_somebody_elses() {
     let merged = into("");
-    let elsewhere = Owner { namespace: "team-b".into(), ..owner() };
+    let elsewhere = Owner {
+        namespace: "team-b".into(),
+        ..owner()
+    };
     let other = entry().at("https://10.0.0.8:6443");
     let refused = merge(&merged.text, &other, &elsewhere, "demo", false);
     assert!(matches!(refused, Err(Problem::Taken { .. })), "{refused:?}");
@@ -236,13 +281,25 @@ fn a_cluster_of_the_same_name_elsewhere_is_somebody_elses() {
 #[test]
 fn our_own_entries_are_brought_up_to_date_and_keep_what_the_user_added() {
     let merged = into(COMMENTED).text;
-    let own = merged
-        .replace("server: https://10.0.0.7:31443", "server: https://10.0.0.7:31443\n    proxy-url: http://p");
+    let own = merged.replace(
+        "server: https://10.0.0.7:31443",
+        "server: https://10.0.0.7:31443\n    proxy-url: http://p",
+    );
     assert_ne!(own, merged);
-    let again = merge(&own, &entry().at("https://10.0.0.9:31443"), &owner(), "demo", true).unwrap();
+    let again = merge(
+        &own,
+        &entry().at("https://10.0.0.9:31443"),
+        &owner(),
+        "demo",
+        true,
+    )
+    .unwrap();
     assert!(again.changed && !again.lost_comments && again.is_current);
     let tree = value(&again.text);
-    assert_eq!(tree["clusters"][1]["cluster"]["server"], "https://10.0.0.9:31443");
+    assert_eq!(
+        tree["clusters"][1]["cluster"]["server"],
+        "https://10.0.0.9:31443"
+    );
     assert_eq!(tree["clusters"][1]["cluster"]["proxy-url"], "http://p");
     assert_eq!(tree["current-context"], "demo");
     assert_eq!(tree["clusters"].as_array().unwrap().len(), 2);
@@ -258,25 +315,57 @@ fn the_current_context_changes_only_when_asked() {
 
 #[test]
 fn names_that_yaml_would_misread_are_quoted() {
-    for name in ["yes", "1e3", "team-a/demo", "a: b", "# no", "0123", "null", "- x", "'q\""] {
+    for name in [
+        "yes",
+        "1e3",
+        "team-a/demo",
+        "a: b",
+        "# no",
+        "0123",
+        "null",
+        "- x",
+        "'q\"",
+    ] {
         let merged = merge(COMMENTED, &entry(), &owner(), name, true).unwrap();
-        assert_eq!(value(&merged.text)["current-context"], name, "{}", merged.text);
+        assert_eq!(
+            value(&merged.text)["current-context"],
+            name,
+            "{}",
+            merged.text
+        );
         assert_eq!(value(&merged.text)["contexts"][1]["name"], name);
     }
 }
 
 #[test]
 fn what_is_no_kubeconfig_is_refused() {
-    for text in ["clusters: {a: b}\n", "- a\n", "just text", "a: [\n", "a: 1\n---\nb: 2\n", "a: 1\na: 2\n"] {
+    for text in [
+        "clusters: {a: b}\n",
+        "- a\n",
+        "just text",
+        "a: [\n",
+        "a: 1\n---\nb: 2\n",
+        "a: 1\na: 2\n",
+    ] {
         let refused = merge(text, &entry(), &owner(), "demo", false);
-        assert!(matches!(refused, Err(Problem::Unusable(_))), "{text:?}: {refused:?}");
+        assert!(
+            matches!(refused, Err(Problem::Unusable(_))),
+            "{text:?}: {refused:?}"
+        );
     }
 }
 
 #[test]
 fn a_secret_without_a_whole_context_is_refused() {
-    for text in ["", "kind: Config\n", &SECRET.replace("name: demo-admin\n", "name: x\n")] {
-        assert!(matches!(Entry::current(text), Err(Problem::Unusable(_))), "{text:?}");
+    for text in [
+        "",
+        "kind: Config\n",
+        &SECRET.replace("name: demo-admin\n", "name: x\n"),
+    ] {
+        assert!(
+            matches!(Entry::current(text), Err(Problem::Unusable(_))),
+            "{text:?}"
+        );
     }
 }
 
@@ -286,5 +375,8 @@ fn alone_it_is_a_whole_kubeconfig_with_the_address_asked_for() {
     let config = kube::config::Kubeconfig::from_yaml(&alone.to_string()).unwrap();
     assert_eq!(config.current_context.as_deref(), Some("prod"));
     let cluster = config.clusters[0].cluster.as_ref().unwrap();
-    assert_eq!(cluster.server.as_deref(), Some("https://api.example.org:6443"));
+    assert_eq!(
+        cluster.server.as_deref(),
+        Some("https://api.example.org:6443")
+    );
 }

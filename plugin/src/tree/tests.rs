@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::{
@@ -17,7 +17,10 @@ fn child(kind: &str, name: &str, component: &str, rest: &Value) -> DynamicObject
         },
     });
     for (key, more) in rest.as_object().into_iter().flatten() {
-        match (value.get_mut(key).and_then(Value::as_object_mut), more.as_object()) {
+        match (
+            value.get_mut(key).and_then(Value::as_object_mut),
+            more.as_object(),
+        ) {
             (Some(known), Some(more)) => known.extend(more.clone()),
             _ => value[key] = more.clone(),
         }
@@ -36,48 +39,93 @@ fn observed() -> Observed {
         "message": "Back-off pulling image"}}});
     Observed {
         children: vec![
-            child("StatefulSet", "kmc-demo-etcd", "etcd", &json!({
-                "spec": {"replicas": 1}, "status": {"readyReplicas": 1},
-            })),
-            child("Pod", "kmc-demo-etcd-0", "etcd", &json!({
-                "metadata": owned("kmc-demo-etcd"),
-                "status": {"conditions": [{"type": "Ready", "status": "True"}]},
-            })),
-            child("PersistentVolumeClaim", "etcd-data-kmc-demo-etcd-0", "etcd", &json!({
-                "status": {"phase": "Pending"},
-            })),
-            child("StatefulSet", "kmc-demo", "cluster", &json!({
-                "spec": {"replicas": 3},
-                "status": {"readyReplicas": 1, "updatedReplicas": 2, "updateRevision": "b",
-                    "currentRevision": "a"},
-            })),
-            child("Pod", "kmc-demo-0", "cluster", &json!({
-                "metadata": owned("kmc-demo"),
-                "status": {
-                    "conditions": [{"type": "Ready", "status": "False"}],
-                    "containerStatuses": [waiting],
-                },
-            })),
-            child("Pod", "kmc-demo-1", "cluster", &json!({
-                "metadata": owned("kmc-demo"),
-                "status": {"phase": "Pending", "conditions": [
-                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-                     "message": "0/1 nodes are available:\n1 Insufficient memory."},
-                ]},
-            })),
-            child("Service", "kmc-demo-lb", "cluster", &json!({
-                "spec": {"type": "LoadBalancer", "ports": [{"name": "api", "port": 6443}]},
-            })),
-            child("Service", "kmc-demo-nodeport", "cluster", &json!({
-                "spec": {"type": "NodePort", "ports": [
-                    {"name": "api", "port": 31443, "nodePort": 31443},
-                    {"name": "konnectivity", "port": 31132, "nodePort": 31132},
-                ]},
-            })),
+            child(
+                "StatefulSet",
+                "kmc-demo-etcd",
+                "etcd",
+                &json!({
+                    "spec": {"replicas": 1}, "status": {"readyReplicas": 1},
+                }),
+            ),
+            child(
+                "Pod",
+                "kmc-demo-etcd-0",
+                "etcd",
+                &json!({
+                    "metadata": owned("kmc-demo-etcd"),
+                    "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+                }),
+            ),
+            child(
+                "PersistentVolumeClaim",
+                "etcd-data-kmc-demo-etcd-0",
+                "etcd",
+                &json!({
+                    "status": {"phase": "Pending"},
+                }),
+            ),
+            child(
+                "StatefulSet",
+                "kmc-demo",
+                "cluster",
+                &json!({
+                    "spec": {"replicas": 3},
+                    "status": {"readyReplicas": 1, "updatedReplicas": 2, "updateRevision": "b",
+                        "currentRevision": "a"},
+                }),
+            ),
+            child(
+                "Pod",
+                "kmc-demo-0",
+                "cluster",
+                &json!({
+                    "metadata": owned("kmc-demo"),
+                    "status": {
+                        "conditions": [{"type": "Ready", "status": "False"}],
+                        "containerStatuses": [waiting],
+                    },
+                }),
+            ),
+            child(
+                "Pod",
+                "kmc-demo-1",
+                "cluster",
+                &json!({
+                    "metadata": owned("kmc-demo"),
+                    "status": {"phase": "Pending", "conditions": [
+                        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+                         "message": "0/1 nodes are available:\n1 Insufficient memory."},
+                    ]},
+                }),
+            ),
+            child(
+                "Service",
+                "kmc-demo-lb",
+                "cluster",
+                &json!({
+                    "spec": {"type": "LoadBalancer", "ports": [{"name": "api", "port": 6443}]},
+                }),
+            ),
+            child(
+                "Service",
+                "kmc-demo-nodeport",
+                "cluster",
+                &json!({
+                    "spec": {"type": "NodePort", "ports": [
+                        {"name": "api", "port": 31443, "nodePort": 31443},
+                        {"name": "konnectivity", "port": 31132, "nodePort": 31132},
+                    ]},
+                }),
+            ),
             child("Secret", "demo-ca", "", &json!({})),
-            child("Secret", "demo-kubeconfig", "cluster", &json!({
-                "metadata": {"labels": {"app.kubernetes.io/component": "kubeconfig"}},
-            })),
+            child(
+                "Secret",
+                "demo-kubeconfig",
+                "cluster",
+                &json!({
+                    "metadata": {"labels": {"app.kubernetes.io/component": "kubeconfig"}},
+                }),
+            ),
             child("ConfigMap", "kmc-demo-config", "cluster", &json!({})),
             child("ConfigMap", "kmc-demo-config", "cluster", &json!({})),
         ],
@@ -130,7 +178,12 @@ fn conditions_of_an_older_spec_count_for_nothing() {
     old["observedGeneration"] = json!(1);
     let tree = build(&cluster(old), &Observed::default());
     let conditions = &tree.children[0];
-    assert!(conditions.children.iter().all(|node| node.ready != Health::Good));
+    assert!(
+        conditions
+            .children
+            .iter()
+            .all(|node| node.ready != Health::Good)
+    );
 }
 
 #[test]

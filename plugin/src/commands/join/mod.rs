@@ -112,17 +112,28 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Error> {
     };
     printed?;
     let id = token.token_id.as_deref().unwrap_or("<unknown>");
-    let whose = format!("{} of {}/{}", args.role.name(), token.namespace, token.cluster);
+    let whose = format!(
+        "{} of {}/{}",
+        args.role.name(),
+        token.namespace,
+        token.cluster
+    );
     out.note(&match &token.expires_at {
         Some(until) => format!("Token {id} ({whose}) is valid until {until}."),
         None => format!("Token {id} ({whose}) is valid for ever; --ttl 24h limits the next one."),
     });
-    out.note(&format!("Revoke it: {}", revoke(&token.request, &token.namespace)));
+    out.note(&format!(
+        "Revoke it: {}",
+        revoke(session, &token.request, &token.namespace)
+    ));
     Ok(())
 }
 
-fn revoke(request: &str, namespace: &str) -> String {
-    format!("kubectl delete jointokenrequests.k0smotron.io {request} -n {namespace}")
+fn revoke(session: &Session, request: &str, namespace: &str) -> String {
+    session.kubectl(
+        &format!("delete jointokenrequests.k0smotron.io {request}"),
+        namespace,
+    )
 }
 
 async fn ask(
@@ -157,32 +168,49 @@ async fn ask(
     };
     session.leaves(
         "a join token may have been asked for",
-        vec![format!("look: kubectl get jointokenrequests.k0smotron.io -n {place}")],
+        vec![format!(
+            "look: {}",
+            session.kubectl("get jointokenrequests.k0smotron.io", place)
+        )],
     );
     let attempt = format!("ask for a join token for cluster {place}/{}", args.cluster);
-    let created = connection.call(&attempt, || api.create(&parameters, &object)).await;
-    let name = created.map_err(|error| taken(error, args, place))?.name_any();
+    let created = connection
+        .call(&attempt, || api.create(&parameters, &object))
+        .await;
+    let name = created
+        .map_err(|error| taken(error, session, args, place))?
+        .name_any();
     session.leaves(
         format!("JoinTokenRequest {place}/{name} was created and its token will be made"),
         vec![
             format!(
-                "read the token later: kubectl get secret {name} -n {place} -o \
-                 go-template='{{{{.data.token | base64decode}}}}'"
+                "read the token later: {}",
+                session.kubectl(
+                    &format!(
+                        "get secret {name} -o go-template='{{{{.data.token | base64decode}}}}'"
+                    ),
+                    place
+                )
             ),
-            format!("take it back: {}", revoke(&name, place)),
+            format!("take it back: {}", revoke(session, &name, place)),
         ],
     );
     Ok(name)
 }
 
-fn taken(error: Error, args: &JoinArgs, namespace: &str) -> Error {
+fn taken(error: Error, session: &Session, args: &JoinArgs, namespace: &str) -> Error {
     match (error, &args.name) {
-        (Error::Conflict { attempt, answer, .. }, Some(name)) => Error::Conflict {
+        (
+            Error::Conflict {
+                attempt, answer, ..
+            },
+            Some(name),
+        ) => Error::Conflict {
             attempt,
             answer,
             hint: format!(
                 "leave --name out, or revoke the one that is there: {}",
-                revoke(name, namespace)
+                revoke(session, name, namespace)
             ),
         },
         (error, _) => error,
@@ -219,7 +247,9 @@ async fn answer(
             other => other?,
         };
         let Some(token) = token_in(&secret) else {
-            return Ok(Look::Pending(format!("the Secret {name} has no key token yet")));
+            return Ok(Look::Pending(format!(
+                "the Secret {name} has no key token yet"
+            )));
         };
         Ok(Look::Done(JoinToken {
             request: name.to_owned(),
@@ -227,8 +257,7 @@ async fn answer(
             cluster: args.cluster.clone(),
             role: args.role,
             token_id: Some(token_id),
-            expires_at: model::text(&request, "/status/expiresAt")
-                .or_else(|| expiry_of(args.ttl)),
+            expires_at: model::text(&request, "/status/expiresAt").or_else(|| expiry_of(args.ttl)),
             version: version_of(cluster),
             token,
         }))
@@ -238,7 +267,9 @@ async fn answer(
 
 /// The controller's own words, else what is known of the cluster.
 fn waits_for(request: &DynamicObject, cluster: &DynamicObject) -> String {
-    let told = model::conditions(request).into_iter().find(|condition| !condition.is_true());
+    let told = model::conditions(request)
+        .into_iter()
+        .find(|condition| !condition.is_true());
     if let Some(condition) = told {
         return condition.summary();
     }
@@ -269,7 +300,10 @@ fn token_in(secret: &DynamicObject) -> Option<String> {
 fn version_of(cluster: &DynamicObject) -> Option<String> {
     let version = model::text(cluster, "/status/version")
         .or_else(|| model::text(cluster, "/spec/version"))?;
-    version.parse::<K0sVersion>().ok().map(|version| version.to_string())
+    version
+        .parse::<K0sVersion>()
+        .ok()
+        .map(|version| version.to_string())
 }
 
 #[cfg(test)]

@@ -38,9 +38,14 @@ impl JoinToken {
     }
 
     fn installer(&self) -> String {
-        let version =
-            self.version.as_deref().map(|version| format!("K0S_VERSION={version} "));
-        format!("curl -sSfL https://get.k0s.sh | {}sh", version.unwrap_or_default())
+        let version = self
+            .version
+            .as_deref()
+            .map(|version| format!("K0S_VERSION={version} "));
+        format!(
+            "curl -sSfL https://get.k0s.sh | {}sh",
+            version.unwrap_or_default()
+        )
     }
 
     /// One line for a shell on the machine: installs k0s where it is missing, writes the token
@@ -64,7 +69,11 @@ impl JoinToken {
     /// User data for cloud-init.
     pub fn cloud_init(&self) -> String {
         let valid = self.expires_at.as_deref().unwrap_or("for ever");
-        let until = if self.expires_at.is_some() { "until " } else { "" };
+        let until = if self.expires_at.is_some() {
+            "until "
+        } else {
+            ""
+        };
         format!(
             "#cloud-config\n\
              # Makes this machine a {role} of cluster {namespace}/{cluster}.\n\
@@ -114,14 +123,19 @@ mod tests {
 
     #[test]
     fn in_the_foreground_k0s_takes_the_shells_place() {
-        assert!(token().command(true).ends_with(
-            "&& exec k0s worker --token-file /etc/k0s/demo-worker.token'"
-        ));
+        assert!(
+            token()
+                .command(true)
+                .ends_with("&& exec k0s worker --token-file /etc/k0s/demo-worker.token'")
+        );
     }
 
     #[test]
     fn without_a_version_the_installer_takes_its_newest() {
-        let unknown = JoinToken { version: None, ..token() };
+        let unknown = JoinToken {
+            version: None,
+            ..token()
+        };
         assert!(unknown.command(false).contains("https://get.k0s.sh | sh;"));
     }
 
@@ -135,7 +149,11 @@ mod tests {
         for program in ["k0s", "mkdir"] {
             let path = bin.join(program);
             std::fs::write(&path, record).unwrap();
-            std::process::Command::new("chmod").arg("755").arg(&path).status().unwrap();
+            std::process::Command::new("chmod")
+                .arg("755")
+                .arg(&path)
+                .status()
+                .unwrap();
         }
         let file = bin.join("token");
         let line = token()

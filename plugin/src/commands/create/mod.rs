@@ -1,0 +1,309 @@
+//! `create`.
+
+mod object;
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use kube::api::{DynamicObject, PostParams};
+
+use self::object::object;
+use crate::{
+    cli::{self, DryRun},
+    client::Connection,
+    duration,
+    error::Error,
+    kubeconfig, model,
+    output::Structured,
+    resources,
+    session::Session,
+    wait::{Look, Wait},
+};
+
+/// Flags of `create`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 kubectl k0smotron create demo --wait\n\
+    \x20 kubectl k0smotron create prod --replicas 3 --service LoadBalancer --version v1.36.3\n\
+    \x20 kubectl k0smotron create demo --dry-run=client -o yaml > demo.yaml")]
+pub struct CreateArgs {
+    /// Name of the cluster
+    #[arg(value_parser = cli::object_name)]
+    pub name: String,
+    /// k0s version, such as v1.36.3 or v1.36.3-k0s.2; the product's own choice unless given
+    #[arg(long, value_name = "VERSION")]
+    pub version: Option<String>,
+    /// Control-plane pods; 3 survive the loss of any one
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub replicas: u16,
+    /// How workers reach the control plane
+    #[arg(long, value_enum, value_name = "TYPE", default_value_t)]
+    pub service: ServiceType,
+    /// Where the cluster keeps its state
+    #[arg(long, value_enum, value_name = "TYPE", default_value_t)]
+    pub storage: StorageType,
+    /// Size of each etcd volume, such as 4Gi
+    #[arg(long, value_name = "SIZE")]
+    pub storage_size: Option<String>,
+    /// Storage class of etcd's volumes and of --persistence pvc; the default class unless given
+    #[arg(long, value_name = "CLASS")]
+    pub storage_class: Option<String>,
+    /// Where control-plane pods keep their data directory
+    #[arg(long, value_enum, value_name = "TYPE", default_value_t)]
+    pub persistence: Persistence,
+    /// Directory on the node, for --persistence hostPath
+    #[arg(
+        long,
+        value_name = "DIRECTORY",
+        required_if_eq("persistence", "hostPath")
+    )]
+    pub host_path: Option<String>,
+    /// Size of each volume, for --persistence pvc
+    #[arg(long, value_name = "SIZE", default_value = "1Gi")]
+    pub persistence_size: String,
+    /// Port of the hosted API; a NodePort is allocated unless given
+    #[arg(long, value_name = "PORT")]
+    pub api_port: Option<u16>,
+    /// Port of konnectivity; a NodePort is allocated unless given
+    #[arg(long, value_name = "PORT")]
+    pub konnectivity_port: Option<u16>,
+    /// Host or IP under which workers reach the control plane; found out unless given
+    #[arg(long, value_name = "ADDRESS")]
+    pub external_address: Option<String>,
+    /// Wait until the cluster is available
+    #[arg(long)]
+    pub wait: bool,
+    /// How long --wait waits; 0 is for ever
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
+    pub timeout: Duration,
+    /// Only show what would be created: checked by nobody (client) or by the API server (server)
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t,
+        default_missing_value = "client"
+    )]
+    pub dry_run: DryRun,
+    /// Output format; one line unless given
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// How the created object is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// The object as JSON.
+    Json,
+    /// The object as YAML.
+    Yaml,
+    /// Only the name, with its kind.
+    Name,
+}
+
+/// `--service`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ServiceType {
+    /// From inside the mothership only.
+    #[value(name = "ClusterIP", alias = "clusterip")]
+    ClusterIp,
+    /// At a port of every node of the mothership.
+    #[default]
+    #[value(name = "NodePort", alias = "nodeport")]
+    NodePort,
+    /// At the address of a load balancer.
+    #[value(name = "LoadBalancer", alias = "loadbalancer")]
+    LoadBalancer,
+}
+
+impl ServiceType {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::ClusterIp => "ClusterIP",
+            Self::NodePort => "NodePort",
+            Self::LoadBalancer => "LoadBalancer",
+        }
+    }
+}
+
+/// `--storage`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum StorageType {
+    /// etcd in pods of its own.
+    #[default]
+    Etcd,
+}
+
+/// `--persistence`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Persistence {
+    /// Goes with the pod; the cluster's state is in etcd.
+    #[default]
+    #[value(name = "emptyDir", alias = "emptydir")]
+    EmptyDir,
+    /// A directory of the node.
+    #[value(name = "hostPath", alias = "hostpath")]
+    HostPath,
+    /// A volume for each pod.
+    Pvc,
+}
+
+/// Creates a cluster, and waits for it when asked to.
+///
+/// # Errors
+/// Whatever the API server answers, [`Error::Refused`] for what can never work.
+pub async fn run(session: &Session, args: &CreateArgs) -> Result<(), Error> {
+    if args.dry_run == DryRun::Client {
+        let namespace = kubeconfig::namespace(&session.global)?;
+        let object = object(args, &namespace)?;
+        session.out.note(&format!(
+            "{} created (dry run)",
+            model::qualified(&args.name)
+        ));
+        return print(session, args, &object);
+    }
+    let connection = session.connect().await?;
+    let object = object(args, &connection.namespace)?;
+    let api = connection.api(&resources::clusters());
+    let server_dry_run = args.dry_run == DryRun::Server;
+    let parameters = PostParams {
+        dry_run: server_dry_run,
+        field_manager: Some("kubectl-k0smotron".to_owned()),
+    };
+    let attempt = format!("create cluster {}/{}", connection.namespace, args.name);
+    if !server_dry_run {
+        session.leaves(
+            format!(
+                "cluster {}/{} may have been created",
+                connection.namespace, args.name
+            ),
+            vec![format!(
+                "look: {}",
+                again(session, "status", &connection, &args.name)
+            )],
+        );
+    }
+    let created = connection
+        .call(&attempt, || api.create(&parameters, &object))
+        .await
+        .map_err(|error| already(error, session, &connection, &args.name))?;
+    let created = model::without_managed_fields(created);
+    if server_dry_run {
+        session.out.note(&format!(
+            "{} created (server dry run)",
+            model::qualified(&args.name)
+        ));
+        return print(session, args, &created);
+    }
+    print(session, args, &created)?;
+    session.leaves(
+        format!(
+            "cluster {}/{} was created and goes on starting",
+            connection.namespace, args.name
+        ),
+        vec![
+            format!(
+                "follow it: {}",
+                again(session, "status", &connection, &args.name)
+            ),
+            format!(
+                "take it back: {}",
+                again(session, "delete", &connection, &args.name)
+            ),
+        ],
+    );
+    if args.wait {
+        available(session, &connection, args).await?;
+    }
+    Ok(())
+}
+
+/// A command that the user may type next.
+fn again(session: &Session, command: &str, connection: &Connection<'_>, name: &str) -> String {
+    session.kubectl(
+        &format!("k0smotron {command} {name}"),
+        &connection.namespace,
+    )
+}
+
+fn already(error: Error, session: &Session, connection: &Connection<'_>, name: &str) -> Error {
+    match error {
+        Error::Conflict {
+            attempt, answer, ..
+        } => Error::Conflict {
+            attempt,
+            answer,
+            hint: format!(
+                "choose another name, or look at the one that is there: {}",
+                again(session, "status", connection, name)
+            ),
+        },
+        other => other,
+    }
+}
+
+async fn available(
+    session: &Session,
+    connection: &Connection<'_>,
+    args: &CreateArgs,
+) -> Result<(), Error> {
+    let name = &args.name;
+    let what = format!("cluster {}/{name} to be available", connection.namespace);
+    let wait = Wait {
+        what: &what,
+        timeout: cli::timeout(args.timeout),
+        interval: Duration::from_millis(500),
+    };
+    let cluster = wait
+        .until(session, async || {
+            let cluster = connection.cluster(name).await?;
+            if let Some(refusal) = model::refusal(&cluster) {
+                return Err(Error::Refused {
+                    attempt: format!("start cluster {}/{name}", connection.namespace),
+                    causes: vec![refusal],
+                    hint: format!(
+                        "change what it names: {}; nothing is made until then",
+                        session.kubectl(&format!("edit kmc {name}"), &connection.namespace)
+                    ),
+                });
+            }
+            Ok(match model::obstacle(&cluster) {
+                Some(obstacle) => Look::Pending(obstacle),
+                None => Look::Done(cluster),
+            })
+        })
+        .await?;
+    let endpoint = model::text(&cluster, "/status/endpoint");
+    session.out.note(&format!(
+        "{} is available{}",
+        model::qualified(name),
+        endpoint
+            .map(|endpoint| format!(" at {endpoint}"))
+            .unwrap_or_default()
+    ));
+    session.out.note(&format!(
+        "  use it: {} --merge",
+        again(session, "kubeconfig", connection, name)
+    ));
+    session.out.note(&format!(
+        "  let a machine join: {}",
+        again(session, "join", connection, name)
+    ));
+    Ok(())
+}
+
+fn print(session: &Session, args: &CreateArgs, object: &DynamicObject) -> Result<(), Error> {
+    let shown = args
+        .output
+        .or_else(|| (args.dry_run != DryRun::None).then_some(Format::Yaml));
+    match shown {
+        Some(Format::Json) => session.out.structured(Structured::Json, object),
+        Some(Format::Yaml) => session.out.structured(Structured::Yaml, object),
+        Some(Format::Name) => session.out.data(&(model::qualified(&args.name) + "\n")),
+        None => session
+            .out
+            .data(&format!("{} created\n", model::qualified(&args.name))),
+    }
+}

@@ -1,0 +1,183 @@
+//! What one object or condition says about itself, as a line of the tree.
+
+use kube::{ResourceExt as _, api::DynamicObject};
+use serde_json::Value;
+
+use super::{Health, Node, kind};
+use crate::model::{self, Condition};
+
+pub(super) fn of_condition(cluster: &DynamicObject, condition: Condition) -> Node {
+    // Some conditions tell of something under way; False is as it should be.
+    let tells_of_work = matches!(condition.kind.as_str(), "Deleting" | "ControlPlaneScaling");
+    let ready = match Health::of(&condition.status) {
+        Health::Bad if tells_of_work => Health::Present,
+        Health::Good if tells_of_work => Health::Unknown,
+        other if model::is_observed(cluster) => other,
+        _ => Health::Unknown,
+    };
+    Node {
+        name: condition.kind,
+        ready,
+        reason: condition.reason,
+        message: condition.message,
+        since: condition.since,
+        children: Vec::new(),
+    }
+}
+
+pub(super) fn of_request(request: &DynamicObject) -> Node {
+    let made = model::condition(request, "JoinTokenSecretCreated");
+    let token = model::text(request, "/status/tokenID");
+    let role = model::text(request, "/spec/role").unwrap_or_else(|| "worker".to_owned());
+    let until = match model::text(request, "/status/expiresAt") {
+        Some(until) => format!("{role}, until {until}"),
+        None => role,
+    };
+    let (ready, reason, message) = match made {
+        Some(made) if made.is_true() => (Health::Good, token.unwrap_or_default(), until),
+        Some(made) => (Health::of(&made.status), made.reason, made.message),
+        None => (Health::Unknown, "<pending>".to_owned(), until),
+    };
+    Node {
+        name: format!("JoinTokenRequest/{}", request.name_any()),
+        ready,
+        reason,
+        message,
+        since: model::created(request),
+        children: Vec::new(),
+    }
+}
+
+pub(super) fn of_object(object: &DynamicObject, children: Vec<Node>) -> Node {
+    let (ready, reason, message) = match kind(object) {
+        "StatefulSet" => stateful_set(object),
+        "Pod" => pod(object),
+        "PersistentVolumeClaim" => phase(object, "Bound"),
+        "Service" => service(object),
+        _ => (Health::Present, String::new(), String::new()),
+    };
+    let (ready, reason) = if object.metadata.deletion_timestamp.is_some() {
+        (Health::Bad, "Deleting".to_owned())
+    } else {
+        (ready, reason)
+    };
+    Node {
+        name: format!("{}/{}", kind(object), object.name_any()),
+        ready,
+        reason,
+        message,
+        since: model::created(object),
+        children,
+    }
+}
+
+fn stateful_set(set: &DynamicObject) -> (Health, String, String) {
+    let wanted = model::number(set, "/spec/replicas").unwrap_or(1);
+    let count = |field: &str| model::number(set, &format!("/status/{field}")).unwrap_or_default();
+    let (ready, updated) = (count("readyReplicas"), count("updatedReplicas"));
+    let rolling =
+        model::text(set, "/status/updateRevision") != model::text(set, "/status/currentRevision");
+    let health = if ready >= wanted {
+        Health::Good
+    } else {
+        Health::Bad
+    };
+    let message = if rolling && updated < wanted {
+        format!("{updated} of {wanted} pods follow the newest template")
+    } else {
+        String::new()
+    };
+    (health, format!("{ready}/{wanted}"), message)
+}
+
+/// The first container that is in trouble explains a pod better than its phase does.
+fn pod(pod: &DynamicObject) -> (Health, String, String) {
+    let conditions = model::conditions(pod);
+    let find = |kind: &str| conditions.iter().find(|condition| condition.kind == kind);
+    let health = find("Ready").map_or(Health::Unknown, |ready| Health::of(&ready.status));
+    if health == Health::Good {
+        return (health, "Running".to_owned(), String::new());
+    }
+    let mut containers = ["initContainerStatuses", "containerStatuses"]
+        .into_iter()
+        .flat_map(|list| {
+            let list = pod
+                .data
+                .pointer(&format!("/status/{list}"))
+                .and_then(Value::as_array);
+            list.into_iter().flatten()
+        });
+    let field = |value: &Value, name: &str| {
+        value
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let trouble = containers.find_map(|container| container.pointer("/state/waiting"));
+    if let Some(waiting) = trouble {
+        return (health, field(waiting, "reason"), field(waiting, "message"));
+    }
+    let unscheduled = find("PodScheduled").filter(|scheduled| !scheduled.is_true());
+    let health = if unscheduled.is_some() {
+        Health::Bad
+    } else {
+        health
+    };
+    let blamed = unscheduled.or_else(|| find("Ready").filter(|ready| !ready.reason.is_empty()));
+    match blamed {
+        Some(condition) => (health, condition.reason.clone(), condition.message.clone()),
+        None => (
+            health,
+            model::text(pod, "/status/phase").unwrap_or_default(),
+            String::new(),
+        ),
+    }
+}
+
+fn phase(object: &DynamicObject, good: &str) -> (Health, String, String) {
+    let phase = model::text(object, "/status/phase").unwrap_or_else(|| "<unknown>".to_owned());
+    let health = if phase == good {
+        Health::Good
+    } else {
+        Health::Bad
+    };
+    (health, phase, String::new())
+}
+
+fn service(service: &DynamicObject) -> (Health, String, String) {
+    let type_ = model::text(service, "/spec/type").unwrap_or_default();
+    let field = if type_ == "NodePort" {
+        "nodePort"
+    } else {
+        "port"
+    };
+    let ports = service
+        .data
+        .pointer("/spec/ports")
+        .and_then(Value::as_array);
+    let ports: Vec<String> = ports
+        .into_iter()
+        .flatten()
+        .filter_map(|port| {
+            let number = port.get(field)?.as_i64()?;
+            let name = port.get("name").and_then(Value::as_str);
+            Some(name.map_or_else(|| number.to_string(), |name| format!("{name} {number}")))
+        })
+        .collect();
+    let ports = ports.join(", ");
+    if type_ != "LoadBalancer" {
+        return (Health::Present, type_, ports);
+    }
+    let address = ["ip", "hostname"]
+        .into_iter()
+        .find_map(|key| model::text(service, &format!("/status/loadBalancer/ingress/0/{key}")));
+    match address {
+        Some(address) => (Health::Good, type_, format!("{address}, {ports}")),
+        None => (
+            Health::Bad,
+            type_,
+            "no address yet: is there a load balancer?".to_owned(),
+        ),
+    }
+}
