@@ -38,7 +38,7 @@ impl Args {
     pub fn override_with(&mut self, component: &str, extra: &BTreeMap<String, String>) {
         for (name, value) in extra {
             if self.0.contains_key(name) {
-                tracing::warn!("overriding {component} flag with user provided value: {name}");
+                tracing::warn!("the configuration sets --{name} of {component}");
             }
             self.0.insert(name.clone(), value.clone());
         }

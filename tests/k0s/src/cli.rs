@@ -1,16 +1,20 @@
 //! The command line, with k0s's flags, spellings and exit codes.
 
+mod flags;
+
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::error::{ContextKind, ErrorKind};
-use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::paths::Paths;
 use crate::{commands, controller, duration, worker};
+pub use flags::{
+    Common, ControllerArgs, EtcdCommand, KubeconfigCommand, StatusArgs, TokenCommand, VersionArgs,
+    WorkerArgs,
+};
 
 /// k0s, played by the stand-in of k0smotron's tests: not k0s itself.
 #[derive(Debug, Parser)]
@@ -67,223 +71,6 @@ enum Command {
 pub struct PassedOn {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub rest: Vec<OsString>,
-}
-
-/// Flags of every command.
-#[derive(Debug, Args)]
-pub struct Common {
-    /// Data directory for k0s [default: /var/lib/k0s]
-    #[arg(long)]
-    data_dir: Option<PathBuf>,
-    /// Run directory [default: /run/k0s for root, else <data-dir>/run]
-    #[arg(long, hide = true)]
-    run_dir: Option<PathBuf>,
-    /// Full path to the status socket [default: <run-dir>/status.sock]
-    #[arg(long)]
-    status_socket: Option<PathBuf>,
-    /// Debug logging
-    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
-    debug: bool,
-    /// Verbose logging
-    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
-    verbose: bool,
-    /// Accepted and ignored
-    #[arg(long = "debugListenOn", hide = true)]
-    debug_listen_on: Option<String>,
-}
-
-impl Common {
-    /// The directories of the instance that is meant.
-    pub fn paths(&self) -> Paths {
-        Paths::new(
-            self.data_dir.clone(),
-            self.run_dir.clone(),
-            self.status_socket.clone(),
-        )
-    }
-
-    fn log_level(&self) -> u8 {
-        if self.debug { 2 } else { 1 }
-    }
-}
-
-/// Flags that controllers have too, for they may run a worker.
-#[derive(Debug, Args)]
-struct NodeArgs {
-    #[arg(long)]
-    cidr_range: Option<String>,
-    #[arg(long)]
-    cri_socket: Option<String>,
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
-    enable_cloud_provider: bool,
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
-    ignore_pre_flight_checks: bool,
-    #[arg(long)]
-    iptables_mode: Option<String>,
-    #[arg(long, default_value = "")]
-    kubelet_extra_args: String,
-    #[arg(long)]
-    kubelet_root_dir: Option<PathBuf>,
-    /// Node labels, list of key=value pairs
-    #[arg(long, value_delimiter = ',')]
-    labels: Vec<String>,
-    #[arg(short, long)]
-    logging: Vec<String>,
-    #[arg(long, default_value = "default")]
-    profile: String,
-    /// Node taints, list of key=value:effect strings
-    #[arg(long, value_delimiter = ',')]
-    taints: Vec<String>,
-    /// Path to the file containing the join token
-    #[arg(long)]
-    token_file: Option<PathBuf>,
-    /// The join token
-    #[arg(env = "K0S_TOKEN", hide_env_values = true)]
-    token: Option<String>,
-}
-
-#[derive(Debug, Args)]
-struct ControllerArgs {
-    /// Config file, use '-' to read the config from stdin
-    #[arg(short, long)]
-    config: Option<PathBuf>,
-    /// Disable components, a list
-    #[arg(long, value_delimiter = ',')]
-    disable_components: Vec<String>,
-    /// Enable cluster-wide dynamic config based on a custom resource
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
-    enable_dynamic_config: bool,
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
-    enable_k0s_cloud_provider: bool,
-    #[arg(long)]
-    k0s_cloud_provider_port: Option<u16>,
-    #[arg(long)]
-    k0s_cloud_provider_update_frequency: Option<String>,
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
-    enable_metrics_scraper: bool,
-    /// Not in the stand-in
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
-    enable_worker: bool,
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
-    no_taints: bool,
-    /// Not in the stand-in
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
-    single: bool,
-    /// Not in the stand-in
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
-    init_only: bool,
-    #[arg(long)]
-    feature_gates: Vec<String>,
-    #[arg(long, default_value = "")]
-    kube_controller_manager_extra_args: String,
-    #[arg(long)]
-    api_server_stop_timeout: Option<String>,
-    #[command(flatten)]
-    node: NodeArgs,
-    #[command(flatten)]
-    common: Common,
-}
-
-#[derive(Debug, Args)]
-struct WorkerArgs {
-    #[command(flatten)]
-    node: NodeArgs,
-    #[command(flatten)]
-    common: Common,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum TokenCommand {
-    /// Create join token
-    Create {
-        /// Expiration time of the token. Format 1.5h, 2h45m or 300ms
-        #[arg(long, default_value = "0s")]
-        expiry: String,
-        /// Either worker or controller
-        #[arg(long, default_value = "worker")]
-        role: String,
-        /// Wait until the controller answers
-        #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
-        wait: bool,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// List join tokens
-    List {
-        /// Either worker, controller or empty for all roles
-        #[arg(long, default_value = "")]
-        role: String,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Invalidates existing join token
-    Invalidate {
-        /// The tokens' ids
-        ids: Vec<String>,
-        #[command(flatten)]
-        common: Common,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum KubeconfigCommand {
-    /// Create a kubeconfig for a user
-    Create {
-        /// The user's name
-        username: String,
-        /// Specify groups
-        #[arg(long, default_value = "")]
-        groups: String,
-        /// The expiration duration of the certificate
-        #[arg(long, default_value = "8760h")]
-        certificate_expires_after: String,
-        /// Specify kubeconfig context name
-        #[arg(long, default_value = "k0s")]
-        context_name: String,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Display Admin's Kubeconfig file
-    Admin {
-        #[command(flatten)]
-        common: Common,
-    },
-}
-
-#[derive(Debug, Args)]
-pub struct StatusArgs {
-    /// sets type of output to json or yaml
-    #[arg(short, long)]
-    pub out: Option<String>,
-    #[command(flatten)]
-    pub common: Common,
-}
-
-#[derive(Debug, Args)]
-pub struct VersionArgs {
-    /// use to print all k0s version info
-    #[arg(short, long)]
-    pub all: bool,
-    /// use to print all k0s version info in json
-    #[arg(short, long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum EtcdCommand {
-    /// List etcd cluster members (JSON encoded)
-    MemberList {
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Leave the etcd cluster, or remove a specific peer
-    Leave {
-        /// etcd peer address to remove (default <this node's peer address>)
-        #[arg(long)]
-        peer_address: Option<String>,
-        #[command(flatten)]
-        common: Common,
-    },
 }
 
 /// Reads the command line. What is wrong with it is said as pflag says it, with exit code 1.

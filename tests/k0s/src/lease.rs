@@ -95,18 +95,17 @@ impl Claim {
     }
 
     fn lease(&self, now: Timestamp, previous: Option<Lease>) -> Lease {
-        let (metadata, spec) = match previous {
-            Some(lease) => (lease.metadata, lease.spec.unwrap_or_default()),
-            None => {
-                let name = Some(self.name.clone());
-                (
-                    ObjectMeta {
-                        name,
-                        ..ObjectMeta::default()
-                    },
-                    LeaseSpec::default(),
-                )
-            }
+        let (metadata, spec) = if let Some(lease) = previous {
+            (lease.metadata, lease.spec.unwrap_or_default())
+        } else {
+            let name = Some(self.name.clone());
+            (
+                ObjectMeta {
+                    name,
+                    ..ObjectMeta::default()
+                },
+                LeaseSpec::default(),
+            )
         };
         let same = spec.holder_identity.as_deref() == Some(&self.identity);
         let mut lease = Lease {

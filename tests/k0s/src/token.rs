@@ -188,10 +188,10 @@ impl Join {
             .context("failed to decode join token: the CA is not base64")?;
         let ca = String::from_utf8(ca).context("failed to decode join token: the CA is not PEM")?;
         Ok(Self {
+            kubeconfig,
             role,
             server,
             ca,
-            kubeconfig,
         })
     }
 }
@@ -233,7 +233,7 @@ mod tests {
     fn secrets_look_like_k0s_ones() {
         let token = Bootstrap::random();
         assert_eq!((token.id.len(), token.secret.len()), (6, 16));
-        let secret = token.to_secret(Role::Worker, Duration::from_secs(60));
+        let secret = token.to_secret(Role::Worker, Duration::from_mins(1));
         assert_eq!(secret["type"], "bootstrap.kubernetes.io/token");
         assert_eq!(
             secret["stringData"]["usage-bootstrap-authentication"],

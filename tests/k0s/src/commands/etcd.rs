@@ -56,7 +56,7 @@ pub async fn etcd(command: EtcdCommand) -> Result<()> {
             let host = peer_address.unwrap_or_else(|| pki::peer_address(&config).to_owned());
             ensure!(
                 !host.is_empty(),
-                "can't leave etcd cluster: this node doesn't have an etcd peer address, check the k0s configuration or use --peer-address"
+                "this node has no etcd peer address, name one with --peer-address"
             );
             let peer = format!("https://{}", HostPort { host, port: 2380 });
             let member = members.iter().find(|member| url(member) == peer);

@@ -48,7 +48,7 @@ pub fn kubeconfig(command: KubeconfigCommand) -> Result<()> {
             let paths = common.paths();
             let config = running_config(&paths)?;
             let life = duration::parse(&certificate_expires_after)?;
-            let initialized = "failed generate user certificate, check if the control plane is initialized on this node";
+            let initialized = "cannot issue a certificate: is this the data directory of a controller that has run?";
             let ca = Authority::load(&paths.pki("ca")).context(initialized)?;
             let organization = Some(groups.as_str()).filter(|groups| !groups.is_empty());
             let subject = Subject {
@@ -68,7 +68,7 @@ pub fn kubeconfig(command: KubeconfigCommand) -> Result<()> {
             let read = |file: &str| {
                 let path = paths.pki(file);
                 std::fs::read_to_string(&path).with_context(|| {
-                    format!("admin PKI file {:?} not found, check if the control plane is initialized on this node", text(&path))
+                    format!("cannot read {:?}: is this the data directory of a controller that has run?", text(&path))
                 })
             };
             let issued = Issued {
@@ -91,20 +91,22 @@ pub fn kubeconfig(command: KubeconfigCommand) -> Result<()> {
 /// `k0s status`.
 pub fn status(args: &StatusArgs) -> Result<()> {
     let answer = socket::ask(&args.common.paths().status_socket, "status")?;
-    match args.out.as_deref() {
-        Some("json" | "yaml") => say(&serde_json::to_string_pretty(&answer)?),
-        _ => {
-            let field = |name: &str| match answer.get(name) {
-                Some(Value::String(text)) => text.clone(),
-                Some(value) => value.to_string(),
-                None => String::new(),
-            };
-            say(&format!("Version: {}", field("Version")));
-            say(&format!("Process ID: {}", field("Pid")));
-            say(&format!("Role: {}", field("Role")));
-            say(&format!("Workloads: {}", field("Workloads")));
-            say(&format!("SingleNode: {}", field("SingleNode")));
-        }
+    if let Some("json" | "yaml") = args.out.as_deref() {
+        say(&serde_json::to_string_pretty(&answer)?);
+        return Ok(());
+    }
+    for (title, name) in [
+        ("Version", "Version"),
+        ("Process ID", "Pid"),
+        ("Role", "Role"),
+        ("Workloads", "Workloads"),
+        ("SingleNode", "SingleNode"),
+    ] {
+        let value = answer.get(name).unwrap_or(&Value::Null);
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        say(&format!("{title}: {text}"));
     }
     Ok(())
 }

@@ -183,7 +183,7 @@ impl ClusterConfig {
     pub fn settle_address(&mut self) {
         if self.api.address.is_empty() {
             let own = local_addresses();
-            let first = own.iter().find(|ip| ip.is_ipv4()).or(own.first());
+            let first = own.iter().find(|ip| ip.is_ipv4()).or_else(|| own.first());
             self.api.address = first.map_or_else(|| "127.0.0.1".into(), ToString::to_string);
         }
     }

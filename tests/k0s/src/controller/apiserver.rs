@@ -168,6 +168,6 @@ fn stop_timeout(context: &Context, args: &Args) -> Duration {
         .into_iter()
         .filter_map(|flag| duration::parse(args.get(flag)?).ok())
         .max();
-    let requests = longest.unwrap_or(Duration::from_secs(60)) + Duration::from_secs(2);
+    let requests = longest.unwrap_or(Duration::from_mins(1)) + Duration::from_secs(2);
     requests.clamp(Duration::from_secs(5), Duration::from_secs(20))
 }

@@ -1,30 +1,25 @@
 //! What a new cluster needs so that nodes may join: RBAC.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
-use super::{Context, pause, until_leading};
+use super::{Context, until_leading};
 use crate::api;
 use crate::lease::NAMESPACE as LEASES;
 
 /// Applies the objects once, as soon as this controller leads.
-pub async fn run(
-    context: Arc<Context>,
-    mut leading: watch::Receiver<bool>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    if !context.enabled("system-rbac") || !until_leading(&mut leading, &mut stopped).await {
+pub async fn run(context: &Context, mut leading: watch::Receiver<bool>) {
+    if !context.enabled("system-rbac") {
         return;
     }
+    until_leading(&mut leading).await;
     for (plural, object) in objects() {
         while let Err(error) = api::apply(&context.client, plural, &object).await {
             tracing::warn!("{error:#}");
-            if pause(Duration::from_millis(500), &mut stopped).await {
-                return;
-            }
+            sleep(Duration::from_millis(500)).await;
         }
     }
     tracing::info!("the rights that nodes join with are in place");

@@ -1,14 +1,14 @@
 //! Dynamic configuration: the `ClusterConfig` object in the hosted cluster.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use kube::api::{Api, DynamicObject, PostParams};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
-use super::{Context, pause};
+use super::Context;
 use crate::api;
 use crate::config::ClusterConfig;
 
@@ -17,10 +17,9 @@ const POLL: Duration = Duration::from_secs(2);
 /// Creates the object when this controller leads and there is none, and passes on what it says,
 /// until the end.
 pub async fn run(
-    context: Arc<Context>,
+    context: &Context,
     configs: watch::Sender<ClusterConfig>,
     leading: watch::Receiver<bool>,
-    mut stopped: watch::Receiver<bool>,
 ) {
     if !context.options.dynamic_config {
         return;
@@ -29,12 +28,12 @@ pub async fn run(
     let mut defined = false;
     loop {
         if !defined && *leading.borrow() {
-            match define(&context).await {
+            match define(context).await {
                 Ok(()) => defined = true,
                 Err(error) => tracing::warn!("{error:#}"),
             }
         }
-        match live(&context).await {
+        match live(context).await {
             Ok(Some(object)) => {
                 let spec = object.pointer("/spec").cloned().unwrap_or_default();
                 if spec != seen {
@@ -44,14 +43,14 @@ pub async fn run(
                             tracing::info!("taken over the live ClusterConfig");
                         }
                         Err(error) => {
-                            tracing::error!("the live ClusterConfig is not valid: {error:#}")
+                            tracing::error!("the live ClusterConfig is not valid: {error:#}");
                         }
                     }
                     seen = spec;
                 }
             }
             Ok(None) if *leading.borrow() && defined => {
-                if let Err(error) = create(&context).await {
+                if let Err(error) = create(context).await {
                     tracing::warn!("failed to create the ClusterConfig: {error:#}");
                 } else {
                     continue;
@@ -66,9 +65,7 @@ pub async fn run(
         } else {
             POLL
         };
-        if pause(time, &mut stopped).await {
-            return;
-        }
+        sleep(time).await;
     }
 }
 

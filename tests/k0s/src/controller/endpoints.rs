@@ -1,38 +1,33 @@
 //! `default/kubernetes` at the external address: the API server would write its own, which
 //! workers outside the pod network cannot reach.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
-use super::{Context, pause, until_leading};
+use super::{Context, until_leading};
 use crate::api;
 
 const POLL: Duration = Duration::from_secs(5);
 
 /// Keeps the endpoints right, until the end.
-pub async fn run(
-    context: Arc<Context>,
-    mut leading: watch::Receiver<bool>,
-    mut stopped: watch::Receiver<bool>,
-) {
+pub async fn run(context: &Context, mut leading: watch::Receiver<bool>) {
     if !context.reconciles_endpoints() {
         return;
     }
-    while until_leading(&mut leading, &mut stopped).await {
-        let time = match reconcile(&context).await {
+    loop {
+        until_leading(&mut leading).await;
+        let time = match reconcile(context).await {
             Ok(()) => POLL,
             Err(error) => {
                 tracing::warn!("failed to write the endpoints of default/kubernetes: {error:#}");
                 Duration::from_secs(1)
             }
         };
-        if pause(time, &mut stopped).await {
-            return;
-        }
+        sleep(time).await;
     }
 }
 

@@ -1,23 +1,19 @@
 //! Which controllers live, and which of them leads.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::{Context, pause};
+use super::Context;
 use crate::lease::{CONTROLLER_LABEL, Claim};
+use crate::signals;
 
 const LEADER_SECONDS: i32 = 15;
 const LIVE_SECONDS: i32 = 30;
 const RENEWAL: Duration = Duration::from_secs(3);
 
 /// Holds the controller's own lease and strives for the leader's, until the end.
-pub async fn run(
-    context: Arc<Context>,
-    lead: watch::Sender<bool>,
-    mut stopped: watch::Receiver<bool>,
-) {
+pub async fn run(context: &Context, lead: watch::Sender<bool>, mut stopped: watch::Receiver<bool>) {
     let claim = |name: String, seconds, label| {
         Claim::new(
             context.client.clone(),
@@ -36,6 +32,20 @@ pub async fn run(
         Some(CONTROLLER_LABEL),
     );
     let leader = claim("k0s-endpoint-reconciler".into(), LEADER_SECONDS, None);
+    tokio::select! {
+        () = strive(&own, &leader, &lead) => {}
+        () = signals::on(&mut stopped) => {}
+    }
+    let give_back = async {
+        leader.release().await;
+        own.release().await;
+    };
+    tokio::time::timeout(Duration::from_secs(2), give_back)
+        .await
+        .ok();
+}
+
+async fn strive(own: &Claim, leader: &Claim, lead: &watch::Sender<bool>) {
     let mut renewed = Instant::now();
     loop {
         if let Err(error) = own.hold().await {
@@ -45,10 +55,8 @@ pub async fn run(
             Ok(leads) => {
                 renewed = Instant::now();
                 if lead.send_replace(leads) != leads {
-                    tracing::info!(
-                        "this controller {}",
-                        if leads { "leads" } else { "no longer leads" }
-                    );
+                    let verdict = if leads { "leads" } else { "no longer leads" };
+                    tracing::info!("this controller {verdict}");
                 }
             }
             Err(error) => {
@@ -58,15 +66,6 @@ pub async fn run(
                 }
             }
         }
-        if pause(RENEWAL, &mut stopped).await {
-            break;
-        }
+        tokio::time::sleep(RENEWAL).await;
     }
-    let give_back = async {
-        leader.release().await;
-        own.release().await;
-    };
-    tokio::time::timeout(Duration::from_secs(2), give_back)
-        .await
-        .ok();
 }

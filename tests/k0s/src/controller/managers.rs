@@ -2,7 +2,6 @@
 //! their arguments.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use anyhow::Result;
 use tokio::sync::watch;
@@ -24,14 +23,14 @@ pub fn check(context: &Context) -> Result<()> {
 
 /// Keeps both running until the end, then ends them.
 pub async fn run(
-    context: Arc<Context>,
+    context: &Context,
     mut live: watch::Receiver<ClusterConfig>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut running: BTreeMap<&'static str, (Vec<String>, Supervised)> = BTreeMap::new();
     loop {
         let config = live.borrow_and_update().clone();
-        match components(&context, &config) {
+        match components(context, &config) {
             Ok(wanted) => {
                 for component in wanted {
                     let same = running

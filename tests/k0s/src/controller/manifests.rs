@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -12,8 +11,9 @@ use kube::discovery::{Discovery, Scope, pinned_kind, verbs};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
-use super::{Context, pause, until_leading};
+use super::{Context, until_leading};
 use crate::api;
 
 const POLL: Duration = Duration::from_secs(2);
@@ -25,16 +25,13 @@ const APPLIED: &str = "k0s.k0sproject.io/stack-applied";
 type Stacks = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Keeps the stacks applied while this controller leads.
-pub async fn run(
-    context: Arc<Context>,
-    mut leading: watch::Receiver<bool>,
-    mut stopped: watch::Receiver<bool>,
-) {
+pub async fn run(context: &Context, mut leading: watch::Receiver<bool>) {
     if !context.enabled("applier-manager") {
         return;
     }
     let mut done = Stacks::new();
-    while until_leading(&mut leading, &mut stopped).await {
+    loop {
+        until_leading(&mut leading).await;
         let wanted = scan(&context.paths.manifests());
         let names: BTreeSet<String> = wanted.keys().chain(done.keys()).cloned().collect();
         for name in names {
@@ -53,9 +50,7 @@ pub async fn run(
                 Err(error) => tracing::warn!("stack {name}: {error:#}"),
             }
         }
-        if pause(POLL, &mut stopped).await {
-            return;
-        }
+        sleep(POLL).await;
         if !*leading.borrow() {
             // Another controller may change the stacks until this one leads again.
             done.clear();

@@ -165,32 +165,33 @@ async fn inside(context: Arc<Context>, start: Instant, mut stopped: watch::Recei
     );
     let (lead, leading) = watch::channel(false);
     let (configs, live) = watch::channel(context.config.clone());
+    let parts = async {
+        tokio::join!(
+            clusterconfig::run(&context, configs, leading.clone()),
+            bootstrap::run(&context, leading.clone()),
+            workerconfig::run(&context, live.clone(), leading.clone()),
+            endpoints::run(&context, leading.clone()),
+            manifests::run(&context, leading.clone()),
+        );
+        // Each part may have nothing more to do before it is time to end.
+        std::future::pending::<()>().await;
+    };
+    let mut end = stopped.clone();
+    // These are cut off wherever they are: an API server without its etcd answers nothing.
+    let parts = async {
+        tokio::select! {
+            () = parts => {}
+            () = signals::on(&mut end) => {}
+        }
+    };
     tokio::join!(
-        leader::run(context.clone(), lead, stopped.clone()),
-        clusterconfig::run(context.clone(), configs, leading.clone(), stopped.clone()),
-        managers::run(context.clone(), live.clone(), stopped.clone()),
-        bootstrap::run(context.clone(), leading.clone(), stopped.clone()),
-        workerconfig::run(context.clone(), live, leading.clone(), stopped.clone()),
-        endpoints::run(context.clone(), leading.clone(), stopped.clone()),
-        manifests::run(context, leading, stopped),
+        parts,
+        leader::run(&context, lead, stopped.clone()),
+        managers::run(&context, live.clone(), stopped.clone()),
     );
 }
 
-/// Sleeps; true when it is time to end.
-async fn pause(time: std::time::Duration, stopped: &mut watch::Receiver<bool>) -> bool {
-    tokio::select! {
-        () = tokio::time::sleep(time) => false,
-        () = signals::on(stopped) => true,
-    }
-}
-
-/// Waits until this controller leads; false when it is time to end.
-async fn until_leading(
-    leading: &mut watch::Receiver<bool>,
-    stopped: &mut watch::Receiver<bool>,
-) -> bool {
-    tokio::select! {
-        () = signals::on(leading) => *leading.borrow(),
-        () = signals::on(stopped) => false,
-    }
+/// Waits until this controller leads.
+async fn until_leading(leading: &mut watch::Receiver<bool>) {
+    signals::on(leading).await;
 }

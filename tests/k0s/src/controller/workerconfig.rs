@@ -1,7 +1,6 @@
 //! Worker profiles: a ConfigMap for each, which a joining worker reads.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -9,8 +8,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
-use super::{Context, bootstrap, pause, until_leading};
+use super::{Context, bootstrap, until_leading};
 use crate::config::ClusterConfig;
 use crate::{api, merge, signals, version};
 
@@ -18,29 +18,23 @@ const LABEL: &str = "app.kubernetes.io/component";
 const COMPONENT: &str = "worker-config";
 const NAMESPACE: &str = "kube-system";
 
-/// Keeps the ConfigMaps as the live configuration wants them, until the end.
+/// Keeps the config maps as the live configuration wants them, until the end.
 pub async fn run(
-    context: Arc<Context>,
+    context: &Context,
     mut live: watch::Receiver<ClusterConfig>,
     mut leading: watch::Receiver<bool>,
-    mut stopped: watch::Receiver<bool>,
 ) {
     loop {
-        if !until_leading(&mut leading, &mut stopped).await {
-            return;
-        }
+        until_leading(&mut leading).await;
         let config = live.borrow_and_update().clone();
-        if let Err(error) = reconcile(&context, &config).await {
+        if let Err(error) = reconcile(context, &config).await {
             tracing::warn!("failed to write the worker profiles: {error:#}");
-            if pause(Duration::from_millis(500), &mut stopped).await {
-                return;
-            }
+            sleep(Duration::from_millis(500)).await;
             continue;
         }
         tokio::select! {
             () = changed(&mut live) => {}
             () = signals::off(&mut leading) => {}
-            () = signals::on(&mut stopped) => return,
         }
     }
 }
@@ -48,7 +42,7 @@ pub async fn run(
 /// Waits for another configuration: for ever when none will come.
 async fn changed(live: &mut watch::Receiver<ClusterConfig>) {
     if live.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -113,7 +107,7 @@ fn labels(minor: &str) -> Value {
     })
 }
 
-/// The ConfigMaps by name, each with its data.
+/// The config maps by name, each with its data.
 fn config_maps(
     config: &ClusterConfig,
     minor: &str,

@@ -2,7 +2,7 @@ use std::process::Command;
 
 use super::*;
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 fn openssl(dir: &Path, args: &[&str]) {
     let output = Command::new("openssl")

@@ -13,7 +13,7 @@ use super::Context;
 use crate::config::HostPort;
 use crate::{api, version};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What a worker reads from its profile's ConfigMap.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -78,13 +78,16 @@ pub async fn run(paths: Paths, options: Options) -> Result<()> {
     let bootstrap = paths.data.join("kubelet-bootstrap.conf");
     let server = match token(&options)? {
         Some(join) => {
-            ensure!(join.role == Role::Worker, "the join token is a controller's, a worker cannot join with it");
+            ensure!(
+                join.role == Role::Worker,
+                "the join token is a controller's, a worker cannot join with it"
+            );
             write_file(&paths.pki("ca.crt"), &join.ca, 0o644)?;
             write_file(&bootstrap, &join.kubeconfig, 0o600)?;
             join.server
         }
         None => join::known_server(&paths.kubelet_conf())
-            .context("normal kubelet kubeconfig does not exist and no join-token given. dunno how to make kubelet auth to api")?,
+            .context("no join token is given, and this machine has not joined a cluster before")?,
     };
     let endpoint = HostPort::parse(
         server.trim_start_matches("https://").trim_end_matches('/'),
@@ -114,7 +117,9 @@ pub async fn run(paths: Paths, options: Options) -> Result<()> {
         failed = start(&context, &server, &bootstrap, &mut running) => match failed {
             Ok(tasks) => {
                 let ended = signals::terminated().await;
-                tasks.into_iter().for_each(|task| task.abort());
+                for task in tasks {
+                    task.abort();
+                }
                 ended
             }
             Err(error) => Err(error),
@@ -187,9 +192,7 @@ async fn start(
 fn token(options: &Options) -> Result<Option<Join>> {
     let text = match (&options.token, &options.token_file) {
         (Some(_), Some(_)) => {
-            bail!(
-                "you can only pass one token argument either as a CLI argument 'k0s worker [token]' or as a flag 'k0s worker --token-file [path]'"
-            )
+            bail!("a join token and --token-file are given: one of them is enough")
         }
         (Some(token), None) => token.clone(),
         (None, Some(file)) => std::fs::read_to_string(file)
@@ -233,11 +236,10 @@ fn agent(context: &Context, profile: &join::Profile) -> Result<Component> {
         ("v", context.options.log_level.to_string()),
     ]);
     let program = context.paths.component("konnectivity-agent")?;
-    Ok(Component::new(
-        "konnectivity-agent",
-        program,
-        args.into_command_line(&[]),
-    ))
+    let mut component = Component::new("konnectivity-agent", program, args.into_command_line(&[]));
+    // It would wait for the streams that it carries, and those end with the node.
+    component.stop = Duration::from_secs(1);
+    Ok(component)
 }
 
 fn kube_proxy(context: &Context, profile: &join::Profile) -> Result<Component> {
