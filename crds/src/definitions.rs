@@ -53,8 +53,8 @@ fn roots(definition: &mut CustomResourceDefinition) -> impl Iterator<Item = &mut
 
 /// Takes out what the derive put in and the product does not want.
 fn tidy(schema: &mut JSONSchemaProps) {
-    // Without it an explicit null is dropped where there is a default and refused elsewhere, so
-    // that what is stored never holds one.
+    // Without it the API server drops an explicit null, and where there is a default takes that:
+    // what is stored never holds one.
     schema.nullable = None;
     // Doc comments are wrapped for the reader of the source, `kubectl explain` wraps for itself.
     schema.description = schema.description.take().map(|text| unwrapped(&text));

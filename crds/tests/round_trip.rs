@@ -4,7 +4,8 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
+    clippy::needless_pass_by_value,
+    reason = "a test fails by panicking, its helpers too, and reads better with literals passed as they are"
 )]
 
 use crds::v1beta2::{

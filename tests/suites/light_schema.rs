@@ -1,0 +1,400 @@
+//! The schema on a real API server: every wrong input gets an error that names the field, the same
+//! object corrected is accepted, and what earlier installations may have stored is let through.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::runtime::wait::{await_condition, conditions};
+use mothership::{Light, LightOptions, paths};
+use serde_json::{Value, json};
+
+/// A mothership with the definitions as they are committed.
+async fn installed() -> Result<(Light, kube::Client)> {
+    let light = Light::start(LightOptions::default()).await?;
+    let admin = light.admin().await?;
+    let definitions: Api<CustomResourceDefinition> = Api::all(admin.clone());
+    for name in ["clusters.k0smotron.io", "jointokenrequests.k0smotron.io"] {
+        let path = paths::workspace().join(format!("crds/yaml/{name}.yaml"));
+        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let definition: Value = serde_saphyr::from_str(&text)?;
+        definitions
+            .patch(
+                name,
+                &PatchParams::apply("suite"),
+                &Patch::Apply(&definition),
+            )
+            .await
+            .with_context(|| format!("the API server refuses {name}"))?;
+        let established =
+            await_condition(definitions.clone(), name, conditions::is_crd_established());
+        tokio::time::timeout(Duration::from_secs(30), established).await??;
+        let status = definitions.get(name).await?.status.context("no status")?;
+        let structural = status.conditions.into_iter().flatten();
+        let mut structural =
+            structural.filter(|condition| condition.type_ == "NonStructuralSchema");
+        ensure!(structural.next().is_none(), "{name} is not structural");
+    }
+    Ok((light, admin))
+}
+
+/// Creates the object without keeping it; the API server's answer.
+async fn create(
+    client: &kube::Client,
+    kind: &str,
+    name: &str,
+    spec: &Value,
+) -> Result<Value, String> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("k0smotron.io", "v1beta2", kind));
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), "default", &resource);
+    let mut object = DynamicObject::new(name, &resource);
+    object.data = json!({ "spec": spec });
+    let parameters = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    match api.create(&parameters, &object).await {
+        Ok(object) => Ok(object.data),
+        Err(kube::Error::Api(refusal)) => Err(refusal.message),
+        Err(error) => Err(format!("no answer: {error}")),
+    }
+}
+
+fn claim(metadata: &Value) -> Value {
+    json!({"persistence": {"type": "pvc", "persistentVolumeClaim": {
+        "metadata": metadata,
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }}})
+}
+
+/// Wrong, the field that the error has to name, and the same corrected.
+fn clusters() -> Vec<(Value, &'static str, Value)> {
+    let projected =
+        |sources: &Value| json!({"mounts": [{"path": "/a", "projected": {"sources": [sources]}}]});
+    vec![
+        (
+            json!({"replicas": -1}),
+            "spec.replicas",
+            json!({"replicas": 0}),
+        ),
+        (
+            json!({"replicas": "3"}),
+            "spec.replicas",
+            json!({"replicas": 3}),
+        ),
+        (
+            json!({"version": 1.36}),
+            "spec.version",
+            json!({"version": "v1.36.3"}),
+        ),
+        (
+            json!({"service": {"type": "Ingress"}}),
+            "spec.service.type",
+            json!({"service": {"type": "NodePort"}}),
+        ),
+        (
+            json!({"service": {"apiPort": 0}}),
+            "spec.service.apiPort",
+            json!({"service": {"type": "NodePort", "apiPort": 0}}),
+        ),
+        (
+            json!({"service": {"type": "LoadBalancer", "konnectivityPort": 0}}),
+            "spec.service.konnectivityPort",
+            json!({"service": {"type": "NodePort", "apiPort": 0, "konnectivityPort": 0}}),
+        ),
+        (
+            json!({"service": {"apiPort": 65536}}),
+            "spec.service.apiPort",
+            json!({"service": {"apiPort": 65535}}),
+        ),
+        (
+            json!({"service": {"konnectivityPort": -1}}),
+            "spec.service.konnectivityPort",
+            json!({"service": {"konnectivityPort": 1}}),
+        ),
+        (
+            json!({"service": {"apiPort": 30132}}),
+            "spec.service.konnectivityPort",
+            json!({"service": {"apiPort": 30133}}),
+        ),
+        (
+            json!({"persistence": {"type": "pvc"}}),
+            "spec.persistence.persistentVolumeClaim",
+            claim(&json!({})),
+        ),
+        (
+            json!({"persistence": {"type": "hostPath"}}),
+            "spec.persistence.hostPath",
+            json!({"persistence": {"type": "hostPath", "hostPath": "/data"}}),
+        ),
+        (
+            claim(&json!({"labels": {"a": 1}})),
+            "spec.persistence.persistentVolumeClaim.metadata.labels.a",
+            claim(&json!({"labels": {"a": "1"}})),
+        ),
+        (
+            json!({"storage": {"type": "redis"}}),
+            "spec.storage.type",
+            json!({"storage": {"type": "kine"}}),
+        ),
+        (
+            json!({"storage": {"etcd": {"persistence": {"size": "big"}}}}),
+            "spec.storage.etcd.persistence.size",
+            json!({"storage": {"etcd": {"persistence": {"size": 1_073_741_824}}}}),
+        ),
+        (
+            json!({"k0sConfig": {"apiVersion": "v1"}}),
+            "spec.k0sConfig.apiVersion",
+            json!({"k0sConfig": {"apiVersion": "k0s.k0sproject.io/v1beta1", "any": 1}}),
+        ),
+        (
+            json!({"k0sConfig": "spec: {}"}),
+            "spec.k0sConfig",
+            json!({"k0sConfig": {"spec": {}}}),
+        ),
+        (
+            json!({"controlPlaneFlags": "--a"}),
+            "spec.controlPlaneFlags",
+            json!({"controlPlaneFlags": ["--a"]}),
+        ),
+        (
+            json!({"certificateRefs": [{"type": "server"}]}),
+            "spec.certificateRefs[0].type",
+            json!({"certificateRefs": [{"type": "ca"}]}),
+        ),
+        (
+            json!({"certificateRefs": [{"name": "x"}]}),
+            "spec.certificateRefs[0].type",
+            json!({"certificateRefs": [{"name": "x", "type": "sa"}]}),
+        ),
+        (
+            json!({"manifests": [{"emptyDir": {}}]}),
+            "spec.manifests[0].name",
+            json!({"manifests": [{"name": "a", "emptyDir": {}}]}),
+        ),
+        (
+            json!({"manifests": [{"name": "a.b", "emptyDir": {}}]}),
+            "spec.manifests[0].name",
+            json!({"manifests": [{"name": "a-b", "emptyDir": {}}]}),
+        ),
+        (
+            json!({"mounts": [{"emptyDir": {}}]}),
+            "spec.mounts[0].path",
+            json!({"mounts": [{"path": "/a", "emptyDir": {}}]}),
+        ),
+        (
+            json!({"mounts": [{"path": "", "emptyDir": {}}]}),
+            "spec.mounts[0].path",
+            json!({"mounts": [{"path": "/", "emptyDir": {}}]}),
+        ),
+        (
+            json!({"mounts": [{"path": "/a", "configMap": {"name": "a", "defaultMode": "0644"}}]}),
+            "spec.mounts[0].configMap.defaultMode",
+            json!({"mounts": [{"path": "/a", "configMap": {"name": "a", "defaultMode": 420}}]}),
+        ),
+        (
+            projected(&json!({"podCertificate": {"keyType": "ED25519"}})),
+            "spec.mounts[0].projected.sources[0].podCertificate.signerName",
+            projected(&json!({"podCertificate": {"keyType": "ED25519", "signerName": "a/b"}})),
+        ),
+        (
+            json!({"resources": {"limits": {"cpu": "two"}}}),
+            "spec.resources.limits.cpu",
+            json!({"resources": {"limits": {"cpu": 2}}}),
+        ),
+        (
+            json!({"topologySpreadConstraints": [{"maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}]}),
+            "spec.topologySpreadConstraints[0].topologyKey",
+            json!({"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule"}]}),
+        ),
+        (
+            json!({"ingress": {"apiHost": "a"}}),
+            "spec.ingress.konnectivityHost",
+            json!({"ingress": {"apiHost": "a", "konnectivityHost": "b"}}),
+        ),
+        (
+            json!({"monitoring": {}}),
+            "spec.monitoring.enabled",
+            json!({"monitoring": {"enabled": false}}),
+        ),
+        (
+            json!({"patches": [{"target": {"kind": "a", "component": "b"}, "patch": {"type": "yaml", "content": ""}}]}),
+            "spec.patches[0].patch.type",
+            json!({"patches": [{"target": {"kind": "a", "component": "b"}, "patch": {"type": "merge", "content": ""}}]}),
+        ),
+        (
+            json!({"remoteHostCluster": {"kubeconfigRef": {"name": "a"}}}),
+            "spec.remoteHostCluster.kubeconfigRef.namespace",
+            json!({"remoteHostCluster": {"kubeconfigRef": {"name": "a", "namespace": "b"}}}),
+        ),
+    ]
+}
+
+fn requests() -> Vec<(Value, &'static str, Value)> {
+    vec![
+        (json!({}), "spec.clusterName", json!({"clusterName": "c"})),
+        (
+            json!({"clusterName": ""}),
+            "spec.clusterName",
+            json!({"clusterName": "c"}),
+        ),
+        (
+            json!({"clusterName": "c".repeat(64)}),
+            "spec.clusterName",
+            json!({"clusterName": "c".repeat(63)}),
+        ),
+        (
+            json!({"clusterName": "c", "role": "node"}),
+            "spec.role",
+            json!({"clusterName": "c", "role": "controller"}),
+        ),
+        (
+            json!({"clusterName": "c", "expiry": "1d"}),
+            "spec.expiry",
+            json!({"clusterName": "c", "expiry": "24h"}),
+        ),
+        (
+            json!({"clusterName": "c", "expiry": "-1h"}),
+            "spec.expiry",
+            json!({"clusterName": "c", "expiry": "1h30m"}),
+        ),
+        (
+            json!({"clusterName": "c", "expiry": "1h; reboot"}),
+            "spec.expiry",
+            json!({"clusterName": "c", "expiry": "0s"}),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn every_wrong_input_is_refused_by_name_and_accepted_once_corrected() -> Result<()> {
+    let (light, admin) = installed().await?;
+    let mut failures = Vec::new();
+    let clusters = clusters().into_iter().map(|case| ("Cluster", case));
+    let requests = requests()
+        .into_iter()
+        .map(|case| ("JoinTokenRequest", case));
+    for (kind, (wrong, field, corrected)) in clusters.chain(requests) {
+        match create(&admin, kind, "x", &wrong).await {
+            Ok(_) => failures.push(format!("{field}: accepted: {wrong}")),
+            Err(message) if message.contains(field) => {}
+            Err(message) => failures.push(format!("{field}: not named: {message}")),
+        }
+        if let Err(message) = create(&admin, kind, "x", &corrected).await {
+            failures.push(format!("{field}: refused once corrected: {message}"));
+        }
+    }
+    for (kind, spec, wrong, corrected) in [
+        ("Cluster", json!({}), "a.b".to_owned(), "a-b".to_owned()),
+        ("Cluster", json!({}), "a".repeat(51), "a".repeat(43)),
+        (
+            "JoinTokenRequest",
+            json!({"clusterName": "c"}),
+            "a".repeat(64),
+            "a".repeat(63),
+        ),
+    ] {
+        match create(&admin, kind, &wrong, &spec).await {
+            Err(message) if message.contains("metadata.name") => {}
+            other => failures.push(format!("{kind} {wrong}: {other:?}")),
+        }
+        if let Err(message) = create(&admin, kind, &corrected, &spec).await {
+            failures.push(format!("{kind} {corrected}: {message}"));
+        }
+    }
+    light.down().await?;
+    ensure!(failures.is_empty(), "{}", failures.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_may_be_stored_already_is_let_through() -> Result<()> {
+    let (light, admin) = installed().await?;
+    let mut failures = Vec::new();
+    for spec in [
+        json!({"persistence": {"type": "nfs"}}),
+        json!({"service": {"type": "NodePort", "apiPort": 6443, "konnectivityPort": 8132}}),
+        json!({"replicas": 3, "persistence": {"type": "hostPath", "hostPath": "/x"}}),
+        json!({"version": "nightly", "image": "r/k0s:v1"}),
+        json!({"certificateRefs": [{"type": "ca"}, {"type": "ca"}]}),
+        json!({"manifests": [{"name": "a"}, {"name": "a", "configMap": {}}]}),
+        json!({"storage": {"type": "kine", "kine": {}}}),
+        json!({"version": null, "ingress": null, "service": null, "k0sConfig": null}),
+    ] {
+        if let Err(message) = create(&admin, "Cluster", "x", &spec).await {
+            failures.push(format!("{spec}: {message}"));
+        }
+    }
+    light.down().await?;
+    ensure!(failures.is_empty(), "{}", failures.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn defaults_are_upstreams() -> Result<()> {
+    let (light, admin) = installed().await?;
+    let filled = |spec: Value| {
+        let admin = admin.clone();
+        async move {
+            let object = create(&admin, "Cluster", "x", &spec)
+                .await
+                .map_err(anyhow::Error::msg)?;
+            object.get("spec").cloned().context("no spec")
+        }
+    };
+    let plain = filled(json!({})).await?;
+    assert_eq!(
+        plain,
+        json!({
+            "replicas": 1,
+            "image": "quay.io/k0sproject/k0s",
+            "service": {"type": "ClusterIP", "apiPort": 30443, "konnectivityPort": 30132},
+            "storage": {
+                "type": "etcd",
+                "etcd": {
+                    "image": "quay.io/k0sproject/etcd:v3.7.1",
+                    "autoDeletePVCs": false,
+                    "persistence": {"size": "1Gi"},
+                },
+            },
+        })
+    );
+    // A Cluster without a spec is one with a NodePort.
+    let nothing = filled(Value::Null).await?;
+    assert_eq!(nothing.pointer("/service/type"), Some(&json!("NodePort")));
+    // Claims' metadata and the free-form configuration are kept to the letter.
+    let kept = json!({
+        "name": "data", "namespace": "n", "labels": {"a": "b"}, "annotations": {"c": "d"}, "finalizers": ["e/f"],
+    });
+    let pvc = filled(claim(&kept)).await?;
+    assert_eq!(
+        pvc.pointer("/persistence/persistentVolumeClaim/metadata"),
+        Some(&kept)
+    );
+    let config = json!({"spec": {"api": {"extraArgs": {"v": "2"}}, "list": [1, null, {"x": 1.5}]}});
+    let free = filled(json!({ "k0sConfig": config })).await?;
+    assert_eq!(free.pointer("/k0sConfig"), Some(&config));
+    light.down().await
+}
+
+#[tokio::test]
+async fn the_examples_are_accepted() -> Result<()> {
+    let (light, admin) = installed().await?;
+    for entry in std::fs::read_dir(paths::workspace().join("crds/examples"))? {
+        let path = entry?.path();
+        let object: Value = serde_saphyr::from_str(&std::fs::read_to_string(&path)?)?;
+        let text = |pointer| {
+            object
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        let spec = object.get("spec").context("no spec")?;
+        create(&admin, text("/kind"), text("/metadata/name"), spec)
+            .await
+            .map_err(|message| anyhow::anyhow!("{}: {message}", path.display()))?;
+    }
+    light.down().await
+}
