@@ -40,7 +40,7 @@ test-light: ## suites against an API server without nodes
 	$(CARGO) test --no-fail-fast --package mothership --test 'light_*'
 
 test-full: ## suites with pods and worker machines (root)
-	$(CARGO) test --no-fail-fast --package mothership --test 'full_*' -- --test-threads=1
+	$(CARGO) test --no-fail-fast --package mothership --test harness --test 'full_*' -- --test-threads=1
 
 test-long: ## what takes too long for every change (root)
 	$(CARGO) test --no-fail-fast --package mothership --test 'long_*' -- --test-threads=1
@@ -60,14 +60,15 @@ generate: ## write crds/yaml, the examples and deploy/install.yaml
 check-generated: ## fail when something generated is stale
 	$(CARGO) run --quiet --package crds --bin crdgen -- --check
 	$(INSTALL_YAML) | diff -u deploy/install.yaml - || { echo 'deploy/install.yaml is stale: make generate' >&2; exit 1; }
+	$(KUBECTL) kustomize deploy/overlays/namespaced >/dev/null
 
 deps: ## install the Debian packages that are missing (root)
 	@.ci/packages
 
 ##@ Install
 .PHONY: images install uninstall
-images: ## build the product's images (into target/images)
-	$(HARNESS) image --help
+images: ## pack the product's image, and print its name and archive
+	$(HARNESS) image pack controller
 
 install: ## install on the cluster of the current context; REGISTRY= says where its images are
 	sed 's#localhost/k0smotron/#$(REGISTRY)/#' deploy/install.yaml | $(KUBECTL) apply --server-side -f -
