@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::components::{Components, Module};
+use crate::components::{Components, K0sVersion, Module};
 use crate::failure::Failure;
 use crate::full::{self, Full, FullOptions};
 use crate::image::Image;
 use crate::light::{self, Light, LightOptions};
 use crate::progress::Progress;
 use crate::state::{Level, State};
+use crate::worker::WorkerOptions;
 use crate::{machine, paths, requirements, supervisor};
 
 /// Starts and ends motherships: real Kubernetes on this machine, for the demo and the suites.
@@ -66,8 +67,22 @@ enum Command {
     /// Pack images and put them into the mothership
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Worker machines that join a hosted cluster
+    #[command(subcommand)]
+    Worker(WorkerCommand),
+    /// Run a command in the mothership's machine
+    Exec {
+        /// The command
+        #[arg(last = true, required = true)]
+        argv: Vec<String>,
+    },
     #[command(hide = true)]
     Supervise {
+        #[arg(long)]
+        tied: bool,
+    },
+    #[command(hide = true)]
+    MachineKeep {
         #[arg(long)]
         tied: bool,
     },
@@ -92,12 +107,54 @@ enum Command {
 enum ImageCommand {
     /// Print short names and full names
     List,
+    /// Pack images if need be, and print their names and archives
+    Pack {
+        /// Short names, or `all`
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
     /// Pack images if need be and import them
     Load {
         /// Short names, or `all`
         #[arg(required = true)]
         names: Vec<String>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum WorkerCommand {
+    /// Start a machine and run `k0s worker` in it
+    Up {
+        /// Its host name, and so the node's
+        name: String,
+        /// File with the join token
+        #[arg(long, value_name = "FILE")]
+        token_file: PathBuf,
+        /// TCP port of the node that the machine may reach; nothing else answers it
+        #[arg(long = "allow-port", value_name = "PORT", required = true)]
+        allow: Vec<u16>,
+        /// Take the older of the two k0s versions
+        #[arg(long)]
+        previous: bool,
+        /// Further argument of `k0s worker`
+        #[arg(long = "k0s-arg", value_name = "ARG", allow_hyphen_values = true)]
+        k0s_args: Vec<String>,
+    },
+    /// End a machine and remove its folder
+    Down {
+        /// Its name
+        name: String,
+    },
+    /// Run a command in a machine
+    Exec {
+        /// Its name
+        name: String,
+        /// The command
+        #[arg(last = true, required = true)]
+        argv: Vec<String>,
+    },
+    /// Print names, addresses and whether they run
+    List,
 }
 
 /// Runs the command line and says in one line what went wrong, if something did.
@@ -130,6 +187,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             nix::unistd::setsid().context("leaving the terminal")?;
             Some(supervisor::serve(&dir, *tied))
         }
+        Command::MachineKeep { tied } => Some(machine::keep(&dir, *tied)),
         Command::MachineInit { tied } => Some(machine::become_init(&dir, *tied)),
         Command::MachineServe { tied } => Some(machine::serve(&dir, *tied)),
         Command::MachineExec { argv } => Some(machine::enter(&dir, argv)),
@@ -187,22 +245,104 @@ async fn dispatch(command: Command, dir: PathBuf) -> Result<ExitCode> {
             }
         }
         Command::Image(ImageCommand::Load { names }) => {
-            let images: Vec<Image> = if names.iter().any(|name| name == "all") {
-                Image::ALL.to_vec()
-            } else {
-                names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?
-            };
+            let images = images(&names)?;
             let full = Full::attach(&dir).await?;
             for image in images {
                 print(&format!("{}\n", full.load_image(image).await?));
             }
         }
+        Command::Image(ImageCommand::Pack { names }) => {
+            for image in images(&names)? {
+                let archive = image.archive(&Progress::new())?;
+                print(&format!("{}\t{}\n", image.reference()?, archive.display()));
+            }
+        }
+        Command::Worker(command) => return worker_command(&dir, command).await,
+        Command::Exec { argv } => {
+            Full::attach(&dir).await?;
+            return exec(&full::machine_dir(&dir.canonicalize()?), &argv);
+        }
         Command::Supervise { .. }
+        | Command::MachineKeep { .. }
         | Command::MachineInit { .. }
         | Command::MachineServe { .. }
         | Command::MachineExec { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn images(names: &[String]) -> Result<Vec<Image>> {
+    if names.iter().any(|name| name == "all") {
+        return Ok(Image::ALL.to_vec());
+    }
+    names
+        .iter()
+        .map(|name| Ok(name.parse::<Image>()?))
+        .collect()
+}
+
+async fn worker_command(dir: &Path, command: WorkerCommand) -> Result<ExitCode> {
+    let full = Full::attach(dir).await?;
+    match command {
+        WorkerCommand::Up {
+            name,
+            token_file,
+            allow,
+            previous,
+            k0s_args,
+        } => {
+            let token = std::fs::read_to_string(&token_file).map_err(|error| {
+                Failure::Usage(format!("the token file {}: {error}", token_file.display()))
+            })?;
+            let version = if previous {
+                K0sVersion::Previous
+            } else {
+                K0sVersion::Current
+            };
+            let options = WorkerOptions {
+                token: Some(token.trim().to_owned()),
+                allow,
+                version,
+                k0s_args,
+                detached: true,
+                ..WorkerOptions::new(&name)
+            };
+            let started = tokio::select! {
+                outcome = full.worker(options) => Some(outcome?),
+                () = interrupted() => None,
+            };
+            let Some(worker) = started else {
+                if let Ok(worker) = full.find_worker(&name).await {
+                    worker.down().await?;
+                }
+                return Err(Failure::Interrupted.into());
+            };
+            print(&format!("{}\t{}\n", worker.name(), worker.address()));
+        }
+        WorkerCommand::Down { name } => full.find_worker(&name).await?.down().await?,
+        WorkerCommand::Exec { name, argv } => {
+            return exec(full.find_worker(&name).await?.machine().dir(), &argv);
+        }
+        WorkerCommand::List => {
+            for (name, address, alive) in full.workers() {
+                let life = if alive { "running" } else { "ended" };
+                print(&format!("{name}\t{address}\t{life}\n"));
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Becomes a command in a machine, so that its exit code and its terminal are the caller's.
+fn exec(machine: &Path, argv: &[String]) -> Result<ExitCode> {
+    use std::os::unix::process::CommandExt as _;
+    let Some((program, args)) = argv.split_first() else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let error = machine::command(machine, program.as_ref())?
+        .args(args)
+        .exec();
+    Err(error).context("running the command")
 }
 
 fn print(text: &str) {
@@ -213,12 +353,18 @@ fn print(text: &str) {
 async fn up(dir: PathBuf, light: bool) -> Result<()> {
     let start = async {
         if light {
-            let options =
-                LightOptions { dir: Some(dir.clone()), detached: true, ..LightOptions::default() };
+            let options = LightOptions {
+                dir: Some(dir.clone()),
+                detached: true,
+                ..LightOptions::default()
+            };
             Light::start(options).await?.admin_kubeconfig()
         } else {
-            let options =
-                FullOptions { dir: Some(dir.clone()), detached: true, ..FullOptions::default() };
+            let options = FullOptions {
+                dir: Some(dir.clone()),
+                detached: true,
+                ..FullOptions::default()
+            };
             Full::start(options).await?.admin_kubeconfig()
         }
     };
@@ -258,7 +404,14 @@ async fn status(dir: PathBuf, output: Output) -> Result<ExitCode> {
     let state = State::read(&dir)?;
     let services = match state.level {
         Level::Light => Light::attach(&dir).await?.supervisor().status().await?,
-        Level::Full => Full::attach(&dir).await?.machine()?.supervisor().status().await?,
+        Level::Full => {
+            Full::attach(&dir)
+                .await?
+                .machine()?
+                .supervisor()
+                .status()
+                .await?
+        }
     };
     match output {
         Output::Json => {

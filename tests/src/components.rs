@@ -84,15 +84,4 @@ impl Components {
             .iter()
             .map(|(name, path)| (name.as_str(), path.as_path()))
     }
-
-    /// A folder with a link to each of them, for a `PATH`.
-    pub(crate) fn link_into(&self, folder: &Path) -> Result<()> {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("creating {}", folder.display()))?;
-        for (name, path) in self.all() {
-            std::os::unix::fs::symlink(path, folder.join(name))
-                .with_context(|| format!("linking {name}"))?;
-        }
-        Ok(())
-    }
 }

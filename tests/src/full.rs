@@ -5,8 +5,7 @@
 //! link ends in the mothership's machine.
 
 mod images;
-mod node;
-mod workers;
+pub(crate) mod node;
 
 use std::net::Ipv4Addr;
 use std::ops::Deref;
@@ -26,8 +25,8 @@ use crate::machine::net::{self, End, Range};
 use crate::machine::{self, Bind, Machine, Spec, Text};
 use crate::plane::{Plane, Ports};
 use crate::progress::Progress;
-use crate::requirements;
 use crate::state::{self, Level, State};
+use crate::{requirements, worker};
 
 /// The node's name.
 pub const NODE: &str = "mothership";
@@ -94,7 +93,9 @@ fn host_interface(dir: &Path) -> String {
 /// An error without root or without a program that the full level needs.
 pub fn check() -> Result<(), Failure> {
     if !nix::unistd::Uid::effective().is_root() {
-        return Err(Failure::NotRoot { what: "a full mothership".to_owned() });
+        return Err(Failure::NotRoot {
+            what: "a full mothership".to_owned(),
+        });
     }
     requirements::check(requirements::FULL)
 }
@@ -139,7 +140,10 @@ impl Full {
             ready: false,
         };
         record.write(&dir)?;
-        progress.say(format!("starting the mothership's machine in {}", dir.display()));
+        progress.say(format!(
+            "starting the mothership's machine in {}",
+            dir.display()
+        ));
         let mut full = Self {
             access: plane.access(),
             machine: None,
@@ -212,7 +216,10 @@ impl Full {
         // Its processes read and write the whole state folder, not only the machine's.
         spec.exposed.push(dir.to_owned());
         spec.exposed.retain(|path| path != &folder);
-        spec.binds.push(Bind { source: dir.join("log"), target: PathBuf::from("/var/log/mothership") });
+        spec.binds.push(Bind {
+            source: dir.join("log"),
+            target: PathBuf::from("/var/log/mothership"),
+        });
         spec.files.push(Text {
             path: PathBuf::from("/etc/resolv.conf"),
             text: format!("nameserver {}\n", self.range.node()),
@@ -223,9 +230,16 @@ impl Full {
         });
         let machine = Machine::start(&folder, &spec, self.detached).await?;
         let interface = host_interface(dir);
-        let outer = End { pid: None, name: interface.clone(), address: self.range.host() };
-        let inner =
-            End { pid: Some(machine.pid()), name: "eth0".to_owned(), address: self.range.node() };
+        let outer = End {
+            pid: None,
+            name: interface.clone(),
+            address: self.range.host(),
+        };
+        let inner = End {
+            pid: Some(machine.pid()),
+            name: "eth0".to_owned(),
+            address: self.range.node(),
+        };
         net::link(&outer, &inner).await?;
         net::route_to(self.range, &interface).await?;
         Ok(machine)
@@ -236,7 +250,10 @@ impl Full {
         let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
         let state = State::read(&dir)?;
         let Some(range) = state.range else {
-            bail!(Failure::Usage(format!("the mothership in {} is a light one", dir.display())));
+            bail!(Failure::Usage(format!(
+                "the mothership in {} is a light one",
+                dir.display()
+            )));
         };
         let machine = Machine::attach(&machine_dir(&dir))
             .await
@@ -283,17 +300,19 @@ impl Full {
     }
 
     async fn end_machines(&mut self) -> Result<()> {
-        if let Some(mut machine) = self.machine.take() {
-            machine.release();
+        // The workers' links end in the mothership, so they go first.
+        end_machines(&worker::folders(self.access.dir())).await?;
+        if let Some(machine) = self.machine.take() {
+            machine.end().await?;
         }
-        end_machines(self.access.dir()).await
+        end_all(self.access.dir()).await
     }
 }
 
 impl Drop for Full {
     fn drop(&mut self) {
         if self.machine.is_some() && !self.detached {
-            for worker in workers::folders(self.access.dir()) {
+            for worker in worker::folders(self.access.dir()) {
                 let _ = machine::sweep(&worker);
             }
             self.machine = None;
@@ -312,7 +331,12 @@ fn plane(dir: &Path, range: Range, options: &FullOptions) -> Plane {
         dir: dir.to_owned(),
         address: range.node(),
         // Nobody else is in that network namespace.
-        ports: Ports { etcd: 2379, etcd_peer: 2380, api: 6443, manager: 10_257 },
+        ports: Ports {
+            etcd: 2379,
+            etcd_peer: 2380,
+            api: 6443,
+            manager: 10_257,
+        },
         services: range.services(),
         fsync: options.fsync,
         api_flags: std::iter::once(format!("--advertise-address={}", range.node()))
@@ -327,7 +351,9 @@ fn is_ready(node: &Node) -> bool {
         .as_ref()
         .and_then(|status| status.conditions.as_ref())
         .is_some_and(|conditions| {
-            conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+            conditions
+                .iter()
+                .any(|condition| condition.type_ == "Ready" && condition.status == "True")
         })
 }
 
@@ -345,18 +371,26 @@ async fn create_storage_class(client: kube::Client) -> Result<()> {
         "volumeBindingMode": "Immediate",
     }))?;
     let classes = kube::Api::<StorageClass>::all(client);
-    classes.create(&PostParams::default(), &class).await.context("creating the StorageClass")?;
+    classes
+        .create(&PostParams::default(), &class)
+        .await
+        .context("creating the StorageClass")?;
     Ok(())
 }
 
-/// Ends all machines of a state folder: the workers, whose links end in the mothership, first.
-async fn end_machines(dir: &Path) -> Result<()> {
-    let mut folders = workers::folders(dir);
-    folders.push(machine_dir(dir));
+async fn end_machines(folders: &[PathBuf]) -> Result<()> {
+    let folders = folders.to_vec();
     tokio::task::spawn_blocking(move || {
         folders.iter().try_for_each(|folder| machine::sweep(folder))
     })
-    .await??;
+    .await?
+}
+
+/// Ends all machines of a state folder: the workers, whose links end in the mothership, first.
+async fn end_all(dir: &Path) -> Result<()> {
+    let mut folders = worker::folders(dir);
+    folders.push(machine_dir(dir));
+    end_machines(&folders).await?;
     // The kernel takes its time with a namespace that nobody is in; the link goes with it.
     net::unlink(&host_interface(dir)).await;
     Ok(())
@@ -365,7 +399,7 @@ async fn end_machines(dir: &Path) -> Result<()> {
 /// Ends whatever runs or was left in a full state folder, then removes the folder.
 pub(crate) async fn clean(dir: &Path) -> Result<()> {
     State::read(dir)?;
-    end_machines(dir).await?;
+    end_all(dir).await?;
     let owned = dir.to_owned();
     tokio::task::spawn_blocking(move || std::fs::remove_dir_all(owned))
         .await?

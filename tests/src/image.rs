@@ -15,12 +15,19 @@ use std::str::FromStr;
 use anyhow::{Context as _, Result};
 
 pub use sources::K0s;
+pub(crate) use sources::TARGET;
 
 use crate::components::K0sVersion;
 use crate::failure::Failure;
 use crate::paths;
 use crate::progress::Progress;
 use recipe::Recipe;
+
+/// A shell command that prints `open` when a TCP port answers within 2 s, else `shut`. Runs in
+/// every image here but the controller's, and in every [machine](crate::machine).
+pub fn probe(address: &str, port: u16) -> String {
+    format!("timeout 2 bash -c '</dev/tcp/{address}/{port}' 2>/dev/null && echo open || echo shut")
+}
 
 /// An image that the harness can pack.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,16 +45,24 @@ pub enum Image {
 }
 
 /// Name of the sandbox image.
-pub const PAUSE: &str = "localhost/k0smotron/pause:1";
-/// Name of the workload image; pods must say `imagePullPolicy: IfNotPresent`.
+pub const PAUSE: &str = "localhost/k0smotron/pause:3";
+/// The name under which k0s looks for it on its workers.
+pub const PAUSE_OF_K0S: &str = "quay.io/k0sproject/pause:3.10.2-0";
+/// Name of the workload image: busybox and bash. Debian's static busybox crashes in `wget -T`, and
+/// its `nc` has no `-z`; [`probe`] needs neither.
+/// Its pods must say `imagePullPolicy: IfNotPresent`.
 pub const BUSYBOX: &str = "localhost/k0smotron/busybox:1";
 /// Name of the etcd image. The tag is the version of the Go module it is built from.
 pub const ETCD: &str = "quay.io/k0sproject/etcd:v3.7.1";
 
 impl Image {
     /// What a mothership has from the start.
-    pub const BASIC: [Self; 4] =
-        [Self::Pause, Self::Busybox, Self::Etcd, Self::K0s(K0sVersion::Current)];
+    pub const BASIC: [Self; 4] = [
+        Self::Pause,
+        Self::Busybox,
+        Self::Etcd,
+        Self::K0s(K0sVersion::Current),
+    ];
     /// Everything.
     pub const ALL: [Self; 6] = [
         Self::Pause,
@@ -77,12 +92,27 @@ impl Image {
             Self::Busybox => BUSYBOX.to_owned(),
             Self::Etcd => ETCD.to_owned(),
             Self::K0s(version) => {
-                format!("quay.io/k0sproject/k0s:{}", K0s::release(version)?.replace('+', "-"))
+                format!(
+                    "quay.io/k0sproject/k0s:{}",
+                    K0s::release(version)?.replace('+', "-")
+                )
             }
             Self::Controller => {
-                format!("localhost/k0smotron/controller:{}", env!("CARGO_PKG_VERSION"))
+                format!(
+                    "localhost/k0smotron/controller:{}",
+                    env!("CARGO_PKG_VERSION")
+                )
             }
         })
+    }
+
+    /// Every name that the archive gives it, the full one first.
+    fn names(self) -> Result<Vec<String>> {
+        let mut names = vec![self.reference()?];
+        if self == Self::Pause {
+            names.push(PAUSE_OF_K0S.to_owned());
+        }
+        Ok(names)
     }
 
     /// The archive to import, packed if what goes into it has changed.
@@ -93,34 +123,48 @@ impl Image {
         let folder = paths::cache()?.join("images");
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("creating {}", folder.display()))?;
-        let path = folder.join(format!("{}-{}.tar", self.name(), recipe.key(&reference)?));
+        let path = folder.join(format!(
+            "{}-{}.tar",
+            self.name(),
+            recipe.key(&self.names()?)?
+        ));
         if path.is_file() {
             return Ok(path);
         }
         let lock_path = folder.join(format!("{}.lock", self.name()));
         let lock = File::create(&lock_path)
             .with_context(|| format!("creating {}", lock_path.display()))?;
-        lock.lock().context("waiting for another process that packs the same image")?;
+        lock.lock()
+            .context("waiting for another process that packs the same image")?;
         if path.is_file() {
             return Ok(path);
         }
         let started = std::time::Instant::now();
         forget_older(&folder, self.name());
-        archive::write(&recipe, &reference, &path)
+        archive::write(&recipe, &self.names()?, &path)
             .with_context(|| format!("packing {reference}"))?;
-        progress.say(format!("packed {reference} in {:.1} s", started.elapsed().as_secs_f64()));
+        progress.say(format!(
+            "packed {reference} in {:.1} s",
+            started.elapsed().as_secs_f64()
+        ));
         Ok(path)
     }
 }
 
 /// Archives of the same image with other contents would pile up by the gigabyte.
 fn forget_older(folder: &Path, name: &str) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
     for entry in entries.flatten() {
         let file = entry.file_name();
         let older = file
             .to_str()
-            .and_then(|file| file.strip_prefix(name)?.strip_prefix('-')?.strip_suffix(".tar"))
+            .and_then(|file| {
+                file.strip_prefix(name)?
+                    .strip_prefix('-')?
+                    .strip_suffix(".tar")
+            })
             .is_some_and(|key| !key.contains('-'));
         if older {
             let _ = std::fs::remove_file(entry.path());
@@ -132,9 +176,12 @@ impl FromStr for Image {
     type Err = Failure;
 
     fn from_str(name: &str) -> Result<Self, Failure> {
-        Self::ALL.into_iter().find(|image| image.name() == name).ok_or_else(|| {
-            let names: Vec<&str> = Self::ALL.iter().map(|image| image.name()).collect();
-            Failure::Usage(format!("no image {name}; there are {}", names.join(", ")))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|image| image.name() == name)
+            .ok_or_else(|| {
+                let names: Vec<&str> = Self::ALL.iter().map(|image| image.name()).collect();
+                Failure::Usage(format!("no image {name}; there are {}", names.join(", ")))
+            })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Network, mount, process, host name, IPC and cgroup namespaces with a process 1 of their own,
 //! which is this program again, serving as a [supervisor](crate::supervisor). Programs are the
-//! host's; whatever is written to `/etc`, `/opt`, `/var`, `/run` and `/tmp` stays in the machine's
+//! host's; whatever is written to `/etc`, `/opt`, `/var`, `/usr/local`, `/run` and `/tmp` stays in the machine's
 //! state folder. When process 1 ends, the kernel ends everything inside, and with the last process
 //! the mounts, interfaces and firewall rules vanish. Only cgroups have to be removed by hand.
 
@@ -20,7 +20,7 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-pub(crate) use init::{become_init, enter, serve};
+pub(crate) use init::{become_init, enter, keep, serve};
 
 use crate::paths;
 use crate::supervisor::{Process, Supervisor};
@@ -50,6 +50,9 @@ pub(crate) struct Spec {
     pub cgroup: String,
     pub binds: Vec<Bind>,
     pub files: Vec<Text>,
+    /// Symbolic links that exist in the machine only.
+    #[serde(default)]
+    pub links: Vec<Bind>,
     /// Folders that stay visible although they are in `/tmp`.
     pub exposed: Vec<PathBuf>,
 }
@@ -70,13 +73,17 @@ impl Spec {
             let source = data.join(name);
             std::fs::create_dir_all(&source)
                 .with_context(|| format!("creating {}", source.display()))?;
-            binds.push(Bind { source, target: PathBuf::from(target) });
+            binds.push(Bind {
+                source,
+                target: PathBuf::from(target),
+            });
         }
         Ok(Self {
             hostname: hostname.to_owned(),
             cgroup: format!("mothership-{}", id(dir)),
             binds,
             files: Vec::new(),
+            links: Vec::new(),
             exposed: vec![dir.to_owned(), paths::cache()?],
         })
     }
@@ -102,7 +109,7 @@ impl Machine {
         std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
         std::fs::write(dir.join(SPEC), serde_json::to_string_pretty(spec)?)
             .with_context(|| format!("writing {SPEC}"))?;
-        let supervisor = Supervisor::launch(dir, !detached, &["machine-init"]).await?;
+        let supervisor = Supervisor::launch(dir, !detached, &["machine-keep"]).await?;
         let started = Instant::now();
         let init = loop {
             if let Some(init) = init_process(dir) {
@@ -113,7 +120,11 @@ impl Machine {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
-        Ok(Self { dir: dir.to_owned(), supervisor, init })
+        Ok(Self {
+            dir: dir.to_owned(),
+            supervisor,
+            init,
+        })
     }
 
     /// A handle on a machine that was started detached.
@@ -121,7 +132,11 @@ impl Machine {
         let supervisor = Supervisor::attach(dir).await?;
         let init = init_process(dir)
             .with_context(|| format!("no process 1 for the machine in {}", dir.display()))?;
-        Ok(Self { dir: dir.to_owned(), supervisor, init })
+        Ok(Self {
+            dir: dir.to_owned(),
+            supervisor,
+            init,
+        })
     }
 
     /// The state folder.
@@ -146,23 +161,30 @@ impl Machine {
 
     /// Runs a command inside and returns its standard output.
     pub async fn output(&self, argv: &[&str]) -> Result<String> {
-        let Some((program, args)) = argv.split_first() else { bail!("no command") };
+        let Some((program, args)) = argv.split_first() else {
+            bail!("no command")
+        };
         let mut command = self.command(program)?;
         command.args(args);
         run(command).await
     }
 
-    /// Lets go of the handle on a machine that [`sweep`] is about to end.
-    pub(crate) fn release(&mut self) {
-        self.supervisor.release();
+    /// Ends everything inside at once and waits until it is gone.
+    pub(crate) async fn end(mut self) -> Result<()> {
+        tokio::task::spawn_blocking(move || {
+            let outcome = sweep(&self.dir);
+            self.supervisor.join();
+            outcome
+        })
+        .await?
     }
 }
 
 impl Drop for Machine {
     fn drop(&mut self) {
         if self.supervisor.is_tied() {
-            self.supervisor.release();
             let _ = sweep(&self.dir);
+            self.supervisor.join();
         }
     }
 }
@@ -170,18 +192,21 @@ impl Drop for Machine {
 /// A command that will run inside the machine of this folder.
 pub(crate) fn command(dir: &Path, program: &OsStr) -> Result<Command> {
     let mut command = Command::new(paths::own_binary()?);
-    command.arg("--dir").arg(dir).args(["machine-exec", "--"]).arg(program);
+    command
+        .arg("--dir")
+        .arg(dir)
+        .args(["machine-exec", "--"])
+        .arg(program);
     Ok(command)
 }
 
 /// Runs a command to its end; its standard error becomes the error.
 pub(crate) async fn run(mut command: Command) -> Result<String> {
     let words = format!("{command:?}");
-    let output = tokio::task::spawn_blocking(move || {
-        command.stdin(std::process::Stdio::null()).output()
-    })
-    .await?
-    .with_context(|| format!("running {words}"))?;
+    let output =
+        tokio::task::spawn_blocking(move || command.stdin(std::process::Stdio::null()).output())
+            .await?
+            .with_context(|| format!("running {words}"))?;
     if !output.status.success() {
         bail!(
             "{words} failed with {}: {}{}",
@@ -196,7 +221,9 @@ pub(crate) async fn run(mut command: Command) -> Result<String> {
 /// Process 1 of the machine in this folder, if it runs.
 pub(crate) fn init_process(dir: &Path) -> Option<Process> {
     let text = std::fs::read_to_string(dir.join(INIT)).ok()?;
-    serde_json::from_str::<Process>(&text).ok().filter(|process| process.is_alive())
+    serde_json::from_str::<Process>(&text)
+        .ok()
+        .filter(|process| process.is_alive())
 }
 
 /// Ends the machine in this folder if it runs, and removes its cgroups.
@@ -206,12 +233,18 @@ pub(crate) fn sweep(dir: &Path) -> Result<()> {
         let started = Instant::now();
         while init.is_alive() {
             if started.elapsed() > Duration::from_secs(20) {
-                bail!("process {} of the machine in {} does not end", init.pid, dir.display());
+                bail!(
+                    "process {} of the machine in {} does not end",
+                    init.pid,
+                    dir.display()
+                );
             }
             std::thread::sleep(Duration::from_millis(10));
         }
     }
-    let Ok(text) = std::fs::read_to_string(dir.join(SPEC)) else { return Ok(()) };
+    let Ok(text) = std::fs::read_to_string(dir.join(SPEC)) else {
+        return Ok(());
+    };
     let spec: Spec = serde_json::from_str(&text).with_context(|| format!("reading {SPEC}"))?;
     cgroup::remove(&spec.cgroup)
 }

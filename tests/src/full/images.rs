@@ -17,7 +17,9 @@ pub(super) async fn import(
     let ctr = components.path("ctr")?.display().to_string();
     let archive = archive.display().to_string();
     machine
-        .output(&[&ctr, "-n", "k8s.io", "images", "import", "--local", &archive])
+        .output(&[
+            &ctr, "-n", "k8s.io", "images", "import", "--local", &archive,
+        ])
         .await
         .with_context(|| format!("importing the image {}", image.name()))?;
     Ok(())

@@ -49,7 +49,11 @@ pub(crate) fn cni(subnet: &str) -> Result<String> {
 
 impl<'a> Node<'a> {
     pub(super) fn new(dir: &'a Path, range: Range, components: &'a Components) -> Self {
-        Self { dir, range, components }
+        Self {
+            dir,
+            range,
+            components,
+        }
     }
 
     fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
@@ -101,7 +105,11 @@ SystemdCgroup = false
         );
         let config = self.write("containerd.toml", &config)?;
         supervisor
-            .run(self.service("containerd")?.flag("config", config.display()).flag("log-level", "info"))
+            .run(
+                self.service("containerd")?
+                    .flag("config", config.display())
+                    .flag("log-level", "info"),
+            )
             .await?;
         // Its /run is the machine's own, seen from here through process 1; the name of its socket
         // is enough to know that it listens, and ctr waits for the rest.
@@ -143,8 +151,7 @@ SystemdCgroup = false
                 ..Leaf::default()
             })?
             .save(&pki, "kubelet-server")?;
-        let kubeconfig =
-            access.kubeconfig(&format!("system:node:{NODE}"), &["system:nodes"])?;
+        let kubeconfig = access.kubeconfig(&format!("system:node:{NODE}"), &["system:nodes"])?;
         let config = json!({
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",

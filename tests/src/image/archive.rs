@@ -13,7 +13,7 @@ use tar::Header;
 use super::layer::Layer;
 use super::recipe::Recipe;
 
-pub(super) fn write(recipe: &Recipe, reference: &str, path: &Path) -> Result<()> {
+pub(super) fn write(recipe: &Recipe, names: &[String], path: &Path) -> Result<()> {
     let mut scratch = path.as_os_str().to_owned();
     scratch.push(".tmp");
     let scratch = PathBuf::from(scratch);
@@ -51,11 +51,13 @@ pub(super) fn write(recipe: &Recipe, reference: &str, path: &Path) -> Result<()>
     append(&mut tar, &config_name, &config)?;
     let manifest = serde_json::to_vec(&json!([{
         "Config": config_name,
-        "RepoTags": [reference],
+        "RepoTags": names,
         "Layers": digests.iter().map(|digest| format!("{digest}.tar")).collect::<Vec<_>>(),
     }]))?;
     append(&mut tar, "manifest.json", &manifest)?;
-    tar.into_inner()?.into_inner().context("writing the archive")?;
+    tar.into_inner()?
+        .into_inner()
+        .context("writing the archive")?;
     std::fs::rename(&scratch, path).with_context(|| format!("writing {}", path.display()))
 }
 
@@ -71,7 +73,10 @@ fn pack(layer: &Layer, file: &Path) -> Result<String> {
     layer.write(BufWriter::with_capacity(1 << 20, File::create(file)?))?;
     // Hundreds of megabytes: the program uses the processor's own instructions, where an
     // unoptimised build of this one would take half a minute.
-    let output = Command::new("sha256sum").arg(file).output().context("running sha256sum")?;
+    let output = Command::new("sha256sum")
+        .arg(file)
+        .output()
+        .context("running sha256sum")?;
     let text = String::from_utf8_lossy(&output.stdout);
     match text.split_whitespace().next() {
         Some(digest) if output.status.success() => Ok(digest.to_owned()),

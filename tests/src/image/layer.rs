@@ -33,7 +33,12 @@ enum Content {
 
 impl Layer {
     fn add(mut self, path: &str, mode: u32, owner: u32, content: Content) -> Self {
-        self.entries.push(Entry { path: path.to_owned(), mode, owner, content });
+        self.entries.push(Entry {
+            path: path.to_owned(),
+            mode,
+            owner,
+            content,
+        });
         self
     }
 

@@ -55,19 +55,29 @@ impl Recipe {
                 let parts = Components::ensure(&[Module::Etcd], progress)?;
                 let layer = Layer::default()
                     .program("usr/local/bin/etcd", parts.path("etcd")?)
-                    .program("usr/local/bin/etcdctl", parts.path("etcdctl")?)
-                    .program("bin/bash", Path::new("/bin/bash-static"));
-                Ok(Self { layers: vec![base()?, layer], env: vec![PATH], ..Self::default() })
+                    .program("usr/local/bin/etcdctl", parts.path("etcdctl")?);
+                Ok(Self {
+                    layers: vec![base()?, layer],
+                    env: vec![PATH],
+                    ..Self::default()
+                })
             }
             Image::K0s(version) => {
                 let k0s = K0s::find(version, progress)?;
                 let mut layers = vec![base()?];
                 if k0s.is_stand_in {
                     let parts = Components::hosted(version, progress)?;
-                    layers.push(programs(&parts, &["etcd", "konnectivity-server", "kubectl"])?);
                     layers.push(programs(
                         &parts,
-                        &["kube-apiserver", "kube-controller-manager", "kube-scheduler"],
+                        &["etcd", "konnectivity-server", "kubectl"],
+                    )?);
+                    layers.push(programs(
+                        &parts,
+                        &[
+                            "kube-apiserver",
+                            "kube-controller-manager",
+                            "kube-scheduler",
+                        ],
                     )?);
                 }
                 layers.push(
@@ -75,7 +85,11 @@ impl Recipe {
                         .program("sbin/tini", Path::new("/usr/bin/tini-static"))
                         .text("entrypoint.sh", 0o755, ENTRYPOINT)
                         .folder("etc/k0s-standin/", 0o755, 0)
-                        .text("etc/k0s-standin/version", 0o644, &format!("{}\n", k0s.release))
+                        .text(
+                            "etc/k0s-standin/version",
+                            0o644,
+                            &format!("{}\n", k0s.release),
+                        )
                         .program("usr/local/bin/k0s", &k0s.program),
                 );
                 Ok(Self {
@@ -97,14 +111,17 @@ impl Recipe {
     }
 
     /// Stands for everything that goes into the image.
-    pub(super) fn key(&self, reference: &str) -> Result<String> {
+    pub(super) fn key(&self, names: &[String]) -> Result<String> {
         let mut digest = Sha256::new();
         for layer in &self.layers {
             layer.digest(&mut digest)?;
             digest.update("layer");
         }
-        for word in [reference, self.user]
-            .iter()
+        for name in names {
+            digest.update(name);
+            digest.update([0]);
+        }
+        for word in std::iter::once(&self.user)
             .chain(&self.entrypoint)
             .chain(&self.command)
             .chain(&self.env)
@@ -118,21 +135,40 @@ impl Recipe {
     }
 }
 
-/// busybox with all its names, users, and the folders that programs expect.
+/// busybox with all its names, bash (which opens `/dev/tcp/ADDRESS/PORT`), users, and the folders that programs expect.
 fn base() -> Result<Layer> {
     let busybox = requirements::find("busybox").context("busybox is not installed")?;
-    let output = Command::new(&busybox).arg("--list").output().context("running busybox")?;
+    let output = Command::new(&busybox)
+        .arg("--list")
+        .output()
+        .context("running busybox")?;
     let mut layer = Layer::default();
-    for folder in ["bin/", "sbin/", "etc/", "root/", "run/", "usr/", "usr/local/", "usr/local/bin/", "var/", "var/lib/", "var/log/"] {
+    for folder in [
+        "bin/",
+        "sbin/",
+        "etc/",
+        "root/",
+        "run/",
+        "usr/",
+        "usr/local/",
+        "usr/local/bin/",
+        "var/",
+        "var/lib/",
+        "var/log/",
+    ] {
         layer = layer.folder(folder, 0o755, 0);
     }
     layer = layer
         .folder("tmp/", 0o1777, 0)
         .text("etc/passwd", 0o644, PASSWD)
         .text("etc/group", 0o644, GROUP)
+        .program("bin/bash", Path::new("/bin/bash-static"))
         .program("bin/busybox", &busybox);
     // Its own name must not become a link to itself.
-    for name in String::from_utf8_lossy(&output.stdout).lines().filter(|name| *name != "busybox") {
+    for name in String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter(|name| *name != "busybox")
+    {
         layer = layer.link(&format!("bin/{name}"), "busybox");
     }
     Ok(layer)

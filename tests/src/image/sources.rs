@@ -10,7 +10,7 @@ use crate::progress::Progress;
 use crate::{paths, requirements};
 
 /// The target of programs that must run in an image without any library.
-const TARGET: &str = match std::env::consts::ARCH.as_bytes() {
+pub(crate) const TARGET: &str = match std::env::consts::ARCH.as_bytes() {
     b"aarch64" => "aarch64-unknown-linux-musl",
     _ => "x86_64-unknown-linux-musl",
 };
@@ -32,7 +32,9 @@ fn real(version: K0sVersion) -> Option<PathBuf> {
         K0sVersion::Current => "K0S_BIN",
         K0sVersion::Previous => "K0S_BIN_PREVIOUS",
     };
-    std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from)
+    std::env::var_os(variable)
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
 }
 
 impl K0s {
@@ -51,13 +53,26 @@ impl K0s {
                 .canonicalize()
                 .with_context(|| format!("looking up {}", program.display()))?;
             let release = ask_release(&program)?;
-            progress.say(format!("k0s is a real one: {} {release}", program.display()));
-            return Ok(Self { program, release, is_stand_in: false });
+            progress.say(format!(
+                "k0s is a real one: {} {release}",
+                program.display()
+            ));
+            return Ok(Self {
+                program,
+                release,
+                is_stand_in: false,
+            });
         }
         let program = cargo_build("MOTHERSHIP_STANDIN", "k0s-standin", "k0s", progress)?;
         let release = version.release().to_owned();
-        progress.say(format!("k0s is the project's stand-in, in the role of {release}"));
-        Ok(Self { program, release, is_stand_in: true })
+        progress.say(format!(
+            "k0s is the project's stand-in, in the role of {release}"
+        ));
+        Ok(Self {
+            program,
+            release,
+            is_stand_in: true,
+        })
     }
 }
 
@@ -68,21 +83,36 @@ fn ask_release(program: &Path) -> Result<String> {
         .with_context(|| format!("running {} version", program.display()))?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if !output.status.success() || !text.starts_with('v') {
-        bail!("{} version says nothing that looks like a version", program.display());
+        bail!(
+            "{} version says nothing that looks like a version",
+            program.display()
+        );
     }
     Ok(text)
 }
 
 /// The controller's program.
 pub(super) fn controller(progress: &Progress) -> Result<PathBuf> {
-    cargo_build("MOTHERSHIP_CONTROLLER", "controller", "k0smotron-controller", progress)
+    cargo_build(
+        "MOTHERSHIP_CONTROLLER",
+        "controller",
+        "k0smotron-controller",
+        progress,
+    )
 }
 
 /// Has cargo build a program without libraries, or takes the one that a variable names.
-fn cargo_build(variable: &str, package: &str, program: &str, progress: &Progress) -> Result<PathBuf> {
+fn cargo_build(
+    variable: &str,
+    package: &str,
+    program: &str,
+    progress: &Progress,
+) -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) {
         let path = PathBuf::from(path);
-        return path.canonicalize().with_context(|| format!("looking up {}", path.display()));
+        return path
+            .canonicalize()
+            .with_context(|| format!("looking up {}", path.display()));
     }
     requirements::check(requirements::IMAGES)?;
     progress.say(format!("cargo build -p {package} --bin {program}"));
@@ -90,7 +120,14 @@ fn cargo_build(variable: &str, package: &str, program: &str, progress: &Progress
     let output = Command::new(cargo)
         .current_dir(paths::workspace())
         .args(["build", "--profile", "demo", "--target", TARGET])
-        .args(["-p", package, "--bin", program, "--message-format", "json-render-diagnostics"])
+        .args([
+            "-p",
+            package,
+            "--bin",
+            program,
+            "--message-format",
+            "json-render-diagnostics",
+        ])
         .stderr(std::process::Stdio::inherit())
         // Set by `cargo test` for the test itself; they would make this build start from scratch.
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
@@ -103,7 +140,10 @@ fn cargo_build(variable: &str, package: &str, program: &str, progress: &Progress
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter(|message| {
-            message.pointer("/target/name").and_then(|name| name.as_str()) == Some(program)
+            message
+                .pointer("/target/name")
+                .and_then(|name| name.as_str())
+                == Some(program)
         })
         .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
         .with_context(|| format!("cargo built no {program}"))

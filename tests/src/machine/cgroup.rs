@@ -22,8 +22,7 @@ pub(super) enum Version {
 
 /// All hierarchies that are mounted here.
 pub(super) fn hierarchies() -> Result<Vec<Hierarchy>> {
-    let text =
-        std::fs::read_to_string("/proc/self/mountinfo").context("reading the mounts")?;
+    let text = std::fs::read_to_string("/proc/self/mountinfo").context("reading the mounts")?;
     Ok(parse(&text))
 }
 
@@ -35,7 +34,10 @@ fn parse(mountinfo: &str) -> Vec<Hierarchy> {
             let mount_point = PathBuf::from(before.split(' ').nth(4)?);
             let mut after = after.split(' ');
             match after.next()? {
-                "cgroup2" => Some(Hierarchy { mount_point, version: Version::Two }),
+                "cgroup2" => Some(Hierarchy {
+                    mount_point,
+                    version: Version::Two,
+                }),
                 "cgroup" => {
                     let options = after.nth(1)?;
                     let chosen: Vec<&str> = options
@@ -45,7 +47,10 @@ fn parse(mountinfo: &str) -> Vec<Hierarchy> {
                                 && !option.starts_with("release_agent")
                         })
                         .collect();
-                    Some(Hierarchy { mount_point, version: Version::One(chosen.join(",")) })
+                    Some(Hierarchy {
+                        mount_point,
+                        version: Version::One(chosen.join(",")),
+                    })
                 }
                 _ => None,
             }
@@ -55,7 +60,9 @@ fn parse(mountinfo: &str) -> Vec<Hierarchy> {
 
 /// Whether version 2 is the only one, and so carries the controllers.
 pub(super) fn is_unified(hierarchies: &[Hierarchy]) -> bool {
-    hierarchies.iter().all(|hierarchy| hierarchy.version == Version::Two)
+    hierarchies
+        .iter()
+        .all(|hierarchy| hierarchy.version == Version::Two)
 }
 
 /// Makes the machine's cgroup in every hierarchy and moves this process there.
@@ -88,7 +95,11 @@ pub(super) fn join_existing(name: &str) -> Result<()> {
     for hierarchy in &all {
         let dir = hierarchy.mount_point.join(name);
         // With version 2 alone, processes may only be in the leaves.
-        join(&if is_unified(&all) { dir.join("init") } else { dir })?;
+        join(&if is_unified(&all) {
+            dir.join("init")
+        } else {
+            dir
+        })?;
     }
     Ok(())
 }
@@ -100,8 +111,7 @@ fn join(dir: &Path) -> Result<()> {
 
 /// Hands every controller down. One that cannot be is left out; the kubelet says what it misses.
 pub(super) fn enable_controllers(dir: &Path) {
-    let controllers =
-        std::fs::read_to_string(dir.join("cgroup.controllers")).unwrap_or_default();
+    let controllers = std::fs::read_to_string(dir.join("cgroup.controllers")).unwrap_or_default();
     for controller in controllers.split_whitespace() {
         let _ = std::fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}"));
     }

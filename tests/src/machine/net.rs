@@ -81,8 +81,10 @@ impl Range {
         command.args(["-json", "-4", "route", "show", "table", "all"]);
         let routes: Vec<Route> =
             serde_json::from_str(&run(command).await?).context("reading the routes")?;
-        let taken: Vec<(u32, u32)> =
-            routes.iter().filter_map(|route| parse_range(&route.dst)).collect();
+        let taken: Vec<(u32, u32)> = routes
+            .iter()
+            .filter_map(|route| parse_range(&route.dst))
+            .collect();
         choose_from(&taken).ok_or_else(|| {
             Failure::Busy {
                 what: "every range from 10.180.0.0/16 to 10.239.0.0/16".to_owned(),
@@ -111,7 +113,9 @@ fn choose_from(taken: &[(u32, u32)]) -> Option<Range> {
     CANDIDATES.map(Range).find(|range| {
         let first = u32::from(range.at(0, 0));
         let last = u32::from(range.at(255, 255));
-        taken.iter().all(|(start, end)| *end < first || *start > last)
+        taken
+            .iter()
+            .all(|(start, end)| *end < first || *start > last)
     })
 }
 
@@ -120,7 +124,9 @@ async fn ip(pid: Option<i32>, words: &str) -> Result<()> {
     let mut command = match pid {
         Some(pid) => {
             let mut command = Command::new("nsenter");
-            command.arg(format!("--target={pid}")).args(["--net", "--", "ip"]);
+            command
+                .arg(format!("--target={pid}"))
+                .args(["--net", "--", "ip"]);
             command
         }
         None => Command::new("ip"),
@@ -130,11 +136,13 @@ async fn ip(pid: Option<i32>, words: &str) -> Result<()> {
 }
 
 /// Runs `iptables` in the network namespace of a process.
-pub(crate) async fn iptables(pid: i32, words: &str) -> Result<()> {
+pub(crate) async fn iptables(pid: i32, words: &str) -> Result<String> {
     let mut command = Command::new("nsenter");
-    command.arg(format!("--target={pid}")).args(["--net", "--", "iptables", "-w"]);
+    command
+        .arg(format!("--target={pid}"))
+        .args(["--net", "--", "iptables", "-w"]);
     command.args(words.split_whitespace());
-    run(command).await.map(drop)
+    run(command).await
 }
 
 /// One end of a link.
@@ -149,7 +157,9 @@ pub(crate) struct End {
 
 /// Lays a cable between two network namespaces.
 pub(crate) async fn link(outer: &End, inner: &End) -> Result<()> {
-    let Some(inner_pid) = inner.pid else { bail!("the inner end of a link is in a machine") };
+    let Some(inner_pid) = inner.pid else {
+        bail!("the inner end of a link is in a machine")
+    };
     ip(
         outer.pid,
         &format!(
@@ -159,16 +169,32 @@ pub(crate) async fn link(outer: &End, inner: &End) -> Result<()> {
     )
     .await?;
     for end in [outer, inner] {
-        ip(end.pid, &format!("addr add {}/30 dev {}", end.address, end.name)).await?;
+        ip(
+            end.pid,
+            &format!("addr add {}/30 dev {}", end.address, end.name),
+        )
+        .await?;
         ip(end.pid, &format!("link set {} up", end.name)).await?;
     }
     ip(inner.pid, "link set lo up").await?;
-    ip(inner.pid, &format!("route add default via {}", outer.address)).await
+    ip(
+        inner.pid,
+        &format!("route add default via {}", outer.address),
+    )
+    .await
 }
 
 /// Sends the whole range of a mothership to its machine.
 pub(crate) async fn route_to(range: Range, interface: &str) -> Result<()> {
-    ip(None, &format!("route add {} via {} dev {interface}", range.all(), range.node())).await
+    ip(
+        None,
+        &format!(
+            "route add {} via {} dev {interface}",
+            range.all(),
+            range.node()
+        ),
+    )
+    .await
 }
 
 /// Removes the host's end of a link, if it is still there.
@@ -182,11 +208,16 @@ mod tests {
 
     #[test]
     fn a_range_that_a_route_touches_is_not_taken() {
-        let taken: Vec<_> =
-            ["default", "10.180.3.0/24", "10.181.255.255", "10.182.0.0/15", "192.0.2.0/24"]
-                .iter()
-                .filter_map(|text| parse_range(text))
-                .collect();
+        let taken: Vec<_> = [
+            "default",
+            "10.180.3.0/24",
+            "10.181.255.255",
+            "10.182.0.0/15",
+            "192.0.2.0/24",
+        ]
+        .iter()
+        .filter_map(|text| parse_range(text))
+        .collect();
         assert_eq!(choose_from(&taken), Some(Range(184)));
     }
 

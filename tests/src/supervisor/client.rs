@@ -61,10 +61,8 @@ impl Supervisor {
         };
         let deadline = Instant::now() + Duration::from_secs(10);
         while this.status().await.is_err() {
-            // The one that makes a machine ends with success once its child is process 1.
             if let Some(child) = &mut this.child
-                && let Some(status) = child.try_wait()?
-                && !status.success()
+                && child.try_wait()?.is_some()
             {
                 bail!("{}", tail(&log_path, 3).trim());
             }
@@ -213,13 +211,15 @@ impl Supervisor {
 impl Supervisor {
     /// Whether it ends with this handle.
     pub(crate) fn is_tied(&self) -> bool {
-        self.child.as_ref().is_some_and(|child| child.stdin.is_some())
+        self.child
+            .as_ref()
+            .is_some_and(|child| child.stdin.is_some())
     }
 
-    /// Lets go of it; dropping the handle does nothing any more.
-    pub(crate) fn release(&mut self) {
+    /// Waits for one that is ending, if this program started it.
+    pub(crate) fn join(&mut self) {
         if let Some(mut child) = self.child.take() {
-            let _ = child.try_wait();
+            let _ = child.wait();
         }
     }
 
