@@ -27,6 +27,12 @@ pub enum Health {
     Bad,
     /// Nobody has said.
     Unknown,
+    /// Something is under way: a condition that is True for as long as work lasts.
+    #[serde(rename = "True")]
+    Busy,
+    /// Nothing is under way.
+    #[serde(rename = "False")]
+    Idle,
     /// There is nothing to say: it only has to be there.
     #[serde(rename = "")]
     Present,
@@ -35,8 +41,8 @@ pub enum Health {
 impl Health {
     const fn text(self) -> &'static str {
         match self {
-            Self::Good => "True",
-            Self::Bad => "False",
+            Self::Good | Self::Busy => "True",
+            Self::Bad | Self::Idle => "False",
             Self::Unknown => "Unknown",
             Self::Present => "",
         }
@@ -46,8 +52,8 @@ impl Health {
         match self {
             Self::Good => Style::Good,
             Self::Bad => Style::Bad,
-            Self::Unknown => Style::Waiting,
-            Self::Present => Style::Plain,
+            Self::Unknown | Self::Busy => Style::Waiting,
+            Self::Present | Self::Idle => Style::Plain,
         }
     }
 
@@ -238,12 +244,18 @@ impl<'a> Parts<'a> {
                 below.map(|object| of_object(object, Vec::new())).collect(),
             ));
         }
-        let rest = self.pull(|object| {
-            of_component(
-                object,
-                &["Pod", "PersistentVolumeClaim", "PodDisruptionBudget"],
-            )
-        });
+        // What exposes the cluster has a group of its own; etcd's Services are etcd's.
+        let guards: &[&str] = if component == "etcd" {
+            &[
+                "Pod",
+                "PersistentVolumeClaim",
+                "PodDisruptionBudget",
+                "Service",
+            ]
+        } else {
+            &["Pod", "PersistentVolumeClaim", "PodDisruptionBudget"]
+        };
+        let rest = self.pull(|object| of_component(object, guards));
         nodes.extend(rest.into_iter().map(|object| of_object(object, Vec::new())));
         nodes
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
+use crds::names;
 use kube::api::{DeleteParams, DynamicObject, Preconditions};
 
 use crate::{
@@ -203,6 +204,9 @@ fn holds(cluster: &DynamicObject) -> String {
     }
     match cluster.metadata.finalizers.as_deref() {
         None | Some([]) => "the API server removes it".to_owned(),
+        Some([own]) if own == names::CLUSTER_FINALIZER => {
+            "the controller removes what belongs to it".to_owned()
+        }
         Some(finalizers) => format!(
             "held by {}; is the controller that owns it running?",
             finalizers.join(", ")
@@ -220,8 +224,8 @@ mod tests {
     #[test]
     fn a_deletion_that_hangs_names_what_holds_it() {
         let mut held = cluster(json!({}));
-        held.metadata.finalizers = Some(vec!["k0smotron.io/finalizer".into()]);
-        assert!(holds(&held).starts_with("held by k0smotron.io/finalizer"));
+        held.metadata.finalizers = Some(vec!["example.org/held".into()]);
+        assert!(holds(&held).starts_with("held by example.org/held"));
         let deleting = json!({"type": "Deleting", "status": "True", "reason": "RemovingEtcd",
             "message": "kmc-demo-etcd still has pods"});
         let told = cluster(json!({"conditions": [deleting]}));

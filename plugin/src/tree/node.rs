@@ -10,8 +10,8 @@ pub(super) fn of_condition(cluster: &DynamicObject, condition: Condition) -> Nod
     // Some conditions tell of something under way; False is as it should be.
     let tells_of_work = matches!(condition.kind.as_str(), "Deleting" | "ControlPlaneScaling");
     let ready = match Health::of(&condition.status) {
-        Health::Bad if tells_of_work => Health::Present,
-        Health::Good if tells_of_work => Health::Unknown,
+        Health::Bad if tells_of_work => Health::Idle,
+        Health::Good if tells_of_work => Health::Busy,
         other if model::is_observed(cluster) => other,
         _ => Health::Unknown,
     };

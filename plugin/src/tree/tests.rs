@@ -108,6 +108,14 @@ fn observed() -> Observed {
             ),
             child(
                 "Service",
+                "kmc-demo-etcd",
+                "etcd",
+                &json!({
+                    "spec": {"type": "ClusterIP", "ports": [{"name": "client", "port": 2379}]},
+                }),
+            ),
+            child(
+                "Service",
                 "kmc-demo-nodeport",
                 "cluster",
                 &json!({
