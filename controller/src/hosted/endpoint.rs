@@ -1,6 +1,4 @@
-use sha2::{Digest, Sha256};
-
-use crate::pki::{PemPair, PkiError, address};
+use crate::pki::{PkiError, address};
 
 /// The name that the certificate of every hosted API has, whatever address it is reached at.
 pub const TLS_SERVER_NAME: &str = "kubernetes.default.svc";
@@ -33,25 +31,5 @@ impl Endpoint {
     /// The URL of the API, with an IPv6 address in brackets.
     pub fn url(&self) -> Result<String, PkiError> {
         address::https_url(&self.host, self.port)
-    }
-
-    /// A digest of all that a client is made of, apart from the private key: that is another one
-    /// whenever the certificate is.
-    pub(super) fn fingerprint(&self, client_cert: Option<&PemPair>) -> [u8; 32] {
-        let certificate = client_cert.map_or("", |pair| pair.certificate.as_str());
-        let port = self.port.to_string();
-        let parts = [
-            &self.host,
-            &port,
-            &self.tls_server_name,
-            &self.ca_certificate,
-            certificate,
-        ];
-        let mut digest = Sha256::new();
-        for part in parts {
-            digest.update(part.len().to_be_bytes());
-            digest.update(part);
-        }
-        digest.finalize().into()
     }
 }

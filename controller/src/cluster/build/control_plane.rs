@@ -311,7 +311,7 @@ fn mounts(cluster: &ValidCluster) -> Vec<VolumeMount> {
         let endpoint = names::endpoint_config(&cluster.name);
         mounts.push(manifest(&endpoint, &endpoint));
     }
-    for volume in &cluster.spec.manifests {
+    for volume in manifests(cluster) {
         mounts.push(manifest(&volume.name, &volume.name));
     }
     for user in &cluster.spec.mounts {
@@ -331,6 +331,16 @@ fn mounts(cluster: &ValidCluster) -> Vec<VolumeMount> {
         mounts.push(mount(name, path, false));
     }
     mounts
+}
+
+/// The user's manifests. Upstream writes its own into the spec as well: that one is added anyway.
+fn manifests(cluster: &ValidCluster) -> impl Iterator<Item = &Volume> {
+    let endpoint = names::endpoint_config(&cluster.name);
+    cluster
+        .spec
+        .manifests
+        .iter()
+        .filter(move |volume| volume.name != endpoint)
 }
 
 /// Folders that k0s writes outside its data directory, less those that the user mounts.
@@ -379,7 +389,7 @@ fn volumes(cluster: &ValidCluster) -> Vec<Volume> {
     if matches!(cluster.address, Address::External(_)) {
         volumes.push(config_map(&names::endpoint_config(&cluster.name), None));
     }
-    volumes.extend(cluster.spec.manifests.iter().cloned());
+    volumes.extend(manifests(cluster).cloned());
     for user in &cluster.spec.mounts {
         volumes.push(Volume {
             name: names::mount_volume(&user.path),

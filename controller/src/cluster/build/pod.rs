@@ -107,13 +107,14 @@ pub fn secret_files(secret: &str, files: &[(&str, &str)]) -> VolumeProjection {
     }
 }
 
-/// A volume of several Secrets' files.
+/// A volume of several Secrets' files, for root and its group: k0s runs the API server as a user
+/// of that group, and it reads the etcd client's key.
 pub fn projected(name: &str, sources: impl Into<Vec<VolumeProjection>>) -> Volume {
     Volume {
         name: name.to_owned(),
         projected: Some(ProjectedVolumeSource {
             sources: Some(sources.into()),
-            default_mode: Some(0o400),
+            default_mode: Some(0o440),
         }),
         ..Default::default()
     }
