@@ -181,8 +181,10 @@ pub async fn mothership(global: &GlobalArgs) -> Result<Mothership, Error> {
     if !global.impersonate_groups.is_empty() {
         config.auth_info.impersonate_groups = Some(global.impersonate_groups.clone());
     }
-    let deadline = global.deadline();
-    config.connect_timeout = deadline.or(config.connect_timeout);
+    if global.deadline().is_some() {
+        // The deadline of the whole request covers connecting, and says so in plainer words.
+        config.connect_timeout = None;
+    }
     config.default_retry = false;
     Ok(Mothership {
         namespace: global
