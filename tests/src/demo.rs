@@ -5,6 +5,7 @@ mod tour;
 
 use std::time::Instant;
 
+use crate::image::TARGET;
 use place::Place;
 use tour::{Stop, Tour, say};
 
@@ -38,7 +39,9 @@ fn up() -> Result<(), Stop> {
 
     tour.step(
         "Build the plugin",
-        &["cargo build --profile demo --package plugin"],
+        &[&format!(
+            "cargo build --profile demo --target {TARGET} --package plugin"
+        )],
     )?;
     if place.is_new() {
         tour.step(

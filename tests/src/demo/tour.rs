@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use crate::components::Components;
 use crate::demo::place::Place;
 use crate::failure::Failure;
+use crate::image::TARGET;
 use crate::progress::Progress;
 use crate::state::State;
 use crate::{paths, requirements};
@@ -75,7 +76,7 @@ impl Tour {
         put(
             &programs,
             "kubectl-k0smotron",
-            &target.join("demo/kubectl-k0smotron"),
+            &target.join(TARGET).join("demo/kubectl-k0smotron"),
         )?;
         if place.is_ours() {
             let components = Components::full(&Progress::new())?;
