@@ -1,5 +1,7 @@
 //! The command line.
 
+mod workers;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,22 +9,24 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::components::{Components, K0sVersion, Module};
+use crate::components::{Components, Module};
 use crate::failure::Failure;
 use crate::full::{self, Full, FullOptions};
 use crate::image::Image;
 use crate::light::{self, Light, LightOptions};
 use crate::progress::Progress;
 use crate::state::{Level, State};
-use crate::worker::WorkerOptions;
 use crate::{machine, paths, requirements, supervisor};
+
+const DIR_HELP: &str =
+    "State folder [default: MOTHERSHIP_DIR, or k0smotron-mothership below XDG_STATE_HOME]";
 
 /// Starts and ends motherships: real Kubernetes on this machine, for the demo and the suites.
 #[derive(Debug, Parser)]
 #[command(name = "mothership", version, arg_required_else_help = true)]
 struct Cli {
-    /// State folder [default: MOTHERSHIP_DIR, or k0smotron-mothership below XDG_STATE_HOME]
-    #[arg(long, global = true, value_name = "FOLDER")]
+    /// State folder
+    #[arg(long, global = true, value_name = "FOLDER", help = DIR_HELP)]
     dir: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -69,7 +73,7 @@ enum Command {
     Image(ImageCommand),
     /// Worker machines that join a hosted cluster
     #[command(subcommand)]
-    Worker(WorkerCommand),
+    Worker(workers::Command),
     /// Run a command in the mothership's machine
     Exec {
         /// The command
@@ -119,42 +123,6 @@ enum ImageCommand {
         #[arg(required = true)]
         names: Vec<String>,
     },
-}
-
-#[derive(Debug, Subcommand)]
-enum WorkerCommand {
-    /// Start a machine and run `k0s worker` in it
-    Up {
-        /// Its host name, and so the node's
-        name: String,
-        /// File with the join token
-        #[arg(long, value_name = "FILE")]
-        token_file: PathBuf,
-        /// TCP port of the node that the machine may reach; nothing else answers it
-        #[arg(long = "allow-port", value_name = "PORT", required = true)]
-        allow: Vec<u16>,
-        /// Take the older of the two k0s versions
-        #[arg(long)]
-        previous: bool,
-        /// Further argument of `k0s worker`
-        #[arg(long = "k0s-arg", value_name = "ARG", allow_hyphen_values = true)]
-        k0s_args: Vec<String>,
-    },
-    /// End a machine and remove its folder
-    Down {
-        /// Its name
-        name: String,
-    },
-    /// Run a command in a machine
-    Exec {
-        /// Its name
-        name: String,
-        /// The command
-        #[arg(last = true, required = true)]
-        argv: Vec<String>,
-    },
-    /// Print names, addresses and whether they run
-    List,
 }
 
 /// Runs the command line and says in one line what went wrong, if something did.
@@ -257,7 +225,7 @@ async fn dispatch(command: Command, dir: PathBuf) -> Result<ExitCode> {
                 print(&format!("{}\t{}\n", image.reference()?, archive.display()));
             }
         }
-        Command::Worker(command) => return worker_command(&dir, command).await,
+        Command::Worker(command) => return workers::run(&dir, command).await,
         Command::Exec { argv } => {
             Full::attach(&dir).await?;
             return exec(&full::machine_dir(&dir.canonicalize()?), &argv);
@@ -279,58 +247,6 @@ fn images(names: &[String]) -> Result<Vec<Image>> {
         .iter()
         .map(|name| Ok(name.parse::<Image>()?))
         .collect()
-}
-
-async fn worker_command(dir: &Path, command: WorkerCommand) -> Result<ExitCode> {
-    let full = Full::attach(dir).await?;
-    match command {
-        WorkerCommand::Up {
-            name,
-            token_file,
-            allow,
-            previous,
-            k0s_args,
-        } => {
-            let token = std::fs::read_to_string(&token_file).map_err(|error| {
-                Failure::Usage(format!("the token file {}: {error}", token_file.display()))
-            })?;
-            let version = if previous {
-                K0sVersion::Previous
-            } else {
-                K0sVersion::Current
-            };
-            let options = WorkerOptions {
-                token: Some(token.trim().to_owned()),
-                allow,
-                version,
-                k0s_args,
-                detached: true,
-                ..WorkerOptions::new(&name)
-            };
-            let started = tokio::select! {
-                outcome = full.worker(options) => Some(outcome?),
-                () = interrupted() => None,
-            };
-            let Some(worker) = started else {
-                if let Ok(worker) = full.find_worker(&name).await {
-                    worker.down().await?;
-                }
-                return Err(Failure::Interrupted.into());
-            };
-            print(&format!("{}\t{}\n", worker.name(), worker.address()));
-        }
-        WorkerCommand::Down { name } => full.find_worker(&name).await?.down().await?,
-        WorkerCommand::Exec { name, argv } => {
-            return exec(full.find_worker(&name).await?.machine().dir(), &argv);
-        }
-        WorkerCommand::List => {
-            for (name, address, alive) in full.workers() {
-                let life = if alive { "running" } else { "ended" };
-                print(&format!("{name}\t{address}\t{life}\n"));
-            }
-        }
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Becomes a command in a machine, so that its exit code and its terminal are the caller's.

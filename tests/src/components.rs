@@ -27,7 +27,7 @@ impl Components {
     pub fn ensure(modules: &[Module], progress: &Progress) -> Result<Self> {
         let mut programs = BTreeMap::new();
         for module in modules {
-            let dir = build::ensure(module, progress)
+            let dir = build::ensure(*module, progress)
                 .with_context(|| format!("building {}", module.name()))?;
             for command in module.commands() {
                 // A later module replaces programs of the same name.

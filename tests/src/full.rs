@@ -4,8 +4,11 @@
 //! [`machine::net`](crate::machine) for the addresses. [Workers](crate::worker) are machines whose
 //! link ends in the mothership's machine.
 
+mod end;
 mod images;
 pub(crate) mod node;
+
+pub(crate) use end::clean;
 
 use std::net::Ipv4Addr;
 use std::ops::Deref;
@@ -130,6 +133,7 @@ impl Full {
                 .keep(),
         };
         let dir = state::claim(&dir)?;
+        let lock = net::lock_ranges().await?;
         let range = Range::choose().await?;
         let plane = plane(&dir, range, &options);
         let mut record = State {
@@ -152,7 +156,10 @@ impl Full {
             scratch,
             ready_after: Duration::ZERO,
         };
-        if let Err(error) = full.raise(&plane, &components, &archives, &progress).await {
+        if let Err(error) = full
+            .raise(&plane, lock, &components, &archives, &progress)
+            .await
+        {
             // The logs stay for whoever reads the error; only processes are ended.
             full.scratch = false;
             full.end_machines().await?;
@@ -172,6 +179,7 @@ impl Full {
     async fn raise(
         &mut self,
         plane: &Plane,
+        lock: std::fs::File,
         components: &Components,
         archives: &[(Image, PathBuf)],
         progress: &Progress,
@@ -179,6 +187,7 @@ impl Full {
         let dir = self.access.dir().to_owned();
         plane.prepare(self.range.api_service())?;
         let machine = self.start_machine(&dir).await?;
+        drop(lock);
         let machine = &*self.machine.insert(machine);
         let supervisor = machine.supervisor();
         let node = node::Node::new(&dir, self.range, components);
@@ -301,11 +310,11 @@ impl Full {
 
     async fn end_machines(&mut self) -> Result<()> {
         // The workers' links end in the mothership, so they go first.
-        end_machines(&worker::folders(self.access.dir())).await?;
+        end::machines(&worker::folders(self.access.dir())).await?;
         if let Some(machine) = self.machine.take() {
             machine.end().await?;
         }
-        end_all(self.access.dir()).await
+        end::all(self.access.dir()).await
     }
 }
 
@@ -376,32 +385,4 @@ async fn create_storage_class(client: kube::Client) -> Result<()> {
         .await
         .context("creating the StorageClass")?;
     Ok(())
-}
-
-async fn end_machines(folders: &[PathBuf]) -> Result<()> {
-    let folders = folders.to_vec();
-    tokio::task::spawn_blocking(move || {
-        folders.iter().try_for_each(|folder| machine::sweep(folder))
-    })
-    .await?
-}
-
-/// Ends all machines of a state folder: the workers, whose links end in the mothership, first.
-async fn end_all(dir: &Path) -> Result<()> {
-    let mut folders = worker::folders(dir);
-    folders.push(machine_dir(dir));
-    end_machines(&folders).await?;
-    // The kernel takes its time with a namespace that nobody is in; the link goes with it.
-    net::unlink(&host_interface(dir)).await;
-    Ok(())
-}
-
-/// Ends whatever runs or was left in a full state folder, then removes the folder.
-pub(crate) async fn clean(dir: &Path) -> Result<()> {
-    State::read(dir)?;
-    end_all(dir).await?;
-    let owned = dir.to_owned();
-    tokio::task::spawn_blocking(move || std::fs::remove_dir_all(owned))
-        .await?
-        .with_context(|| format!("removing {}", dir.display()))
 }

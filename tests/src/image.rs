@@ -25,8 +25,11 @@ use recipe::Recipe;
 
 /// A shell command that prints `open` when a TCP port answers within 2 s, else `shut`. Runs in
 /// every image here but the controller's, and in every [machine](crate::machine).
+// With a plain redirection bash would connect in a child that outlives `timeout`.
 pub fn probe(address: &str, port: u16) -> String {
-    format!("timeout 2 bash -c '</dev/tcp/{address}/{port}' 2>/dev/null && echo open || echo shut")
+    format!(
+        "timeout 2 bash -c 'exec 3<>/dev/tcp/{address}/{port}' 2>/dev/null && echo open || echo shut"
+    )
 }
 
 /// An image that the harness can pack.

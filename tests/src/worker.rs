@@ -5,6 +5,8 @@
 //! the ports that were allowed; and everything from pods to the worker is dropped. What works
 //! between a hosted cluster and its worker has thus gone through those ports.
 
+mod furnish;
+
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
@@ -13,10 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::components::{Components, K0sVersion};
 use crate::failure::Failure;
-use crate::full::{Full, node};
+use crate::full::Full;
 use crate::image::{Image, K0s};
 use crate::machine::net::{self, End, Range};
-use crate::machine::{self, Bind, Machine, Spec, Text};
+use crate::machine::{self, Machine, Spec};
 use crate::progress::Progress;
 use crate::supervisor::Service;
 
@@ -190,7 +192,7 @@ impl Full {
         let mut spec = Spec::new(folder, &record.name)?;
         spec.exposed.push(self.dir().to_owned());
         spec.exposed.retain(|path| path != folder);
-        furnish(
+        furnish::furnish(
             &mut spec, options, record, folder, k0s, components, archives,
         )?;
         let machine = Machine::start(folder, &spec, options.detached).await?;
@@ -236,70 +238,6 @@ impl Full {
         all.sort();
         all
     }
-}
-
-/// Puts into the machine what `k0s worker` expects to find.
-fn furnish(
-    spec: &mut Spec,
-    options: &WorkerOptions,
-    record: &Record,
-    folder: &Path,
-    k0s: &K0s,
-    components: &Components,
-    archives: &[(Image, PathBuf)],
-) -> Result<()> {
-    let bin = folder.join("bin");
-    std::fs::create_dir_all(&bin).with_context(|| format!("creating {}", bin.display()))?;
-    let own = bin.join("k0s");
-    std::fs::copy(&k0s.program, &own).context("copying k0s")?;
-    let mut link = |source: PathBuf, target: String| {
-        spec.links.push(Bind {
-            source,
-            target: PathBuf::from(target),
-        });
-    };
-    link(own, "/usr/local/bin/k0s".to_owned());
-    if k0s.is_stand_in {
-        for (name, path) in components.all() {
-            link(path.to_owned(), format!("/usr/local/bin/{name}"));
-        }
-    }
-
-    let images = folder.join("data").join("k0s").join("images");
-    std::fs::create_dir_all(&images).with_context(|| format!("creating {}", images.display()))?;
-    for (image, archive) in archives {
-        let copy = images.join(format!("{}.tar", image.name()));
-        std::fs::copy(archive, &copy).with_context(|| format!("writing {}", copy.display()))?;
-    }
-
-    spec.binds.push(Bind {
-        source: PathBuf::from("/usr/lib/cni"),
-        target: PathBuf::from("/opt/cni/bin"),
-    });
-    let mut file = |path: &str, text: String| {
-        spec.files.push(Text {
-            path: PathBuf::from(path),
-            text,
-        });
-    };
-    file("/etc/resolv.conf", "nameserver 127.0.0.1\n".to_owned());
-    file(
-        "/etc/cni/net.d/10-pods.conflist",
-        node::cni(&format!("10.244.{}.0/24", record.index))?,
-    );
-    // Without CAP_SYS_RESOURCE a process may not lower anybody's OOM score.
-    file(
-        "/etc/k0s/containerd.d/oom.toml",
-        "version = 3\n\n[plugins.\"io.containerd.cri.v1.runtime\"]\nrestrict_oom_score_adj = true\n"
-            .to_owned(),
-    );
-    if k0s.is_stand_in {
-        file("/etc/k0s-standin/version", format!("{}\n", k0s.release));
-    }
-    if let Some(token) = &options.token {
-        file(TOKEN, token.clone());
-    }
-    Ok(())
 }
 
 impl Worker {
@@ -390,7 +328,11 @@ impl Worker {
                 .args(args.iter().cloned())
                 .env("PATH", PATH);
         service.grace_seconds = 30;
-        self.machine.supervisor().run(service).await
+        let supervisor = self.machine.supervisor();
+        supervisor.run(service).await?;
+        // A token that cannot be read or a wrong argument ends it at once; the rest is in its log.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        supervisor.check().await
     }
 
     /// Ends k0s in order, as a stopped service; the machine stays.

@@ -13,9 +13,9 @@ use crate::progress::Progress;
 use crate::{paths, requirements};
 
 /// The folder with the module's programs, built if need be.
-pub(super) fn ensure(module: &Module, progress: &Progress) -> Result<PathBuf> {
+pub(super) fn ensure(module: Module, progress: &Progress) -> Result<PathBuf> {
     let cache = paths::cache()?;
-    let dir = cache.join(format!("{}-{}", module.name(), key(*module)));
+    let dir = cache.join(format!("{}-{}", module.name(), key(module)));
     let bin = dir.join("bin");
     if bin.is_dir() {
         return Ok(bin);
@@ -37,7 +37,7 @@ pub(super) fn ensure(module: &Module, progress: &Progress) -> Result<PathBuf> {
     if bin.is_dir() {
         return Ok(bin);
     }
-    build(*module, &dir, progress)?;
+    build(module, &dir, progress)?;
     Ok(bin)
 }
 

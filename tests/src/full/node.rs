@@ -67,7 +67,7 @@ impl<'a> Node<'a> {
 
     fn service(&self, name: &str) -> Result<Service> {
         let program = self.components.path(name)?;
-        let bin = program.parent().unwrap_or(Path::new("/")).display();
+        let bin = program.parent().unwrap_or_else(|| Path::new("/")).display();
         // containerd finds its shim, kubelet and kube-proxy find iptables and mount here.
         let path = format!("{bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         Ok(Service::new(self.dir, name, program).env("PATH", path))

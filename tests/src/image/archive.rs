@@ -17,7 +17,7 @@ pub(super) fn write(recipe: &Recipe, names: &[String], path: &Path) -> Result<()
     let mut scratch = path.as_os_str().to_owned();
     scratch.push(".tmp");
     let scratch = PathBuf::from(scratch);
-    let layers = tempfile::tempdir_in(path.parent().unwrap_or(Path::new(".")))
+    let layers = tempfile::tempdir_in(path.parent().unwrap_or_else(|| Path::new(".")))
         .context("making a temporary folder")?;
 
     let mut tar = tar::Builder::new(BufWriter::new(

@@ -96,6 +96,21 @@ impl Range {
     }
 }
 
+/// Held from the choice of a range until its route is set, lest two motherships that start at once
+/// choose the same.
+pub(crate) async fn lock_ranges() -> Result<std::fs::File> {
+    let folder = crate::paths::cache()?;
+    tokio::task::spawn_blocking(move || {
+        let path = folder.join("ranges.lock");
+        let lock =
+            std::fs::File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+        lock.lock()
+            .context("waiting for another mothership to choose its addresses")?;
+        Ok(lock)
+    })
+    .await?
+}
+
 /// First and last address of a route, `default` left out.
 fn parse_range(text: &str) -> Option<(u32, u32)> {
     let (address, length) = text.split_once('/').unwrap_or((text, "32"));

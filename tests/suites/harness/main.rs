@@ -1,147 +1,24 @@
 //! The harness itself: what it starts works, what it ends is gone, and its errors help.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr
+)]
+
+mod support;
 
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
-use kube::api::{Api, AttachParams, DeleteParams, LogParams, PostParams};
+use kube::api::{Api, DeleteParams, LogParams, PostParams};
 use mothership::{Full, FullOptions, Image, Light, LightOptions, WorkerOptions};
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-fn mothership(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mothership"));
-    command.arg("--dir").arg(dir);
-    command
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// Processes, mounts, cgroups, interfaces and routes that have to do with a state folder.
-fn traces(dir: &Path) -> Vec<String> {
-    let dir = dir.to_str().unwrap();
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        let own = entry.file_name().to_str() == Some(&std::process::id().to_string());
-        if line.contains(dir) && !own {
-            found.push(format!("process {:?}: {line}", entry.file_name()));
-        }
-        let mounts = std::fs::read_to_string(entry.path().join("mountinfo")).unwrap_or_default();
-        found.extend(
-            mounts
-                .lines()
-                .filter(|line| line.contains(dir))
-                .map(|l| format!("mount {l}")),
-        );
-    }
-    let id = id(dir);
-    for command in [
-        "find /sys/fs/cgroup -maxdepth 2 -name mothership-*",
-        "ip link",
-        "ip route",
-    ] {
-        let mut words = command.split(' ');
-        let output = Command::new(words.next().unwrap())
-            .args(words)
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        found.extend(
-            text.lines()
-                .filter(|line| line.contains(&id))
-                .map(str::to_owned),
-        );
-    }
-    found
-}
-
-/// The part of names that the harness derives from a folder.
-fn id(dir: &str) -> String {
-    let mut child = Command::new("sha256sum")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), dir.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    String::from_utf8_lossy(&output.stdout)
-        .chars()
-        .take(8)
-        .collect()
-}
-
-fn wait_until_gone(dir: &Path) {
-    let started = Instant::now();
-    while !traces(dir).is_empty() {
-        assert!(
-            started.elapsed() < Duration::from_secs(20),
-            "left behind: {:#?}",
-            traces(dir)
-        );
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-fn pod(name: &str, script: &str) -> Pod {
-    serde_json::from_value(json!({
-        "metadata": {"name": name, "labels": {"app": name}},
-        "spec": {"terminationGracePeriodSeconds": 0, "containers": [{
-            "name": "main",
-            "image": mothership::image::BUSYBOX,
-            "imagePullPolicy": "IfNotPresent",
-            "command": ["sh", "-c", script],
-            "readinessProbe": {"exec": {"command": ["true"]}, "periodSeconds": 1},
-        }]},
-    }))
-    .unwrap()
-}
-
-async fn ready(pods: &Api<Pod>, name: &str) -> Pod {
-    let started = Instant::now();
-    loop {
-        let pod = pods.get(name).await.unwrap();
-        let conditions = pod
-            .status
-            .clone()
-            .unwrap_or_default()
-            .conditions
-            .unwrap_or_default();
-        if conditions
-            .iter()
-            .any(|c| c.type_ == "Ready" && c.status == "True")
-        {
-            return pod;
-        }
-        assert!(
-            started.elapsed() < Duration::from_secs(60),
-            "pod {name}: {:?}",
-            pod.status
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-async fn exec(pods: &Api<Pod>, name: &str, script: &str) -> String {
-    let mut attached = pods
-        .exec(name, ["sh", "-c", script], &AttachParams::default())
-        .await
-        .unwrap();
-    let mut text = String::new();
-    attached
-        .stdout()
-        .unwrap()
-        .read_to_string(&mut text)
-        .await
-        .unwrap();
-    attached.join().await.unwrap();
-    text
-}
+use support::{exec, mothership, page, pod, ready, stderr, wait_for, wait_until_gone};
 
 #[tokio::test]
 async fn a_light_mothership_serves_tells_users_apart_and_ends_without_trace() {
@@ -207,46 +84,67 @@ async fn two_light_motherships_live_side_by_side() {
         .unwrap();
 }
 
-/// Not a test: the owner that the next test kills.
+/// Not a test: the owner that the next two tests kill.
 #[tokio::test]
-#[ignore = "started by the test that kills it"]
-async fn hold_a_light_mothership() {
+#[ignore = "started by the tests that kill it"]
+async fn hold_a_mothership() {
     let Some(dir) = std::env::var_os("HOLD_DIR") else {
         return;
     };
-    let options = LightOptions {
-        dir: Some(dir.into()),
+    let dir = Some(dir.into());
+    if std::env::var_os("HOLD_FULL").is_some() {
+        let images = vec![Image::Pause, Image::Busybox];
+        let options = FullOptions {
+            dir: dir.clone(),
+            images,
+            ..FullOptions::default()
+        };
+        let full = Full::start(options).await.unwrap();
+        let _worker = full.worker(WorkerOptions::new("held")).await.unwrap();
+        std::future::pending::<()>().await;
+    }
+    let _light = Light::start(LightOptions {
+        dir,
         ..LightOptions::default()
-    };
-    let _light = Light::start(options).await.unwrap();
+    })
+    .await
+    .unwrap();
     std::future::pending::<()>().await;
+}
+
+/// Kills the owner of a mothership in `dir` once `sign` exists.
+fn kill_owner(dir: &Path, sign: &str, level: &str) {
+    let mut owner = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "hold_a_mothership", "--ignored"])
+        .env("HOLD_DIR", dir)
+        .env(level, "1")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for(|| dir.join(sign).exists());
+    owner.kill().unwrap();
+    owner.wait().unwrap();
 }
 
 #[test]
 fn a_light_mothership_ends_when_its_owner_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("held");
-    let mut owner = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "hold_a_light_mothership", "--ignored"])
-        .env("HOLD_DIR", &dir)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    wait_for(|| dir.join("etcd/member").exists());
-    owner.kill().unwrap();
-    owner.wait().unwrap();
+    kill_owner(&dir, "etcd/member", "HOLD_LIGHT");
     wait_until_gone(&dir);
 }
 
-fn wait_for(condition: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !condition() {
-        assert!(
-            started.elapsed() < Duration::from_secs(600),
-            "waited ten minutes in vain"
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
+#[test]
+fn a_full_mothership_and_its_workers_end_when_their_owner_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("held");
+    kill_owner(&dir, "worker/held/ctl.sock", "HOLD_FULL");
+    wait_until_gone(&dir);
+    assert!(
+        !dir.join("machine/mothership/data/containerd").exists(),
+        "containers are left"
+    );
+    assert!(dir.join("log/kube-apiserver.log").exists(), "logs are gone");
 }
 
 #[test]
@@ -390,22 +288,6 @@ fn a_component_that_dies_is_named_with_the_end_of_its_log() {
     );
     assert!(failure.to_string().contains("no-such-flag"), "{failure}");
     wait_until_gone(&dir);
-}
-
-/// The body that an HTTP server on the node gives; empty when it gives none.
-async fn page(node: std::net::Ipv4Addr, port: i32) -> String {
-    let ask = async {
-        let mut stream = tokio::net::TcpStream::connect((node, u16::try_from(port)?)).await?;
-        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await?;
-        anyhow::Ok(text)
-    };
-    let text = tokio::time::timeout(Duration::from_secs(2), ask).await;
-    let text = text.ok().and_then(Result::ok).unwrap_or_default();
-    text.split_once("\r\n\r\n")
-        .map(|(_, body)| body.to_owned())
-        .unwrap_or_default()
 }
 
 #[tokio::test]
