@@ -107,6 +107,9 @@ impl Full {
     /// Starts one and waits until its node is ready.
     pub async fn start(options: FullOptions) -> Result<Self> {
         check()?;
+        if let Some(dir) = &options.dir {
+            machine::check_place(&std::path::absolute(dir)?)?;
+        }
         let progress = Progress::new();
         let wanted = options.images.clone();
         let (components, archives) = tokio::task::spawn_blocking({

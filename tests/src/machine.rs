@@ -105,7 +105,6 @@ pub struct Machine {
 
 impl Machine {
     pub(crate) async fn start(dir: &Path, spec: &Spec, detached: bool) -> Result<Self> {
-        check_place(dir)?;
         std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
         std::fs::write(dir.join(SPEC), serde_json::to_string_pretty(spec)?)
             .with_context(|| format!("writing {SPEC}"))?;
@@ -249,9 +248,18 @@ pub(crate) fn sweep(dir: &Path) -> Result<()> {
     cgroup::remove(&spec.cgroup)
 }
 
-fn check_place(dir: &Path) -> Result<()> {
+/// An error for a folder that a machine could not see.
+pub(crate) fn check_place(dir: &Path) -> Result<()> {
     for (what, path) in [("state folder", dir), ("cache folder", &paths::cache()?)] {
-        for hidden in ["/etc", "/opt", "/var", "/run", "/proc", "/sys"] {
+        for hidden in [
+            "/etc",
+            "/opt",
+            "/var",
+            "/usr/local",
+            "/run",
+            "/proc",
+            "/sys",
+        ] {
             if path.starts_with(hidden) {
                 bail!(crate::failure::Failure::Usage(format!(
                     "the {what} {} is below {hidden}, of which every machine has its own; choose \
