@@ -3,6 +3,7 @@
 //! No image registry is needed: each image is put together from programs of this machine and from
 //! the built [components](crate::components), as an archive that containerd imports.
 
+mod airgap;
 mod archive;
 mod layer;
 mod recipe;
@@ -14,6 +15,7 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, Result};
 
+pub use airgap::AirgapImage;
 pub use sources::K0s;
 pub(crate) use sources::TARGET;
 
@@ -45,6 +47,8 @@ pub enum Image {
     K0s(K0sVersion),
     /// The product's controller, built from this workspace.
     Controller,
+    /// What a real k0s of this version wants on its workers.
+    Airgap(K0sVersion, AirgapImage),
 }
 
 /// Name of the sandbox image.
@@ -85,6 +89,7 @@ impl Image {
             Self::K0s(K0sVersion::Current) => "k0s",
             Self::K0s(K0sVersion::Previous) => "k0s-previous",
             Self::Controller => "controller",
+            Self::Airgap(_, image) => image.name(),
         }
     }
 
@@ -106,6 +111,7 @@ impl Image {
                     env!("CARGO_PKG_VERSION")
                 )
             }
+            Self::Airgap(version, image) => image.reference(version)?,
         })
     }
 
@@ -114,6 +120,11 @@ impl Image {
         let mut names = vec![self.reference()?];
         if self == Self::Pause {
             names.push(PAUSE_OF_K0S.to_owned());
+            for version in K0sVersion::ALL {
+                names.extend(airgap::listed(version, "pause")?);
+            }
+            names.sort();
+            names.dedup();
         }
         Ok(names)
     }
@@ -161,6 +172,12 @@ fn forget_older(folder: &Path, name: &str) {
     };
     for entry in entries.flatten() {
         let file = entry.file_name();
+        // One that another run packed just now may be about to be imported.
+        let used = |path: &Path| {
+            path.metadata()
+                .and_then(|meta| meta.modified())
+                .is_ok_and(|time| time.elapsed().is_ok_and(|age| age.as_secs() < 3600))
+        };
         let older = file
             .to_str()
             .and_then(|file| {
@@ -169,7 +186,7 @@ fn forget_older(folder: &Path, name: &str) {
                     .strip_suffix(".tar")
             })
             .is_some_and(|key| !key.contains('-'));
-        if older {
+        if older && !used(&entry.path()) {
             let _ = std::fs::remove_file(entry.path());
         }
     }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::components::{Components, K0sVersion};
 use crate::failure::Failure;
 use crate::full::Full;
-use crate::image::{Image, K0s};
+use crate::image::{AirgapImage, Image, K0s};
 use crate::machine::net::{self, End, Range};
 use crate::machine::{self, Machine, Spec};
 use crate::progress::Progress;
@@ -153,9 +153,12 @@ impl Full {
     pub async fn worker(&self, options: WorkerOptions) -> Result<Worker> {
         let progress = Progress::new();
         let (k0s, components, archives) = {
-            let (version, images) = (options.version, options.images.clone());
+            let (version, mut images) = (options.version, options.images.clone());
             tokio::task::spawn_blocking(move || -> Result<_> {
                 let k0s = K0s::find(version, &progress)?;
+                if !k0s.is_stand_in {
+                    images.extend(AirgapImage::ALL.map(|part| Image::Airgap(version, part)));
+                }
                 let components = Components::hosted(version, &progress)?;
                 let archives: Vec<(Image, PathBuf)> = images
                     .into_iter()

@@ -22,7 +22,7 @@ pub(super) struct Recipe {
     pub user: &'static str,
 }
 
-const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The system users that k0s runs its parts as; their numbers are Alpine's first free ones.
 const PASSWD: &str = "\
@@ -99,6 +99,7 @@ impl Recipe {
                     ..Self::default()
                 })
             }
+            Image::Airgap(_, part) => part.recipe(progress),
             Image::Controller => Ok(Self {
                 layers: vec![
                     Layer::default().program("k0smotron-controller", &controller(progress)?),
@@ -136,7 +137,7 @@ impl Recipe {
 }
 
 /// busybox with all its names, bash (which opens `/dev/tcp/ADDRESS/PORT`), users, and the folders that programs expect.
-fn base() -> Result<Layer> {
+pub(super) fn base() -> Result<Layer> {
     let busybox = requirements::find("busybox").context("busybox is not installed")?;
     let output = Command::new(&busybox)
         .arg("--list")

@@ -15,6 +15,19 @@ pub(crate) const TARGET: &str = match std::env::consts::ARCH.as_bytes() {
     _ => "x86_64-unknown-linux-musl",
 };
 
+/// What `cargo run` and `cargo test` tell their program about itself. Build scripts of dependencies
+/// watch some of it, and would run again, with all that follows, whenever a suite comes after a
+/// build by hand.
+const SET_BY_CARGO: [&str; 7] = [
+    "CARGO_BIN_",
+    "CARGO_CRATE_",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_MANIFEST_",
+    "CARGO_PKG_",
+    "CARGO_PRIMARY_",
+    "OUT_DIR",
+];
+
 /// The k0s that is packed: a real one that `K0S_BIN` names (`K0S_BIN_PREVIOUS` for the version to
 /// upgrade from), else the project's stand-in, for which one program plays both versions.
 #[derive(Clone, Debug)]
@@ -27,7 +40,7 @@ pub struct K0s {
     pub is_stand_in: bool,
 }
 
-fn real(version: K0sVersion) -> Option<PathBuf> {
+pub(super) fn real(version: K0sVersion) -> Option<PathBuf> {
     let variable = match version {
         K0sVersion::Current => "K0S_BIN",
         K0sVersion::Previous => "K0S_BIN_PREVIOUS",
@@ -115,26 +128,25 @@ fn cargo_build(
             .with_context(|| format!("looking up {}", path.display()));
     }
     requirements::check(requirements::IMAGES)?;
-    progress.say(format!("cargo build -p {package} --bin {program}"));
+    progress.say(format!("cargo build {program} and what else goes into images"));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    command
         .current_dir(paths::workspace())
         .args(["build", "--profile", "demo", "--target", TARGET])
-        .args([
-            "-p",
-            package,
-            "--bin",
-            program,
-            "--message-format",
-            "json-render-diagnostics",
-        ])
-        .stderr(std::process::Stdio::inherit())
-        // Set by `cargo test` for the test itself; they would make this build start from scratch.
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .output()
-        .context("running cargo")?;
+        // Always all of them: cargo builds the dependencies anew for another choice of members,
+        // whose features differ.
+        .args(PACKAGES.iter().flat_map(|package| ["-p", package]))
+        .args(["--bins", "--message-format", "json-render-diagnostics"])
+        .stderr(std::process::Stdio::inherit());
+    for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
+        if SET_BY_CARGO.iter().any(|prefix| name.starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
+    let output = command.output().context("running cargo")?;
     if !output.status.success() {
-        bail!("cargo build -p {package} failed");
+        bail!("cargo build of {program} failed");
     }
     String::from_utf8_lossy(&output.stdout)
         .lines()
