@@ -5,7 +5,7 @@ mod tour;
 
 use std::time::Instant;
 
-use crate::image::TARGET;
+use crate::image::{PACKAGES, TARGET};
 use place::Place;
 use tour::{Stop, Tour, say};
 
@@ -40,7 +40,8 @@ fn up() -> Result<(), Stop> {
     tour.step(
         "Build the plugin",
         &[&format!(
-            "cargo build --profile demo --target {TARGET} --package plugin"
+            "cargo build --profile demo --target {TARGET} -p {} --bins",
+            PACKAGES.join(" -p ")
         )],
     )?;
     if place.is_new() {

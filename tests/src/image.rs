@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result};
 
 pub use airgap::AirgapImage;
 pub use sources::K0s;
-pub(crate) use sources::TARGET;
+pub(crate) use sources::{PACKAGES, TARGET};
 
 use crate::components::K0sVersion;
 use crate::failure::Failure;

@@ -9,6 +9,9 @@ use crate::components::K0sVersion;
 use crate::progress::Progress;
 use crate::{paths, requirements};
 
+/// What is built for images, and the plugin, which the demo takes from the same build.
+pub(crate) const PACKAGES: [&str; 3] = ["controller", "k0s-standin", "plugin"];
+
 /// The target of programs that must run in an image without any library.
 pub(crate) const TARGET: &str = match std::env::consts::ARCH.as_bytes() {
     b"aarch64" => "aarch64-unknown-linux-musl",
@@ -76,7 +79,7 @@ impl K0s {
                 is_stand_in: false,
             });
         }
-        let program = cargo_build("MOTHERSHIP_STANDIN", "k0s-standin", "k0s", progress)?;
+        let program = cargo_build("MOTHERSHIP_STANDIN", "k0s", progress)?;
         let release = version.release().to_owned();
         progress.say(format!(
             "k0s is the project's stand-in, in the role of {release}"
@@ -108,7 +111,6 @@ fn ask_release(program: &Path) -> Result<String> {
 pub(super) fn controller(progress: &Progress) -> Result<PathBuf> {
     cargo_build(
         "MOTHERSHIP_CONTROLLER",
-        "controller",
         "k0smotron-controller",
         progress,
     )
@@ -117,7 +119,6 @@ pub(super) fn controller(progress: &Progress) -> Result<PathBuf> {
 /// Has cargo build a program without libraries, or takes the one that a variable names.
 fn cargo_build(
     variable: &str,
-    package: &str,
     program: &str,
     progress: &Progress,
 ) -> Result<PathBuf> {
