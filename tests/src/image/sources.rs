@@ -109,19 +109,11 @@ fn ask_release(program: &Path) -> Result<String> {
 
 /// The controller's program.
 pub(super) fn controller(progress: &Progress) -> Result<PathBuf> {
-    cargo_build(
-        "MOTHERSHIP_CONTROLLER",
-        "k0smotron-controller",
-        progress,
-    )
+    cargo_build("MOTHERSHIP_CONTROLLER", "k0smotron-controller", progress)
 }
 
 /// Has cargo build a program without libraries, or takes the one that a variable names.
-fn cargo_build(
-    variable: &str,
-    program: &str,
-    progress: &Progress,
-) -> Result<PathBuf> {
+fn cargo_build(variable: &str, program: &str, progress: &Progress) -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) {
         let path = PathBuf::from(path);
         return path
@@ -129,7 +121,9 @@ fn cargo_build(
             .with_context(|| format!("looking up {}", path.display()));
     }
     requirements::check(requirements::IMAGES)?;
-    progress.say(format!("cargo build {program} and what else goes into images"));
+    progress.say(format!(
+        "cargo build {program} and what else goes into images"
+    ));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
