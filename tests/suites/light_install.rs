@@ -88,7 +88,7 @@ async fn installing_twice_changes_nothing() -> Result<()> {
         };
         let number = |item: &serde_json::Value| {
             item.pointer("/metadata/generation")
-                .and_then(|value| value.as_i64())
+                .and_then(serde_json::Value::as_i64)
                 .unwrap_or_default()
         };
         Ok(items

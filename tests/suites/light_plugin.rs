@@ -183,7 +183,7 @@ async fn set_status(api: &Api<Cluster>, name: &str, status: &Value) -> Result<()
     Ok(())
 }
 
-async fn run_blocking(
+fn run_blocking(
     person: &std::sync::Arc<Person>,
     line: &'static str,
 ) -> tokio::task::JoinHandle<Result<Ended>> {
@@ -356,7 +356,7 @@ async fn waits_end_well_in_time_by_ctrl_c_or_when_there_is_no_hope() -> Result<(
     let clusters: Api<Cluster> = Api::namespaced(light.admin().await?, "default");
     let made = async |name: &str| until(async || Ok(clusters.get_opt(name).await?)).await;
 
-    let wait = run_blocking(&admin, "create good --wait").await;
+    let wait = run_blocking(&admin, "create good --wait");
     made("good").await?;
     let waiting = condition(
         "Available",
@@ -394,7 +394,7 @@ async fn waits_end_well_in_time_by_ctrl_c_or_when_there_is_no_hope() -> Result<(
         "what was made stays"
     );
 
-    let wait = run_blocking(&admin, "create hopeless --wait").await;
+    let wait = run_blocking(&admin, "create hopeless --wait");
     let generation = made("hopeless").await?.metadata.generation;
     let refusal = condition(
         "Accepted",
@@ -564,7 +564,7 @@ async fn a_join_token_is_asked_for_awaited_and_explained() -> Result<()> {
         .runs("join demo --name late")?
         .expect(8, &["already exists", "hint: leave --name out"]);
 
-    let join = run_blocking(&admin, "join demo --ttl 90m").await;
+    let join = run_blocking(&admin, "join demo --ttl 90m");
     let request = until(async || {
         let found = requests.list(&ListParams::default()).await?;
         Ok(found
@@ -603,7 +603,7 @@ async fn a_join_token_is_asked_for_awaited_and_explained() -> Result<()> {
 
     for (output, expected) in [("token", "H4sIAAAA\n"), ("cloud-init", "#cloud-config\n")] {
         let line: &'static str = format!("join demo --name as-{output} -o {output}").leak();
-        let join = run_blocking(&admin, line).await;
+        let join = run_blocking(&admin, line);
         let name = format!("as-{output}");
         until(async || Ok(requests.get_opt(&name).await?)).await?;
         secrets
@@ -757,8 +757,9 @@ fn kubeconfigs(admin: &Person, text: &str) -> Result<()> {
         .expect(6, &["credential plugin", "cannot be started"]);
     let certificate: Value = serde_json::from_str(text)?;
     let user = |field: &str| -> Result<String> {
-        let encoded = certificate["users"][0]["user"][field]
-            .as_str()
+        let encoded = certificate
+            .pointer(&format!("/users/0/user/{field}"))
+            .and_then(Value::as_str)
             .context("no credentials")?;
         Ok(String::from_utf8(STANDARD.decode(encoded)?)?)
     };
