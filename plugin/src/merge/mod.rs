@@ -1,7 +1,7 @@
 //! A cluster's kubeconfig and how it comes into the user's own. Pure: texts in, texts out.
 //!
 //! The user's file is treated as a tree of values, so that fields which no version of kubectl
-//! knows survive; comments survive too wherever [`edit`] can place the entries by lines.
+//! knows survive; comments survive too wherever `edit` can place the entries by lines.
 
 mod edit;
 
