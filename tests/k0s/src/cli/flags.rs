@@ -13,10 +13,10 @@ pub struct Common {
     /// Data directory for k0s [default: /var/lib/k0s]
     #[arg(long)]
     pub data_dir: Option<PathBuf>,
-    /// Run directory [default: /run/k0s for root, else <data-dir>/run]
+    /// Run directory [default: /run/k0s for root, else DATA-DIR/run]
     #[arg(long, hide = true)]
     pub run_dir: Option<PathBuf>,
-    /// Full path to the status socket [default: <run-dir>/status.sock]
+    /// Full path to the status socket [default: RUN-DIR/status.sock]
     #[arg(long)]
     pub status_socket: Option<PathBuf>,
     /// Debug logging
