@@ -30,7 +30,7 @@ use crate::{
 
 use super::{
     restore,
-    wanted::{COPY_SUFFIX, Content, DATA_DIGEST, Inputs, Recipe, Step, Wanted},
+    wanted::{APPLIED_HASH, COPY_SUFFIX, Content, DATA_DIGEST, Inputs, Recipe, Step, Wanted},
 };
 
 /// Why a round of writes did not end well.
@@ -195,6 +195,7 @@ impl Round<'_> {
                 .owner
                 .as_ref()
                 .is_none_or(|owner| owner.uid != self.uid)
+            && !is_orphan(wanted, live)
         {
             return Ok(foreign(wanted, live));
         }
@@ -238,18 +239,38 @@ impl Round<'_> {
                 relabel(self.writer, wanted).await?;
             }
             // What was not seen may be somebody else's: only an owned object is forced.
-            Step::Apply => self.writer.apply(&wanted.key, &wanted.body, seen).await?,
+            Step::Apply => self.apply(wanted, &wanted.body, seen).await?,
             Step::Make => {
                 let (Content::Made(recipe) | Content::Kept(recipe)) = &wanted.content else {
                     return Ok(Outcome::Same);
                 };
                 let body = self.with_data(wanted, recipe).await?;
-                self.writer.apply(&wanted.key, &body, seen).await?;
+                self.apply(wanted, &body, seen).await?;
             }
             Step::Create => return self.create(wanted).await,
             Step::Restore => restore::undo_deletion(self.writer, wanted).await?,
         }
         Ok(Outcome::Changed)
+    }
+
+    async fn apply(&self, wanted: &Wanted, body: &Value, seen: bool) -> Result<(), WriteError> {
+        let key = &wanted.key;
+        match self.writer.apply(key, body, seen).await {
+            // A label changed by hand hides a child from the watches.
+            Err(WriteError::Conflict { .. })
+                if !seen && self.writer.owner(key).await?.as_deref() == Some(self.uid) =>
+            {
+                self.writer.apply(key, body, true).await
+            }
+            // Entries are matched by number: a port renumbered by hand stays beside ours, and two
+            // of one name are refused. A merge patch replaces the list.
+            Err(WriteError::Refused { .. }) if seen && key.kind == Kind::Service => {
+                let ports = json!({"spec": {"ports": body["spec"]["ports"]}});
+                self.writer.merge(key, &ports).await?;
+                self.writer.apply(key, body, true).await
+            }
+            other => other,
+        }
     }
 
     async fn create(&self, wanted: &Wanted) -> Result<Outcome, ApplyError> {
@@ -367,10 +388,17 @@ impl Keys {
     }
 }
 
+/// Whether somebody took the owner reference off a child: what was applied last names the uid of
+/// the owner, so nobody else's object has that hash.
+fn is_orphan(wanted: &Wanted, live: &Live) -> bool {
+    live.owner.is_none() && live.annotation(APPLIED_HASH).as_deref() == Some(wanted.hash())
+}
+
 /// Somebody else's object has the name of a child. A Secret of certificates that a user made
 /// beforehand is used as it is; anything else is left alone and said.
 fn foreign(wanted: &Wanted, live: &Live) -> Outcome {
-    if matches!(wanted.content, Content::Kept(_)) && !live.deleting {
+    let users = live.owner.is_none();
+    if users && matches!(wanted.content, Content::Kept(_)) && !live.deleting {
         return Outcome::Same;
     }
     Outcome::Problem(Problem {

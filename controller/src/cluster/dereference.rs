@@ -13,7 +13,7 @@ use kube::ResourceExt;
 
 use crds::{
     names,
-    v1beta2::{CertificateType, Cluster, ServiceType},
+    v1beta2::{CertificateType, Cluster, ServiceType, StatusPorts},
 };
 
 use crate::{
@@ -60,7 +60,7 @@ pub struct Observed {
     pub existing: BTreeSet<String>,
     /// Address of a node, for NodePort.
     pub node_address: Option<String>,
-    /// The recorded address is still one of a node's.
+    /// The recorded address is still one of a node's, or none of a node's business.
     pub node_address_alive: bool,
     /// The kubeconfig Secret exists.
     pub kubeconfig: bool,
@@ -98,6 +98,20 @@ impl Observed {
         (port("api"), port("konnectivity"))
     }
 
+    /// Whether the Service has these numbers.
+    pub fn serves(&self, ports: StatusPorts) -> bool {
+        let has = |name: &str, number: i32| {
+            let spec = self
+                .service
+                .as_ref()
+                .and_then(|service| service.spec.as_ref());
+            spec.iter()
+                .flat_map(|spec| spec.ports.iter().flatten())
+                .any(|port| port.name.as_deref() == Some(name) && port.port == number)
+        };
+        has(names::API_PORT, ports.api) && has(names::KONNECTIVITY_PORT, ports.konnectivity)
+    }
+
     /// The first address of the load balancer; an IP address before a host name.
     pub fn load_balancer_address(&self) -> Option<String> {
         let status = self
@@ -132,7 +146,14 @@ pub fn dereference(
         .status
         .as_ref()
         .and_then(|status| status.external_address.clone());
-    let nodes = if cluster.spec.service.type_ == ServiceType::NodePort {
+    let of_node = cluster.spec.service.type_ == ServiceType::NodePort
+        && cluster
+            .spec
+            .external_address
+            .as_deref()
+            .unwrap_or_default()
+            .is_empty();
+    let nodes = if of_node {
         store
             .of_kind(Kind::Node)
             .into_iter()
@@ -154,7 +175,8 @@ pub fn dereference(
             })
             .map(|(key, _)| key.name.clone())
             .collect(),
-        node_address_alive: recorded.is_none_or(|address| has_address(&nodes, &address)),
+        node_address_alive: !of_node
+            || recorded.is_none_or(|address| has_address(&nodes, &address)),
         node_address: node_address(&nodes),
         kubeconfig: mine(Kind::Secret, &names::kubeconfig(&name)).is_some(),
         health: prober.last(&uid),
@@ -169,6 +191,7 @@ fn authorities(
     store: &Store,
     watches: &Watches,
 ) -> BTreeMap<CertificateType, Authority> {
+    let uid = cluster.uid().unwrap_or_default();
     let mut all: BTreeMap<_, _> = AUTHORITIES.iter().map(|type_| (*type_, None)).collect();
     for reference in &cluster.spec.certificate_refs {
         let secret = reference.name.clone().filter(|name| !name.is_empty());
@@ -183,9 +206,15 @@ fn authorities(
             if users {
                 watches.named_secret(namespace, &secret, name);
             }
+            // A Cluster made anew finds the Secrets of its namesake for a moment: what is signed
+            // by those keys would never fit its own.
+            let fits = |live: &Arc<Live>| {
+                let owner = live.owner.as_ref();
+                !live.deleting && (users || owner.is_none_or(|owner| owner.uid == uid))
+            };
             let live = store
                 .get(&Key::new(Kind::Secret, namespace, &secret))
-                .filter(|live| !live.deleting)
+                .filter(fits)
                 .map(|live| live.value());
             let digest = live.as_ref().and_then(|tree| {
                 tree.get("digests")?

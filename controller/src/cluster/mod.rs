@@ -157,10 +157,39 @@ pub async fn reconcile(cluster: Arc<Cluster>, context: Arc<Context>) -> Result<A
     context
         .metrics
         .reconciled("Cluster", label, began.elapsed().as_secs_f64());
-    if outcome.is_ok() {
-        context.failures.clear(&uid);
+    match outcome? {
+        Outcome::Done => {
+            context.failures.clear(&uid);
+            Ok(Action::await_change())
+        }
+        Outcome::Refused { since } => {
+            context.failures.clear(&uid);
+            Ok(Action::requeue(until_next_attempt(since)))
+        }
     }
-    outcome.map(|()| Action::await_change())
+}
+
+/// What came of a reconcile that ended well.
+enum Outcome {
+    /// All is as it should be, or a watch will tell.
+    Done,
+    /// A child could not be written, and the status says why.
+    Refused {
+        /// Since when.
+        since: Option<Timestamp>,
+    },
+}
+
+/// What stands in the way (a port of another Cluster, a quota) may go without a word. The wait is
+/// a tenth of the time that it has lasted, between two seconds and five minutes: whoever mends it
+/// soon sees it soon, and what stays costs little.
+fn until_next_attempt(since: Option<Timestamp>) -> Duration {
+    let lasted = since.map_or(SignedDuration::ZERO, |since| {
+        Timestamp::now().duration_since(since)
+    });
+    let lasted = Duration::try_from(lasted).unwrap_or_default();
+    let wait = (lasted / 10).clamp(Duration::from_secs(2), Duration::from_secs(300));
+    wait.mul_f64(rand::random_range(1.0..1.2))
 }
 
 /// What happens after a failed reconcile: again later, or when something changes.
@@ -176,9 +205,10 @@ pub fn error_policy(cluster: &Cluster, error: &Error, context: &Context) -> Acti
     Action::requeue(delay)
 }
 
-async fn run(mut cluster: Arc<Cluster>, context: &Context) -> Result<(), Error> {
+async fn run(mut cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Error> {
     if cluster.metadata.deletion_timestamp.is_some() {
-        return finalizer::run(&cluster, context).await;
+        finalizer::run(&cluster, context).await?;
+        return Ok(Outcome::Done);
     }
     let keys = Keys::default();
     let mut problems = Vec::new();
@@ -188,7 +218,8 @@ async fn run(mut cluster: Arc<Cluster>, context: &Context) -> Result<(), Error> 
         let valid = match valid {
             Ok(valid) => valid,
             Err(refusal) => {
-                return write_status(&cluster, &observed, Err(&refusal), &[], context).await;
+                write_status(&cluster, &observed, Err(&refusal), &[], context).await?;
+                return Ok(Outcome::Done);
             }
         };
         if !finalizer::is_set(&cluster) {
@@ -208,7 +239,17 @@ async fn run(mut cluster: Arc<Cluster>, context: &Context) -> Result<(), Error> 
     if let Ok(valid) = &valid {
         ask_hosted(&observed, valid, &keys, context).await?;
     }
-    write_status(&cluster, &observed, valid.as_ref(), &problems, context).await
+    write_status(&cluster, &observed, valid.as_ref(), &problems, context).await?;
+    Ok(if problems.is_empty() {
+        Outcome::Done
+    } else {
+        let applied = status::condition(cluster.status.as_ref(), status::APPLIED);
+        Outcome::Refused {
+            since: applied
+                .filter(|applied| applied.status == "False")
+                .map(|applied| applied.last_transition_time.0),
+        }
+    })
 }
 
 async fn apply_round(
@@ -224,7 +265,7 @@ async fn apply_round(
         futile: &context.futile,
         keys,
         uid: &valid.uid,
-        keys_made: status::is_true(cluster.status.as_ref(), status::CERTIFICATES),
+        keys_made: status::keys_were_made(cluster.status.as_ref()),
         now: Timestamp::now(),
         leaf_lifetime: context.leaf_lifetime,
     };

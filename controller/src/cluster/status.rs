@@ -39,6 +39,9 @@ pub const DELETING: &str = "Deleting";
 /// All of it works.
 pub const AVAILABLE: &str = "Available";
 
+/// Reason for a key that was there and is not any more.
+const KEY_LOST: &str = "KeyLost";
+
 /// One condition before it has a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -114,7 +117,14 @@ pub fn status(facts: &Facts<'_>) -> ClusterStatus {
         &valid.name,
     )));
     new.endpoint = valid.endpoint();
-    new.ports = valid.ports;
+    // A number is known to be free only once the Service has it: one that was refused must not
+    // bind the Cluster.
+    if valid
+        .ports
+        .is_some_and(|ports| facts.observed.serves(ports))
+    {
+        new.ports = valid.ports;
+    }
     new.etcd_members = Some(valid.etcd_members);
     new.external_address = match &valid.address {
         Address::External(host) => Some(host.clone()),
@@ -165,6 +175,14 @@ pub fn condition<'a>(status: Option<&'a ClusterStatus>, type_: &str) -> Option<&
         .find(|condition| condition.type_ == type_)
 }
 
+/// Whether every key was there once: from then on one that is missing is lost, and never made
+/// anew. A condition that was True says so, and so does the reason that follows it.
+pub fn keys_were_made(status: Option<&ClusterStatus>) -> bool {
+    let condition = condition(status, CERTIFICATES);
+    condition.is_some_and(|condition| condition.status == "True" || condition.reason == KEY_LOST)
+        || status.is_some_and(|status| status.version.is_some())
+}
+
 /// Whether a condition of this type is True.
 pub fn is_true(status: Option<&ClusterStatus>, type_: &str) -> bool {
     condition(status, type_).is_some_and(|condition| condition.status == "True")
@@ -189,7 +207,7 @@ fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     };
     let applied = applied(facts.problems);
     let exposed = exposed(valid, facts.observed);
-    let certificates = certificates(facts.observed);
+    let certificates = certificates(facts.observed, facts.cluster.status.as_ref());
     let functional = functional(facts.observed);
     let kubeconfig = if facts.observed.kubeconfig {
         finding(KUBECONFIG, true, "Created", "")
@@ -338,11 +356,13 @@ fn exposed(valid: &ValidCluster, observed: &Observed) -> Finding {
     }
 }
 
-fn certificates(observed: &Observed) -> Finding {
-    let missing: Vec<_> = observed
-        .authorities
-        .values()
-        .filter(|authority| authority.digest.is_none())
+fn certificates(observed: &Observed, old: Option<&ClusterStatus>) -> Finding {
+    let missing = || {
+        let all = observed.authorities.values();
+        all.filter(|authority| authority.digest.is_none())
+    };
+    let lost = keys_were_made(old) && missing().any(|authority| !authority.users);
+    let missing: Vec<_> = missing()
         .map(|authority| authority.secret.as_str())
         .collect();
     if missing.is_empty() {
@@ -351,7 +371,7 @@ fn certificates(observed: &Observed) -> Finding {
     finding(
         CERTIFICATES,
         false,
-        "SecretMissing",
+        if lost { KEY_LOST } else { "SecretMissing" },
         format!(
             "without a Secret or without tls.crt in it: {}",
             missing.join(", ")

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::{
     Api, Client,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
     core::DynamicObject,
 };
 use serde_json::Value;
@@ -120,6 +120,19 @@ impl Writer {
             None => drop(self.store.remove(key)),
         }
         Ok(object)
+    }
+
+    /// The uid of the controller owner of an object that no watch shows. A list, because of most
+    /// kinds there is no right to get one.
+    pub async fn owner(&self, key: &Key) -> Result<Option<String>, WriteError> {
+        let named = ListParams::default().fields(&format!("metadata.name={}", key.name));
+        let api = self.api(key);
+        let found = self.within(key, api.list(&named)).await?;
+        Ok(found
+            .into_iter()
+            .flat_map(|object| object.metadata.owner_references.into_iter().flatten())
+            .find(|owner| owner.controller == Some(true))
+            .map(|owner| owner.uid))
     }
 
     /// Server-side apply. Not forced, it fails where another writer owns a field.

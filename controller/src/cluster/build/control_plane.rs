@@ -37,7 +37,7 @@ use super::{
     all_exist, certificate_exists, certificate_secret, k0s_config,
     k0s_config::{AUTHENTICATION, FILE, FOLDER, PKI, anonymous_health},
     metadata, pod,
-    quantity::{canonical, canonical_resources},
+    quantity::{canonical, canonical_resources, canonical_volume},
 };
 
 /// Annotation of the pod template: what k0s reads only at its start.
@@ -109,8 +109,11 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Wanted> {
     let name = names::control_plane(&cluster.name);
     let selector = labels::control_plane_selector(&cluster.name);
     let persistence = cluster.spec.persistence.clone().unwrap_or_default();
+    let mut metadata = metadata(cluster, name, Component::ControlPlane);
+    let labels = metadata.labels.get_or_insert_default();
+    labels.insert(labels::CONTROL_PLANE.to_owned(), "true".to_owned());
     let mut set = StatefulSet {
-        metadata: metadata(cluster, name, Component::ControlPlane),
+        metadata,
         spec: Some(StatefulSetSpec {
             replicas: Some(cluster.replicas()),
             pod_management_policy: Some("Parallel".to_owned()),
@@ -389,11 +392,11 @@ fn volumes(cluster: &ValidCluster) -> Vec<Volume> {
     if matches!(cluster.address, Address::External(_)) {
         volumes.push(config_map(&names::endpoint_config(&cluster.name), None));
     }
-    volumes.extend(manifests(cluster).cloned());
+    volumes.extend(manifests(cluster).cloned().map(canonical_volume));
     for user in &cluster.spec.mounts {
         volumes.push(Volume {
             name: names::mount_volume(&user.path),
-            ..user.volume.clone()
+            ..canonical_volume(user.volume.clone())
         });
     }
     volumes.push(config_map(&telemetry, None));

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
-    api::core::v1::ResourceRequirements, apimachinery::pkg::api::resource::Quantity,
+    api::core::v1::{ResourceRequirements, Volume},
+    apimachinery::pkg::api::resource::Quantity,
 };
 
 const DECIMAL: [(&str, u32); 6] = [
@@ -34,6 +35,28 @@ pub fn canonical_resources(mut resources: ResourceRequirements) -> ResourceRequi
     each(&mut resources.requests);
     each(&mut resources.limits);
     resources
+}
+
+/// A user's volume with canonical quantities.
+pub fn canonical_volume(mut volume: Volume) -> Volume {
+    let limit = volume
+        .empty_dir
+        .as_mut()
+        .and_then(|dir| dir.size_limit.as_mut());
+    let claim = volume.ephemeral.as_mut().and_then(|ephemeral| {
+        let resources = ephemeral
+            .volume_claim_template
+            .as_mut()?
+            .spec
+            .resources
+            .as_mut()?;
+        resources.requests.as_mut()
+    });
+    let requests = claim.into_iter().flat_map(BTreeMap::values_mut);
+    for quantity in limit.into_iter().chain(requests) {
+        quantity.0 = canonical(&quantity.0);
+    }
+    volume
 }
 
 /// The canonical form; what does not parse stays, for the API server to refuse.
