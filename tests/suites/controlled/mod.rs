@@ -1,0 +1,34 @@
+//! What suites share that run the controller against an API server without nodes: a mothership
+//! with the product installed, a scene of its own for each case, and the controller as a process.
+
+pub mod children;
+pub mod process;
+pub mod runner;
+pub mod scene;
+pub mod world;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+/// What is promised to take a second fails a test only at ten times that.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Asks fifty times a second until there is an answer, which comes back with the time it took;
+/// the last reason why not is in the error.
+pub async fn until<T>(
+    what: &str,
+    within: Duration,
+    mut ask: impl AsyncFnMut() -> Result<T, String>,
+) -> Result<(T, Duration)> {
+    let started = Instant::now();
+    loop {
+        match ask().await {
+            Ok(answer) => return Ok((answer, started.elapsed())),
+            Err(why) if started.elapsed() > within => {
+                bail!("{what}: not within {} s: {why}", within.as_secs())
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}

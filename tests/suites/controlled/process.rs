@@ -1,0 +1,159 @@
+//! The controller as a process, with a client certificate of a user of its own.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use mothership::failure::tail;
+use mothership::paths;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::until;
+
+/// Builds the controller: what `K0SMOTRON_CONTROLLER` names, else what cargo makes of this tree.
+pub fn program() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("K0SMOTRON_CONTROLLER") {
+        return Ok(PathBuf::from(named));
+    }
+    let root = paths::workspace();
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root.join("target"), |dir| root.join(dir));
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "controller",
+            "--target-dir",
+        ])
+        .arg(&target)
+        .current_dir(&root)
+        .status()
+        .context("building the controller")?;
+    if !status.success() {
+        bail!("building the controller: {status}");
+    }
+    Ok(target.join("debug/k0smotron-controller"))
+}
+
+/// A running controller; it ends with this handle.
+#[derive(Debug)]
+pub struct Controller {
+    child: Child,
+    log: PathBuf,
+    health: SocketAddr,
+}
+
+impl Controller {
+    /// Starts one and waits until it is ready.
+    pub async fn start(
+        program: &Path,
+        kubeconfig: &Path,
+        log: PathBuf,
+        args: &[&str],
+    ) -> Result<Self> {
+        // Free now; a second later somebody else may have it, and the start fails and says so.
+        let health = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let output = File::options().create(true).append(true).open(&log)?;
+        let child = Command::new(program)
+            .args(args)
+            .arg(format!("--health-address={health}"))
+            .args([
+                "--log-format=text",
+                "--log=info,controller=debug,kube_runtime=warn",
+            ])
+            .env_clear()
+            .env("KUBECONFIG", kubeconfig)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .context("starting the controller")?;
+        let mut this = Self { child, log, health };
+        until(
+            "the controller is ready",
+            Duration::from_secs(30),
+            async || {
+                if let Ok(Some(status)) = this.child.try_wait() {
+                    return Ok(Err(status));
+                }
+                this.is_ready().await.map(Ok)
+            },
+        )
+        .await?
+        .0
+        .map_err(|status: ExitStatus| {
+            anyhow::anyhow!("the controller ended: {status}\n{}", tail(&this.log, 5))
+        })?;
+        Ok(this)
+    }
+
+    async fn is_ready(&self) -> Result<(), String> {
+        let ask = async {
+            let mut stream = TcpStream::connect(self.health).await?;
+            stream
+                .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                .await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            Ok::<_, std::io::Error>(answer)
+        };
+        match ask.await {
+            Ok(answer) if answer.starts_with("HTTP/1.1 200") => Ok(()),
+            Ok(answer) => Err(answer),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn pid(&self) -> Result<Pid> {
+        Ok(Pid::from_raw(i32::try_from(self.child.id())?))
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub async fn stop(mut self) -> Result<()> {
+        self.terminate()?;
+        let ((), _) = until(
+            "the controller ends",
+            Duration::from_secs(20),
+            async || match self.child.try_wait() {
+                Ok(Some(status)) if status.success() => Ok(Ok(())),
+                Ok(Some(status)) => Ok(Err(status)),
+                Ok(None) => Err("it runs".to_owned()),
+                Err(error) => Err(error.to_string()),
+            },
+        )
+        .await
+        .and_then(|(ended, took)| match ended {
+            Ok(()) => Ok(((), took)),
+            Err(status) => bail!("the controller ended with {status}"),
+        })?;
+        Ok(())
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) -> Result<()> {
+        kill(self.pid()?, Signal::SIGTERM).context("ending the controller")
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill().context("killing the controller")?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        // Either has ended already or ends now.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
