@@ -1,0 +1,138 @@
+//! A full mothership on which the product is installed as a user would install it.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, bail};
+use kube::Client;
+use mothership::components::{Components, K0sVersion};
+use mothership::image::K0s;
+use mothership::progress::Progress;
+use mothership::{Full, FullOptions, Image, paths};
+
+/// The controller in the mothership's audit log.
+pub const CONTROLLER: &str = "system:serviceaccount:k0smotron:k0smotron-controller-manager";
+/// The namespace of the product.
+pub const PRODUCT: &str = "k0smotron";
+
+/// The mothership that a suite runs on.
+pub struct World {
+    /// The mothership itself.
+    pub full: Full,
+    /// An administrator's client.
+    pub client: Client,
+    progress: Progress,
+    dir: PathBuf,
+    kubectl: PathBuf,
+}
+
+impl World {
+    /// Starts a mothership with the images and applies `deploy/install.yaml`.
+    pub async fn start(images: &[Image]) -> Result<Self> {
+        let dir = tempfile::Builder::new()
+            .prefix("mothership-suite-")
+            .tempdir()
+            .context("making a temporary folder")?
+            .keep();
+        let mut options = FullOptions {
+            dir: Some(dir.clone()),
+            ..FullOptions::default()
+        };
+        options.images.push(Image::Controller);
+        options.images.extend(images);
+        let full = Full::start(options).await?;
+        let client = full.admin().await?;
+        let progress = Progress::new();
+        let kubectl = Components::light(&progress)?.path("kubectl")?.to_owned();
+        let world = Self {
+            full,
+            client,
+            progress,
+            dir,
+            kubectl,
+        };
+        if let Err(error) = world.install().await {
+            let around = world.look_around().await;
+            world.end(false).await?;
+            bail!("{error:#}\n{around}");
+        }
+        Ok(world)
+    }
+
+    async fn install(&self) -> Result<()> {
+        let file = paths::workspace().join("deploy/install.yaml");
+        let file = file.to_str().context("the workspace's path is no text")?;
+        self.kubectl(&["apply", "--server-side", "--filename", file])
+            .await?;
+        let rollout = "rollout status deployment/k0smotron-controller-manager --timeout 2m";
+        let mut words = vec!["--namespace", PRODUCT];
+        words.extend(rollout.split(' '));
+        self.kubectl(&words).await?;
+        self.say(format!(
+            "the product is installed; clusters run {}",
+            if K0s::find(K0sVersion::Current, &self.progress)?.is_stand_in {
+                "the stand-in for k0s"
+            } else {
+                "a real k0s"
+            }
+        ));
+        Ok(())
+    }
+
+    /// Prints a line with the time since the start.
+    pub fn say(&self, text: impl AsRef<str>) {
+        self.progress.say(text);
+    }
+
+    /// Runs kubectl as administrator; its standard output.
+    pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
+        let output = tokio::process::Command::new(&self.kubectl)
+            .arg("--kubeconfig")
+            .arg(self.full.admin_kubeconfig()?)
+            .args(args)
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .context("running kubectl")?;
+        if !output.status.success() {
+            bail!(
+                "kubectl {} failed: {}",
+                args.join(" "),
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// What somebody would look at after a failure.
+    pub async fn look_around(&self) -> String {
+        let mut all = String::new();
+        for words in [
+            "get clusters,jointokenrequests,pods --all-namespaces --output wide",
+            "logs --namespace k0smotron --selector control-plane=controller-manager --prefix --tail 25",
+            "get events --all-namespaces --field-selector type=Warning",
+        ] {
+            let args: Vec<&str> = words.split(' ').collect();
+            let text = match self.kubectl(&args).await {
+                Ok(text) => text,
+                Err(error) => format!("{error:#}\n"),
+            };
+            let _ = writeln!(all, "$ kubectl {words}\n{text}");
+        }
+        all
+    }
+
+    /// Ends the mothership; its folder goes only when there is nothing in it to read.
+    pub async fn end(self, well: bool) -> Result<()> {
+        self.full.down().await?;
+        if well && std::env::var_os("MOTHERSHIP_KEEP").is_none() {
+            std::fs::remove_dir_all(&self.dir)
+                .with_context(|| format!("removing {}", self.dir.display()))?;
+        } else {
+            self.progress
+                .say(format!("logs are kept in {}", self.dir.display()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,46 @@
+//! Hosted clusters on a real mothership: what a user is promised, each proved in a case whose name
+//! says what. One mothership serves all; every case that runs alone makes what it needs.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod deletion;
+mod highly_available;
+mod labels;
+mod ready;
+mod rights;
+mod sharing;
+mod tokens;
+mod worker;
+
+use std::process::ExitCode;
+
+use mothership::Image;
+use mothership::components::K0sVersion;
+
+/// NodePort clusters that several cases use, each in a namespace of its name.
+const LEFT: &str = "left";
+const RIGHT: &str = "right";
+
+fn main() -> ExitCode {
+    // The order keeps the number of control planes that run at once small.
+    common::runner::main(
+        &[Image::K0s(K0sVersion::Previous)],
+        &[
+            case!(ready::one_replica_is_available_about_as_soon_as_a_bare_k0s_is_ready),
+            case!(highly_available::three_replicas_answer_through_loss_restart_and_upgrade),
+            case!(
+                sharing::node_port_clusters_live_side_by_side_while_one_waits_for_a_load_balancer
+            ),
+            case!(tokens::a_token_waits_until_its_cluster_is_ready),
+            case!(worker::a_worker_apart_joins_by_token_and_is_reached_by_konnectivity_only),
+            case!(tokens::a_token_is_recorded_before_it_works),
+            case!(tokens::a_lost_token_secret_comes_back),
+            case!(tokens::a_token_is_refused_after_its_expiry),
+            case!(tokens::a_token_is_revoked_with_its_request),
+            case!(labels::labelling_a_cluster_restarts_nothing_and_empties_no_endpoints),
+            case!(deletion::deleting_a_cluster_leaves_only_volumes_that_are_to_be_kept),
+            case!(rights::the_controller_is_restricted_and_asks_for_nothing_it_may_not),
+        ],
+    )
+}
