@@ -3,7 +3,11 @@
 //! A builder that writes `1000m` where the API server keeps `1` would write again in every
 //! reconcile; only a real API server can tell.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what failed by failing")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what failed by failing"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
