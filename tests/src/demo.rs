@@ -6,6 +6,7 @@ mod tour;
 use std::time::Instant;
 
 use crate::image::{PACKAGES, TARGET};
+use crate::state::State;
 use place::Place;
 use tour::{Stop, Tour, say};
 
@@ -38,7 +39,7 @@ fn up() -> Result<(), Stop> {
     say(&place.describe()?);
 
     tour.step(
-        "Build the plugin",
+        "Build the product",
         &[&format!(
             "cargo build --profile demo --target {TARGET} -p {} --bins",
             PACKAGES.join(" -p ")
@@ -169,19 +170,18 @@ fn look_around(tour: &Tour, place: &Place, started: Instant) {
          kubectl --kubeconfig {KUBECONFIG} get pods --all-namespaces\n\
          mothership status\n\
          mothership worker exec {WORKER} -- sh\n\n\
-         To end it: make demo-down{}",
+         To end it: {}",
         started.elapsed().as_secs_f64(),
         tour.exports(),
-        if place.is_new() {
-            ""
-        } else {
-            " MOTHERSHIP=current"
-        }
+        place.end()
     ));
 }
 
 fn down() -> Result<(), Stop> {
     let place = Place::find()?;
+    if place.is_new() {
+        State::read(&crate::paths::state()?)?;
+    }
     let mut tour = Tour::new(&place)?;
     if place.is_new() {
         tour.step("End the mothership and its workers", &["mothership down"])?;
@@ -198,6 +198,19 @@ fn down() -> Result<(), Stop> {
             &[&format!(
                 "kubectl k0smotron delete {CLUSTER} --yes --wait --ignore-not-found"
             )],
+        )?;
+        tour.step(
+            "Delete its volumes, which stay so that no data goes by mistake, and let its pods end",
+            &[
+                &format!(
+                    "kubectl delete persistentvolumeclaims --selector \
+                     app=k0smotron,cluster={CLUSTER}"
+                ),
+                &format!(
+                    "kubectl wait --for=delete pod --selector app=k0smotron,cluster={CLUSTER} \
+                     --timeout 2m"
+                ),
+            ],
         )?;
     }
     for file in [KUBECONFIG, TOKEN] {

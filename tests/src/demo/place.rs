@@ -97,6 +97,15 @@ impl Place {
         }
     }
 
+    /// The command that ends the demo.
+    pub(super) fn end(&self) -> &'static str {
+        if self.is_new() {
+            "make demo-down"
+        } else {
+            "make demo-down MOTHERSHIP=current"
+        }
+    }
+
     /// What a user should know before it starts.
     pub(super) fn describe(&self) -> Result<String, Stop> {
         if !self.is_ours() {

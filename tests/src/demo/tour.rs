@@ -61,6 +61,7 @@ pub(super) struct Tour {
     programs: PathBuf,
     kubeconfig: Option<PathBuf>,
     dir: Option<PathBuf>,
+    end: &'static str,
     steps: usize,
 }
 
@@ -88,6 +89,7 @@ impl Tour {
             programs,
             kubeconfig: None,
             dir: place.dir()?,
+            end: place.end(),
             steps: 0,
         };
         if !place.is_new() {
@@ -148,13 +150,14 @@ impl Tour {
     }
 
     /// A shell, because the line is what a user types into one; nothing in it comes from outside.
+    /// What it writes are credentials, for nobody else to read.
     fn shell(&self, line: &str) -> Command {
         let mut path = self.programs.clone().into_os_string();
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
         let mut command = Command::new("/bin/sh");
         command
-            .args(["-ec", line])
+            .args(["-ec", &format!("umask 077; {line}")])
             .env("PATH", path)
             .stdin(Stdio::null());
         let mut set = |name: &str, value: Option<OsString>| {
@@ -177,14 +180,15 @@ impl Tour {
         // Ended by a signal: Ctrl-C goes to the command and to the demo alike.
         let code = status.code().unwrap_or(130);
         if code == 130 {
-            let message = "interrupted; make demo-down ends what runs".to_owned();
+            let message = format!("interrupted; {} ends what runs", self.end);
             return Stop { message, code: 130 };
         }
         let left = match self.dir.as_ref().filter(|dir| State::read(dir).is_ok()) {
             Some(dir) => format!(
-                "\nThe mothership stays, to look into; its logs are in {}.\n{}make demo-down ends it.",
+                "\nThe mothership stays, to look into; its logs are in {}.\n{}{} ends it.",
                 dir.join("log").display(),
-                self.exports()
+                self.exports(),
+                self.end
             ),
             None => String::new(),
         };
