@@ -6,7 +6,6 @@ mod tour;
 use std::time::Instant;
 
 use crate::image::{PACKAGES, TARGET};
-use crate::state::State;
 use place::Place;
 use tour::{Stop, Tour, say};
 
@@ -179,8 +178,9 @@ fn look_around(tour: &Tour, place: &Place, started: Instant) {
 
 fn down() -> Result<(), Stop> {
     let place = Place::find()?;
-    if place.is_new() {
-        State::read(&crate::paths::state()?)?;
+    if place.is_new() && !crate::paths::state()?.exists() {
+        say("No mothership runs: there is nothing to end.");
+        return Ok(());
     }
     let mut tour = Tour::new(&place)?;
     if place.is_new() {
