@@ -43,7 +43,13 @@ test-full: ## suites with pods and worker machines (root)
 	$(CARGO) test --no-fail-fast --package mothership --test harness --test 'full_*' -- --test-threads=1
 
 test-long: ## what takes too long for every change (root)
-	$(CARGO) test --no-fail-fast --package mothership --test 'long_*' -- --test-threads=1
+	@if ls tests/suites/long_* >/dev/null 2>&1; then \
+	  $(CARGO) test --no-fail-fast --package mothership --test 'long_*' -- --test-threads=1; \
+	else echo 'nothing takes that long yet'; fi
+
+bench: ## what is measured: requests, time to Available, loss of a pod (root)
+	$(CARGO) test --package mothership --test light_controller -- requests:: --nocapture
+	$(CARGO) test --package mothership --test full_clusters -- ready:: highly_available:: --nocapture
 
 lint: ## formatting, clippy, documentation, dependencies
 	$(CARGO) fmt --all --check
