@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use crds::v1beta2::Cluster;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, AttachParams, DeleteParams, ListParams, PostParams};
 use kube::runtime::wait::await_condition;
@@ -258,25 +259,29 @@ pub async fn discard(world: &World, name: &str) -> Result<()> {
         .delete(name, &DeleteParams::default())
         .await?;
     until(&format!("the end of {name}"), GONE_WITHIN, async || {
-        let pods: Api<Pod> = Api::namespaced(world.client.clone(), name);
-        let selector = ListParams::default().labels(&format!("cluster={name}"));
-        let left = pods.list(&selector).await.map_err(|e| e.to_string())?;
-        let now = DeleteParams::default().grace_period(0);
-        for pod in &left {
-            // Its StatefulSet may make it anew until that is gone too.
-            let _ = pods.delete(&pod.name_any(), &now).await;
-        }
-        let cluster = api(world, name).get_opt(name).await;
-        match cluster.map_err(|e| e.to_string())? {
-            None if left.items.is_empty() => Ok(()),
-            cluster => Err(format!(
-                "{} pods are left, {}",
-                left.items.len(),
-                describe(cluster.as_ref())
-            )),
+        let left = end_pods(world, name).await;
+        match left.map_err(|error| error.to_string())? {
+            0 => Ok(()),
+            left => Err(format!("{left} objects are left")),
         }
     })
     .await
+}
+
+/// Ends the pods of a cluster at once; how many there were, what makes them anew included.
+async fn end_pods(world: &World, name: &str) -> kube::Result<usize> {
+    let pods: Api<Pod> = Api::namespaced(world.client.clone(), name);
+    let sets: Api<StatefulSet> = Api::namespaced(world.client.clone(), name);
+    let selector = ListParams::default().labels(&format!("cluster={name}"));
+    let makers = sets.list(&selector).await?.items.len();
+    let ending = pods.list(&selector).await?;
+    let now = DeleteParams::default().grace_period(0);
+    for pod in &ending {
+        // It may have gone by itself.
+        let _ = pods.delete(&pod.name_any(), &now).await;
+    }
+    let clusters = usize::from(api(world, name).get_opt(name).await?.is_some());
+    Ok(clusters + makers + ending.items.len())
 }
 
 /// Everything in a namespace but events and what every namespace has, as `kind/name`.

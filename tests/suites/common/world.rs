@@ -30,6 +30,8 @@ pub struct World {
 impl World {
     /// Starts a mothership with the images and applies `deploy/install.yaml`.
     pub async fn start(images: &[Image]) -> Result<Self> {
+        // Before anything is there to be left behind.
+        mothership::full::check()?;
         let dir = tempfile::Builder::new()
             .prefix("mothership-suite-")
             .tempdir()
