@@ -208,7 +208,7 @@ fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     let applied = applied(facts.problems);
     let exposed = exposed(valid, facts.observed);
     let certificates = certificates(facts.observed, facts.cluster.status.as_ref());
-    let functional = functional(facts.observed);
+    let functional = functional(facts.observed, has_served(facts.cluster));
     let kubeconfig = if facts.observed.kubeconfig {
         finding(KUBECONFIG, true, "Created", "")
     } else {
@@ -379,27 +379,30 @@ fn certificates(observed: &Observed, old: Option<&ClusterStatus>) -> Finding {
     )
 }
 
-fn functional(observed: &Observed) -> Finding {
+/// Whether the control plane has been available once.
+fn has_served(cluster: &Cluster) -> bool {
+    cluster
+        .status
+        .as_ref()
+        .is_some_and(|status| status.version.is_some())
+}
+
+fn functional(observed: &Observed, has_served: bool) -> Finding {
+    let waiting = || {
+        unknown(
+            FUNCTIONAL,
+            "NotAsked",
+            "waiting for the control plane's API to answer through its Service",
+        )
+    };
+    let started = replicas(observed.control_plane.as_ref()).ready > 0;
     match &observed.health {
-        None => unknown(
-            FUNCTIONAL,
-            "NotAsked",
-            "waiting for the control plane's API to answer",
-        ),
+        None => waiting(),
         Some(health) if health.ready => finding(FUNCTIONAL, true, "Ready", ""),
-        // The words of an attempt change from one to the next while pods start; they are news
-        // only for a control plane that has served before.
-        Some(_) if replicas(observed.control_plane.as_ref()).ready == 0 => unknown(
-            FUNCTIONAL,
-            "NotAsked",
-            "waiting for the control plane's API to answer",
-        ),
-        Some(health) => finding(
-            FUNCTIONAL,
-            false,
-            health.reason.to_string(),
-            health.message.clone(),
-        ),
+        // The words of an attempt change from one to the next while pods start, and a Service
+        // follows its first ready pod a moment later: news only where something has served.
+        Some(health) if !started || (!has_served && health.reason == "Unreachable") => waiting(),
+        Some(health) => finding(FUNCTIONAL, false, health.reason, health.message.clone()),
     }
 }
 
