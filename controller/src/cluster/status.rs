@@ -398,9 +398,11 @@ fn functional(observed: &Observed, has_served: bool) -> Finding {
     let started = replicas(observed.control_plane.as_ref()).ready > 0;
     match &observed.health {
         None => waiting(),
-        Some(health) if health.ready => finding(FUNCTIONAL, true, "Ready", ""),
-        // The words of an attempt change from one to the next while pods start, and a Service
-        // follows its first ready pod a moment later: news only where something has served.
+        Some(health) if health.ready && (started || has_served) => {
+            finding(FUNCTIONAL, true, "Ready", "")
+        }
+        // The words of an attempt change from one to the next while pods start, and Service and
+        // StatefulSet follow the first ready pod one after the other: no news before both have.
         Some(health) if !started || (!has_served && health.reason == "Unreachable") => waiting(),
         Some(health) => finding(FUNCTIONAL, false, health.reason, health.message.clone()),
     }
