@@ -162,6 +162,7 @@ pub async fn reconcile(cluster: Arc<Cluster>, context: Arc<Context>) -> Result<A
             context.failures.clear(&uid);
             Ok(Action::await_change())
         }
+        Outcome::Ending(next) => Ok(next),
         Outcome::Refused { since } => {
             context.failures.clear(&uid);
             Ok(Action::requeue(until_next_attempt(since)))
@@ -173,6 +174,8 @@ pub async fn reconcile(cluster: Arc<Cluster>, context: Arc<Context>) -> Result<A
 enum Outcome {
     /// All is as it should be, or a watch will tell.
     Done,
+    /// The Cluster is on its way out.
+    Ending(Action),
     /// A child could not be written, and the status says why.
     Refused {
         /// Since when.
@@ -207,8 +210,8 @@ pub fn error_policy(cluster: &Cluster, error: &Error, context: &Context) -> Acti
 
 async fn run(mut cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Error> {
     if cluster.metadata.deletion_timestamp.is_some() {
-        finalizer::run(&cluster, context).await?;
-        return Ok(Outcome::Done);
+        let next = finalizer::run(&cluster, context).await?;
+        return Ok(Outcome::Ending(next));
     }
     let keys = Keys::default();
     let mut problems = Vec::new();

@@ -194,13 +194,25 @@ impl Writer {
 
     /// Deletes this very object; one that is gone already counts as deleted.
     pub async fn delete(&self, key: &Key, uid: &str, version: &str) -> Result<(), WriteError> {
-        let params = DeleteParams {
-            preconditions: Some(Preconditions {
-                uid: Some(uid.to_owned()),
-                resource_version: Some(version.to_owned()),
-            }),
-            ..DeleteParams::background()
+        let preconditions = Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: Some(version.to_owned()),
         };
+        self.delete_with(key, DeleteParams::background().preconditions(preconditions))
+            .await
+    }
+
+    /// Deletes what this object owns, and then itself.
+    pub async fn delete_after_dependents(&self, key: &Key, uid: &str) -> Result<(), WriteError> {
+        let preconditions = Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        };
+        self.delete_with(key, DeleteParams::foreground().preconditions(preconditions))
+            .await
+    }
+
+    async fn delete_with(&self, key: &Key, params: DeleteParams) -> Result<(), WriteError> {
         let api = self.api(key);
         let deleted = timeout(DEADLINE, api.delete(&key.name, &params))
             .await

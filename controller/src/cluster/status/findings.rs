@@ -1,0 +1,327 @@
+//! What each condition says, before it has a time.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::Resource;
+
+use crds::v1beta2::{Cluster, ClusterStatus};
+
+use super::{
+    super::{
+        apply::Problem,
+        dereference::Observed,
+        validate::{Address, Refusal, ValidCluster},
+    },
+    ACCEPTED, APPLIED, AVAILABLE, CERTIFICATES, DELETING, EXPOSED, FUNCTIONAL, Facts, KEY_LOST,
+    KUBECONFIG, SCALING, UP_TO_DATE, condition, is_true, keys_were_made,
+};
+
+/// What the first pod's readiness has proved wrong, or is about to.
+const STARTING: [&str; 3] = ["Unreachable", "Timeout", "NotReady"];
+
+/// One condition before it has a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) type_: &'static str,
+    pub(super) status: &'static str,
+    pub(super) reason: String,
+    pub(super) message: String,
+}
+
+pub(super) fn finding(
+    type_: &'static str,
+    status: bool,
+    reason: impl Into<String>,
+    message: impl Into<String>,
+) -> Finding {
+    let status = if status { "True" } else { "False" };
+    Finding {
+        type_,
+        status,
+        reason: reason.into(),
+        message: message.into(),
+    }
+}
+
+fn unknown(type_: &'static str, reason: &str, message: impl Into<String>) -> Finding {
+    Finding {
+        type_,
+        status: "Unknown",
+        reason: reason.to_owned(),
+        message: message.into(),
+    }
+}
+
+/// All conditions of a Cluster that stays.
+pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
+    let deleting = finding(DELETING, false, "NotDeleting", "");
+    let accepted = accepted(facts.valid.err());
+    let Ok(valid) = facts.valid else {
+        // Nothing was built from this spec; what earlier rounds found stays.
+        let mut all: Vec<_> = kept(facts.cluster.status.as_ref());
+        let (reason, message) = (accepted.reason.clone(), accepted.message.clone());
+        if !is_true(facts.cluster.status.as_ref(), AVAILABLE) {
+            all.push(finding(AVAILABLE, false, reason, message));
+        }
+        all.extend([accepted, deleting]);
+        return all;
+    };
+    let applied = applied(facts.problems);
+    let exposed = exposed(valid, facts.observed);
+    let certificates = certificates(facts.observed, facts.cluster.status.as_ref());
+    let functional = functional(facts.observed, has_served(facts.cluster));
+    let kubeconfig = if facts.observed.kubeconfig {
+        finding(KUBECONFIG, true, "Created", "")
+    } else {
+        finding(
+            KUBECONFIG,
+            false,
+            "Waiting",
+            "the kubeconfig is made as soon as the address and the certificates are known",
+        )
+    };
+    let available = [&applied, &exposed, &certificates, &functional, &kubeconfig]
+        .into_iter()
+        .find(|f| f.status != "True")
+        .map_or_else(
+            || finding(AVAILABLE, true, "Available", "the control plane serves"),
+            |f| finding(AVAILABLE, false, f.reason.clone(), f.message.clone()),
+        );
+    let replicas = replicas(facts.observed.control_plane.as_ref());
+    vec![
+        accepted,
+        applied,
+        exposed,
+        certificates,
+        kubeconfig,
+        functional,
+        scaling(replicas.all, valid.replicas()),
+        up_to_date(&replicas, valid.replicas()),
+        deleting,
+        available,
+    ]
+}
+
+/// The findings of an earlier round, but for those that every round makes.
+fn kept(status: Option<&ClusterStatus>) -> Vec<Finding> {
+    let types = [
+        APPLIED,
+        EXPOSED,
+        CERTIFICATES,
+        KUBECONFIG,
+        FUNCTIONAL,
+        SCALING,
+        UP_TO_DATE,
+        AVAILABLE,
+    ];
+    types
+        .into_iter()
+        .filter_map(|type_| {
+            let old = condition(status, type_)?;
+            if type_ == AVAILABLE && old.status != "True" {
+                return None;
+            }
+            let status = match old.status.as_str() {
+                "True" => "True",
+                "False" => "False",
+                _ => "Unknown",
+            };
+            Some(Finding {
+                type_,
+                status,
+                reason: old.reason.clone(),
+                message: old.message.clone(),
+            })
+        })
+        .collect()
+}
+
+fn accepted(refusal: Option<&Refusal>) -> Finding {
+    match refusal {
+        None => finding(ACCEPTED, true, "Accepted", ""),
+        Some(Refusal::NotImplemented(paths)) => finding(
+            ACCEPTED,
+            false,
+            "NotImplemented",
+            format!(
+                "this version does not honour {}; nothing is changed until the fields are removed",
+                paths.join(", ")
+            ),
+        ),
+        Some(Refusal::Invalid(errors)) => {
+            let all: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            finding(
+                ACCEPTED,
+                false,
+                "Invalid",
+                format!(
+                    "{}; nothing is changed until this is mended",
+                    all.join("; ")
+                ),
+            )
+        }
+    }
+}
+
+fn applied(problems: &[Problem]) -> Finding {
+    if problems.is_empty() {
+        return finding(APPLIED, true, "Applied", "");
+    }
+    let all: Vec<_> = problems
+        .iter()
+        .map(|p| format!("{}: {}", p.key, p.message))
+        .collect();
+    finding(APPLIED, false, "ChildRefused", all.join("; "))
+}
+
+fn exposed(valid: &ValidCluster, observed: &Observed) -> Finding {
+    match &valid.address {
+        Address::Waiting { reason, message } => finding(EXPOSED, false, *reason, message.clone()),
+        _ if valid.ports.is_none() => finding(
+            EXPOSED,
+            false,
+            "WaitingForPorts",
+            "the API server has not allocated the node ports yet",
+        ),
+        Address::External(host) if !observed.node_address_alive => finding(
+            EXPOSED,
+            true,
+            "NodeGone",
+            format!(
+                "no node has the address {host} any more; it was chosen when the Cluster was \
+                 made and stays: give it to another node or make the Cluster anew"
+            ),
+        ),
+        Address::External(host) => finding(
+            EXPOSED,
+            true,
+            "ClusterWithExternalAddress",
+            format!("reachable at {host}"),
+        ),
+        Address::Internal => finding(
+            EXPOSED,
+            true,
+            "InsideOnly",
+            format!(
+                "reachable inside the mothership at {}",
+                valid.service_host()
+            ),
+        ),
+    }
+}
+
+fn certificates(observed: &Observed, old: Option<&ClusterStatus>) -> Finding {
+    let missing = || {
+        let all = observed.authorities.values();
+        all.filter(|authority| authority.digest.is_none())
+    };
+    let lost = keys_were_made(old) && missing().any(|authority| !authority.users);
+    let missing: Vec<_> = missing()
+        .map(|authority| authority.secret.as_str())
+        .collect();
+    if missing.is_empty() {
+        return finding(CERTIFICATES, true, "Created", "");
+    }
+    finding(
+        CERTIFICATES,
+        false,
+        if lost { KEY_LOST } else { "SecretMissing" },
+        format!(
+            "without a Secret or without tls.crt in it: {}",
+            missing.join(", ")
+        ),
+    )
+}
+
+/// Whether the control plane has been available once.
+fn has_served(cluster: &Cluster) -> bool {
+    cluster
+        .status
+        .as_ref()
+        .is_some_and(|status| status.version.is_some())
+}
+
+fn functional(observed: &Observed, has_served: bool) -> Finding {
+    let waiting = || {
+        unknown(
+            FUNCTIONAL,
+            "NotAsked",
+            "waiting for the control plane's API to answer through its Service",
+        )
+    };
+    let started = replicas(observed.control_plane.as_ref()).ready > 0;
+    match &observed.health {
+        None => waiting(),
+        Some(health) if health.ready && (started || has_served) => {
+            finding(FUNCTIONAL, true, "Ready", "")
+        }
+        // The words of an attempt change from one to the next while pods start, and Service,
+        // StatefulSet and the next answer follow the first ready pod one after the other: no news
+        // before all have.
+        Some(health) if !started || (!has_served && STARTING.contains(&health.reason)) => waiting(),
+        Some(health) => finding(FUNCTIONAL, false, health.reason, health.message.clone()),
+    }
+}
+
+fn scaling(now: i32, wanted: i32) -> Finding {
+    match now.cmp(&wanted) {
+        std::cmp::Ordering::Less => finding(
+            SCALING,
+            true,
+            "ScalingUp",
+            format!("{now} of {wanted} replicas"),
+        ),
+        std::cmp::Ordering::Greater => finding(
+            SCALING,
+            true,
+            "ScalingDown",
+            format!("{now} replicas, {wanted} wanted"),
+        ),
+        std::cmp::Ordering::Equal => finding(SCALING, false, "ControlPlaneWithDesiredReplicas", ""),
+    }
+}
+
+fn up_to_date(replicas: &Replicas, wanted: i32) -> Finding {
+    if replicas.is_up_to_date(wanted) {
+        finding(UP_TO_DATE, true, "AllReplicasUpToDate", "")
+    } else {
+        finding(
+            UP_TO_DATE,
+            false,
+            "NotAllReplicasUpToDate",
+            format!(
+                "{} of {wanted} replicas run what the spec says",
+                replicas.updated
+            ),
+        )
+    }
+}
+
+/// Numbers of the control plane's StatefulSet.
+#[derive(Default)]
+pub(super) struct Replicas {
+    pub(super) all: i32,
+    pub(super) ready: i32,
+    pub(super) updated: i32,
+    /// The numbers are about the StatefulSet as it was last written.
+    current: bool,
+}
+
+impl Replicas {
+    pub(super) const fn is_up_to_date(&self, wanted: i32) -> bool {
+        self.current && self.updated == wanted && self.all == wanted
+    }
+}
+
+/// What the StatefulSet says.
+pub(super) fn replicas(set: Option<&StatefulSet>) -> Replicas {
+    let Some((set, status)) = set.and_then(|set| Some((set, set.status.as_ref()?))) else {
+        return Replicas::default();
+    };
+    Replicas {
+        all: status.replicas,
+        ready: status.ready_replicas.unwrap_or_default(),
+        updated: status.updated_replicas.unwrap_or_default(),
+        current: status.observed_generation.unwrap_or_default()
+            >= set.meta().generation.unwrap_or_default(),
+    }
+}
