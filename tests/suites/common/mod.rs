@@ -5,7 +5,6 @@ pub mod asker;
 pub mod clusters;
 pub mod hosted;
 pub mod reach;
-pub mod runner;
 pub mod tokens;
 pub mod world;
 

@@ -1,8 +1,10 @@
 //! A full mothership on which the product is installed as a user would install it.
 
 use std::fmt::Write as _;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use kube::Client;
@@ -10,6 +12,8 @@ use mothership::components::{Components, K0sVersion};
 use mothership::image::K0s;
 use mothership::progress::Progress;
 use mothership::{Full, FullOptions, Image, paths};
+
+use crate::runner::{self, Scene, World as _};
 
 /// The controller in the mothership's audit log.
 pub const CONTROLLER: &str = "system:serviceaccount:k0smotron:k0smotron-controller-manager";
@@ -106,9 +110,34 @@ impl World {
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
+}
 
-    /// What somebody would look at after a failure.
-    pub async fn look_around(&self) -> String {
+impl runner::World for World {
+    type Scene = Self;
+    // They share the nodes, and what runs on them is timed.
+    const AT_ONCE: usize = 1;
+    const LIMIT: Duration = Duration::from_secs(300);
+
+    async fn scene(&self, _case: &str) -> Result<impl Deref<Target = Self>> {
+        Ok(self)
+    }
+
+    /// Its folder goes only when there is nothing in it to read.
+    async fn end(self, well: bool) -> Result<()> {
+        self.full.down().await?;
+        if well && std::env::var_os("MOTHERSHIP_KEEP").is_none() {
+            std::fs::remove_dir_all(&self.dir)
+                .with_context(|| format!("removing {}", self.dir.display()))?;
+        } else {
+            self.progress
+                .say(format!("logs are kept in {}", self.dir.display()));
+        }
+        Ok(())
+    }
+}
+
+impl Scene for World {
+    async fn look_around(&self) -> String {
         let mut all = String::new();
         for words in [
             "get clusters,jointokenrequests,pods --all-namespaces --output wide",
@@ -123,18 +152,5 @@ impl World {
             let _ = writeln!(all, "$ kubectl {words}\n{text}");
         }
         all
-    }
-
-    /// Ends the mothership; its folder goes only when there is nothing in it to read.
-    pub async fn end(self, well: bool) -> Result<()> {
-        self.full.down().await?;
-        if well && std::env::var_os("MOTHERSHIP_KEEP").is_none() {
-            std::fs::remove_dir_all(&self.dir)
-                .with_context(|| format!("removing {}", self.dir.display()))?;
-        } else {
-            self.progress
-                .say(format!("logs are kept in {}", self.dir.display()));
-        }
-        Ok(())
     }
 }

@@ -3,7 +3,6 @@
 
 pub mod children;
 pub mod process;
-pub mod runner;
 pub mod scene;
 pub mod world;
 

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::children::{self, Children, KINDS};
 use super::process::Controller;
 use super::until;
+use crate::runner;
 
 /// Long enough for a busy machine; a case that works never waits for it.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -73,14 +74,6 @@ impl Scene {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(line.into());
-    }
-
-    pub(super) fn told(&self) -> String {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.iter().fold(String::new(), |mut all, line| {
-            let _ = write!(all, "\n    {}", line.replace('\n', "\n    "));
-            all
-        })
     }
 
     /// A controller for the scene's namespace.
@@ -302,10 +295,12 @@ impl Scene {
         .await?;
         Ok(message)
     }
+}
 
+impl runner::Scene for Scene {
     /// Over all that the case made it do, the controller wrote of a Cluster its status, and
     /// itself (for the finalizer) no more than twice.
-    pub(super) fn left_clusters_alone(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         let mut patched: BTreeMap<String, usize> = BTreeMap::new();
         for entry in self.audit().entries()? {
             let Some(object) = &entry.object_ref else {
@@ -337,8 +332,15 @@ impl Scene {
         Ok(())
     }
 
-    /// What somebody would look at after a failure.
-    pub(super) async fn look_around(&self) -> String {
+    fn told(&self) -> String {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.iter().fold(String::new(), |mut all, line| {
+            let _ = write!(all, "\n    {}", line.replace('\n', "\n    "));
+            all
+        })
+    }
+
+    async fn look_around(&self) -> String {
         let mut all = format!("--- {} in {}\n", self.case, self.namespace);
         if let Ok(clusters) = self.clusters().list(&ListParams::default()).await {
             for cluster in clusters {

@@ -1,9 +1,11 @@
 //! A light mothership on which the product is installed as a user would install it, less its pods:
 //! there is no node to run them.
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::core::v1::Namespace;
@@ -17,6 +19,7 @@ use serde_json::json;
 
 use super::process;
 use super::scene::Scene;
+use crate::runner;
 
 /// The namespace of the product, where the lease is.
 pub const PRODUCT: &str = "k0smotron";
@@ -71,29 +74,6 @@ impl World {
         })
     }
 
-    /// A namespace for one case, and a user with the rights of the shipped roles and no more.
-    pub async fn scene(&self, case: &str) -> Result<Scene> {
-        let number = self.scenes.fetch_add(1, Ordering::Relaxed);
-        let namespace = format!("case-{number}");
-        let body: Namespace = serde_json::from_value(json!({"metadata": {"name": namespace}}))?;
-        Api::all(self.admin.clone())
-            .create(&PostParams::default(), &body)
-            .await
-            .context("creating a namespace")?;
-        let scene = Scene::new(
-            Access::clone(&self.light),
-            self.admin.clone(),
-            self.program.clone(),
-            namespace,
-            format!("controller-{number}"),
-            case,
-        );
-        for user in scene.users() {
-            self.grant(&user).await?;
-        }
-        Ok(scene)
-    }
-
     /// Binds the shipped roles to a user.
     async fn grant(&self, user: &str) -> Result<()> {
         let subjects =
@@ -124,9 +104,39 @@ impl World {
             .context("binding a role")?;
         Ok(())
     }
+}
 
-    /// Ends the mothership; its folder goes only when there is nothing in it to read.
-    pub async fn end(self, well: bool) -> Result<()> {
+impl runner::World for World {
+    type Scene = Scene;
+    // Most of their time they wait.
+    const AT_ONCE: usize = 4;
+    const LIMIT: Duration = Duration::from_secs(100);
+
+    /// A namespace for one case, and a user with the rights of the shipped roles and no more.
+    async fn scene(&self, case: &str) -> Result<impl Deref<Target = Scene>> {
+        let number = self.scenes.fetch_add(1, Ordering::Relaxed);
+        let namespace = format!("case-{number}");
+        let body: Namespace = serde_json::from_value(json!({"metadata": {"name": namespace}}))?;
+        Api::all(self.admin.clone())
+            .create(&PostParams::default(), &body)
+            .await
+            .context("creating a namespace")?;
+        let scene = Scene::new(
+            Access::clone(&self.light),
+            self.admin.clone(),
+            self.program.clone(),
+            namespace,
+            format!("controller-{number}"),
+            case,
+        );
+        for user in scene.users() {
+            self.grant(&user).await?;
+        }
+        Ok(Box::new(scene))
+    }
+
+    /// Its folder goes only when there is nothing in it to read.
+    async fn end(self, well: bool) -> Result<()> {
         self.light.down().await?;
         if well && std::env::var_os("MOTHERSHIP_KEEP").is_none() {
             std::fs::remove_dir_all(&self.dir)

@@ -3,6 +3,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../runner.rs"]
+mod runner;
 
 mod deletion;
 mod highly_available;
@@ -18,14 +20,16 @@ use std::process::ExitCode;
 use mothership::Image;
 use mothership::components::K0sVersion;
 
+use crate::common::world::World;
+
 /// NodePort clusters that several cases use, each in a namespace of its name.
 const LEFT: &str = "left";
 const RIGHT: &str = "right";
 
 fn main() -> ExitCode {
     // The order keeps the number of control planes that run at once small.
-    common::runner::main(
-        &[Image::K0s(K0sVersion::Previous)],
+    runner::main(
+        World::start(&[Image::K0s(K0sVersion::Previous)]),
         &[
             case!(ready::one_replica_is_available_about_as_soon_as_a_bare_k0s_is_ready),
             case!(highly_available::three_replicas_answer_through_loss_restart_and_upgrade),

@@ -4,6 +4,8 @@
 
 #[path = "../controlled/mod.rs"]
 mod controlled;
+#[path = "../runner.rs"]
+mod runner;
 
 mod deleted;
 mod deletion;
@@ -17,25 +19,30 @@ mod requests;
 
 use std::process::ExitCode;
 
+use crate::controlled::world::World;
+
 fn main() -> ExitCode {
     // The longest first, so that the others fill the time beside them.
-    controlled::runner::main(&[
-        case!(leader::of_two_candidates_one_writes_and_the_other_takes_over),
-        case!(edited::every_kind_of_child_edited_by_hand_is_mended),
-        case!(deleted::every_child_deleted_by_hand_is_back_with_the_same_key_and_ports),
-        case!(keys::a_key_that_is_truly_lost_is_said_and_not_made_anew),
-        case!(keys::the_data_of_a_kept_key_cannot_be_edited),
-        case!(ports::of_two_clusters_with_the_same_node_ports_the_second_says_so),
-        case!(ports::allocated_node_ports_are_recorded_first_and_stay),
-        case!(ports::a_load_balancer_is_waited_for_and_holds_up_nobody),
-        case!(requests::creating_a_cluster_takes_at_most_20_requests),
-        case!(requests::a_touched_cluster_costs_nothing_and_a_label_only_metadata),
-        case!(requests::a_restart_costs_nothing_beyond_lists_and_watches),
-        case!(requests::of_a_cluster_only_status_and_finalizer_are_ever_written),
-        case!(refusals::a_field_not_honoured_yet_is_named_and_nothing_is_done),
-        case!(refusals::somebody_elses_object_is_named_and_not_touched),
-        case!(replicas::etcd_keeps_its_members_while_the_control_plane_is_scaled),
-        case!(deletion::a_deleted_cluster_leaves_nothing_but_the_volumes_to_keep),
-        case!(deletion::a_namespace_with_clusters_can_be_deleted),
-    ])
+    runner::main(
+        World::start(),
+        &[
+            case!(leader::of_two_candidates_one_writes_and_the_other_takes_over),
+            case!(edited::every_kind_of_child_edited_by_hand_is_mended),
+            case!(deleted::every_child_deleted_by_hand_is_back_with_the_same_key_and_ports),
+            case!(keys::a_key_that_is_truly_lost_is_said_and_not_made_anew),
+            case!(keys::the_data_of_a_kept_key_cannot_be_edited),
+            case!(ports::of_two_clusters_with_the_same_node_ports_the_second_says_so),
+            case!(ports::allocated_node_ports_are_recorded_first_and_stay),
+            case!(ports::a_load_balancer_is_waited_for_and_holds_up_nobody),
+            case!(requests::creating_a_cluster_takes_at_most_20_requests),
+            case!(requests::a_touched_cluster_costs_nothing_and_a_label_only_metadata),
+            case!(requests::a_restart_costs_nothing_beyond_lists_and_watches),
+            case!(requests::of_a_cluster_only_status_and_finalizer_are_ever_written),
+            case!(refusals::a_field_not_honoured_yet_is_named_and_nothing_is_done),
+            case!(refusals::somebody_elses_object_is_named_and_not_touched),
+            case!(replicas::etcd_keeps_its_members_while_the_control_plane_is_scaled),
+            case!(deletion::a_deleted_cluster_leaves_nothing_but_the_volumes_to_keep),
+            case!(deletion::a_namespace_with_clusters_can_be_deleted),
+        ],
+    )
 }

@@ -9,6 +9,8 @@
 #[path = "../controlled/mod.rs"]
 #[expect(dead_code, reason = "one case needs little of it")]
 mod controlled;
+#[path = "../runner.rs"]
+mod runner;
 
 mod differences;
 mod reduce;
@@ -16,8 +18,13 @@ mod shapes;
 
 use std::process::ExitCode;
 
+use crate::controlled::world::World;
+
 fn main() -> ExitCode {
-    controlled::runner::main(&[case!(
-        shapes::children_look_as_upstreams_but_for_what_is_documented
-    )])
+    runner::main(
+        World::start(),
+        &[case!(
+            shapes::children_look_as_upstreams_but_for_what_is_documented
+        )],
+    )
 }

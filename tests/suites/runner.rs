@@ -1,7 +1,8 @@
-//! Runs the cases of a suite on one mothership, some at a time, each in a scene of its own.
+//! Runs the cases of a suite on one world, which takes a while to make.
 
 use std::future::Future;
 use std::io::Write as _;
+use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -10,32 +11,56 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use futures::{FutureExt as _, StreamExt as _};
 
-use super::scene::Scene;
-use super::world::World;
+/// What a suite runs on.
+pub trait World: Sized {
+    /// What a case is given of it.
+    type Scene: Scene;
+    /// Cases at a time; `--test-threads` can only lower it.
+    const AT_ONCE: usize;
+    /// No case may hold up the rest for longer.
+    const LIMIT: Duration;
 
-/// No case may hold up the rest for longer.
-const LIMIT: Duration = Duration::from_secs(100);
-/// Cases at a time unless `--test-threads` says otherwise: most of their time they wait.
-const AT_ONCE: usize = 4;
+    /// What the case of this name works in: one of its own, or one for all.
+    async fn scene(&self, case: &str) -> Result<impl Deref<Target = Self::Scene>>;
+
+    /// Ends it; with `well` nothing is left to be looked at.
+    async fn end(self, well: bool) -> Result<()>;
+}
+
+/// What a case works in.
+pub trait Scene {
+    /// What has to hold after every case.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Lines that are printed together with the outcome.
+    fn told(&self) -> String {
+        String::new()
+    }
+
+    /// What somebody would look at after a failure.
+    async fn look_around(&self) -> String;
+}
 
 /// What a running case is.
 pub type Running<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 
 /// One proof.
-#[derive(Clone, Copy)]
-pub struct Case {
+#[derive(Debug)]
+pub struct Case<S> {
     /// Says what it proves.
     pub name: &'static str,
     /// Proves it.
-    pub run: for<'a> fn(&'a Scene) -> Running<'a>,
+    pub run: for<'a> fn(&'a S) -> Running<'a>,
 }
 
 /// A case from the path of an async function.
 #[macro_export]
 macro_rules! case {
     ($module:ident :: $name:ident) => {
-        $crate::controlled::runner::Case {
-            name: stringify!($name),
+        $crate::runner::Case {
+            name: concat!(stringify!($module), "::", stringify!($name)),
             run: |scene| Box::pin($module::$name(scene)),
         }
     };
@@ -92,13 +117,15 @@ fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// The main function of a suite.
-pub fn main(cases: &[Case]) -> ExitCode {
+/// The main function of a suite. The world is made only when there is a case to run.
+pub fn main<W: World>(
+    world: impl Future<Output = Result<W>>,
+    cases: &[Case<W::Scene>],
+) -> ExitCode {
     let arguments = Arguments::parse(std::env::args().skip(1));
-    let cases: Vec<Case> = cases
+    let cases: Vec<_> = cases
         .iter()
         .filter(|case| arguments.wants(case.name))
-        .copied()
         .collect();
     if arguments.list {
         for case in cases {
@@ -110,10 +137,11 @@ pub fn main(cases: &[Case]) -> ExitCode {
     if cases.is_empty() {
         return ExitCode::SUCCESS;
     }
-    let at_once = arguments.threads.unwrap_or(AT_ONCE).max(1);
+    let most = arguments.threads.unwrap_or(W::AT_ONCE);
+    let at_once = most.clamp(1, W::AT_ONCE);
     let failed = tokio::runtime::Runtime::new()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(run_all(&cases, at_once)));
+        .and_then(|runtime| runtime.block_on(run_all(world, &cases, at_once)));
     match failed {
         Ok(failed) if failed.is_empty() => {
             print(&format!("\ntest result: ok. {} passed", cases.len()));
@@ -135,56 +163,69 @@ pub fn main(cases: &[Case]) -> ExitCode {
     }
 }
 
-async fn run_all(cases: &[Case], at_once: usize) -> Result<Vec<&'static str>> {
+async fn run_all<W: World>(
+    world: impl Future<Output = Result<W>>,
+    cases: &[&Case<W::Scene>],
+    at_once: usize,
+) -> Result<Vec<&'static str>> {
     let started = Instant::now();
-    let world = World::start().await?;
+    let world = world.await?;
     print(&format!(
         "mothership with the product after {:.1} s",
         started.elapsed().as_secs_f64()
     ));
-    let failed: Vec<&'static str> = futures::stream::iter(cases)
-        .map(|case| run_one(&world, case))
-        .buffer_unordered(at_once)
-        .filter_map(std::future::ready)
-        .collect()
-        .await;
+    let mut failed = Vec::new();
+    let mut outcomes = futures::stream::iter(cases)
+        .map(async |case| {
+            // Lines that alone-running cases print meanwhile belong below their name.
+            if at_once == 1 {
+                print(&format!("\ntest {} ...", case.name));
+            }
+            (case.name, run_one(&world, case).await)
+        })
+        .buffer_unordered(at_once);
+    while let Some((name, passed)) = outcomes.next().await {
+        if !passed {
+            failed.push(name);
+        }
+    }
+    drop(outcomes);
     world.end(failed.is_empty()).await?;
     print(&format!("all in {:.1} s", started.elapsed().as_secs_f64()));
     Ok(failed)
 }
 
-/// The case's name if it failed.
-async fn run_one(world: &World, case: &Case) -> Option<&'static str> {
+/// Whether the case passed.
+async fn run_one<W: World>(world: &W, case: &Case<W::Scene>) -> bool {
     let started = Instant::now();
-    let scene = match world.scene(case.name).await {
+    let name = case.name;
+    let scene = match world.scene(name).await {
         Ok(scene) => scene,
         Err(error) => {
-            print(&format!("test {} ... no scene: {error:#}", case.name));
-            return Some(case.name);
+            print(&format!("test {name} ... FAILED\nno scene: {error:#}"));
+            return false;
         }
     };
     let run = AssertUnwindSafe((case.run)(&scene)).catch_unwind();
-    let outcome = match tokio::time::timeout(LIMIT, run).await {
-        Ok(Ok(Ok(()))) => scene.left_clusters_alone(),
-        Ok(Ok(Err(error))) => Err(error),
+    let outcome = match tokio::time::timeout(W::LIMIT, run).await {
+        Ok(Ok(outcome)) => outcome.and_then(|()| scene.check()),
         // The panic has printed itself.
         Ok(Err(_)) => Err(anyhow!("panicked")),
-        Err(_) => Err(anyhow!("not done after {} s", LIMIT.as_secs())),
+        Err(_) => Err(anyhow!("not done after {} s", W::LIMIT.as_secs())),
     };
     let seconds = started.elapsed().as_secs_f64();
     let told = scene.told();
     match outcome {
         Ok(()) => {
-            print(&format!("test {} ... ok ({seconds:.1} s){told}", case.name));
-            None
+            print(&format!("test {name} ... ok ({seconds:.1} s){told}"));
+            true
         }
         Err(error) => {
+            let around = scene.look_around().await;
             print(&format!(
-                "test {} ... FAILED ({seconds:.1} s){told}\n{error:#}\n{}",
-                case.name,
-                scene.look_around().await
+                "test {name} ... FAILED ({seconds:.1} s){told}\n{error:#}\n{around}"
             ));
-            Some(case.name)
+            false
         }
     }
 }
