@@ -32,7 +32,7 @@ impl Role {
             "worker" => Ok(Self::Worker),
             "controller" => Ok(Self::Controller),
             _ => bail!(
-                "unsupported role {text:?}, supported roles are \"controller\" and \"worker\""
+                "unsupported role {text:?}; supported roles are \"controller\" and \"worker\""
             ),
         }
     }

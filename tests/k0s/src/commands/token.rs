@@ -39,12 +39,8 @@ pub async fn token(command: TokenCommand) -> Result<()> {
             say(&token);
         }
         TokenCommand::List { role, common } => {
-            let wanted = if role.is_empty() {
-                None
-            } else {
-                Some(Role::parse(&role)?)
-            };
-            list(&common.paths(), wanted).await?;
+            // Its help says that the role may be left out; k0s refuses that all the same.
+            list(&common.paths(), Role::parse(&role)?).await?;
         }
         TokenCommand::Invalidate { ids, common } => {
             ensure!(
@@ -89,7 +85,7 @@ async fn create(paths: &Paths, role: Role, life: Duration) -> Result<String> {
     token.to_join_token(role, &server, &ca)
 }
 
-async fn list(paths: &Paths, wanted: Option<Role>) -> Result<()> {
+async fn list(paths: &Paths, wanted: Role) -> Result<()> {
     let params = ListParams::default().fields("type=bootstrap.kubernetes.io/token");
     let secrets = secrets(paths).await?.list(&params).await?;
     let rows: Vec<[String; 3]> = secrets.items.iter().filter_map(row).collect();
@@ -99,7 +95,7 @@ async fn list(paths: &Paths, wanted: Option<Role>) -> Result<()> {
     }
     let rows = rows
         .into_iter()
-        .filter(|[_, role, _]| wanted.is_none_or(|wanted| role == wanted.name()));
+        .filter(|[_, role, _]| role == wanted.name());
     let head = ["ID", "ROLE", "EXPIRES AT"].map(str::to_owned);
     let table: Vec<[String; 3]> = std::iter::once(head).chain(rows).collect();
     let width = |column: fn(&[String; 3]) -> &String| {
@@ -107,7 +103,7 @@ async fn list(paths: &Paths, wanted: Option<Role>) -> Result<()> {
     };
     let (first, second) = (width(|[id, _, _]| id), width(|[_, role, _]| role));
     for [id, role, expiry] in &table {
-        say(format!("{id:first$}  {role:second$}  {expiry}").trim_end());
+        say(format!("{id:first$}   {role:second$}   {expiry}").trim_end());
     }
     Ok(())
 }

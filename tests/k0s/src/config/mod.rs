@@ -1,4 +1,4 @@
-//! The `ClusterConfig` that `--config` names: read as strictly as k0s reads it, defaults filled in.
+//! The `ClusterConfig` that `--config` names: as strict and as lenient as k0s, defaults filled in.
 
 mod net;
 mod spec;
@@ -89,11 +89,8 @@ impl ClusterConfig {
             .context("the configuration is not an object")?;
         for (key, value) in object {
             match key.as_str() {
-                "apiVersion" => ensure!(
-                    value == API_VERSION,
-                    "apiVersion {value} is not {API_VERSION}"
-                ),
-                "kind" => ensure!(value == KIND, "kind {value} is not {KIND}"),
+                // k0s does not look at what they say.
+                "apiVersion" | "kind" => ensure!(value.is_string(), "{key} is not a string"),
                 "metadata" | "spec" => ensure!(value.is_object(), "{key} is not an object"),
                 "status" => {}
                 _ => bail!("unknown field {key:?}"),
@@ -155,6 +152,11 @@ impl ClusterConfig {
         );
         nth_address(&self.network.service_cidr, 1).context("spec.network.serviceCIDR")?;
         nth_address(&self.network.pod_cidr, 1).context("spec.network.podCIDR")?;
+        let provider = &self.network.provider;
+        ensure!(
+            ["kuberouter", "calico", "custom"].contains(&provider.as_str()),
+            "spec.network.provider: unsupported provider {provider:?}"
+        );
         match self.storage.kind.as_str() {
             "etcd" => {}
             "kine" => bail!("spec.storage.type: kine is not in the stand-in"),
@@ -265,9 +267,11 @@ impl ClusterConfig {
                 spec.remove(section);
             }
             if let Some(network) = spec.get_mut("network").and_then(Value::as_object_mut) {
-                for field in ["serviceCIDR", "clusterDomain", "controlPlaneLoadBalancing"] {
-                    network.remove(field);
-                }
+                // What k0s leaves out it fills with defaults again when it writes the object.
+                let default = spec::Network::default();
+                network.insert("serviceCIDR".into(), default.service_cidr.into());
+                network.insert("clusterDomain".into(), default.cluster_domain.into());
+                network.remove("controlPlaneLoadBalancing");
             }
         }
         if let Some(object) = value.as_object_mut() {

@@ -1,4 +1,6 @@
-//! The sections of `spec` that the stand-in honours. Unknown fields are errors, as for k0s.
+//! The sections of `spec` that the stand-in honours. As for k0s, unknown fields are errors in
+//! `controllerManager`, `scheduler`, `workerProfiles` and `konnectivity`, and passed over in `api`,
+//! `storage` and `network`.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +9,7 @@ use serde_json::Value;
 
 /// `spec.api`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Api {
     pub address: String,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -43,7 +45,7 @@ impl Default for Api {
 
 /// How long certificates live, as Go durations.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Ca {
     pub expires_after: String,
     pub certificates_expire_after: String,
@@ -68,7 +70,7 @@ pub struct Component {
 
 /// `spec.storage`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Storage {
     #[serde(rename = "type")]
     pub kind: String,
@@ -89,7 +91,7 @@ impl Default for Storage {
 
 /// `spec.storage.etcd`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Etcd {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub peer_address: String,
@@ -104,7 +106,7 @@ pub struct Etcd {
 
 /// `spec.storage.etcd.externalCluster`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct ExternalCluster {
     pub endpoints: Vec<String>,
     pub etcd_prefix: String,
@@ -118,7 +120,7 @@ pub struct ExternalCluster {
 
 /// `spec.network`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Network {
     #[serde(rename = "podCIDR")]
     pub pod_cidr: String,

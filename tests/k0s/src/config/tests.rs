@@ -71,17 +71,31 @@ fn an_external_address_may_bring_its_port() {
 
 #[test]
 fn mistakes_are_named() {
-    assert!(error("apiVersion: k0s.k0sproject.io/v1").contains("apiVersion"));
-    assert!(error("kind: Cluster").contains("kind"));
+    assert!(error("apiVersion: 1").contains("apiVersion"));
+    assert!(error("kinds: ClusterConfig").contains("kinds"));
     assert!(error("spec: {apo: {}}").contains("spec.apo"));
-    assert!(error("spec: {api: {prt: 1}}").contains("spec.api: unknown field `prt`"));
+    assert!(error("spec: {konnectivity: {port: 1}}").contains("unknown field `port`"));
     assert!(error("spec: {api: {port: '6443'}}").contains("spec.api: invalid type"));
     assert!(error("spec: {api: {extraArgs: {v: 4}}}").contains("spec.api: invalid type"));
     assert!(error("spec: {storage: {type: kine}}").contains("not in the stand-in"));
     assert!(error("spec: {storage: {type: tape}}").contains("unsupported storage"));
+    assert!(error("spec: {network: {provider: tape}}").contains("provider"));
     assert!(error("spec: {network: {serviceCIDR: 10.96.0.0}}").contains("serviceCIDR"));
     assert!(error("[]").contains("not an object"));
     assert!(error("a: [").contains("not valid YAML"));
+}
+
+#[test]
+fn k0s_passes_over_some_mistakes() {
+    for yaml in [
+        "apiVersion: k0s.k0sproject.io/v7",
+        "kind: Cluster",
+        "spec: {api: {prt: 1}}",
+        "spec: {network: {prt: 1}}",
+        "spec: {storage: {etcd: {prt: 1}}}",
+    ] {
+        ClusterConfig::parse(yaml).unwrap();
+    }
 }
 
 #[test]
@@ -94,7 +108,7 @@ fn the_object_in_the_cluster_has_no_node_parts_and_comes_back_whole() {
     assert_eq!(live["metadata"]["namespace"], "kube-system");
     assert_eq!(live.pointer("/spec/api"), None);
     assert_eq!(live.pointer("/spec/storage"), None);
-    assert_eq!(live.pointer("/spec/network/serviceCIDR"), None);
+    assert_eq!(live["spec"]["network"]["serviceCIDR"], "10.96.0.0/12");
     assert_eq!(live["spec"]["network"]["provider"], "custom");
     assert_eq!(live["spec"]["konnectivity"]["agentPort"], 8132);
 

@@ -73,7 +73,12 @@ pub fn component(context: &Context) -> Result<Option<Component>> {
 /// # Errors
 /// When the certificates cannot be used.
 pub async fn clients(paths: &Paths, config: &ClusterConfig) -> Result<Vec<Client>> {
-    let [ca, certificate, key] = pki::etcd_client_files(paths, config);
+    let [mut ca, certificate, key] = pki::etcd_client_files(paths, config);
+    if ca.as_os_str().is_empty() {
+        // Without TLS no CA is asked; without any the client would look for the system's, and an
+        // image has none.
+        ca = paths.pki("ca.crt");
+    }
     let file = |path: &std::path::Path| (!path.as_os_str().is_empty()).then(|| text(path));
     let mut clients = Vec::new();
     for endpoint in endpoints(config) {
