@@ -328,6 +328,12 @@ impl Worker {
         let mut service =
             Service::new(self.machine.dir(), SERVICE, Path::new("/usr/local/bin/k0s"))
                 .args(["worker", "--token-file", TOKEN])
+                // k0s refuses old control groups as well.
+                .args(["--ignore-pre-flight-checks".to_owned()])
+                .args([format!(
+                    "--kubelet-extra-args=--config-dir={}",
+                    furnish::KUBELET
+                )])
                 .args(args.iter().cloned())
                 .env("PATH", PATH);
         service.grace_seconds = 30;

@@ -160,12 +160,7 @@ SystemdCgroup = false
             "failCgroupV1": false,
             "failSwapOn": false,
             "enforceNodeAllocatable": [],
-            "evictionHard": {
-                "memory.available": "50Mi",
-                "nodefs.available": "1%",
-                "nodefs.inodesFree": "1%",
-                "imagefs.available": "1%",
-            },
+            "evictionHard": eviction(),
             // Nothing that was imported can be pulled again.
             "imageGCHighThresholdPercent": 100,
             "imageGCLowThresholdPercent": 99,
@@ -253,4 +248,14 @@ SystemdCgroup = false
             .service("coredns")?
             .args(["-conf".to_owned(), corefile.display().to_string()]))
     }
+}
+
+/// How little may be left: the machine serves others too.
+pub(crate) fn eviction() -> serde_json::Value {
+    json!({
+        "memory.available": "50Mi",
+        "nodefs.available": "1%",
+        "nodefs.inodesFree": "1%",
+        "imagefs.available": "1%",
+    })
 }

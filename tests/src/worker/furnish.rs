@@ -3,12 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use serde_json::json;
 
 use super::{Record, TOKEN, WorkerOptions};
 use crate::components::Components;
 use crate::full::node;
 use crate::image::{Image, K0s};
 use crate::machine::{Bind, Spec, Text};
+
+/// What this machine asks of every kubelet, on top of the cluster's profile: it may be an old one,
+/// with old control groups, and it may be nearly full.
+pub(super) const KUBELET: &str = "/etc/k0s/kubelet.d";
 
 /// Puts into the machine what `k0s worker` expects to find.
 pub(super) fn furnish(
@@ -64,6 +69,16 @@ pub(super) fn furnish(
         "/etc/k0s/containerd.d/oom.toml",
         "version = 3\n\n[plugins.\"io.containerd.cri.v1.runtime\"]\nrestrict_oom_score_adj = true\n"
             .to_owned(),
+    );
+    file(
+        &format!("{KUBELET}/machine.conf"),
+        json!({
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            "failCgroupV1": false,
+            "evictionHard": node::eviction(),
+        })
+        .to_string(),
     );
     if k0s.is_stand_in {
         file("/etc/k0s-standin/version", format!("{}\n", k0s.release));
