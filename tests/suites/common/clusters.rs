@@ -204,31 +204,67 @@ pub async fn pods_ready(
     .await
 }
 
-/// Runs a command in a pod's first container and returns its standard output.
-pub async fn exec(pods: &Api<Pod>, name: &str, command: &[&str]) -> Result<String> {
+/// What a command said and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit code.
+    pub code: i32,
+    /// Its standard output.
+    pub output: String,
+    /// Its standard error.
+    pub error: String,
+}
+
+/// Runs a command in a pod's first container.
+pub async fn run(pods: &Api<Pod>, name: &str, command: &[&str]) -> Result<Ran> {
     let mut attached = pods
         .exec(name, command.to_vec(), &AttachParams::default())
         .await
         .with_context(|| format!("running a command in {name}"))?;
-    let mut output = attached.stdout().context("no standard output")?;
-    let mut errors = attached.stderr().context("no standard error")?;
+    let mut stdout = attached.stdout().context("no standard output")?;
+    let mut stderr = attached.stderr().context("no standard error")?;
     let status = attached.take_status().context("no status")?;
-    let (mut text, mut error) = (String::new(), String::new());
+    let (mut output, mut error) = (String::new(), String::new());
     let both = async {
         tokio::try_join!(
-            output.read_to_string(&mut text),
-            errors.read_to_string(&mut error)
+            stdout.read_to_string(&mut output),
+            stderr.read_to_string(&mut error)
         )
     };
     tokio::time::timeout(Duration::from_secs(60), both)
         .await
         .with_context(|| format!("{command:?} in {name} does not end"))??;
-    let status = status.await.and_then(|status| status.status);
+    let status = status.await.context("no status")?;
+    let code = if status.status.as_deref() == Some("Success") {
+        0
+    } else {
+        let causes = status.details.and_then(|details| details.causes);
+        let code = causes
+            .into_iter()
+            .flatten()
+            .find(|cause| cause.reason.as_deref() == Some("ExitCode"))
+            .and_then(|cause| cause.message);
+        let why = status.message.unwrap_or_default();
+        code.with_context(|| format!("{command:?} in {name}: {why}"))?
+            .parse()?
+    };
+    Ok(Ran {
+        code,
+        output,
+        error,
+    })
+}
+
+/// Runs a command that must end well in a pod's first container and returns its standard output.
+pub async fn exec(pods: &Api<Pod>, name: &str, command: &[&str]) -> Result<String> {
+    let ran = run(pods, name, command).await?;
     ensure!(
-        status.as_deref() == Some("Success"),
-        "{command:?} in {name}: {error}"
+        ran.code == 0,
+        "{command:?} in {name} ends with {}: {}",
+        ran.code,
+        ran.error
     );
-    Ok(text)
+    Ok(ran.output)
 }
 
 /// Deletes a cluster and waits until it and its pods are gone.

@@ -4,6 +4,7 @@
 pub mod asker;
 pub mod clusters;
 pub mod hosted;
+pub mod node;
 pub mod reach;
 pub mod tokens;
 pub mod world;

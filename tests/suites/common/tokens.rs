@@ -10,7 +10,7 @@ use crds::v1beta2::JoinTokenRequest;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client, Config, ResourceExt as _};
 use serde_json::json;
 
 use super::world::World;
@@ -73,7 +73,7 @@ pub async fn recorded_id(world: &World, cluster: &str, name: &str) -> Result<Opt
 }
 
 /// The kubeconfig inside a token.
-fn unpack(token: &str) -> Result<String> {
+pub fn unpack(token: &str) -> Result<String> {
     let packed = STANDARD.decode(token).context("the token is no base64")?;
     let mut text = String::new();
     flate2::read::GzDecoder::new(packed.as_slice())
@@ -85,7 +85,11 @@ fn unpack(token: &str) -> Result<String> {
 /// Who the bearer of a token is to the hosted API, at the address that the token names; nobody
 /// when it answers 401.
 pub async fn bearer(token: &str) -> Result<Option<String>> {
-    let config = hosted::parse(&unpack(token)?).await?;
+    user(hosted::parse(&unpack(token)?).await?).await
+}
+
+/// Who somebody with this configuration is to the API; nobody when it answers 401.
+pub async fn user(config: Config) -> Result<Option<String>> {
     let reviews: Api<SelfSubjectReview> = Api::all(Client::try_from(config)?);
     let (parameters, review) = (PostParams::default(), SelfSubjectReview::default());
     let asked = reviews.create(&parameters, &review);
@@ -97,7 +101,7 @@ pub async fn bearer(token: &str) -> Result<Option<String>> {
             ))
         }
         Ok(Err(kube::Error::Api(status))) if status.code == 401 => Ok(None),
-        Ok(Err(error)) => Err(error).context("asking the hosted API with a token"),
+        Ok(Err(error)) => Err(error).context("asking the hosted API who that is"),
         Err(_) => bail!("the hosted API does not answer"),
     }
 }

@@ -1,20 +1,18 @@
 //! A worker in a machine of its own, which shares nothing with the mothership but two ports.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
-use k8s_openapi::api::core::v1::{Node, Pod, Service};
-use kube::api::{Api, ListParams, LogParams, PostParams};
-use kube::runtime::wait::await_condition;
-use kube::{Client, ResourceExt as _};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
 use mothership::{Worker, WorkerOptions};
-use serde_json::json;
 
 use crate::LEFT;
 use crate::common::reach::{connects, pings, process_of};
 use crate::common::world::{PRODUCT, World};
-use crate::common::{clusters, hosted, tokens, until};
+use crate::common::{clusters, hosted, node, tokens};
 
 const NAME: &str = "apart";
 const KUBELET: u16 = 10250;
@@ -46,71 +44,18 @@ pub async fn a_worker_apart_joins_by_token_and_is_reached_by_konnectivity_only(
 
 async fn prove(world: &World, worker: &Worker, started: Instant, allow: &[u16]) -> Result<()> {
     let client = hosted::client(world, LEFT).await?;
-    let nodes: Api<Node> = Api::all(client.clone());
-    let ready = |node: Option<&Node>| {
-        let status = node.and_then(|node| node.status.as_ref());
-        let conditions = status.and_then(|status| status.conditions.as_ref());
-        conditions
-            .into_iter()
-            .flatten()
-            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
-    };
-    tokio::time::timeout(
-        Duration::from_secs(120),
-        await_condition(nodes, worker.name(), ready),
-    )
-    .await
-    .context("the node does not become Ready")??;
+    node::ready(&client, worker.name()).await?;
     world.say(format!(
         "node Ready {:.1} s after its machine was started",
         started.elapsed().as_secs_f64()
     ));
-    run_a_pod(world, &client).await?;
-    nothing_else_from_worker(world, worker, allow).await?;
-    nothing_to_worker(world, worker).await
-}
-
-async fn run_a_pod(world: &World, client: &Client) -> Result<()> {
-    let pods: Api<Pod> = Api::default_namespaced(client.clone());
-    let pod: Pod = serde_json::from_value(json!({
-        "metadata": {"name": "hello"},
-        "spec": {"terminationGracePeriodSeconds": 0, "containers": [{
-            "name": "main",
-            "image": mothership::image::BUSYBOX,
-            "imagePullPolicy": "IfNotPresent",
-            "command": ["sh", "-c", "echo hello from $(hostname); sleep 10000"],
-        }]},
-    }))?;
-    let started = Instant::now();
-    // The account that pods run as is made a moment after the cluster is.
-    until("a pod", Duration::from_secs(30), async || {
-        match pods.create(&PostParams::default(), &pod).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.to_string()),
-        }
-    })
-    .await?;
-    let running = |pod: Option<&Pod>| pod.is_some_and(clusters::is_ready);
-    tokio::time::timeout(
-        Duration::from_secs(90),
-        await_condition(pods.clone(), "hello", running),
-    )
-    .await
-    .context("the pod does not run")??;
-    let ran = started.elapsed();
-    let log = until("its log", Duration::from_secs(30), async || {
-        let log = pods.logs("hello", &LogParams::default()).await;
-        log.map_err(|error| error.to_string())
-    })
-    .await?;
-    ensure!(log == "hello from hello\n", "the log says {log:?}");
-    let said = clusters::exec(&pods, "hello", &["sh", "-c", "echo two words"]).await?;
-    ensure!(said == "two words\n", "exec says {said:?}");
+    let ran = node::runs_a_pod(&client).await?;
     world.say(format!(
         "pod runs after {:.1} s; log and exec work",
         ran.as_secs_f64()
     ));
-    Ok(())
+    nothing_else_from_worker(world, worker, allow).await?;
+    nothing_to_worker(world, worker).await
 }
 
 /// Addresses of the mothership's pods and Services at which somebody listens.
