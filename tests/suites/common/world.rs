@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use kube::Client;
-use mothership::components::{Components, K0sVersion};
-use mothership::image::K0s;
+use mothership::components::Components;
 use mothership::progress::Progress;
 use mothership::{Full, FullOptions, Image, paths};
 
@@ -34,6 +33,17 @@ pub struct World {
 impl World {
     /// Starts a mothership with the images and applies `deploy/install.yaml`.
     pub async fn start(images: &[Image]) -> Result<Self> {
+        let world = Self::without_product(&[&[Image::Controller], images].concat()).await?;
+        if let Err(error) = world.install().await {
+            let around = world.look_around().await;
+            world.end(false).await?;
+            bail!("{error:#}\n{around}");
+        }
+        Ok(world)
+    }
+
+    /// Starts a mothership with the images and nothing else.
+    pub async fn without_product(images: &[Image]) -> Result<Self> {
         // Before anything is there to be left behind.
         mothership::full::check()?;
         let dir = tempfile::Builder::new()
@@ -45,25 +55,18 @@ impl World {
             dir: Some(dir.clone()),
             ..FullOptions::default()
         };
-        options.images.push(Image::Controller);
         options.images.extend(images);
         let full = Full::start(options).await?;
         let client = full.admin().await?;
         let progress = Progress::new();
         let kubectl = Components::light(&progress)?.path("kubectl")?.to_owned();
-        let world = Self {
+        Ok(Self {
             full,
             client,
             progress,
             dir,
             kubectl,
-        };
-        if let Err(error) = world.install().await {
-            let around = world.look_around().await;
-            world.end(false).await?;
-            bail!("{error:#}\n{around}");
-        }
-        Ok(world)
+        })
     }
 
     async fn install(&self) -> Result<()> {
@@ -75,14 +78,7 @@ impl World {
         let mut words = vec!["--namespace", PRODUCT];
         words.extend(rollout.split(' '));
         self.kubectl(&words).await?;
-        self.say(format!(
-            "the product is installed; clusters run {}",
-            if K0s::find(K0sVersion::Current, &self.progress)?.is_stand_in {
-                "the stand-in for k0s"
-            } else {
-                "a real k0s"
-            }
-        ));
+        self.say("the product is installed");
         Ok(())
     }
 

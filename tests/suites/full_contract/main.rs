@@ -24,7 +24,7 @@ use crate::common::world::World;
 
 fn main() -> ExitCode {
     runner::main(
-        World::start(&[]),
+        World::without_product(&[]),
         &[
             case!(life::it_comes_up_by_itself_when_its_etcd_comes_late),
             case!(life::it_keeps_to_its_prefix_in_an_external_etcd),
