@@ -27,7 +27,8 @@ use crate::{
     hosted::health::Prober,
     join_token,
     kubernetes::{
-        events::Events, leader::Candidate, store::Store, triggers, watches::Watches, writer::Writer,
+        events::Events, leader::Candidate, own::Own, store::Store, triggers, watches::Watches,
+        writer::Writer,
     },
     metrics::Metrics,
 };
@@ -87,7 +88,6 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Prober::new(move |namespace: &str, name: &str| triggers.cluster(namespace, name))
     };
     let context = Arc::new(cluster::Context {
-        client: client.clone(),
         store: store.clone(),
         watches: watches.clone(),
         writer: Writer::new(client.clone(), store.clone(), metrics.clone()),
@@ -97,7 +97,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         leaf_lifetime: SignedDuration::try_from(args.leaf_lifetime)
             .context("--leaf-lifetime is too long")?,
         futile: cluster::apply::Futile::default(),
-        latest: cluster::Latest::default(),
+        own: Own::new(client.clone()),
         failures: cluster::Failures::default(),
     });
 
@@ -165,6 +165,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         let requests_context = Arc::new(join_token::Context {
             shared: context.clone(),
             clusters,
+            own: Own::new(client.clone()),
             failures: cluster::Failures::default(),
         });
         let for_requests = control(

@@ -13,7 +13,7 @@ use kube::ResourceExt;
 
 use crds::{
     names,
-    v1beta2::{CertificateType, Cluster, ServiceType, StatusPorts},
+    v1beta2::{CertificateRef, CertificateType, Cluster, ServiceType, StatusPorts},
 };
 
 use crate::{
@@ -167,7 +167,7 @@ pub fn dereference(
         control_plane: mine(Kind::StatefulSet, &names::control_plane(&name))
             .and_then(|live| live.read()),
         etcd: mine(Kind::StatefulSet, &names::etcd(&name)).and_then(|live| live.read()),
-        authorities: authorities(cluster, &name, &namespace, store, watches),
+        authorities: authorities(cluster, store, watches),
         existing: owned
             .iter()
             .filter(|(key, live)| {
@@ -184,61 +184,61 @@ pub fn dereference(
     }
 }
 
+/// The authorities of a Cluster, and the Secrets that its user names watched.
 fn authorities(
     cluster: &Cluster,
-    name: &str,
-    namespace: &str,
     store: &Store,
     watches: &Watches,
 ) -> BTreeMap<CertificateType, Authority> {
-    let uid = cluster.uid().unwrap_or_default();
-    let mut all: BTreeMap<_, _> = AUTHORITIES.iter().map(|type_| (*type_, None)).collect();
-    for reference in &cluster.spec.certificate_refs {
-        let secret = reference.name.clone().filter(|name| !name.is_empty());
-        if let Some(secret) = secret {
-            all.insert(reference.type_, Some(secret));
-        }
-    }
-    all.into_iter()
-        .map(|(type_, named)| {
-            let users = named.is_some();
-            let secret = named.unwrap_or_else(|| names::certificate(name, type_));
-            if users {
-                watches.named_secret(namespace, &secret, name);
+    let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
+    let references = cluster.spec.certificate_refs.iter();
+    let named = references.filter(|reference| user_named(reference));
+    let types: BTreeSet<_> = AUTHORITIES
+        .into_iter()
+        .chain(named.map(|reference| reference.type_))
+        .collect();
+    types
+        .into_iter()
+        .map(|type_| {
+            let authority = authority(cluster, type_, store);
+            if authority.users {
+                watches.named_secret(&namespace, &authority.secret, &name);
             }
-            // A Cluster made anew finds the Secrets of its namesake for a moment: what is signed
-            // by those keys would never fit its own.
-            let fits = |live: &Arc<Live>| {
-                let owner = live.owner.as_ref();
-                !live.deleting && (users || owner.is_none_or(|owner| owner.uid == uid))
-            };
-            let live = store
-                .get(&Key::new(Kind::Secret, namespace, &secret))
-                .filter(fits)
-                .map(|live| live.value());
-            let digest = live.as_ref().and_then(|tree| {
-                tree.get("digests")?
-                    .get("tls.crt")?
-                    .as_str()
-                    .map(str::to_owned)
-            });
-            let certificate = live.as_ref().and_then(|tree| {
-                tree.get("certificate")?
-                    .get("pem")?
-                    .as_str()
-                    .map(str::to_owned)
-            });
-            (
-                type_,
-                Authority {
-                    secret,
-                    users,
-                    digest,
-                    certificate,
-                },
-            )
+            (type_, authority)
         })
         .collect()
+}
+
+fn user_named(reference: &CertificateRef) -> bool {
+    reference.name.as_ref().is_some_and(|name| !name.is_empty())
+}
+
+/// One authority of a Cluster as it is.
+pub fn authority(cluster: &Cluster, type_: CertificateType, store: &Store) -> Authority {
+    let references = &cluster.spec.certificate_refs;
+    let named = references
+        .iter()
+        .find(|reference| reference.type_ == type_ && user_named(reference))
+        .and_then(|reference| reference.name.clone());
+    let users = named.is_some();
+    let secret = named.unwrap_or_else(|| names::certificate(&cluster.name_any(), type_));
+    let key = Key::new(
+        Kind::Secret,
+        cluster.namespace().unwrap_or_default(),
+        &secret,
+    );
+    // What a user names may be anybody's.
+    let live = if users {
+        store.get(&key).filter(|live| !live.deleting)
+    } else {
+        store.get_fitting(&key, &cluster.uid().unwrap_or_default())
+    };
+    Authority {
+        secret,
+        users,
+        digest: live.as_ref().and_then(|live| live.digest("tls.crt")),
+        certificate: live.as_ref().and_then(|live| live.authority()),
+    }
 }
 
 /// The first external address of any node, else the first internal one: what upstream takes.

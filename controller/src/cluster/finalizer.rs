@@ -70,7 +70,7 @@ pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Action, Er
     if is_set(cluster) {
         write::no_finalizer(cluster, context).await?;
     }
-    context.latest.forget(&uid);
+    context.own.forget(&uid);
     context.failures.clear(&uid);
     context.futile.forget(owned.into_keys());
     Ok(Action::await_change())

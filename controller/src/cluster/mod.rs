@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use kube::{Client, Resource, ResourceExt, runtime::controller::Action};
+use kube::{Resource, ResourceExt, runtime::controller::Action};
 use parking_lot::Mutex;
 
 use crds::v1beta2::{CertificateType, Cluster};
@@ -12,7 +12,8 @@ use crate::{
     hosted::{Endpoint, health::Prober},
     kubernetes::{
         events::Events,
-        store::{Key, Kind, Store, is_older},
+        own::{Own, OwnError},
+        store::{Key, Kind, Store},
         watches::Watches,
         writer::Writer,
     },
@@ -38,8 +39,6 @@ use self::{
     validate::{Address, Refusal, ValidCluster, validate},
 };
 
-pub use self::write::StatusError;
-
 /// How long leaf certificates last unless a flag says otherwise.
 pub const LEAF_LIFETIME: SignedDuration = SignedDuration::from_hours(365 * 24);
 /// How long the controller's own certificate for a hosted API lasts.
@@ -50,8 +49,6 @@ const ROUNDS: usize = 6;
 
 /// What a reconcile works with.
 pub struct Context {
-    /// The mothership's API.
-    pub client: Client,
     /// What the watches have brought.
     pub store: Store,
     /// The watches, for Secrets that a user names.
@@ -68,8 +65,8 @@ pub struct Context {
     pub leaf_lifetime: SignedDuration,
     /// Applies that change nothing.
     pub futile: Futile,
-    /// Clusters as own writes returned them, newer than the watch's for a moment.
-    pub latest: Latest,
+    /// Writes Clusters themselves.
+    pub own: Own<Cluster>,
     /// Attempts that failed in a row, by uid.
     pub failures: Failures,
 }
@@ -82,7 +79,7 @@ pub enum Error {
     Apply(#[from] ApplyError),
     /// The status or the finalizer could not be written.
     #[error(transparent)]
-    Status(#[from] StatusError),
+    Own(#[from] OwnError),
 }
 
 impl Error {
@@ -90,39 +87,8 @@ impl Error {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Apply(error) => error.is_retryable(),
-            Self::Status(_) => true,
+            Self::Own(_) => true,
         }
-    }
-}
-
-/// Own writes of Clusters.
-#[derive(Clone, Default)]
-pub struct Latest(Arc<Mutex<HashMap<String, Arc<Cluster>>>>);
-
-impl Latest {
-    /// The newer of what the watch brought and what the last own write returned.
-    pub fn of(&self, seen: Arc<Cluster>) -> Arc<Cluster> {
-        let mut latest = self.0.lock();
-        let uid = seen.uid().unwrap_or_default();
-        let Some(own) = latest.get(&uid).cloned() else {
-            return seen;
-        };
-        let version = |cluster: &Cluster| cluster.resource_version().unwrap_or_default();
-        if is_older(&version(&seen), &version(&own)) {
-            return own;
-        }
-        latest.remove(&uid);
-        seen
-    }
-
-    fn put(&self, cluster: Arc<Cluster>) {
-        self.0
-            .lock()
-            .insert(cluster.uid().unwrap_or_default(), cluster);
-    }
-
-    fn forget(&self, uid: &str) {
-        self.0.lock().remove(uid);
     }
 }
 
@@ -152,7 +118,7 @@ impl Failures {
 pub async fn reconcile(cluster: Arc<Cluster>, context: Arc<Context>) -> Result<Action, Error> {
     let began = std::time::Instant::now();
     let uid = cluster.uid().unwrap_or_default();
-    let outcome = Box::pin(run(context.latest.of(cluster), &context)).await;
+    let outcome = Box::pin(run(context.own.latest(cluster), &context)).await;
     let label = if outcome.is_ok() { "ok" } else { "error" };
     context
         .metrics

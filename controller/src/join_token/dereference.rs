@@ -13,7 +13,10 @@ use crds::{
 };
 
 use crate::{
-    cluster::status::{FUNCTIONAL, is_true},
+    cluster::{
+        dereference::authority,
+        status::{FUNCTIONAL, is_true},
+    },
     kubernetes::store::{Key, Kind, Store},
 };
 
@@ -71,21 +74,7 @@ pub fn dereference(request: &JoinTokenRequest, clusters: &Reader<Cluster>, store
         return Found::default();
     };
     let uid = cluster.uid().unwrap_or_default();
-    let named = cluster
-        .spec
-        .certificate_refs
-        .iter()
-        .find(|reference| reference.type_ == CertificateType::Ca)
-        .and_then(|reference| reference.name.clone());
-    let secret = named.unwrap_or_else(|| names::certificate(name, CertificateType::Ca));
-    let authority = Key::new(Kind::Secret, &namespace, secret);
-    let certificate = store.get(&authority).and_then(|live| {
-        live.value()
-            .get("certificate")?
-            .get("pem")?
-            .as_str()
-            .map(str::to_owned)
-    });
+    let authority = authority(&cluster, CertificateType::Ca, store);
     let service_name = names::service(name, cluster.spec.service.type_);
     let service: Option<Service> = store
         .get_owned(&Key::new(Kind::Service, &namespace, &service_name), &uid)
@@ -98,8 +87,51 @@ pub fn dereference(request: &JoinTokenRequest, clusters: &Reader<Cluster>, store
             .or_else(|| Some(format!("{service_name}.{namespace}.svc"))),
         port: status.and_then(|status| u16::try_from(status.ports?.api).ok()),
         service_ip: service.and_then(|service| service.spec?.cluster_ip),
-        authority: Some(authority),
-        certificate,
+        authority: Some(Key::new(Kind::Secret, &namespace, authority.secret)),
+        certificate: authority.certificate,
         cluster: Some(cluster),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, prelude::BASE64_STANDARD};
+    use kube::runtime::{reflector, watcher::Event};
+    use serde_json::json;
+
+    use super::*;
+    use crate::pki::fixtures;
+
+    /// The Secret with the authority of a Cluster with this uid, in a store of its own.
+    fn store(owner: &str) -> Store {
+        let certificate = BASE64_STANDARD.encode(fixtures::pair("ec-sec1").certificate);
+        let secret = serde_json::from_value(json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "demo-ca", "namespace": "ns", "uid": "s", "resourceVersion": "1",
+                "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+                    "name": "demo", "uid": owner, "controller": true}]},
+            "data": {"tls.crt": certificate},
+        }));
+        let store = Store::default();
+        store.put(Kind::Secret, secret.unwrap(), 0);
+        store
+    }
+
+    #[test]
+    fn the_authority_of_a_namesake_is_not_taken_for_the_clusters() {
+        let (clusters, mut writer) = reflector::store();
+        let cluster: Cluster = serde_json::from_value(json!({
+            "metadata": {"name": "demo", "namespace": "ns", "uid": "new"}, "spec": {},
+        }))
+        .unwrap();
+        writer.apply_watcher_event(&Event::Apply(cluster));
+        let request: JoinTokenRequest = serde_json::from_value(json!({
+            "metadata": {"name": "token", "namespace": "ns"}, "spec": {"clusterName": "demo"},
+        }))
+        .unwrap();
+
+        let found = |owner| dereference(&request, &clusters, &store(owner)).certificate;
+        assert!(found("new").is_some());
+        assert_eq!(found("old"), None);
     }
 }

@@ -20,7 +20,10 @@ use crds::v1beta2::{Cluster, JoinTokenRequest};
 use crate::{
     cluster::{self, Failures},
     hosted::HostedError,
-    kubernetes::writer::WriteError,
+    kubernetes::{
+        own::{Own, OwnError},
+        writer::WriteError,
+    },
     pki::{PkiError, token::TokenError},
 };
 
@@ -39,6 +42,8 @@ pub struct Context {
     pub shared: Arc<cluster::Context>,
     /// Every Cluster.
     pub clusters: Reader<Cluster>,
+    /// Writes requests themselves.
+    pub own: Own<JoinTokenRequest>,
     /// Attempts that failed in a row, by uid.
     pub failures: Failures,
 }
@@ -51,7 +56,7 @@ pub enum Error {
     Write(#[from] WriteError),
     /// The request's own status or metadata could not be written.
     #[error(transparent)]
-    Own(#[from] write::OwnError),
+    Own(#[from] OwnError),
     /// The hosted API did not do what it was asked.
     #[error("could not reach the hosted cluster: {0}")]
     Hosted(#[from] HostedError),
@@ -86,7 +91,7 @@ pub async fn reconcile(
 ) -> Result<Action, Error> {
     let began = std::time::Instant::now();
     let uid = request.uid().unwrap_or_default();
-    let outcome = run(&request, &context).await;
+    let outcome = run(&context.own.latest(request), &context).await;
     let label = if outcome.is_ok() { "ok" } else { "error" };
     context
         .shared
@@ -111,7 +116,7 @@ pub fn error_policy(request: &JoinTokenRequest, error: &Error, context: &Context
     Action::requeue(delay)
 }
 
-async fn run(request: &JoinTokenRequest, context: &Context) -> Result<Action, Error> {
+async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Action, Error> {
     let found = dereference::dereference(request, &context.clusters, &context.shared.store);
     if request.metadata.deletion_timestamp.is_some() {
         return end(request, &found, context).await;
@@ -167,7 +172,7 @@ async fn run(request: &JoinTokenRequest, context: &Context) -> Result<Action, Er
 
 /// Revokes the token where there still is a cluster that honours it, then lets go.
 async fn end(
-    request: &JoinTokenRequest,
+    request: &Arc<JoinTokenRequest>,
     found: &Found,
     context: &Context,
 ) -> Result<Action, Error> {
@@ -180,7 +185,9 @@ async fn end(
         hosted::revoke(&id, &reach, context).await?;
     }
     write::let_go(request, context).await?;
-    context.failures.clear(&request.uid().unwrap_or_default());
+    let uid = request.uid().unwrap_or_default();
+    context.own.forget(&uid);
+    context.failures.clear(&uid);
     Ok(Action::await_change())
 }
 

@@ -1,59 +1,27 @@
 //! What the controller writes of a request itself: status, finalizer and owner.
 
-#![expect(
-    clippy::indexing_slicing,
-    reason = "a JSON value without the key reads as null"
-)]
-
-use std::time::Duration;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-};
-use serde_json::{Value, json};
-use tokio::time::timeout;
+use kube::ResourceExt;
+use serde_json::json;
 
 use crds::{
-    names::{FIELD_MANAGER, JOIN_TOKEN_REQUEST_FINALIZER},
+    names::JOIN_TOKEN_REQUEST_FINALIZER,
     v1beta2::{JoinTokenRequest, JoinTokenRequestStatus},
 };
 
-use crate::pki::token::TokenId;
+use crate::{kubernetes::own::OwnError, pki::token::TokenId};
 
 use super::{Context, Error, status, validate::ValidRequest};
 
-/// The longest that one request may take.
-const DEADLINE: Duration = Duration::from_secs(10);
-
-/// A write of the request failed.
-#[derive(Debug, thiserror::Error)]
-pub enum OwnError {
-    /// The API server said no, or nothing.
-    #[error("could not write the {what}: {source}")]
-    Failed {
-        /// What was written.
-        what: &'static str,
-        /// The cause.
-        #[source]
-        source: Box<kube::Error>,
-    },
-    /// No answer in time.
-    #[error("no answer within {} s while writing the {what}", DEADLINE.as_secs())]
-    Timeout {
-        /// What was written.
-        what: &'static str,
-    },
-}
-
 /// Carries the finalizer and the Cluster as owner, so that it ends with the Cluster.
 pub async fn owned(
-    request: &JoinTokenRequest,
+    request: &Arc<JoinTokenRequest>,
     valid: &ValidRequest,
     context: &Context,
-) -> Result<JoinTokenRequest, OwnError> {
+) -> Result<Arc<JoinTokenRequest>, OwnError> {
     let has_finalizer = request
         .finalizers()
         .iter()
@@ -75,20 +43,16 @@ pub async fn owned(
         owners.retain(|owner| owner.kind != valid.owner.kind);
         owners.push(valid.owner.clone());
     }
-    metadata(
-        request,
-        json!({"finalizers": finalizers, "ownerReferences": owners}),
-        context,
-    )
-    .await
+    let metadata = json!({"finalizers": finalizers, "ownerReferences": owners});
+    context.own.metadata(request, metadata).await
 }
 
 /// The recorded id; chosen and recorded where there is none.
 pub async fn id(
-    request: &JoinTokenRequest,
+    request: &Arc<JoinTokenRequest>,
     valid: &ValidRequest,
     context: &Context,
-) -> Result<(JoinTokenRequest, TokenId), Error> {
+) -> Result<(Arc<JoinTokenRequest>, TokenId), Error> {
     if let Some(id) = status::token_id(request) {
         return Ok((request.clone(), id));
     }
@@ -108,35 +72,19 @@ pub async fn id(
 
 /// Writes the status if it changed.
 pub async fn status(
-    request: &JoinTokenRequest,
+    request: &Arc<JoinTokenRequest>,
     status: JoinTokenRequestStatus,
     context: &Context,
-) -> Result<JoinTokenRequest, OwnError> {
+) -> Result<Arc<JoinTokenRequest>, OwnError> {
     if request.status.as_ref() == Some(&status) {
         return Ok(request.clone());
     }
-    let body = json!({
-        "apiVersion": "k0smotron.io/v1beta2",
-        "kind": "JoinTokenRequest",
-        // With the version of what was read, a stale reconcile cannot take back a recorded id.
-        "metadata": {
-            "name": request.name_any(),
-            "uid": request.uid(),
-            "resourceVersion": request.resource_version(),
-        },
-        "status": status,
-    });
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let (api, name) = (api(request, context), request.name_any());
-    within(
-        "status",
-        api.patch_status(&name, &params, &Patch::Apply(&body)),
-    )
-    .await
+    // With the version of what was read, a stale reconcile cannot take back a recorded id.
+    context.own.status_unless_changed(request, &status).await
 }
 
 /// Takes the finalizer off.
-pub async fn let_go(request: &JoinTokenRequest, context: &Context) -> Result<(), OwnError> {
+pub async fn let_go(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<(), OwnError> {
     let others: Vec<_> = request
         .finalizers()
         .iter()
@@ -145,46 +93,9 @@ pub async fn let_go(request: &JoinTokenRequest, context: &Context) -> Result<(),
     if others.len() == request.finalizers().len() {
         return Ok(());
     }
-    match metadata(request, json!({"finalizers": others}), context).await {
-        Err(OwnError::Failed { source, .. }) if matches!(&*source, kube::Error::Api(status) if status.is_not_found()) => {
-            Ok(())
-        }
+    let metadata = json!({"finalizers": others});
+    match context.own.metadata(request, metadata).await {
+        Err(error) if error.is_not_found() => Ok(()),
         other => other.map(drop),
-    }
-}
-
-async fn metadata(
-    request: &JoinTokenRequest,
-    mut metadata: Value,
-    context: &Context,
-) -> Result<JoinTokenRequest, OwnError> {
-    metadata["resourceVersion"] = json!(request.resource_version());
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    let (api, name) = (api(request, context), request.name_any());
-    let patch = Patch::Merge(json!({"metadata": metadata}));
-    within("metadata", api.patch(&name, &params, &patch)).await
-}
-
-fn api(request: &JoinTokenRequest, context: &Context) -> Api<JoinTokenRequest> {
-    Api::namespaced(
-        context.shared.client.clone(),
-        &request.namespace().unwrap_or_default(),
-    )
-}
-
-async fn within<T>(
-    what: &'static str,
-    future: impl Future<Output = kube::Result<T>>,
-) -> Result<T, OwnError> {
-    match timeout(DEADLINE, future).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(source)) => Err(OwnError::Failed {
-            what,
-            source: Box::new(source),
-        }),
-        Err(_) => Err(OwnError::Timeout { what }),
     }
 }

@@ -61,6 +61,8 @@ pub struct Candidate {
 enum Round {
     Held,
     Others(String),
+    /// Somebody wrote between our read and our write; the next round reads who.
+    Raced,
     Unknown(String),
 }
 
@@ -92,12 +94,13 @@ impl Candidate {
                 () = stop.cancelled() => break,
                 _ = ticks.tick() => {}
             }
-            match self.round().await {
+            let error = match self.round().await {
                 Round::Held => {
                     renewed = Some(Instant::now());
                     if !leads.send_replace(true) {
                         tracing::info!(lease = self.name, "leading");
                     }
+                    continue;
                 }
                 Round::Others(holder) if renewed.is_some() => {
                     leads.send_replace(false);
@@ -106,14 +109,22 @@ impl Candidate {
                         holder,
                     });
                 }
-                Round::Others(holder) => tracing::debug!(lease = self.name, holder, "standing by"),
-                Round::Unknown(error) => {
-                    tracing::warn!(lease = self.name, error, "the lease could not be asked for");
-                    if renewed.is_some_and(|at| at.elapsed() + RENEW > DEADLINE) {
-                        leads.send_replace(false);
-                        return Err(LeaderError::NotRenewed { name: self.name });
-                    }
+                Round::Others(holder) => {
+                    tracing::debug!(lease = self.name, holder, "standing by");
+                    continue;
                 }
+                // At the start of several candidates all but one are late.
+                Round::Raced if renewed.is_none() => {
+                    tracing::debug!(lease = self.name, "another candidate was faster");
+                    continue;
+                }
+                Round::Raced => "it changed while it was written".to_owned(),
+                Round::Unknown(error) => error,
+            };
+            tracing::warn!(lease = self.name, error, "the lease could not be asked for");
+            if renewed.is_some_and(|at| at.elapsed() + RENEW > DEADLINE) {
+                leads.send_replace(false);
+                return Err(LeaderError::NotRenewed { name: self.name });
             }
         }
         if renewed.is_some() {
@@ -159,10 +170,7 @@ impl Candidate {
     fn write(result: kube::Result<Lease>) -> kube::Result<Round> {
         match result {
             Ok(_) => Ok(Round::Held),
-            // Somebody wrote between our read and our write; the next round reads who.
-            Err(kube::Error::Api(status)) if status.code == 409 => {
-                Ok(Round::Unknown("it changed while it was written".to_owned()))
-            }
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Round::Raced),
             Err(error) => Err(error),
         }
     }

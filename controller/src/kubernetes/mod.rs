@@ -8,6 +8,7 @@
 
 pub mod events;
 pub mod leader;
+pub mod own;
 pub mod store;
 pub mod triggers;
 pub mod watches;

@@ -1,0 +1,237 @@
+//! Writes of the product's own kinds, each with a deadline, and what the API server answered: for
+//! a moment that is newer than what the watch has brought.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value without the key reads as null"
+)]
+
+use std::{collections::HashMap, sync::Arc};
+
+use kube::{
+    Api, Client, Resource,
+    api::{Patch, PatchParams},
+};
+use parking_lot::Mutex;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crds::names::FIELD_MANAGER;
+
+use super::{store::is_older, writer::DEADLINE};
+
+/// A write of an own object failed.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnError {
+    /// The API server said no, or nothing.
+    #[error("could not write the {what}: {source}")]
+    Failed {
+        /// `status` or `metadata`.
+        what: &'static str,
+        /// The cause.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// No answer in time.
+    #[error("no answer within {} s while writing the {what}", DEADLINE.as_secs())]
+    Timeout {
+        /// `status` or `metadata`.
+        what: &'static str,
+    },
+}
+
+impl OwnError {
+    /// The object is gone.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Failed { source, .. }
+            if matches!(&**source, kube::Error::Api(status) if status.is_not_found()))
+    }
+}
+
+/// Writes status and metadata of one of the product's own kinds. Clones share what they know.
+#[derive(Clone)]
+pub struct Own<K> {
+    client: Client,
+    latest: Latest<K>,
+}
+
+impl<K> Own<K>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned,
+{
+    /// A writer that has written nothing yet.
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            latest: Latest::default(),
+        }
+    }
+
+    /// The newer of what the watch brought and what the last own write returned.
+    pub fn latest(&self, seen: Arc<K>) -> Arc<K> {
+        self.latest.of(seen)
+    }
+
+    /// The object with this uid is gone, or about to go.
+    pub fn forget(&self, uid: &str) {
+        self.latest.forget(uid);
+    }
+
+    /// Writes the status by server-side apply: what it no longer says goes.
+    pub async fn status(&self, object: &K, status: &impl Serialize) -> Result<Arc<K>, OwnError> {
+        self.apply_status(object, status, None).await
+    }
+
+    /// The same, but fails when anybody has changed the object since.
+    pub async fn status_unless_changed(
+        &self,
+        object: &K,
+        status: &impl Serialize,
+    ) -> Result<Arc<K>, OwnError> {
+        let version = object.meta().resource_version.as_deref();
+        self.apply_status(object, status, version).await
+    }
+
+    async fn apply_status(
+        &self,
+        object: &K,
+        status: &impl Serialize,
+        version: Option<&str>,
+    ) -> Result<Arc<K>, OwnError> {
+        let meta = object.meta();
+        let mut body = json!({
+            "apiVersion": K::api_version(&()),
+            "kind": K::kind(&()),
+            // With its uid the apply fails for another object of that name.
+            "metadata": {"name": meta.name, "uid": meta.uid},
+            "status": status,
+        });
+        if let Some(version) = version {
+            body["metadata"]["resourceVersion"] = json!(version);
+        }
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let (api, name) = self.api(object);
+        let request = async { api.patch_status(&name, &params, &Patch::Apply(&body)).await };
+        self.write("status", request).await
+    }
+
+    /// Merges into the metadata (finalizers, owners), if nobody has changed the object since.
+    pub async fn metadata(&self, object: &K, mut metadata: Value) -> Result<Arc<K>, OwnError> {
+        metadata["resourceVersion"] = json!(object.meta().resource_version);
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(json!({"metadata": metadata}));
+        let (api, name) = self.api(object);
+        let request = async { api.patch(&name, &params, &patch).await };
+        self.write("metadata", request).await
+    }
+
+    fn api(&self, object: &K) -> (Api<K>, String) {
+        let meta = object.meta().clone();
+        let namespace = meta.namespace.unwrap_or_default();
+        let api = Api::namespaced(self.client.clone(), &namespace);
+        (api, meta.name.unwrap_or_default())
+    }
+
+    async fn write(
+        &self,
+        what: &'static str,
+        request: impl Future<Output = kube::Result<K>>,
+    ) -> Result<Arc<K>, OwnError> {
+        match timeout(DEADLINE, request).await {
+            Ok(Ok(mut written)) => {
+                written.meta_mut().managed_fields = None;
+                let written = Arc::new(written);
+                self.latest.put(written.clone());
+                Ok(written)
+            }
+            Ok(Err(source)) => Err(OwnError::Failed {
+                what,
+                source: Box::new(source),
+            }),
+            Err(_) => Err(OwnError::Timeout { what }),
+        }
+    }
+}
+
+/// What own writes returned, by uid, until the watch has caught up.
+#[derive(Clone)]
+struct Latest<K>(Arc<Mutex<HashMap<String, Arc<K>>>>);
+
+impl<K> Default for Latest<K> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<K: Resource> Latest<K> {
+    fn of(&self, seen: Arc<K>) -> Arc<K> {
+        let mut latest = self.0.lock();
+        let uid = uid(&*seen);
+        let Some(own) = latest.get(&uid).cloned() else {
+            return seen;
+        };
+        let version = |object: &K| object.meta().resource_version.clone().unwrap_or_default();
+        if is_older(&version(&seen), &version(&own)) {
+            return own;
+        }
+        latest.remove(&uid);
+        seen
+    }
+
+    fn put(&self, object: Arc<K>) {
+        self.0.lock().insert(uid(&*object), object);
+    }
+
+    fn forget(&self, uid: &str) {
+        self.0.lock().remove(uid);
+    }
+}
+
+fn uid<K: Resource>(object: &K) -> String {
+    object.meta().uid.clone().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+
+    use super::*;
+
+    fn object(uid: &str, version: &str) -> Arc<ConfigMap> {
+        Arc::new(ConfigMap {
+            metadata: ObjectMeta {
+                uid: Some(uid.to_owned()),
+                resource_version: Some(version.to_owned()),
+                ..ObjectMeta::default()
+            },
+            ..ConfigMap::default()
+        })
+    }
+
+    fn version(object: &ConfigMap) -> Option<&str> {
+        object.metadata.resource_version.as_deref()
+    }
+
+    #[test]
+    fn an_own_write_counts_until_the_watch_has_caught_up() {
+        let latest = Latest::default();
+        latest.put(object("a", "10"));
+        assert_eq!(version(&latest.of(object("a", "9"))), Some("10"));
+        assert_eq!(version(&latest.of(object("a", "11"))), Some("11"));
+        assert_eq!(version(&latest.of(object("a", "9"))), Some("9"));
+    }
+
+    #[test]
+    fn an_object_made_anew_under_the_same_name_is_another() {
+        let latest = Latest::default();
+        latest.put(object("a", "10"));
+        assert_eq!(version(&latest.of(object("b", "9"))), Some("9"));
+    }
+}

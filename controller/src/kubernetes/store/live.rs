@@ -1,0 +1,93 @@
+//! One object, pruned.
+
+use kube::core::DynamicObject;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Kind, Owner, prune::prune};
+
+/// One object as it was last seen.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// Its controller owner.
+    pub owner: Option<Owner>,
+    /// It has a deletionTimestamp.
+    pub deleting: bool,
+    /// Which watches deliver it, one bit each.
+    pub(super) holders: u32,
+    json: Box<str>,
+}
+
+impl Live {
+    /// What is kept of an object.
+    pub(super) fn new(kind: Kind, object: DynamicObject) -> Self {
+        let metadata = &object.metadata;
+        let owner = metadata
+            .owner_references
+            .iter()
+            .flatten()
+            .find(|reference| reference.controller == Some(true))
+            .map(|reference| Owner {
+                kind: reference.kind.clone(),
+                name: reference.name.clone(),
+                uid: reference.uid.clone(),
+            });
+        let live = Self {
+            uid: metadata.uid.clone().unwrap_or_default(),
+            resource_version: metadata.resource_version.clone().unwrap_or_default(),
+            owner,
+            deleting: metadata.deletion_timestamp.is_some(),
+            holders: 0,
+            json: "".into(),
+        };
+        let tree = prune(kind, object);
+        Self {
+            json: Value::Object(tree).to_string().into_boxed_str(),
+            ..live
+        }
+    }
+
+    /// The pruned object.
+    pub fn value(&self) -> Value {
+        serde_json::from_str(&self.json).unwrap_or_default()
+    }
+
+    /// The pruned object as its type; `None` when it does not fit, which a kind of the API server
+    /// always does.
+    pub fn read<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_str(&self.json).ok()
+    }
+
+    /// An annotation's value.
+    pub fn annotation(&self, name: &str) -> Option<String> {
+        Some(
+            self.value()
+                .get("metadata")?
+                .get("annotations")?
+                .get(name)?
+                .as_str()?
+                .to_owned(),
+        )
+    }
+
+    /// Whether the owner with this uid may rely on it: it stays, and is not another's.
+    pub(super) fn fits(&self, owner_uid: &str) -> bool {
+        let owner = self.owner.as_ref();
+        !self.deleting && owner.is_none_or(|owner| owner.uid == owner_uid)
+    }
+
+    /// The digest of one key of a Secret.
+    pub fn digest(&self, key: &str) -> Option<String> {
+        Some(self.value().get("digests")?.get(key)?.as_str()?.to_owned())
+    }
+
+    /// The certificate of a Secret with a certificate authority, in PEM.
+    pub fn authority(&self) -> Option<String> {
+        let value = self.value();
+        Some(value.get("certificate")?.get("pem")?.as_str()?.to_owned())
+    }
+}
