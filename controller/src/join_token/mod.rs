@@ -29,12 +29,13 @@ use crate::{
 
 mod build;
 mod dereference;
+mod end;
 mod hosted;
 mod status;
 mod validate;
 mod write;
 
-use self::{dereference::Found, validate::Refusal};
+use self::validate::Refusal;
 
 /// What a reconcile works with.
 pub struct Context {
@@ -112,6 +113,7 @@ pub fn error_policy(request: &JoinTokenRequest, error: &Error, context: &Context
         return Action::await_change();
     }
     let delay = context.failures.delay(&request.uid().unwrap_or_default());
+    let delay = end::time_left(request, Timestamp::now()).map_or(delay, |left| delay.min(left));
     tracing::warn!(name, namespace, %error, ?delay, "reconcile failed, trying again");
     Action::requeue(delay)
 }
@@ -119,7 +121,7 @@ pub fn error_policy(request: &JoinTokenRequest, error: &Error, context: &Context
 async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Action, Error> {
     let found = dereference::dereference(request, &context.clusters, &context.shared.store);
     if request.metadata.deletion_timestamp.is_some() {
-        return end(request, &found, context).await;
+        return end::run(request, &found, context).await;
     }
     let valid = match validate::validate(request, &found, Timestamp::now()) {
         Ok(valid) => valid,
@@ -168,27 +170,6 @@ async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Actio
     }
     write::status(request, status::created(request), context).await?;
     Ok(status::expires_at(request).map_or_else(Action::await_change, until))
-}
-
-/// Revokes the token where there still is a cluster that honours it, then lets go.
-async fn end(
-    request: &Arc<JoinTokenRequest>,
-    found: &Found,
-    context: &Context,
-) -> Result<Action, Error> {
-    let expired = status::expires_at(request).is_some_and(|at| at <= Timestamp::now());
-    if let (Some(cluster), false) = (&found.cluster, expired)
-        && cluster.metadata.deletion_timestamp.is_none()
-        && let Some(id) = status::token_id(request)
-        && let Some(reach) = found.reach()
-    {
-        hosted::revoke(&id, &reach, context).await?;
-    }
-    write::let_go(request, context).await?;
-    let uid = request.uid().unwrap_or_default();
-    context.own.forget(&uid);
-    context.failures.clear(&uid);
-    Ok(Action::await_change())
 }
 
 /// A little after a moment, not all at once.

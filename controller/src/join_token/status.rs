@@ -13,6 +13,8 @@ use super::validate::Refusal;
 
 /// The Secret with the token is there.
 pub const SECRET_CREATED: &str = "JoinTokenSecretCreated";
+/// The request is on its way out; written only when that takes a while.
+pub const DELETING: &str = "Deleting";
 
 /// The recorded id.
 pub fn token_id(request: &JoinTokenRequest) -> Option<TokenId> {
@@ -34,6 +36,16 @@ pub fn created(request: &JoinTokenRequest) -> JoinTokenRequestStatus {
     with(request, "True", "Created", String::new())
 }
 
+/// It is deleted, and its token cannot be revoked for the reason in the message.
+pub fn ending(request: &JoinTokenRequest, message: String) -> JoinTokenRequestStatus {
+    let mut status = request.status.clone().unwrap_or_default();
+    let ending = condition(request, DELETING, "True", "HostedUnreachable", message);
+    status.conditions.retain(|other| other.type_ != DELETING);
+    status.conditions.push(ending);
+    status.observed_generation = request.metadata.generation;
+    status
+}
+
 fn with(
     request: &JoinTokenRequest,
     status: &str,
@@ -41,28 +53,13 @@ fn with(
     message: String,
 ) -> JoinTokenRequestStatus {
     let old = request.status.clone().unwrap_or_default();
-    let before = old
-        .conditions
-        .iter()
-        .find(|c| c.type_ == SECRET_CREATED && c.status == status);
-    let since = before.map_or_else(
-        || Time(Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default()),
-        |before| before.last_transition_time.clone(),
-    );
     let summary = if message.is_empty() {
         "Reconciliation successful".to_owned()
     } else {
         message.clone()
     };
     JoinTokenRequestStatus {
-        conditions: vec![Condition {
-            type_: SECRET_CREATED.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message,
-            last_transition_time: since,
-            observed_generation: request.metadata.generation,
-        }],
+        conditions: vec![condition(request, SECRET_CREATED, status, reason, message)],
         observed_generation: request.metadata.generation,
         deprecated: Some(JoinTokenDeprecatedStatus {
             v1beta1: Some(JoinTokenV1Beta1Status {
@@ -72,5 +69,30 @@ fn with(
         }),
         token_id: old.token_id,
         expires_at: old.expires_at,
+    }
+}
+
+fn condition(
+    request: &JoinTokenRequest,
+    type_: &str,
+    status: &str,
+    reason: &str,
+    message: String,
+) -> Condition {
+    let all = request.status.iter().flat_map(|status| &status.conditions);
+    let before = all
+        .into_iter()
+        .find(|before| before.type_ == type_ && before.status == status);
+    let since = before.map_or_else(
+        || Time(Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default()),
+        |before| before.last_transition_time.clone(),
+    );
+    Condition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message,
+        last_transition_time: since,
+        observed_generation: request.metadata.generation,
     }
 }

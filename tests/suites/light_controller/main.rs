@@ -16,6 +16,7 @@ mod ports;
 mod refusals;
 mod replicas;
 mod requests;
+mod tokens;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         World::start(),
         &[
             case!(leader::of_two_candidates_one_writes_and_the_other_takes_over),
+            case!(tokens::a_token_is_recorded_first_and_one_that_cannot_be_revoked_is_named),
             case!(edited::every_kind_of_child_edited_by_hand_is_mended),
             case!(deleted::every_child_deleted_by_hand_is_back_with_the_same_key_and_ports),
             case!(keys::a_key_that_is_truly_lost_is_said_and_not_made_anew),
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
             case!(requests::of_a_cluster_only_status_and_finalizer_are_ever_written),
             case!(refusals::a_field_not_honoured_yet_is_named_and_nothing_is_done),
             case!(refusals::somebody_elses_object_is_named_and_not_touched),
+            case!(tokens::a_request_waits_for_its_cluster_and_says_so),
             case!(replicas::etcd_keeps_its_members_while_the_control_plane_is_scaled),
             case!(deletion::a_deleted_cluster_leaves_nothing_but_the_volumes_to_keep),
             case!(deletion::a_namespace_with_clusters_can_be_deleted),
