@@ -312,6 +312,27 @@ impl ClusterConfig {
     }
 }
 
+/// As k0s, refuses worker profiles with which no kubelet would start on a machine like this one,
+/// although workers run elsewhere: with old control groups they must say `failCgroupV1: false`.
+///
+/// # Errors
+/// When there is such a profile.
+pub fn check_profiles(config: &ClusterConfig, old_cgroups: bool) -> Result<()> {
+    for (index, profile) in config.worker_profiles.iter().enumerate() {
+        ensure!(
+            !old_cgroups || profile.values.get("failCgroupV1") == Some(&Value::Bool(false)),
+            "spec.workerProfiles[{index}].values: kubelet is configured to not run on a host \
+             using cgroup v1"
+        );
+    }
+    Ok(())
+}
+
+/// Whether this machine has the old control groups.
+pub fn has_old_cgroups() -> bool {
+    !Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
 /// Reads one section of the spec; a section left out has its defaults.
 fn section<T: DeserializeOwned + Default>(spec: &Map<String, Value>, name: &str) -> Result<T> {
     spec.get(name).map_or_else(

@@ -99,6 +99,17 @@ fn k0s_passes_over_some_mistakes() {
 }
 
 #[test]
+fn profiles_suit_the_machine() {
+    let config = |values: &str| {
+        let profile = format!("spec: {{workerProfiles: [{{name: x, values: {values}}}]}}");
+        ClusterConfig::parse(&profile).unwrap()
+    };
+    check_profiles(&config("{maxPods: 7}"), true).unwrap_err();
+    check_profiles(&config("{maxPods: 7}"), false).unwrap();
+    check_profiles(&config("{failCgroupV1: false}"), true).unwrap();
+}
+
+#[test]
 fn the_object_in_the_cluster_has_no_node_parts_and_comes_back_whole() {
     let config = ClusterConfig::parse(
         "spec: {api: {port: 1234}, network: {provider: custom, serviceCIDR: 10.20.0.0/16}}",

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::Context;
 use crate::api;
-use crate::config::ClusterConfig;
+use crate::config::{self, ClusterConfig};
 
 const POLL: Duration = Duration::from_secs(2);
 
@@ -37,7 +37,11 @@ pub async fn run(
             Ok(Some(object)) => {
                 let spec = object.pointer("/spec").cloned().unwrap_or_default();
                 if spec != seen {
-                    match context.config.with_dynamic(&object) {
+                    let config = context.config.with_dynamic(&object).and_then(|config| {
+                        config::check_profiles(&config, config::has_old_cgroups())?;
+                        Ok(config)
+                    });
+                    match config {
                         Ok(config) => {
                             configs.send_replace(config);
                             tracing::info!("taken over the live ClusterConfig");

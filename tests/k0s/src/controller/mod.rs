@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 pub use etcd::clients as etcd_clients;
 
-use crate::config::ClusterConfig;
+use crate::config::{self, ClusterConfig};
 use crate::paths::{Paths, make_dir, write_file};
 use crate::supervisor::Supervised;
 use crate::{api, paths, pki, signals, status};
@@ -99,6 +99,7 @@ pub async fn run(paths: Paths, options: Options) -> Result<()> {
         );
     }
     let mut config = ClusterConfig::load(options.config.as_deref())?;
+    config::check_profiles(&config, config::has_old_cgroups())?;
     config.settle_address();
     make_dir(&paths.data, 0o755)?;
     make_dir(&paths.run, 0o755)?;
