@@ -126,6 +126,9 @@ impl Full {
         .await??;
 
         let started = Instant::now();
+        // Before there is a folder that would be left behind.
+        let lock = net::lock_ranges().await?;
+        let range = Range::choose().await?;
         let scratch = options.dir.is_none();
         let dir = match &options.dir {
             Some(dir) => dir.clone(),
@@ -136,8 +139,6 @@ impl Full {
                 .keep(),
         };
         let dir = state::claim(&dir)?;
-        let lock = net::lock_ranges().await?;
-        let range = Range::choose().await?;
         let plane = plane(&dir, range, &options);
         let mut record = State {
             level: Level::Full,

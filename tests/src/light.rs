@@ -72,6 +72,8 @@ impl Light {
         progress: &Progress,
     ) -> Result<Self> {
         let started = std::time::Instant::now();
+        // Before there is a folder that would be left behind.
+        let [etcd, etcd_peer, api, manager] = ports::free()?;
         let scratch = options.dir.is_none();
         let dir = match options.dir {
             Some(dir) => dir,
@@ -82,7 +84,6 @@ impl Light {
                 .keep(),
         };
         let dir = state::claim(&dir)?;
-        let [etcd, etcd_peer, api, manager] = ports::free()?;
         let plane = Plane {
             dir: dir.clone(),
             address: Ipv4Addr::LOCALHOST,

@@ -129,6 +129,10 @@ async fn fetch(
     connection: &Connection<'_>,
     args: &KubeconfigArgs,
 ) -> Result<String, Error> {
+    let look_at = session.kubectl(
+        &format!("k0smotron status {}", args.name),
+        &connection.namespace,
+    );
     if !args.wait {
         return match look(connection, args).await? {
             Look::Done(text) => Ok(text),
@@ -138,16 +142,14 @@ async fn fetch(
                     connection.namespace, args.name
                 ),
                 answer: format!("it is not there yet: {obstacle}"),
-                hint: format!(
-                    "wait for it with --wait, or look: {}",
-                    session.kubectl(
-                        &format!("k0smotron status {}", args.name),
-                        &connection.namespace
-                    )
-                ),
+                hint: format!("wait for it with --wait, or look: {look_at}"),
             }),
         };
     }
+    session.leaves(
+        "nothing was changed",
+        vec![format!("see how far the cluster is: {look_at}")],
+    );
     let what = format!("the kubeconfig of {}/{}", connection.namespace, args.name);
     let wait = Wait {
         what: &what,

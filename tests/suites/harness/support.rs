@@ -19,6 +19,26 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Ends the test unless the command ended with this code and one line that says all of this.
+#[track_caller]
+pub fn fails(output: &Output, code: i32, said: &[&str]) {
+    let told = stderr(output);
+    assert_eq!(output.status.code(), Some(code), "{told}");
+    assert!(output.stdout.is_empty(), "data without success: {output:?}");
+    assert!(
+        !told.contains("panicked") && !told.contains("backtrace"),
+        "{told}"
+    );
+    let errors: Vec<_> = told
+        .lines()
+        .filter(|line| line.starts_with("mothership: "))
+        .collect();
+    assert_eq!(errors.len(), 1, "one line says what is wrong: {told}");
+    for part in said {
+        assert!(errors[0].contains(part), "it lacks {part:?}: {told}");
+    }
+}
+
 /// Processes, mounts, cgroups, interfaces and routes that have to do with a state folder.
 pub fn traces(dir: &Path) -> Vec<String> {
     let dir = dir.to_str().unwrap();

@@ -1,0 +1,103 @@
+//! Kubeconfigs of hosted clusters.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, PostParams};
+use mothership::components::Components;
+use mothership::progress::Progress;
+use serde_json::{Value, json};
+
+use crate::person::Person;
+use crate::scene::{installed, secret};
+
+fn hosted_kubeconfig(server: &str) -> String {
+    json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "demo-admin@demo-k0s",
+        "clusters": [{"name": "demo-k0s", "cluster": {"server": server}}],
+        "users": [{"name": "demo-admin", "user": {"token": "abc"}}],
+        "contexts": [{"name": "demo-admin@demo-k0s",
+            "context": {"cluster": "demo-k0s", "user": "demo-admin"}}],
+    })
+    .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kubeconfig_is_printed_written_and_merged_without_loss() -> Result<()> {
+    let (light, admin) = installed().await?;
+    let client = light.admin().await?;
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), "default");
+    admin.runs("create demo")?.expect(0, &[]);
+    let early = admin.runs("kubeconfig demo")?;
+    early.expect(3, &["it is not there yet", "hint: wait for it with --wait"]);
+    let text = hosted_kubeconfig("https://10.0.0.7:31443");
+    secrets
+        .create(
+            &PostParams::default(),
+            &secret("demo-kubeconfig", "value", &text)?,
+        )
+        .await?;
+
+    let printed = admin.runs("kubeconfig demo --wait")?.expect(0, &[]);
+    assert_eq!(printed.stdout, text);
+    let shaped = admin.runs("kubeconfig demo --server https://x:1 --context-name p -o json")?;
+    let shaped = shaped.expect(0, &[]).json()?;
+    assert_eq!(shaped["clusters"][0]["cluster"]["server"], "https://x:1");
+    assert_eq!(shaped["current-context"], "p");
+
+    let out = admin.home.path().join("out");
+    let write = format!("kubeconfig demo --output {}", out.display());
+    admin.runs(&write)?.expect(0, &["Wrote "]);
+    assert_eq!(std::fs::read_to_string(&out)?, text);
+    std::fs::write(&out, "something else")?;
+    admin
+        .runs(&write)?
+        .expect(8, &["the file exists", "hint: add --force"]);
+
+    // Into the very kubeconfig that leads to the mothership: it still does afterwards.
+    let mine = std::fs::read_to_string(&admin.kubeconfig)?;
+    let person = Person::new(admin.file("config", &mine)?)?;
+    let merged = person
+        .runs("kubeconfig demo --merge")?
+        .expect(0, &["Merged context \"demo\""]);
+    assert_eq!(merged.stdout, "");
+    person.runs("list")?.expect(0, &[]);
+    let components = Components::light(&Progress::new())?;
+    let seen = Command::new(components.path("kubectl")?)
+        .args(["config", "view", "--raw", "-o", "json", "--kubeconfig"])
+        .arg(&person.kubeconfig)
+        .output()?;
+    let seen: Value = serde_json::from_slice(&seen.stdout)?;
+    let names: Vec<&str> = seen["contexts"]
+        .as_array()
+        .context("no contexts")?
+        .iter()
+        .filter_map(|context| context["name"].as_str())
+        .collect();
+    // kubectl sorts what it shows.
+    assert_eq!(names, ["demo", "mothership"]);
+    assert_eq!(seen["current-context"], "mothership");
+    person
+        .runs("kubeconfig demo --merge")?
+        .expect(0, &["has context \"demo\" already"]);
+    person
+        .runs("kubeconfig demo --merge --use")?
+        .expect(0, &["Use it: kubectl get nodes"]);
+
+    let taken = mine.replace("mothership", "demo");
+    let person = Person::new(admin.file("taken", &taken)?)?;
+    let refused = person.runs("kubeconfig demo --merge")?;
+    refused.expect(
+        8,
+        &[
+            "has a cluster entry \"demo\" already",
+            "hint: choose another name",
+        ],
+    );
+    assert_eq!(std::fs::read_to_string(&person.kubeconfig)?, taken);
+    person
+        .runs("kubeconfig demo --merge --context-name other")?
+        .expect(0, &[]);
+    light.down().await
+}

@@ -1,0 +1,10 @@
+//! `kubectl k0smotron` as a person types it, against a real API server. Where a command waits for
+//! the controller, the test plays the controller's part and writes what it would.
+
+mod clusters;
+mod failures;
+mod joins;
+mod kubeconfigs;
+mod person;
+mod scene;
+mod waits;

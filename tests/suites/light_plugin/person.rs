@@ -1,0 +1,125 @@
+//! Somebody who types commands, and what becomes of them.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result};
+use mothership::paths;
+use serde_json::Value;
+
+/// The plugin, built once.
+fn program() -> Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        if let Some(named) = std::env::var_os("K0SMOTRON_PLUGIN") {
+            return Ok(PathBuf::from(named));
+        }
+        let root = paths::workspace();
+        let target = std::env::var_os("CARGO_TARGET_DIR")
+            .map_or_else(|| root.join("target"), |dir| root.join(dir));
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo)
+            .args(["build", "--quiet", "--package", "plugin", "--target-dir"])
+            .arg(&target)
+            .current_dir(&root)
+            .status();
+        match status {
+            Ok(status) if status.success() => Ok(target.join("debug/kubectl-k0smotron")),
+            Ok(status) => Err(format!("building the plugin: {status}")),
+            Err(error) => Err(format!("building the plugin: {error}")),
+        }
+    });
+    built.clone().map_err(anyhow::Error::msg)
+}
+
+/// Somebody with a kubeconfig and a home of their own.
+pub struct Person {
+    pub home: tempfile::TempDir,
+    pub kubeconfig: PathBuf,
+}
+
+/// What a command came to.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Ended {
+    /// Ends the test unless the command ended with this code and said these things on stderr.
+    #[track_caller]
+    pub fn expect(self, code: i32, said: &[&str]) -> Self {
+        assert_eq!(self.code, code, "{self:#?}");
+        for part in said {
+            assert!(
+                self.stderr.contains(part),
+                "stderr lacks {part:?}: {self:#?}"
+            );
+        }
+        assert!(!self.stderr.contains("panicked"), "{self:#?}");
+        if code != 0 {
+            let errors = self
+                .stderr
+                .lines()
+                .filter(|line| line.starts_with("error: "))
+                .count();
+            assert_eq!(errors, 1, "one line says what is wrong: {self:#?}");
+        }
+        self
+    }
+
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.stdout).with_context(|| format!("{self:#?}"))
+    }
+}
+
+impl Person {
+    pub fn new(kubeconfig: PathBuf) -> Result<Self> {
+        Ok(Self {
+            home: tempfile::tempdir()?,
+            kubeconfig,
+        })
+    }
+
+    pub fn command(&self, line: &str) -> Result<Command> {
+        let mut command = Command::new(program()?);
+        command
+            .args(line.split_whitespace())
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("KUBECONFIG", &self.kubeconfig)
+            .stdin(Stdio::null());
+        Ok(command)
+    }
+
+    pub fn runs(&self, line: &str) -> Result<Ended> {
+        Ok(self.command(line)?.output()?.into())
+    }
+
+    pub fn starts(&self, line: &str) -> Result<std::process::Child> {
+        let mut command = self.command(line)?;
+        Ok(command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?)
+    }
+
+    pub fn file(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.home.path().join(name);
+        std::fs::write(&path, text)?;
+        Ok(path)
+    }
+}

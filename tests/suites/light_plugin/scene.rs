@@ -1,0 +1,77 @@
+//! The API server that commands talk to, and the controller's part.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use crds::v1beta2::Cluster;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use mothership::{Light, LightOptions};
+use serde_json::{Value, json};
+
+use crate::person::{Ended, Person};
+
+/// Long enough for a busy machine; a test that works never waits for it.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A mothership with the product's kinds, and its administrator.
+pub async fn installed() -> Result<(Light, Person)> {
+    let light = Light::start(LightOptions::default()).await?;
+    let definitions: Api<CustomResourceDefinition> = Api::all(light.admin().await?);
+    for definition in crds::definitions::all() {
+        let name = definition
+            .metadata
+            .name
+            .clone()
+            .context("a definition without a name")?;
+        definitions
+            .create(&PostParams::default(), &definition)
+            .await?;
+        let established = kube::runtime::wait::conditions::is_crd_established();
+        let wait = kube::runtime::wait::await_condition(definitions.clone(), &name, established);
+        tokio::time::timeout(PATIENCE, wait).await??;
+    }
+    let person = Person::new(light.admin_kubeconfig()?)?;
+    Ok((light, person))
+}
+
+pub async fn until<T>(mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        ensure!(Instant::now() < end, "did not happen");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+pub fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
+    json!({"type": kind, "status": status, "reason": reason, "message": message,
+        "lastTransitionTime": "2026-01-01T00:00:00Z"})
+}
+
+pub async fn set_status(api: &Api<Cluster>, name: &str, status: &Value) -> Result<()> {
+    let patch = Patch::Merge(json!({"status": status}));
+    api.patch_status(name, &PatchParams::default(), &patch)
+        .await?;
+    Ok(())
+}
+
+pub fn run_blocking(
+    person: &Arc<Person>,
+    line: &'static str,
+) -> tokio::task::JoinHandle<Result<Ended>> {
+    let person = person.clone();
+    tokio::task::spawn_blocking(move || person.runs(line))
+}
+
+pub fn secret(name: &str, key: &str, value: &str) -> Result<Secret> {
+    Ok(serde_json::from_value(json!({
+        "metadata": {"name": name}, "data": {key: STANDARD.encode(value)},
+    }))?)
+}
