@@ -12,6 +12,9 @@ use crate::common::world::World;
 use crate::common::{clusters, until};
 use crate::plane::{self, ETCD, K0S, PLAIN, PREFIX};
 
+/// Two seconds, but k0s's autopilot does not hear of it while it sets itself up: then 55 s.
+const ENDS_WITHIN: Duration = Duration::from_secs(120);
+
 pub async fn it_comes_up_by_itself_when_its_etcd_comes_late(world: &World) -> Result<()> {
     let recovered = plane::plane(world).await?.recovered;
     world.say(format!(
@@ -72,14 +75,32 @@ pub async fn live_controllers_and_leaders_hold_leases(world: &World) -> Result<(
     Ok(())
 }
 
+/// Waits until a controller has written what it writes last: told to end before, k0s ends with 1.
+async fn started(world: &World, name: &str) -> Result<()> {
+    let what = format!("all that {name} writes");
+    let list = "k0s kubectl get configmaps --namespace=kube-system --output=name";
+    let command: Vec<&str> = list.split(' ').collect();
+    until(&what, Duration::from_secs(60), async || {
+        let ran = clusters::run(&plane::pods(world), name, &command).await;
+        let ran = ran.map_err(|error| format!("{error:#}"))?;
+        if ran.output.contains("/worker-config-default-1.") {
+            Ok(())
+        } else {
+            Err(format!("{ran:?}"))
+        }
+    })
+    .await
+}
+
 pub async fn it_ends_well_when_told_to(world: &World) -> Result<()> {
     plane::plain(world).await?;
     for name in [PLAIN, K0S] {
         let pods = plane::pods(world);
         plane::ready(world, name).await?;
+        started(world, name).await?;
         clusters::exec(&pods, name, &["kill", "-TERM", "1"]).await?;
         let end = await_condition(pods, name, |pod: Option<&Pod>| plane::ended(pod).is_some());
-        let pod = tokio::time::timeout(Duration::from_secs(60), end).await??;
+        let pod = tokio::time::timeout(ENDS_WITHIN, end).await??;
         let code = plane::ended(pod.as_ref());
         ensure!(code == Some(0), "{name} ends with {code:?}");
     }
