@@ -9,10 +9,8 @@ use k8s_openapi::{
             StatefulSetUpdateStrategy,
         },
         core::v1::{
-            ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction,
-            HostPathVolumeSource, KeyToPath, Lifecycle, LifecycleHandler, PersistentVolumeClaim,
+            Container, ContainerPort, HTTPGetAction, Lifecycle, LifecycleHandler,
             PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SleepAction, TCPSocketAction,
-            Volume, VolumeMount,
         },
     },
     apimachinery::pkg::{
@@ -24,7 +22,7 @@ use k8s_openapi::{
 use crds::{
     labels::{self, Component},
     names,
-    v1beta2::{CertificateType, PersistenceType, StatusPorts},
+    v1beta2::StatusPorts,
 };
 
 use crate::kubernetes::store::Kind;
@@ -34,16 +32,18 @@ use super::{
         validate::{Address, ValidCluster},
         wanted::Wanted,
     },
-    all_exist, certificate_exists, certificate_secret, k0s_config,
-    k0s_config::{AUTHENTICATION, FILE, FOLDER, PKI, anonymous_health},
+    all_exist, certificate_exists, k0s_config,
+    k0s_config::{FILE, FOLDER, PKI, anonymous_health},
     metadata, pod,
-    quantity::{canonical, canonical_resources, canonical_volume},
+    quantity::canonical_resources,
 };
+
+mod volumes;
+
+use self::volumes::{CERTIFICATES, DATA, PKI_FILES, claim, mount, mounts, volumes};
 
 /// Annotation of the pod template: what k0s reads only at its start.
 const CONFIG_DIGEST: &str = "k0smotron.io/config-digest";
-const DATA: &str = "/var/lib/k0s";
-const CERTIFICATES: &str = "/certs-init";
 /// What k0s is known to need: it changes owners of files and runs its components as users of
 /// their own.
 const CAPABILITIES: [&str; 6] = [
@@ -59,34 +59,6 @@ const CAPABILITIES: [&str; 6] = [
 const DRAIN_SECONDS: i64 = 5;
 /// k0s stops its components one after another; the API server alone may take 20 s.
 const GRACE_SECONDS: i64 = 60;
-
-/// Files that k0s looks for, by the certificate that they come from.
-const PKI_FILES: [(CertificateType, &[(&str, &str)]); 5] = [
-    (
-        CertificateType::Ca,
-        &[("tls.crt", "ca.crt"), ("tls.key", "ca.key")],
-    ),
-    (
-        CertificateType::Sa,
-        &[("tls.crt", "sa.pub"), ("tls.key", "sa.key")],
-    ),
-    (
-        CertificateType::Proxy,
-        &[
-            ("tls.crt", "front-proxy-ca.crt"),
-            ("tls.key", "front-proxy-ca.key"),
-        ],
-    ),
-    // Only the certificate: nothing in this pod signs for etcd.
-    (CertificateType::Etcd, &[("tls.crt", "etcd-ca.crt")]),
-    (
-        CertificateType::ApiserverEtcdClient,
-        &[
-            ("tls.crt", "apiserver-etcd-client.crt"),
-            ("tls.key", "apiserver-etcd-client.key"),
-        ],
-    ),
-];
 
 /// The control plane; `None` until what it mounts is there and its address is known.
 pub fn stateful_set(cluster: &ValidCluster) -> Option<Wanted> {
@@ -291,177 +263,4 @@ fn arguments(cluster: &ValidCluster) -> Vec<String> {
     // $(NAME) in an argument would be expanded by the kubelet; two dollars are one.
     let users = users.iter().map(|flag| flag.replace("$(", "$$("));
     users.chain(config).chain(dynamic).collect()
-}
-
-fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
-    VolumeMount {
-        name: name.to_owned(),
-        mount_path: path.to_owned(),
-        read_only: read_only.then_some(true),
-        ..Default::default()
-    }
-}
-
-/// The data directory is the second mount: other tools find it by its place.
-fn mounts(cluster: &ValidCluster) -> Vec<VolumeMount> {
-    let manifest =
-        |volume: &str, stack: &str| mount(volume, &format!("{DATA}/manifests/{stack}"), true);
-    let mut mounts = vec![
-        mount(&names::config(&cluster.name), FOLDER, true),
-        mount(&cluster.data_volume(), DATA, false),
-    ];
-    if matches!(cluster.address, Address::External(_)) {
-        let endpoint = names::endpoint_config(&cluster.name);
-        mounts.push(manifest(&endpoint, &endpoint));
-    }
-    for volume in manifests(cluster) {
-        mounts.push(manifest(&volume.name, &volume.name));
-    }
-    for user in &cluster.spec.mounts {
-        let read_only =
-            user.read_only || user.volume.config_map.is_some() || user.volume.secret.is_some();
-        mounts.push(mount(
-            &names::mount_volume(&user.path),
-            &user.path,
-            read_only,
-        ));
-    }
-    mounts.push(manifest(
-        &names::telemetry_config(&cluster.name),
-        "k0s-telemetry",
-    ));
-    for (name, path) in scratch(cluster) {
-        mounts.push(mount(name, path, false));
-    }
-    mounts
-}
-
-/// The user's manifests. Upstream writes its own into the spec as well: that one is added anyway.
-fn manifests(cluster: &ValidCluster) -> impl Iterator<Item = &Volume> {
-    let endpoint = names::endpoint_config(&cluster.name);
-    cluster
-        .spec
-        .manifests
-        .iter()
-        .filter(move |volume| volume.name != endpoint)
-}
-
-/// Folders that k0s writes outside its data directory, less those that the user mounts.
-fn scratch(cluster: &ValidCluster) -> impl Iterator<Item = (&'static str, &'static str)> {
-    [("run", "/run"), ("tmp", "/tmp")]
-        .into_iter()
-        .filter(|(_, path)| {
-            !cluster
-                .spec
-                .mounts
-                .iter()
-                .any(|user| user.path.trim_end_matches('/') == *path)
-        })
-}
-
-fn volumes(cluster: &ValidCluster) -> Vec<Volume> {
-    let config = names::config(&cluster.name);
-    let telemetry = names::telemetry_config(&cluster.name);
-    let config_map = |name: &str, items: Option<Vec<KeyToPath>>| Volume {
-        name: name.to_owned(),
-        config_map: Some(ConfigMapVolumeSource {
-            name: name.to_owned(),
-            items,
-            ..Default::default()
-        }),
-        ..Default::default()
-    };
-    let file = |key: &str, path: &str| KeyToPath {
-        key: key.to_owned(),
-        path: path.to_owned(),
-        mode: None,
-    };
-    let mut files = vec![file(names::K0S_CONFIG_KEY, FILE)];
-    if anonymous_health(cluster) {
-        files.push(file(AUTHENTICATION, AUTHENTICATION));
-    }
-    let certificates: Vec<_> = PKI_FILES
-        .iter()
-        .map(|(type_, files)| pod::secret_files(&certificate_secret(cluster, *type_), files))
-        .collect();
-    let mut volumes = vec![
-        config_map(&config, Some(files)),
-        pod::projected("certs", certificates),
-    ];
-    volumes.extend(data(cluster));
-    if matches!(cluster.address, Address::External(_)) {
-        volumes.push(config_map(&names::endpoint_config(&cluster.name), None));
-    }
-    volumes.extend(manifests(cluster).cloned().map(canonical_volume));
-    for user in &cluster.spec.mounts {
-        volumes.push(Volume {
-            name: names::mount_volume(&user.path),
-            ..canonical_volume(user.volume.clone())
-        });
-    }
-    volumes.push(config_map(&telemetry, None));
-    for (name, _) in scratch(cluster) {
-        volumes.push(Volume {
-            name: name.to_owned(),
-            empty_dir: Some(EmptyDirVolumeSource::default()),
-            ..Default::default()
-        });
-    }
-    volumes
-}
-
-fn data(cluster: &ValidCluster) -> Option<Volume> {
-    let persistence = cluster.spec.persistence.clone().unwrap_or_default();
-    let name = cluster.data_volume();
-    match persistence.type_ {
-        PersistenceType::EmptyDir | PersistenceType::Other(_) => Some(Volume {
-            name,
-            empty_dir: Some(EmptyDirVolumeSource::default()),
-            ..Default::default()
-        }),
-        PersistenceType::HostPath => Some(Volume {
-            name,
-            host_path: Some(HostPathVolumeSource {
-                path: persistence.host_path.unwrap_or_default(),
-                type_: None,
-            }),
-            ..Default::default()
-        }),
-        PersistenceType::Pvc => None,
-    }
-}
-
-fn claim(cluster: &ValidCluster) -> Option<PersistentVolumeClaim> {
-    let persistence = cluster.spec.persistence.as_ref()?;
-    if persistence.type_ != PersistenceType::Pvc {
-        return None;
-    }
-    let given = persistence.persistent_volume_claim.as_ref()?;
-    let metadata = given.metadata.clone().unwrap_or_default();
-    let mut spec = given.spec.clone();
-    let quantities = spec
-        .as_mut()
-        .and_then(|spec| spec.resources.as_mut())
-        .map(|resources| {
-            [resources.requests.as_mut(), resources.limits.as_mut()]
-                .into_iter()
-                .flatten()
-        });
-    for quantity in quantities
-        .into_iter()
-        .flatten()
-        .flat_map(BTreeMap::values_mut)
-    {
-        quantity.0 = canonical(&quantity.0);
-    }
-    Some(PersistentVolumeClaim {
-        metadata: ObjectMeta {
-            name: Some(cluster.data_volume()),
-            labels: (!metadata.labels.is_empty()).then_some(metadata.labels),
-            annotations: (!metadata.annotations.is_empty()).then_some(metadata.annotations),
-            ..Default::default()
-        },
-        spec,
-        status: None,
-    })
 }

@@ -1,0 +1,140 @@
+//! Makes what is in Secrets: keys, certificates and kubeconfigs.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use crate::{
+    kubernetes::{
+        store::{Key, Kind},
+        writer::Writer,
+    },
+    pki::{
+        PemPair, authority,
+        kubeconfig::{self, KubeconfigNames, KubeconfigRequest},
+        leaf::{self, LeafRequest},
+    },
+};
+
+use super::{
+    super::wanted::{Recipe, Wanted},
+    ApplyError, Round,
+};
+
+/// The authorities' keys that this reconcile has made or read: signing needs no second request.
+#[derive(Clone, Default)]
+pub struct Keys(Arc<Mutex<HashMap<Key, PemPair>>>);
+
+impl Keys {
+    /// Forgets a pair that is not the one in the Secret after all.
+    pub(super) fn forget(&self, key: &Key) {
+        self.0.lock().remove(key);
+    }
+
+    /// The key pair in a Secret, asked for once.
+    pub async fn read(&self, writer: &Writer, key: &Key) -> Result<PemPair, ApplyError> {
+        if let Some(pair) = self.0.lock().get(key) {
+            return Ok(pair.clone());
+        }
+        let secret = writer.get(key).await?;
+        let pair = secret
+            .and_then(|secret| pair(secret.data.get("data")?))
+            .ok_or_else(|| ApplyError::NoAuthority { key: key.clone() })?;
+        self.0.lock().insert(key.clone(), pair.clone());
+        Ok(pair)
+    }
+}
+
+impl Round<'_> {
+    pub(super) async fn with_data(
+        &self,
+        wanted: &Wanted,
+        recipe: &Recipe,
+    ) -> Result<Value, ApplyError> {
+        let data = self.make(wanted, recipe).await?;
+        Ok(wanted.with_data(&data))
+    }
+
+    async fn make(
+        &self,
+        wanted: &Wanted,
+        recipe: &Recipe,
+    ) -> Result<BTreeMap<String, String>, ApplyError> {
+        let pki = |source| ApplyError::Pki {
+            key: wanted.key.clone(),
+            source,
+        };
+        let pair = match recipe {
+            Recipe::Authority { common_name } => {
+                authority::new(common_name, self.now, authority::LIFETIME).map_err(pki)?
+            }
+            Recipe::ServiceAccount => authority::service_account().map_err(pki)?,
+            Recipe::Leaf {
+                authority, request, ..
+            } => {
+                let ca = self.authority(wanted, authority).await?;
+                leaf::issue(&ca, request, self.now).map_err(pki)?
+            }
+            Recipe::Kubeconfig {
+                authority,
+                cluster,
+                server,
+                ..
+            } => {
+                let ca = self.authority(wanted, authority).await?;
+                let admin = administrator("admin", self.leaf_lifetime);
+                let client = leaf::issue(&ca, &admin, self.now).map_err(pki)?;
+                let text = kubeconfig::render(&KubeconfigRequest {
+                    names: KubeconfigNames::admin(cluster),
+                    server,
+                    ca_certificate: &ca.certificate,
+                    client: &client,
+                })
+                .map_err(pki)?;
+                return Ok(BTreeMap::from([(
+                    "value".to_owned(),
+                    text.expose().to_owned(),
+                )]));
+            }
+        };
+        let data = BTreeMap::from([
+            ("tls.crt".to_owned(), pair.certificate.clone()),
+            ("tls.key".to_owned(), pair.key.expose().to_owned()),
+        ]);
+        self.keys.0.lock().insert(wanted.key.clone(), pair);
+        Ok(data)
+    }
+
+    async fn authority(&self, wanted: &Wanted, name: &str) -> Result<PemPair, ApplyError> {
+        let key = Key::new(Kind::Secret, &wanted.key.namespace, name);
+        self.keys.read(self.writer, &key).await
+    }
+}
+
+/// A client certificate with every right in the hosted cluster.
+pub fn administrator(user: &str, lifetime: jiff::SignedDuration) -> LeafRequest {
+    LeafRequest {
+        common_name: user.to_owned(),
+        organization: Some("system:masters".to_owned()),
+        sans: Vec::new(),
+        server: false,
+        client: true,
+        lifetime,
+    }
+}
+
+fn pair(data: &Value) -> Option<PemPair> {
+    let text = |key: &str| {
+        let bytes = BASE64_STANDARD.decode(data.get(key)?.as_str()?).ok()?;
+        String::from_utf8(bytes).ok()
+    };
+    Some(PemPair {
+        certificate: text("tls.crt")?,
+        key: crate::pki::Key::new(text("tls.key")?),
+    })
+}
