@@ -5,7 +5,11 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 CARGO   ?= cargo
-HARNESS := $(CARGO) run --quiet --package mothership --bin mothership --
+# Always the whole workspace: cargo builds half of the dependencies anew for another choice of
+# members, whose features differ.
+BUILD   := $(CARGO) build --quiet --workspace
+TEST    := $(CARGO) test --no-fail-fast --workspace
+BIN     := $(or $(CARGO_TARGET_DIR),target)/debug
 
 # The kubectl that the harness built, so that everybody generates with the same one; else PATH's.
 CACHE   := $(or $(MOTHERSHIP_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache))/k0smotron-mothership
@@ -21,35 +25,38 @@ help: ## this list
 	  /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: deps ## from nothing to a pod on a worker of a hosted cluster (MOTHERSHIP=current: on yours)
-	$(CARGO) build --quiet --package mothership --bins
-	$(CARGO) run --quiet --package mothership --bin demo
+	$(BUILD) --bin mothership --bin demo
+	$(BIN)/demo
 
 demo-down: ## end the demo's mothership and everything that belongs to it
-	$(CARGO) build --quiet --package mothership --bins
-	$(CARGO) run --quiet --package mothership --bin demo -- --down
+	$(BUILD) --bin mothership --bin demo
+	$(BIN)/demo --down
 
 ##@ Develop
 .PHONY: test test-unit test-light test-full test-long bench lint generate check-generated deps
 test: test-unit test-light test-full ## unit, light and full suites; the full ones need root
 
-test-unit: ## what needs no API server
-	$(CARGO) test --no-fail-fast --workspace --exclude mothership
-	$(CARGO) test --no-fail-fast --package mothership --lib --bins
+# The integration tests that lie in the tests folder of a member; the suites do not.
+UNIT := $(basename $(notdir $(wildcard */tests/*.rs tests/*/tests/*.rs) $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs))))
+
+test-unit: ## every member's own tests
+	$(TEST) --lib --bins $(addprefix --test ,$(UNIT))
+	$(TEST) --doc
 
 test-light: ## suites against an API server without nodes
-	$(CARGO) test --no-fail-fast --package mothership --test 'light_*'
+	$(TEST) --test 'light_*'
 
 test-full: ## suites with pods and worker machines (root)
-	$(CARGO) test --no-fail-fast --package mothership --test harness --test 'full_*' -- --test-threads=1
+	$(TEST) --test harness --test 'full_*' -- --test-threads=1
 
 test-long: ## what takes too long for every change (root)
 	@if ls tests/suites/long_* >/dev/null 2>&1; then \
-	  $(CARGO) test --no-fail-fast --package mothership --test 'long_*' -- --test-threads=1; \
+	  $(TEST) --test 'long_*' -- --test-threads=1; \
 	else echo 'nothing takes that long yet'; fi
 
 bench: ## what is measured: requests, time to Available, loss of a pod (root)
-	$(CARGO) test --package mothership --test light_controller -- requests:: --nocapture
-	$(CARGO) test --package mothership --test full_clusters -- ready:: highly_available:: --nocapture
+	$(TEST) --test light_controller -- requests:: --nocapture
+	$(TEST) --test full_clusters -- ready:: highly_available:: --nocapture
 
 lint: ## formatting, clippy, documentation, dependencies
 	$(CARGO) fmt --all --check
@@ -60,11 +67,13 @@ lint: ## formatting, clippy, documentation, dependencies
 INSTALL_YAML = { echo '\# Made from deploy/base by `make generate`.'; $(KUBECTL) kustomize deploy/base; }
 
 generate: ## write crds/yaml, the examples and deploy/install.yaml
-	$(CARGO) run --quiet --package crds --bin crdgen
+	$(BUILD) --bin crdgen
+	$(BIN)/crdgen
 	$(INSTALL_YAML) > deploy/install.yaml
 
 check-generated: ## fail when something generated is stale
-	$(CARGO) run --quiet --package crds --bin crdgen -- --check
+	$(BUILD) --bin crdgen
+	$(BIN)/crdgen --check
 	$(INSTALL_YAML) | diff -u deploy/install.yaml - || { echo 'deploy/install.yaml is stale: make generate' >&2; exit 1; }
 	$(KUBECTL) kustomize deploy/overlays/namespaced >/dev/null
 
@@ -74,7 +83,8 @@ deps: ## install the Debian packages that are missing (root)
 ##@ Install
 .PHONY: images install uninstall
 images: ## pack the product's image, and print its name and archive
-	$(HARNESS) image pack controller
+	$(BUILD) --bin mothership
+	$(BIN)/mothership image pack controller
 
 install: ## install on the cluster of the current context; REGISTRY= says where its images are
 	sed 's#localhost/k0smotron/#$(REGISTRY)/#' deploy/install.yaml | $(KUBECTL) apply --server-side -f -

@@ -16,7 +16,7 @@ use std::str::FromStr;
 use anyhow::{Context as _, Result};
 
 pub use airgap::AirgapImage;
-pub use sources::K0s;
+pub use sources::{K0s, controller, plugin};
 pub(crate) use sources::{PACKAGES, TARGET};
 
 use crate::components::K0sVersion;

@@ -1,4 +1,5 @@
-//! Programs of the project that go into images: k0s or its stand-in, and the controller.
+//! Programs of the project that go into images: k0s or its stand-in, and the controller; and the
+//! plugin, which is built along with them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -107,9 +108,14 @@ fn ask_release(program: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// The controller's program.
-pub(super) fn controller(progress: &Progress) -> Result<PathBuf> {
+/// The controller's program, as its image has it.
+pub fn controller(progress: &Progress) -> Result<PathBuf> {
     cargo_build("MOTHERSHIP_CONTROLLER", "k0smotron-controller", progress)
+}
+
+/// The plugin's program, from the same build.
+pub fn plugin(progress: &Progress) -> Result<PathBuf> {
+    cargo_build("MOTHERSHIP_PLUGIN", "kubectl-k0smotron", progress)
 }
 
 /// Has cargo build a program without libraries, or takes the one that a variable names.

@@ -8,40 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use mothership::failure::tail;
-use mothership::paths;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::until;
-
-/// Builds the controller: what `K0SMOTRON_CONTROLLER` names, else what cargo makes of this tree.
-pub fn program() -> Result<PathBuf> {
-    if let Some(named) = std::env::var_os("K0SMOTRON_CONTROLLER") {
-        return Ok(PathBuf::from(named));
-    }
-    let root = paths::workspace();
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root.join("target"), |dir| root.join(dir));
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "controller",
-            "--target-dir",
-        ])
-        .arg(&target)
-        .current_dir(&root)
-        .status()
-        .context("building the controller")?;
-    if !status.success() {
-        bail!("building the controller: {status}");
-    }
-    Ok(target.join("debug/k0smotron-controller"))
-}
 
 /// A running controller; it ends with this handle.
 #[derive(Debug)]

@@ -14,10 +14,9 @@ use kube::Client;
 use kube::api::{Api, PostParams};
 use mothership::components::Components;
 use mothership::progress::Progress;
-use mothership::{Access, Light, LightOptions, paths};
+use mothership::{Access, Light, LightOptions, image, paths};
 use serde_json::json;
 
-use super::process;
 use super::scene::Scene;
 use crate::runner;
 
@@ -36,7 +35,7 @@ pub struct World {
 impl World {
     /// Builds the controller, starts a mothership and applies `deploy/install.yaml`.
     pub async fn start() -> Result<Self> {
-        let program = tokio::task::spawn_blocking(process::program).await??;
+        let program = tokio::task::spawn_blocking(|| image::controller(&Progress::new())).await??;
         let dir = tempfile::Builder::new()
             .prefix("mothership-suite-")
             .tempdir()

@@ -5,31 +5,15 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
-use mothership::paths;
+use mothership::image;
+use mothership::progress::Progress;
 use serde_json::Value;
 
 /// The plugin, built once.
 fn program() -> Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| {
-        if let Some(named) = std::env::var_os("K0SMOTRON_PLUGIN") {
-            return Ok(PathBuf::from(named));
-        }
-        let root = paths::workspace();
-        let target = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| root.join("target"), |dir| root.join(dir));
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "plugin", "--target-dir"])
-            .arg(&target)
-            .current_dir(&root)
-            .status();
-        match status {
-            Ok(status) if status.success() => Ok(target.join("debug/kubectl-k0smotron")),
-            Ok(status) => Err(format!("building the plugin: {status}")),
-            Err(error) => Err(format!("building the plugin: {error}")),
-        }
-    });
+    let built =
+        BUILT.get_or_init(|| image::plugin(&Progress::new()).map_err(|error| format!("{error:#}")));
     built.clone().map_err(anyhow::Error::msg)
 }
 
