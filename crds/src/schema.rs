@@ -26,6 +26,10 @@ pub fn k0s_config(_: &mut SchemaGenerator) -> Schema {
     schema
 }
 
+pub fn preserved(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+}
+
 pub fn quantity(_: &mut SchemaGenerator) -> Schema {
     schemars::json_schema!({"x-kubernetes-int-or-string": true, "pattern": QUANTITY})
 }

@@ -26,6 +26,7 @@ pub mod build;
 pub mod compare;
 pub mod dereference;
 mod finalizer;
+mod live_config;
 mod news;
 pub mod restore;
 pub mod status;
@@ -187,7 +188,7 @@ async fn run(mut cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Er
         let valid = match valid {
             Ok(valid) => valid,
             Err(refusal) => {
-                write_status(&cluster, &observed, Err(&refusal), &[], context).await?;
+                write_status(&cluster, &observed, Err(&refusal), &[], None, context).await?;
                 return Ok(Outcome::Done);
             }
         };
@@ -205,10 +206,23 @@ async fn run(mut cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Er
     }
     let observed = dereference(&cluster, &context.store, &context.watches, &context.prober);
     let valid = validate(&cluster, &observed, context.leaf_lifetime);
+    let mut hosted_config = None;
     if let Ok(valid) = &valid {
         ask_hosted(&observed, valid, &keys, context).await?;
+        match live_config::bring(&cluster, &observed, valid, &keys, context).await? {
+            Ok(config) => hosted_config = config,
+            Err(problem) => problems.push(problem),
+        }
     }
-    write_status(&cluster, &observed, valid.as_ref(), &problems, context).await?;
+    write_status(
+        &cluster,
+        &observed,
+        valid.as_ref(),
+        &problems,
+        hosted_config,
+        context,
+    )
+    .await?;
     Ok(if problems.is_empty() {
         Outcome::Done
     } else {
@@ -270,6 +284,7 @@ async fn write_status(
     observed: &Observed,
     valid: Result<&ValidCluster, &Refusal>,
     problems: &[Problem],
+    hosted_config: Option<serde_json::Value>,
     context: &Context,
 ) -> Result<(), Error> {
     let now = Timestamp::now();
@@ -278,6 +293,7 @@ async fn write_status(
         observed,
         valid,
         problems,
+        hosted_config,
         now,
     });
     if !status::differs(cluster.status.as_ref(), &new) {
@@ -295,20 +311,11 @@ async fn ask_hosted(
     keys: &Keys,
     context: &Context,
 ) -> Result<(), Error> {
-    let authority = valid.authority(CertificateType::Ca);
-    let certificate = authority.and_then(|authority| authority.certificate.clone());
-    let (Some(control_plane), Some(ports), Some(host), Some(ca_certificate)) = (
-        observed.control_plane.as_ref(),
-        valid.ports,
-        valid.service_ips.first().cloned(),
-        certificate,
-    ) else {
+    let (Some(control_plane), Some((endpoint, authority))) =
+        (observed.control_plane.as_ref(), own_endpoint(valid))
+    else {
         return Ok(());
     };
-    let Ok(port) = u16::try_from(ports.api) else {
-        return Ok(());
-    };
-    let endpoint = Endpoint::new(host, port, ca_certificate);
     if context.prober.observes(&valid.uid, &endpoint) {
         let started = control_plane
             .status
@@ -324,10 +331,7 @@ async fn ask_hosted(
     let client = if build::k0s_config::anonymous_health(valid) {
         None
     } else {
-        let name = authority
-            .map(|authority| authority.secret.clone())
-            .unwrap_or_default();
-        let key = Key::new(Kind::Secret, &valid.namespace, name);
+        let key = Key::new(Kind::Secret, &valid.namespace, authority);
         let ca = keys.read(&context.writer, &key).await?;
         let request = administrator("k0smotron-controller", OWN_LIFETIME);
         let pair = leaf::issue(&ca, &request, Timestamp::now())
@@ -338,6 +342,16 @@ async fn ask_hosted(
         .prober
         .observe(&valid.uid, &valid.namespace, &valid.name, endpoint, client);
     Ok(())
+}
+
+/// Where the controller itself reaches the hosted API, and the Secret with the authority of both
+/// sides, once all of it is known.
+fn own_endpoint(valid: &ValidCluster) -> Option<(Endpoint, String)> {
+    let authority = valid.authority(CertificateType::Ca)?;
+    let port = u16::try_from(valid.ports?.api).ok()?;
+    let host = valid.service_ips.first()?;
+    let endpoint = Endpoint::new(host, port, authority.certificate.clone()?);
+    Some((endpoint, authority.secret.clone()))
 }
 
 /// The reference of an event.

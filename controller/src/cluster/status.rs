@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use serde_json::Value;
 
 use crds::{
     labels,
@@ -54,6 +55,8 @@ pub struct Facts<'a> {
     pub valid: Result<&'a ValidCluster, &'a Refusal>,
     /// Children that could not be written.
     pub problems: &'a [Problem],
+    /// What of the k0s configuration the hosted cluster has; nothing if that is not known.
+    pub hosted_config: Option<Value>,
     /// Now.
     pub now: Timestamp,
 }
@@ -95,6 +98,9 @@ pub fn status(facts: &Facts<'_>) -> ClusterStatus {
         new.ports = valid.ports;
     }
     new.etcd_members = Some(valid.etcd_members);
+    if facts.hosted_config.is_some() {
+        new.k0s_config.clone_from(&facts.hosted_config);
+    }
     new.external_address = match &valid.address {
         Address::External(host) => Some(host.clone()),
         Address::Internal => None,

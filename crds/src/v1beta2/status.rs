@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::schema;
 
@@ -32,6 +33,11 @@ pub struct ClusterStatus {
     /// Number of members with which etcd was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etcd_members: Option<i32>,
+    /// What of spec.k0sConfig the hosted cluster's ClusterConfig was last given: the part that k0s
+    /// takes over while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::preserved")]
+    pub k0s_config: Option<Value>,
     /// Control-plane pods there are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,

@@ -9,6 +9,7 @@ mod runner;
 mod deletion;
 mod highly_available;
 mod labels;
+mod live_config;
 mod ready;
 mod rights;
 mod sharing;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
             case!(tokens::a_token_is_refused_after_its_expiry),
             case!(tokens::a_token_is_revoked_with_its_request),
             case!(labels::labelling_a_cluster_restarts_nothing_and_empties_no_endpoints),
+            case!(live_config::a_changed_configuration_reaches_the_running_control_plane),
             case!(deletion::a_cluster_made_anew_at_once_has_keys_of_its_own),
             case!(deletion::deleting_a_cluster_leaves_only_volumes_that_are_to_be_kept),
             case!(rights::the_controller_is_restricted_and_asks_for_nothing_it_may_not),

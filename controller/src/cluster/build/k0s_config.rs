@@ -44,6 +44,14 @@ anonymous:
     - path: /healthz
 ";
 
+/// Fields of the network that k0s never takes from the hosted cluster.
+const STATIC_NETWORK: [&str; 4] = [
+    "serviceCIDR",
+    "clusterDomain",
+    "controlPlaneLoadBalancing",
+    "primaryAddressFamily",
+];
+
 /// The first k0s that leaves out its own `--anonymous-auth=false` beside such a file;
 /// kube-apiserver refuses to start with both.
 const ANONYMOUS_SINCE: &str = "v1.36.3+k0s.1";
@@ -155,18 +163,53 @@ pub fn config_map(cluster: &ValidCluster) -> Option<Wanted> {
     ))
 }
 
+/// The part that k0s takes from the `ClusterConfig` object in the hosted cluster while it runs;
+/// nothing while the configuration is not known, or when the user's flags turn that off.
+pub fn live_part(cluster: &ValidCluster) -> Option<Value> {
+    if !is_live(cluster) {
+        return None;
+    }
+    let mut config = merged(cluster)?;
+    let mut spec = config["spec"].take();
+    let fields = spec.as_object_mut()?;
+    for field in ["api", "storage", "installConfig"] {
+        fields.remove(field);
+    }
+    if let Some(network) = fields.get_mut("network").and_then(Value::as_object_mut) {
+        for field in STATIC_NETWORK {
+            network.remove(field);
+        }
+    }
+    Some(json!({"spec": spec}))
+}
+
+/// Whether k0s runs with dynamic configuration, as it does unless a flag says otherwise.
+fn is_live(cluster: &ValidCluster) -> bool {
+    !cluster.spec.control_plane_flags.iter().any(|flags| {
+        shell_words::split(flags)
+            .unwrap_or_default()
+            .iter()
+            .any(|flag| flag == "--enable-dynamic-config=false")
+    })
+}
+
 /// Digest of the part that k0s reads only at its start: a change of it rolls the pods. Addresses
 /// of the Service are left out, for a Service made anew must not restart anything.
 pub fn static_digest(cluster: &ValidCluster) -> Option<String> {
-    let config = merged(cluster)?;
-    let spec = &config["spec"];
-    let mut api = spec["api"].clone();
-    if let Some(sans) = api.get_mut("sans").and_then(Value::as_array_mut) {
+    let mut config = merged(cluster)?;
+    if let Some(sans) = config["spec"]["api"]
+        .get_mut("sans")
+        .and_then(Value::as_array_mut)
+    {
         sans.retain(|san| !cluster.service_ips.iter().any(|ip| san == ip));
     }
+    if !is_live(cluster) {
+        return Some(digest(config.to_string().as_bytes()));
+    }
+    let spec = &config["spec"];
     let network = &spec["network"];
     let parts = json!({
-        "api": api,
+        "api": spec["api"],
         "storage": spec["storage"],
         "konnectivity": spec["konnectivity"],
         "network": {
