@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O, and nothing here knows the controller or the plugin.
 
+pub mod admission;
 pub mod definitions;
 pub mod generate;
 pub mod labels;

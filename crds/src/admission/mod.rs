@@ -1,0 +1,71 @@
+//! What is decided about a submitted object, whoever asks: the webhook with a request of the API
+//! server, the plugin with a file. Pure functions of the request and of what is known besides.
+
+mod mothership;
+
+pub use mothership::{Holder, Mothership, Namespace, Unknown, Usage};
+
+use serde_json::Value;
+
+use crate::validation::FieldError;
+
+/// What is done to the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// It is new.
+    Create,
+    /// It is there already.
+    Update,
+    /// It goes.
+    Delete,
+}
+
+impl Operation {
+    /// The name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// Who submits it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    /// Name, such as `system:serviceaccount:ci:runner`.
+    pub name: String,
+    /// Groups.
+    pub groups: Vec<String>,
+}
+
+/// An object as it was submitted, in the stored version.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// What is done.
+    pub operation: Operation,
+    /// The part of the object that is written, such as `scale`; the whole when left out.
+    pub sub_resource: Option<&'a str>,
+    /// Its namespace; empty for objects that have none.
+    pub namespace: &'a str,
+    /// Its name; empty while the API server has still to make one from `generateName`.
+    pub name: &'a str,
+    /// Who asks.
+    pub user: User,
+    /// The object as it shall be; not with [`Operation::Delete`].
+    pub object: Option<&'a Value>,
+    /// The object as it is; not with [`Operation::Create`].
+    pub old_object: Option<&'a Value>,
+    /// Whether nothing will be stored.
+    pub dry_run: bool,
+}
+
+/// What is wrong with a request, and what its author should know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// Everything that forbids it. None means that it is allowed.
+    pub errors: Vec<FieldError>,
+    /// What works but should not be, or will have a consequence.
+    pub warnings: Vec<String>,
+}
