@@ -40,22 +40,9 @@ pub struct Args {
     #[arg(long, default_value = "8760h", value_parser = lifetime)]
     pub leaf_lifetime: Duration,
 
-    /// What is logged, in the syntax of `RUST_LOG`
-    #[arg(long, env = "RUST_LOG", default_value = "info,kube_runtime=warn")]
-    pub log: String,
-
-    /// Form of the log
-    #[arg(long, value_enum, default_value_t = LogFormat::Json)]
-    pub log_format: LogFormat,
-}
-
-/// Forms of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// An object a line.
-    Json,
-    /// For people.
-    Text,
+    /// What is logged, and how
+    #[command(flatten)]
+    pub log: runtime::Log,
 }
 
 fn lifetime(text: &str) -> Result<Duration, String> {

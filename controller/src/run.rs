@@ -6,13 +6,13 @@ use anyhow::Context as _;
 use futures::{Stream, StreamExt, future};
 use jiff::SignedDuration;
 use kube::{
-    Api, Client, Config, Resource, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     core::DeserializeGuard,
     runtime::{
         Controller, WatchStreamExt,
         controller::{self, Action},
         reflector::{self, ObjectRef, Store as Reader},
-        watcher::{self, Event, watcher},
+        watcher::{self, Event},
     },
 };
 use serde::de::DeserializeOwned;
@@ -20,16 +20,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crds::v1beta2::{Cluster, JoinTokenRequest};
+use runtime::{events::Events, guarded, leader::Candidate, synced};
 
 use crate::{
-    args::{Args, LogFormat},
+    args::Args,
     cluster, health,
-    hosted::health::Prober,
+    hosted::{health::Prober, nodes::Census},
     join_token,
-    kubernetes::{
-        events::Events, leader::Candidate, own::Own, store::Store, triggers, watches::Watches,
-        writer::Writer,
-    },
+    kubernetes::{own::Own, store::Store, triggers, watches::Watches, writer::Writer},
     metrics::Metrics,
 };
 
@@ -39,13 +37,13 @@ const DRAIN: Duration = Duration::from_secs(15);
 
 /// Runs until SIGTERM or until the lease is lost.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    log(&args)?;
+    runtime::init(&args.log)?;
     // Only fails where a provider was installed before: then that one serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let stop = CancellationToken::new();
-    tokio::spawn(signals(stop.clone()));
+    tokio::spawn(runtime::stop_on_signals(stop.clone()));
 
-    let client = client().await?;
+    let client = runtime::client().await?;
     let metrics = Metrics::default();
     let store = Store::default();
     let (triggers, triggered) = triggers::channel();
@@ -81,17 +79,22 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             }
         })
     };
-    let identity = identity(&args);
-    let events = Events::new(client.clone(), &identity);
+    let identity = runtime::identity(args.identity.as_deref(), "controller");
+    let events = Events::new(client.clone(), "k0smotron-controller", &identity);
     let prober = {
         let triggers = triggers.clone();
         Prober::new(move |namespace: &str, name: &str| triggers.cluster(namespace, name))
+    };
+    let census = {
+        let triggers = triggers.clone();
+        Census::new(move |namespace: &str, name: &str| triggers.cluster(namespace, name))
     };
     let context = Arc::new(cluster::Context {
         store: store.clone(),
         watches: watches.clone(),
         writer: Writer::new(client.clone(), store.clone(), metrics.clone()),
         prober,
+        census,
         events,
         metrics: metrics.clone(),
         leaf_lifetime: SignedDuration::try_from(args.leaf_lifetime)
@@ -234,8 +237,7 @@ async fn control<K, C, R, E>(
         .await;
 }
 
-/// Watches one of the product's own kinds: the store first, then the trigger. An object that does
-/// not parse is left out, so that it cannot keep the others from being looked after.
+/// Watches one of the product's own kinds: the store first, then the trigger.
 fn own_kind<K>(
     client: &Client,
     args: &Args,
@@ -258,10 +260,7 @@ where
     let (reader, writer) = reflector::store();
     let (ready, is_ready) = watch::channel(false);
     let stop = stop.clone();
-    let events = watcher(api, watcher::Config::default().page_size(100))
-        .default_backoff()
-        .filter_map(|event| future::ready(event.map(parsed).transpose()))
-        .reflect(writer);
+    let events = guarded(api, watcher::Config::default().page_size(100)).reflect(writer);
     tokio::spawn(async move {
         let events = events.take_until(stop.cancelled_owned());
         tokio::pin!(events);
@@ -279,92 +278,4 @@ where
         }
     });
     (reader, is_ready)
-}
-
-fn parsed<K: Resource<DynamicType = ()>>(event: Event<DeserializeGuard<K>>) -> Option<Event<K>> {
-    let valid = |guard: DeserializeGuard<K>| match guard.0 {
-        Ok(mut object) => {
-            object.meta_mut().managed_fields = None;
-            Some(object)
-        }
-        Err(error) => {
-            let metadata = &error.metadata;
-            tracing::error!(
-                kind = %K::kind(&()),
-                namespace = metadata.namespace,
-                name = metadata.name,
-                error = error.error,
-                "an object does not parse and is left alone"
-            );
-            None
-        }
-    };
-    Some(match event {
-        Event::Apply(guard) => Event::Apply(valid(guard)?),
-        Event::InitApply(guard) => Event::InitApply(valid(guard)?),
-        Event::Delete(guard) => Event::Delete(valid(guard)?),
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
-    })
-}
-
-async fn synced(mut ready: watch::Receiver<bool>) {
-    // The sender ends only with the process.
-    let _ = ready.wait_for(|ready| *ready).await;
-}
-
-async fn client() -> anyhow::Result<Client> {
-    let mut config = Config::infer().await.context(
-        "no way to the Kubernetes API: neither a ServiceAccount of a pod nor a kubeconfig was found",
-    )?;
-    // Watches are quiet for minutes; every other call has a deadline of its own.
-    config.connect_timeout = Some(Duration::from_secs(5));
-    config.read_timeout = None;
-    Client::try_from(config).context("could not make a client for the Kubernetes API")
-}
-
-fn identity(args: &Args) -> String {
-    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = args
-        .identity
-        .clone()
-        .or_else(host)
-        .unwrap_or_else(|| "controller".to_owned());
-    // Two processes on one host are two candidates.
-    format!("{}_{}", name.trim(), std::process::id())
-}
-
-fn log(args: &Args) -> anyhow::Result<()> {
-    use tracing_subscriber::{EnvFilter, fmt};
-    let filter = EnvFilter::try_new(&args.log).context("--log does not parse")?;
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match args.log_format {
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-        LogFormat::Text => builder.init(),
-    }
-    Ok(())
-}
-
-/// The first signal stops in order, the second at once.
-async fn signals(stop: CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        tracing::error!("signals cannot be caught: only SIGKILL will end this process");
-        return;
-    };
-    let mut next = async || {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
-    next().await;
-    tracing::info!("stopping");
-    stop.cancel();
-    next().await;
-    #[expect(clippy::exit, reason = "a second signal must not wait for anything")]
-    std::process::exit(130);
 }

@@ -1,4 +1,4 @@
-//! What kube lacks: pruned stores of the children, their watches, leader election, events.
+//! What kube lacks: pruned stores of the children, and their watches.
 //!
 //! ```text
 //! watches ──events──▶ Store ──owner──▶ Triggers ──▶ reconcile
@@ -6,8 +6,6 @@
 //!                       └────── what a write returned ─┘
 //! ```
 
-pub mod events;
-pub mod leader;
 pub mod own;
 pub mod store;
 pub mod triggers;

@@ -16,10 +16,10 @@ const DEADLINE: Duration = Duration::from_secs(5);
 pub struct Events(Recorder);
 
 impl Events {
-    /// Events reported as this controller, from this instance (a pod's name).
-    pub fn new(client: Client, instance: &str) -> Self {
+    /// Events reported as this program, from this instance (a pod's name).
+    pub fn new(client: Client, program: &str, instance: &str) -> Self {
         let reporter = Reporter {
-            controller: "k0smotron-controller".to_owned(),
+            controller: program.to_owned(),
             instance: Some(instance.to_owned()),
         };
         Self(Recorder::new(client, reporter))

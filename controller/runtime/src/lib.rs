@@ -1,0 +1,10 @@
+//! What every process of the product needs, whatever it does: a client, a log, signals, a name of
+//! its own, leader election, events, and watches that one bad object cannot stop.
+
+pub mod events;
+pub mod leader;
+mod process;
+mod watch;
+
+pub use process::{Log, LogFormat, client, identity, init, stop_on_signals};
+pub use watch::{guarded, synced};

@@ -1,0 +1,84 @@
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kube::{Client, Config};
+use tokio_util::sync::CancellationToken;
+
+/// What is logged, and how.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Log {
+    /// What is logged, in the syntax of `RUST_LOG`
+    #[arg(long, env = "RUST_LOG", default_value = "info,kube_runtime=warn")]
+    pub log: String,
+
+    /// Form of the log
+    #[arg(long, value_enum, default_value_t = LogFormat::Json)]
+    pub log_format: LogFormat,
+}
+
+/// Forms of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// An object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Begins to log to standard error.
+pub fn init(log: &Log) -> anyhow::Result<()> {
+    use tracing_subscriber::{EnvFilter, fmt};
+    let filter = EnvFilter::try_new(&log.log).context("--log does not parse")?;
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match log.log_format {
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Text => builder.init(),
+    }
+    Ok(())
+}
+
+/// A client for the cluster of the ServiceAccount, or of the kubeconfig.
+pub async fn client() -> anyhow::Result<Client> {
+    let mut config = Config::infer().await.context(
+        "no way to the Kubernetes API: neither a ServiceAccount of a pod nor a kubeconfig was found",
+    )?;
+    // Watches are quiet for minutes; every other call has a deadline of its own.
+    config.connect_timeout = Some(Duration::from_secs(5));
+    config.read_timeout = None;
+    Client::try_from(config).context("could not make a client for the Kubernetes API")
+}
+
+/// The name of this process among its replicas: the given one, else the host's, else `fallback`.
+pub fn identity(given: Option<&str>, fallback: &str) -> String {
+    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = given
+        .map(str::to_owned)
+        .or_else(host)
+        .unwrap_or_else(|| fallback.to_owned());
+    // Two processes on one host are two candidates.
+    format!("{}_{}", name.trim(), std::process::id())
+}
+
+/// The first signal (SIGTERM, SIGINT) cancels `stop`, the second ends the process at once.
+pub async fn stop_on_signals(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        tracing::error!("signals cannot be caught: only SIGKILL will end this process");
+        return;
+    };
+    let mut next = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    next().await;
+    tracing::info!("stopping");
+    stop.cancel();
+    next().await;
+    #[expect(clippy::exit, reason = "a second signal must not wait for anything")]
+    std::process::exit(130);
+}
