@@ -43,6 +43,21 @@ impl K0sVersion {
         self.k0s
     }
 
+    /// The minor version, such as 36.
+    pub const fn minor(&self) -> u64 {
+        self.kubernetes.minor
+    }
+
+    /// Whether it was published ahead of a release, to be tried out.
+    pub fn is_pre_release(&self) -> bool {
+        !self.kubernetes.pre.is_empty() || self.suffix.contains("-rc")
+    }
+
+    /// Whether it comes before `other`. Two builds of one release are neither older nor newer.
+    pub fn is_older_than(&self, other: &Self) -> bool {
+        (&self.kubernetes, self.k0s) < (&other.kubernetes, other.k0s)
+    }
+
     /// The version as an image tag, which cannot contain a `+`.
     pub fn image_tag(&self) -> String {
         format!("v{}-k0s.{}{}", self.kubernetes, self.k0s, self.suffix)

@@ -1,13 +1,39 @@
 //! What is decided about a submitted object, whoever asks: the webhook with a request of the API
 //! server, the plugin with a file. Pure functions of the request and of what is known besides.
 
+mod defaults;
 mod mothership;
+mod validate;
 
-pub use mothership::{Holder, Mothership, Namespace, Unknown, Usage};
+pub use defaults::{default, patch};
+pub use mothership::{Holder, Mothership, Namespace, Quota, Unknown, Usage};
+pub use validate::validate;
 
 use serde_json::Value;
 
 use crate::validation::FieldError;
+
+/// The kinds that are decided about here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A hosted control plane.
+    Cluster,
+    /// A token.
+    JoinTokenRequest,
+}
+
+impl Kind {
+    /// The kinds, as the API calls them.
+    pub const ALL: [Self; 2] = [Self::Cluster, Self::JoinTokenRequest];
+
+    /// The name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cluster => "Cluster",
+            Self::JoinTokenRequest => "JoinTokenRequest",
+        }
+    }
+}
 
 /// What is done to the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +85,20 @@ pub struct Request<'a> {
     pub old_object: Option<&'a Value>,
     /// Whether nothing will be stored.
     pub dry_run: bool,
+}
+
+impl Request<'_> {
+    /// Whether the object is on its way out: what is written to it then lets go of it, and is in
+    /// nobody's way. A new object is not, whatever it says.
+    pub fn is_ending(&self) -> bool {
+        let ending = |object: &Value| {
+            object
+                .pointer("/metadata/deletionTimestamp")
+                .is_some_and(|time| !time.is_null())
+        };
+        self.operation != Operation::Create
+            && (self.old_object.is_some_and(ending) || self.object.is_some_and(ending))
+    }
 }
 
 /// What is wrong with a request, and what its author should know.

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
 use crate::v1beta2::Cluster;
 
 /// A namespace, as far as decisions depend on it.
@@ -32,6 +34,19 @@ pub struct Usage {
     pub clusters: usize,
     /// Control-plane pods that they ask for together.
     pub replicas: i64,
+}
+
+/// A limit of a `ResourceQuota` of a namespace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quota {
+    /// Name of the `ResourceQuota`.
+    pub name: String,
+    /// What is limited, as the quota calls it, such as `pods` or `requests.cpu`.
+    pub resource: String,
+    /// The limit.
+    pub hard: Quantity,
+    /// How much of it is taken.
+    pub used: Quantity,
 }
 
 /// What is known of the mothership. Every answer comes from memory; `None` and an empty list stand
@@ -76,6 +91,11 @@ pub trait Mothership {
     /// What the Clusters of a namespace use, the named one left out.
     fn usage(&self, _namespace: &str, _but: &str) -> Usage {
         Usage::default()
+    }
+
+    /// The limits of the quotas of a namespace.
+    fn quotas(&self, _namespace: &str) -> Vec<Quota> {
+        Vec::new()
     }
 }
 

@@ -2,14 +2,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Errors, FieldError, metadata, quantity, volumes};
-use crate::names;
-use crate::v1beta2::{
-    Cluster, ClusterSpec, PersistenceSpec, PersistenceType, ServiceType, StorageType,
+use super::{
+    Errors, FieldError, backend, ingress, metadata, patches, persistence, quantity, volumes,
 };
+use crate::names;
+use crate::v1beta2::{Cluster, ClusterSpec, ServiceType, StorageType};
 use crate::version::K0sVersion;
 
-const HOSTNAME: &str = "kubernetes.io/hostname";
+pub(super) const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// Everything that keeps a Cluster from working and that shows without looking at anything else.
 ///
@@ -26,10 +26,10 @@ pub fn validate_cluster(cluster: &Cluster) -> Vec<FieldError> {
     image(&mut errors, spec);
     address(&mut errors, spec);
     service(&mut errors, spec);
-    if let Some(persistence) = &spec.persistence {
-        self::persistence(&mut errors, spec, persistence);
-    }
-    storage(&mut errors, spec);
+    persistence::validate(&mut errors, spec);
+    backend::validate(&mut errors, spec);
+    ingress::validate(&mut errors, spec);
+    patches::validate(&mut errors, spec);
     k0s_config(&mut errors, spec);
     flags(&mut errors, spec);
     certificates(&mut errors, spec);
@@ -61,6 +61,25 @@ pub fn validate_cluster(cluster: &Cluster) -> Vec<FieldError> {
             &mut errors,
             "spec.kubeconfigSecretMetadata.annotations",
             &extra.annotations,
+        );
+    }
+    errors.0
+}
+
+/// What would reach out of the Cluster's namespace with the controller's rights. Objects that were
+/// stored before this rule keep working, so only the door knows it.
+pub fn cluster_boundaries(cluster: &Cluster) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    let host = cluster.spec.remote_host_cluster.as_ref();
+    let own = cluster.metadata.namespace.as_deref();
+    if let Some(reference) = host.and_then(|host| host.kubeconfig_ref.as_ref())
+        && own.is_some_and(|own| own != reference.namespace)
+    {
+        errors.add(
+            "spec.remoteHostCluster.kubeconfigRef.namespace",
+            &reference.namespace,
+            "is not the Cluster's own namespace: whoever may create a Cluster would use a Secret that they may not read",
+            format!("copy the Secret into {}", own.unwrap_or_default()),
         );
     }
     errors.0
@@ -165,135 +184,6 @@ fn service(errors: &mut Errors, spec: &ClusterSpec) {
             "must differ from spec.service.apiPort",
             "",
         );
-    }
-}
-
-fn persistence(errors: &mut Errors, spec: &ClusterSpec, persistence: &PersistenceSpec) {
-    match &persistence.type_ {
-        PersistenceType::EmptyDir => {}
-        PersistenceType::HostPath => {
-            if persistence
-                .host_path
-                .as_deref()
-                .unwrap_or_default()
-                .is_empty()
-            {
-                errors.add(
-                    "spec.persistence.hostPath",
-                    "",
-                    "is required with type hostPath",
-                    "name a directory of the node",
-                );
-            }
-            if spec.replicas > 1 && !one_pod_a_node(spec) {
-                errors.add(
-                    "spec.persistence.type",
-                    "hostPath",
-                    format!(
-                        "{} replicas would share one directory wherever two of them meet on a node",
-                        spec.replicas
-                    ),
-                    format!("use type pvc, one replica, or a topologySpreadConstraint with topologyKey {HOSTNAME}, maxSkew 1 and DoNotSchedule"),
-                );
-            }
-        }
-        PersistenceType::Pvc => claim(errors, persistence),
-        PersistenceType::Other(other) => {
-            errors.add(
-                "spec.persistence.type",
-                other,
-                "is no kind of persistence",
-                "one of emptyDir, hostPath, pvc",
-            );
-        }
-    }
-}
-
-fn one_pod_a_node(spec: &ClusterSpec) -> bool {
-    spec.topology_spread_constraints.iter().any(|constraint| {
-        constraint.topology_key == HOSTNAME
-            && constraint.max_skew == 1
-            && constraint.when_unsatisfiable == "DoNotSchedule"
-    })
-}
-
-fn claim(errors: &mut Errors, persistence: &PersistenceSpec) {
-    const PATH: &str = "spec.persistence.persistentVolumeClaim";
-    let Some(claim) = &persistence.persistent_volume_claim else {
-        errors.add(
-            PATH,
-            "",
-            "is required with type pvc",
-            "give it spec.accessModes and spec.resources.requests.storage",
-        );
-        return;
-    };
-    if let Some(metadata) = &claim.metadata {
-        if let Some(name) = metadata.name.as_deref().filter(|name| !name.is_empty())
-            && !names::is_label(name)
-        {
-            errors.add(
-                format!("{PATH}.metadata.name"),
-                name,
-                "is no name of a volume",
-                "at most 63 lower-case letters, digits and dashes",
-            );
-        }
-        metadata::labels(errors, &format!("{PATH}.metadata.labels"), &metadata.labels);
-        metadata::annotations(
-            errors,
-            &format!("{PATH}.metadata.annotations"),
-            &metadata.annotations,
-        );
-    }
-    let spec = claim.spec.as_ref();
-    if spec
-        .and_then(|spec| spec.access_modes.as_ref())
-        .is_none_or(Vec::is_empty)
-    {
-        errors.add(
-            format!("{PATH}.spec.accessModes"),
-            "",
-            "is required",
-            "usually [ReadWriteOnce]",
-        );
-    }
-    let size = spec.and_then(|spec| spec.resources.as_ref()?.requests.as_ref()?.get("storage"));
-    match size {
-        None => errors.add(
-            format!("{PATH}.spec.resources.requests.storage"),
-            "",
-            "is required",
-            "such as 1Gi",
-        ),
-        Some(size) => quantity::volume_size(
-            errors,
-            &format!("{PATH}.spec.resources.requests.storage"),
-            size,
-        ),
-    }
-}
-
-fn storage(errors: &mut Errors, spec: &ClusterSpec) {
-    if spec.storage.type_ != StorageType::Etcd {
-        return;
-    }
-    let etcd = &spec.storage.etcd;
-    if etcd.image.is_empty() || etcd.image.contains(char::is_whitespace) {
-        errors.add(
-            "spec.storage.etcd.image",
-            &etcd.image,
-            "is no image",
-            "leave it out for the default",
-        );
-    }
-    quantity::volume_size(
-        errors,
-        "spec.storage.etcd.persistence.size",
-        &etcd.persistence.size,
-    );
-    if let Some(resources) = &etcd.resources {
-        quantity::resources(errors, "spec.storage.etcd.resources", resources);
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{Errors, FieldError, parse_go_duration};
+use super::{Errors, FieldError, Findings, parse_go_duration};
 use crate::names;
 use crate::v1beta2::JoinTokenRequest;
 
@@ -41,4 +41,53 @@ pub fn validate_join_token_request(request: &JoinTokenRequest) -> Vec<FieldError
         );
     }
     errors.0
+}
+
+/// What of a changed JoinTokenRequest cannot be.
+///
+/// A token carries its role and end, and lives in one cluster: once its id is recorded, a change
+/// would say something that is not so. Before that there is nothing that it could contradict, and
+/// a misspelt cluster can be corrected.
+pub fn join_token_request_update(old: &JoinTokenRequest, new: &JoinTokenRequest) -> Findings {
+    let mut errors = Errors::default();
+    let made = old
+        .status
+        .as_ref()
+        .and_then(|status| status.token_id.as_deref())
+        .is_some_and(|id| !id.is_empty());
+    if made {
+        let same_time = match (
+            parse_go_duration(&old.spec.expiry),
+            parse_go_duration(&new.spec.expiry),
+        ) {
+            (Ok(old), Ok(new)) => old == new,
+            _ => old.spec.expiry == new.spec.expiry,
+        };
+        let fields = [
+            (
+                "spec.clusterName",
+                old.spec.cluster_name == new.spec.cluster_name,
+                old.spec.cluster_name.as_str(),
+                new.spec.cluster_name.as_str(),
+            ),
+            ("spec.expiry", same_time, &old.spec.expiry, &new.spec.expiry),
+            (
+                "spec.role",
+                old.spec.role == new.spec.role,
+                old.spec.role.as_str(),
+                new.spec.role.as_str(),
+            ),
+        ];
+        for (path, same, before, now) in fields {
+            if !same {
+                errors.add(
+                    path,
+                    now,
+                    format!("cannot change any more: the token was made with {before:?}"),
+                    "delete the request, which revokes the token, and create another",
+                );
+            }
+        }
+    }
+    Findings::of(errors, Errors::default())
 }

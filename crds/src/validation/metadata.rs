@@ -2,7 +2,7 @@ use super::Errors;
 use crate::labels::Labels;
 use crate::names;
 
-pub(super) fn labels(errors: &mut Errors, path: &str, labels: &Labels) {
+pub(crate) fn labels(errors: &mut Errors, path: &str, labels: &Labels) {
     for (key, value) in labels {
         keys(errors, path, key);
         if !value.is_empty() && !is_word(value) {
@@ -16,7 +16,7 @@ pub(super) fn labels(errors: &mut Errors, path: &str, labels: &Labels) {
     }
 }
 
-pub(super) fn annotations(errors: &mut Errors, path: &str, annotations: &Labels) {
+pub(crate) fn annotations(errors: &mut Errors, path: &str, annotations: &Labels) {
     for key in annotations.keys() {
         keys(errors, path, key);
     }
@@ -34,7 +34,7 @@ fn keys(errors: &mut Errors, path: &str, key: &str) {
 }
 
 /// Whether Kubernetes takes it as the key of a label or annotation.
-pub(super) fn is_key(key: &str) -> bool {
+pub(crate) fn is_key(key: &str) -> bool {
     match key.split_once('/') {
         Some((prefix, name)) => {
             names::is_object_name(&prefix.to_ascii_lowercase()) && is_word(name)

@@ -4,21 +4,30 @@
 //! these: what is here besides needs more than one field of view, or was let through by earlier
 //! releases and so cannot be refused at the door.
 
+mod backend;
 mod cluster;
+mod conflicts;
 mod duration;
+mod ingress;
 mod join_token_request;
-mod metadata;
+pub(crate) mod metadata;
 mod not_implemented;
-mod quantity;
+mod patches;
+mod persistence;
+pub(crate) mod quantity;
+mod quota;
+mod update;
 mod volumes;
 mod warnings;
 
 use std::fmt;
 
-pub use cluster::validate_cluster;
+pub use cluster::{cluster_boundaries, validate_cluster};
+pub use conflicts::conflicts;
 pub use duration::{ParseDurationError, parse_go_duration};
-pub use join_token_request::validate_join_token_request;
+pub use join_token_request::{join_token_request_update, validate_join_token_request};
 pub use not_implemented::{not_implemented, not_implemented_join_token_request};
+pub use update::cluster_update;
 pub use warnings::{cluster_warnings, join_token_request_warnings};
 
 /// One thing that is wrong with an object.
@@ -50,12 +59,37 @@ impl fmt::Display for FieldError {
 
 impl std::error::Error for FieldError {}
 
+/// What is wrong with a change or with the place that an object wants to take, and what about it
+/// works but has a price.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// What forbids it.
+    pub errors: Vec<FieldError>,
+    /// What its author should know.
+    pub warnings: Vec<FieldError>,
+}
+
+impl Findings {
+    /// Takes over what another rule has found.
+    pub fn extend(&mut self, other: Self) {
+        self.errors.extend(other.errors);
+        self.warnings.extend(other.warnings);
+    }
+
+    fn of(errors: Errors, warnings: Errors) -> Self {
+        Self {
+            errors: errors.0,
+            warnings: warnings.0,
+        }
+    }
+}
+
 /// Gathers errors.
 #[derive(Default)]
-struct Errors(Vec<FieldError>);
+pub(crate) struct Errors(pub(crate) Vec<FieldError>);
 
 impl Errors {
-    fn add(
+    pub(crate) fn add(
         &mut self,
         path: impl Into<String>,
         value: impl fmt::Display,

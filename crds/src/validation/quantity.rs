@@ -59,8 +59,13 @@ pub(super) fn resources(errors: &mut Errors, path: &str, resources: &ResourceReq
     }
 }
 
+/// Whether both are quantities and the first is the smaller one.
+pub(super) fn is_less(one: &Quantity, other: &Quantity) -> bool {
+    matches!((amount(&one.0), amount(&other.0)), (Some(one), Some(other)) if one < other)
+}
+
 /// The quantity as a number; its rounding errors are far below what a person means to tell apart.
-fn amount(text: &str) -> Option<f64> {
+pub(crate) fn amount(text: &str) -> Option<f64> {
     const SUFFIXES: [(&str, f64); 15] = [
         ("Ki", 1024.0),
         ("Mi", 1_048_576.0),

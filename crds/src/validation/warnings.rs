@@ -1,27 +1,9 @@
-use super::{Errors, FieldError, parse_go_duration};
-use crate::v1beta2::{Cluster, JoinTokenRequest, ServiceType};
+use super::{Errors, FieldError, backend, ingress, parse_go_duration, patches};
+use crate::v1beta2::{Cluster, JoinTokenRequest};
 
 /// What is likely a mistake in a Cluster and yet can be right.
 pub fn cluster_warnings(cluster: &Cluster) -> Vec<FieldError> {
     let mut warnings = Errors::default();
-    let service = &cluster.spec.service;
-    if service.type_ == ServiceType::NodePort {
-        let ports = [
-            ("spec.service.apiPort", service.api_port),
-            ("spec.service.konnectivityPort", service.konnectivity_port),
-        ];
-        for (path, port) in ports {
-            // The range is a setting of the API server, which nobody outside can read.
-            if port != 0 && !(30000..=32767).contains(&port) {
-                warnings.add(
-                    path,
-                    port,
-                    "is outside the usual range of node ports",
-                    "30000 to 32767, unless the API server runs with another --service-node-port-range",
-                );
-            }
-        }
-    }
     let replicas = cluster.spec.replicas;
     if replicas == 0 {
         warnings.add(
@@ -38,6 +20,9 @@ pub fn cluster_warnings(cluster: &Cluster) -> Vec<FieldError> {
             "usually 1 or 3",
         );
     }
+    backend::warn(&mut warnings, &cluster.spec);
+    ingress::warn(&mut warnings, &cluster.spec);
+    patches::warn(&mut warnings, &cluster.spec);
     warnings.0
 }
 

@@ -1,7 +1,8 @@
 //! What is right and not honoured yet, and what is odd.
 
+use crds::admission::Unknown;
 use crds::validation::{
-    cluster_warnings, join_token_request_warnings, not_implemented,
+    cluster_warnings, conflicts, join_token_request_warnings, not_implemented,
     not_implemented_join_token_request,
 };
 use rstest::rstest;
@@ -75,9 +76,10 @@ fn a_request_for_a_cluster_elsewhere_is_not_honoured_yet() {
 #[test]
 fn what_is_odd_and_may_be_right_is_a_warning() {
     let odd = cluster(json!({"replicas": 2, "service": {"type": "NodePort", "apiPort": 6443}}));
+    assert_eq!(paths(&cluster_warnings(&odd)), ["spec.replicas"]);
     assert_eq!(
-        paths(&cluster_warnings(&odd)),
-        ["spec.service.apiPort", "spec.replicas"]
+        paths(&conflicts(None, &odd, &Unknown).warnings),
+        ["spec.service.apiPort"]
     );
     assert_eq!(cluster_warnings(&cluster(json!({}))), []);
     let eternal = request("t", json!({"clusterName": "c"}));

@@ -1,0 +1,248 @@
+//! Whether an object may be stored, changed or deleted.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Decision, Kind, Mothership, Operation, Request};
+use crate::names::PROTECT_ANNOTATION;
+use crate::v1beta2::{Cluster, JoinTokenRequest};
+use crate::validation::{self, FieldError};
+use crate::{service, upgrade, version};
+
+/// What is wrong with a request, all of it at once, and what its author should know.
+///
+/// What is on its way out is never in the way, and what is wrong with an object as it is stored
+/// already is no reason to refuse another change of it.
+pub fn validate(kind: Kind, request: &Request<'_>, known: &dyn Mothership) -> Decision {
+    if request.is_ending() || leaves_spec(request) {
+        return Decision::default();
+    }
+    match (kind, request.operation, request.sub_resource) {
+        (Kind::Cluster, Operation::Update, Some("scale")) => scale(request, known),
+        (Kind::Cluster, Operation::Delete, None) => delete(request, known),
+        (_, Operation::Delete, _) | (_, _, Some(_)) => Decision::default(),
+        (Kind::Cluster, _, None) => match read::<Cluster>(request) {
+            Ok((old, mut new)) => {
+                let namespace = || request.namespace.to_owned();
+                new.metadata.namespace.get_or_insert_with(namespace);
+                cluster(old.as_ref(), &new, known)
+            }
+            Err(decision) => decision,
+        },
+        (Kind::JoinTokenRequest, _, None) => match read::<JoinTokenRequest>(request) {
+            Ok((old, mut new)) => {
+                let namespace = || request.namespace.to_owned();
+                new.metadata.namespace.get_or_insert_with(namespace);
+                join_token_request(old.as_ref(), &new)
+            }
+            Err(decision) => decision,
+        },
+    }
+}
+
+/// Whether the spec is as it was, to the letter, and so is what v1beta1 has in the spec and v1beta2
+/// in annotations: labels, finalizers and their like are not our business, and most writes are of
+/// that kind.
+fn leaves_spec(request: &Request<'_>) -> bool {
+    let old = request.old_object.and_then(|old| old.get("spec"));
+    let new = request.object.and_then(|object| object.get("spec"));
+    request.operation == Operation::Update
+        && request.sub_resource.is_none()
+        && old.is_some()
+        && old == new
+        && service::ANNOTATIONS
+            .iter()
+            .all(|key| annotation(request.old_object, key) == annotation(request.object, key))
+}
+
+fn annotation<'a>(object: Option<&'a Value>, key: &str) -> Option<&'a str> {
+    let annotations = object?.pointer("/metadata/annotations")?;
+    annotations.get(key)?.as_str()
+}
+
+fn cluster(old: Option<&Cluster>, new: &Cluster, known: &dyn Mothership) -> Decision {
+    let mut decision = Decision::default();
+    decision.warn(&service::warnings(old, new));
+    // The same in other words.
+    if old.is_some_and(|old| old.spec == new.spec) {
+        return decision;
+    }
+    decision.object(old, new, |cluster| {
+        let mut errors = validation::validate_cluster(cluster);
+        errors.extend(validation::cluster_boundaries(cluster));
+        errors
+    });
+    let mut findings = upgrade::etcd(old, new);
+    if let Some(old) = old {
+        findings.extend(validation::cluster_update(old, new));
+        findings.extend(upgrade::upgrade(old, new));
+    } else {
+        let version = version::requested(&new.spec);
+        findings.warnings.extend(upgrade::version_warnings(version));
+    }
+    findings.extend(validation::conflicts(old, new, known));
+    decision.errors.extend(findings.errors);
+    decision.warn(&findings.warnings);
+    decision.warn(&validation::cluster_warnings(new));
+    let later = validation::not_implemented(&new.spec);
+    decision.not_implemented("Cluster", &later);
+    decision
+}
+
+fn join_token_request(old: Option<&JoinTokenRequest>, new: &JoinTokenRequest) -> Decision {
+    if old.is_some_and(|old| old.spec == new.spec) {
+        return Decision::default();
+    }
+    let mut decision = Decision::default();
+    decision.object(old, new, validation::validate_join_token_request);
+    if let Some(old) = old {
+        let findings = validation::join_token_request_update(old, new);
+        decision.errors.extend(findings.errors);
+        decision.warn(&findings.warnings);
+    }
+    decision.warn(&validation::join_token_request_warnings(new));
+    let later = validation::not_implemented_join_token_request(new);
+    decision.not_implemented("JoinTokenRequest", &later);
+    decision
+}
+
+/// The object is a `Scale` of `autoscaling/v1`, which leaves out a zero.
+fn scale(request: &Request<'_>, known: &dyn Mothership) -> Decision {
+    let asked = request
+        .object
+        .and_then(|scale| scale.pointer("/spec/replicas"));
+    let replicas = match asked {
+        None | Some(Value::Null) => Some(0),
+        Some(number) => number
+            .as_i64()
+            .and_then(|number| i32::try_from(number).ok()),
+    };
+    let refused = |message: &str| Decision {
+        errors: vec![FieldError {
+            path: "spec.replicas".to_owned(),
+            value: asked.map(Value::to_string).unwrap_or_default(),
+            message: message.to_owned(),
+            hint: String::new(),
+        }],
+        warnings: Vec::new(),
+    };
+    let Some(replicas) = replicas else {
+        return refused("is no number of replicas");
+    };
+    let Some(old) = known.cluster(request.namespace, request.name) else {
+        return if replicas < 0 {
+            refused("must not be negative")
+        } else {
+            Decision::default()
+        };
+    };
+    if old.metadata.deletion_timestamp.is_some() {
+        return Decision::default();
+    }
+    let mut new = Cluster::clone(&old);
+    new.spec.replicas = replicas;
+    cluster(Some(&old), &new, known)
+}
+
+fn delete(request: &Request<'_>, known: &dyn Mothership) -> Decision {
+    let protect = match request.old_object {
+        Some(_) => annotation(request.old_object, PROTECT_ANNOTATION).map(ToOwned::to_owned),
+        None => known
+            .cluster(request.namespace, request.name)
+            .filter(|cluster| cluster.metadata.deletion_timestamp.is_none())
+            .and_then(|cluster| {
+                let annotations = cluster.metadata.annotations.as_ref()?;
+                annotations.get(PROTECT_ANNOTATION).cloned()
+            }),
+    };
+    let errors = protect
+        .filter(|value| value != "false")
+        .map(|value| FieldError {
+            path: format!("metadata.annotations[{PROTECT_ANNOTATION}]"),
+            value,
+            message: "protects the Cluster from being deleted".to_owned(),
+            hint: format!(
+                "if it shall go: kubectl annotate kmc {} -n {} {PROTECT_ANNOTATION}-",
+                request.name, request.namespace
+            ),
+        });
+    Decision {
+        errors: errors.into_iter().collect(),
+        warnings: Vec::new(),
+    }
+}
+
+impl Decision {
+    /// Applies the rules of an object by itself. What the stored object breaks in the same way is
+    /// a warning: it works, or it does not, as it did before.
+    fn object<T>(&mut self, old: Option<&T>, new: &T, rules: impl Fn(&T) -> Vec<FieldError>) {
+        let errors = rules(new);
+        if errors.is_empty() {
+            return;
+        }
+        let before = old.map(rules).unwrap_or_default();
+        let (stored, added): (Vec<_>, Vec<_>) =
+            errors.into_iter().partition(|error| before.contains(error));
+        self.errors.extend(added);
+        self.warn(&stored);
+    }
+
+    fn warn(&mut self, warnings: &[FieldError]) {
+        let texts = warnings.iter().map(ToString::to_string);
+        self.warnings.extend(texts);
+    }
+
+    fn not_implemented(&mut self, kind: &str, paths: &[String]) {
+        if !paths.is_empty() {
+            self.warnings.push(format!(
+                "{}: not honoured by this version: nothing is created, changed or deleted for the {kind} while it is set",
+                paths.join(", ")
+            ));
+        }
+    }
+}
+
+/// The object as it was and as it shall be, or why that cannot be read.
+fn read<T: DeserializeOwned>(request: &Request<'_>) -> Result<(Option<T>, T), Decision> {
+    let old = request
+        .old_object
+        .filter(|_| request.operation == Operation::Update);
+    let Some(object) = request.object else {
+        return Err(Decision {
+            errors: vec![unreadable("", "the request carries no object".to_owned())],
+            warnings: Vec::new(),
+        });
+    };
+    if let Ok(new) = T::deserialize(object) {
+        return Ok((old.and_then(|old| T::deserialize(old).ok()), new));
+    }
+    let fault = fault::<T>(object);
+    // It was stored like this, and nobody can mend what nobody may write.
+    let stored = old.is_some_and(|old| self::fault::<T>(old) == fault);
+    let mut decision = Decision::default();
+    if stored {
+        decision.warn(fault.as_slice());
+    } else {
+        decision.errors.extend(fault);
+    }
+    Err(decision)
+}
+
+/// The first field that is of another type than it has to be.
+fn fault<T: DeserializeOwned>(object: &Value) -> Option<FieldError> {
+    let error = serde_path_to_error::deserialize::<_, T>(object).err()?;
+    let path = error.path().to_string();
+    Some(unreadable(
+        if path == "." { "" } else { &path },
+        error.inner().to_string(),
+    ))
+}
+
+fn unreadable(path: &str, message: String) -> FieldError {
+    FieldError {
+        path: if path.is_empty() { "object" } else { path }.to_owned(),
+        value: String::new(),
+        message,
+        hint: "kubectl explain shows what belongs there".to_owned(),
+    }
+}

@@ -1,0 +1,89 @@
+use super::{Errors, quantity};
+use crate::v1beta2::{ClusterSpec, PersistenceType, StorageType};
+
+pub(super) fn validate(errors: &mut Errors, spec: &ClusterSpec) {
+    match spec.storage.type_ {
+        StorageType::Etcd => etcd(errors, spec),
+        StorageType::Kine => kine(errors, spec),
+        StorageType::Nats => {}
+    }
+}
+
+fn etcd(errors: &mut Errors, spec: &ClusterSpec) {
+    let etcd = &spec.storage.etcd;
+    if etcd.image.is_empty() || etcd.image.contains(char::is_whitespace) {
+        errors.add(
+            "spec.storage.etcd.image",
+            &etcd.image,
+            "is no image",
+            "leave it out for the default",
+        );
+    }
+    quantity::volume_size(
+        errors,
+        "spec.storage.etcd.persistence.size",
+        &etcd.persistence.size,
+    );
+    if let Some(resources) = &etcd.resources {
+        quantity::resources(errors, "spec.storage.etcd.resources", resources);
+    }
+}
+
+/// Whether kine is left to make a file of its own in the data directory.
+fn is_local(spec: &ClusterSpec) -> bool {
+    let named = |name: &Option<String>| name.as_ref().is_some_and(|name| !name.is_empty());
+    let kine = spec.storage.kine.as_ref();
+    spec.storage.type_ == StorageType::Kine
+        && !kine.is_some_and(|kine| {
+            named(&kine.data_source_url) || named(&kine.data_source_secret_name)
+        })
+}
+
+fn kine(errors: &mut Errors, spec: &ClusterSpec) {
+    if is_local(spec) && spec.replicas > 1 {
+        errors.add(
+            "spec.storage.kine",
+            "",
+            format!(
+                "names no database, so that each of the {} replicas would keep a state of its own",
+                spec.replicas
+            ),
+            "set dataSourceSecretName or dataSourceURL, or one replica",
+        );
+    }
+}
+
+/// What works with kine and should not be.
+pub(super) fn warn(warnings: &mut Errors, spec: &ClusterSpec) {
+    if spec.storage.type_ != StorageType::Kine {
+        return;
+    }
+    let lasts = spec.persistence.as_ref().is_some_and(|persistence| {
+        matches!(
+            persistence.type_,
+            PersistenceType::Pvc | PersistenceType::HostPath
+        )
+    });
+    if is_local(spec) && !lasts {
+        warnings.add(
+            "spec.storage.kine",
+            "",
+            "names no database: the hosted cluster's state is a file that goes with the pod",
+            "set dataSourceSecretName, or spec.persistence of type pvc",
+        );
+    }
+    let kine = spec.storage.kine.as_ref();
+    // What it is stays out of the message: it holds a password.
+    if kine.is_some_and(|kine| {
+        kine.data_source_url
+            .as_ref()
+            .is_some_and(|url| url.contains('@'))
+    }) {
+        warnings.add(
+            "spec.storage.kine.dataSourceURL",
+            "",
+            "can be read by everybody who may read the Cluster, its password too",
+            "put it into a Secret and name that in dataSourceSecretName",
+        );
+    }
+}

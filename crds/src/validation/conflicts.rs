@@ -1,0 +1,225 @@
+//! What the mothership has given to somebody else already, or does not have.
+
+use std::ops::RangeInclusive;
+
+use super::{Errors, Findings, quota};
+use crate::admission::{Holder, Mothership};
+use crate::v1beta2::{Cluster, PersistenceType, ServiceType, StorageType};
+
+/// The range is a setting of the API server, which few outside know.
+const USUAL_NODE_PORTS: RangeInclusive<i32> = 30000..=32767;
+
+/// What keeps a Cluster from getting what it asks for. Of a Cluster that is there already (`old`)
+/// only what changes is looked at: what it has, it has.
+pub fn conflicts(old: Option<&Cluster>, new: &Cluster, known: &dyn Mothership) -> Findings {
+    let mut search = Search {
+        old,
+        new,
+        known,
+        errors: Errors::default(),
+        warnings: Errors::default(),
+    };
+    search.node_ports();
+    search.hosts();
+    search.address();
+    search.storage_classes();
+    quota::warn(&mut search.warnings, old, new, known);
+    Findings::of(search.errors, search.warnings)
+}
+
+type Port = fn(&Cluster) -> i32;
+
+struct Search<'a> {
+    old: Option<&'a Cluster>,
+    new: &'a Cluster,
+    known: &'a dyn Mothership,
+    errors: Errors,
+    warnings: Errors,
+}
+
+impl Search<'_> {
+    fn is_new<T: PartialEq>(&self, of: impl Fn(&Cluster) -> T) -> bool {
+        self.old.is_none_or(|old| of(old) != of(self.new))
+    }
+
+    /// Somebody other than this Cluster.
+    fn other(&self, holders: Vec<Holder>) -> Option<Holder> {
+        let metadata = &self.new.metadata;
+        let itself = |holder: &Holder| {
+            holder.kind == "Cluster"
+                && metadata.namespace.as_ref() == Some(&holder.namespace)
+                && metadata.name.as_ref() == Some(&holder.name)
+        };
+        holders.into_iter().find(|holder| !itself(holder))
+    }
+
+    fn node_ports(&mut self) {
+        let service = &self.new.spec.service;
+        if service.type_ != ServiceType::NodePort {
+            return;
+        }
+        let fields: [(_, _, Port); 2] = [
+            ("spec.service.apiPort", service.api_port, |cluster| {
+                cluster.spec.service.api_port
+            }),
+            (
+                "spec.service.konnectivityPort",
+                service.konnectivity_port,
+                |cluster| cluster.spec.service.konnectivity_port,
+            ),
+        ];
+        for (path, port, of) in fields {
+            if port == 0 || !self.is_new(|cluster| (cluster.spec.service.type_, of(cluster))) {
+                continue;
+            }
+            let range = self.known.node_port_range();
+            if range.is_none() && !USUAL_NODE_PORTS.contains(&port) {
+                self.warnings.add(
+                    path,
+                    port,
+                    "is outside the usual range of node ports",
+                    "30000 to 32767, unless the API server runs with another --service-node-port-range",
+                );
+            }
+            if let Some(range) = range.filter(|range| !range.contains(&port)) {
+                self.errors.add(
+                    path,
+                    port,
+                    "is no node port of this mothership",
+                    format!(
+                        "{} to {}, or 0 to have one chosen",
+                        range.start(),
+                        range.end()
+                    ),
+                );
+            } else if let Some(holder) = self.other(self.known.node_port(port)) {
+                self.errors.add(
+                    path,
+                    port,
+                    format!("is taken by {}", described(&holder)),
+                    "another one, or 0 to have a free one chosen",
+                );
+            }
+        }
+    }
+
+    fn hosts(&mut self) {
+        let Some(ingress) = &self.new.spec.ingress else {
+            return;
+        };
+        let hosts = |cluster: &Cluster| {
+            let ingress = cluster.spec.ingress.as_ref();
+            ingress.map(|ingress| (ingress.api_host.clone(), ingress.konnectivity_host.clone()))
+        };
+        if !self.is_new(hosts) {
+            return;
+        }
+        for (path, host) in [
+            ("spec.ingress.apiHost", &ingress.api_host),
+            ("spec.ingress.konnectivityHost", &ingress.konnectivity_host),
+        ] {
+            if let Some(holder) = self.other(self.known.host(host)) {
+                self.errors.add(
+                    path,
+                    host,
+                    format!("is taken by {}", described(&holder)),
+                    "another name that leads to the ingress controller",
+                );
+            }
+        }
+    }
+
+    /// Behind an ingress it is the host that tells clusters apart.
+    fn address(&mut self) {
+        let spec = &self.new.spec;
+        let Some(address) = spec
+            .external_address
+            .as_deref()
+            .filter(|text| !text.is_empty())
+        else {
+            return;
+        };
+        let place = |cluster: &Cluster| {
+            let service = &cluster.spec.service;
+            (
+                cluster.spec.external_address.clone(),
+                service.api_port,
+                service.konnectivity_port,
+            )
+        };
+        if spec.ingress.is_some() || !self.is_new(place) {
+            return;
+        }
+        for (path, port) in [
+            ("spec.service.apiPort", spec.service.api_port),
+            (
+                "spec.service.konnectivityPort",
+                spec.service.konnectivity_port,
+            ),
+        ] {
+            if port == 0 || self.errors.0.iter().any(|error| error.path == path) {
+                continue;
+            }
+            if let Some(holder) = self.other(self.known.address(address, port)) {
+                self.errors.add(
+                    path,
+                    port,
+                    format!("is taken at {address} by {}", described(&holder)),
+                    "another port, or another spec.externalAddress",
+                );
+            }
+        }
+    }
+
+    fn storage_classes(&mut self) {
+        const CLAIM: &str = "spec.persistence.persistentVolumeClaim.spec.storageClassName";
+        let etcd = |cluster: &Cluster| {
+            let storage = &cluster.spec.storage;
+            (storage.type_ == StorageType::Etcd)
+                .then(|| storage.etcd.persistence.storage_class.clone())
+        };
+        let claim = |cluster: &Cluster| {
+            let persistence = cluster.spec.persistence.as_ref()?;
+            let claim = persistence.persistent_volume_claim.as_ref()?;
+            // One that exists already, or none at all: an empty name is a name here.
+            (persistence.type_ == PersistenceType::Pvc)
+                .then(|| claim.spec.as_ref()?.storage_class_name.clone())
+        };
+        if self.is_new(etcd)
+            && let Some(class) = etcd(self.new)
+        {
+            let class = class.filter(|class| !class.is_empty());
+            self.storage_class(
+                "spec.storage.etcd.persistence.storageClass",
+                class.as_deref(),
+            );
+        }
+        if self.is_new(claim)
+            && let Some(class) = claim(self.new)
+            && class.as_deref() != Some("")
+        {
+            self.storage_class(CLAIM, class.as_deref());
+        }
+    }
+
+    fn storage_class(&mut self, path: &str, class: Option<&str>) {
+        if self.known.storage_class(class) != Some(false) {
+            return;
+        }
+        let message = if class.is_some() {
+            "is no storage class of this mothership: the pods wait until there is one"
+        } else {
+            "is not set, and there is no default storage class: the pods wait until there is one"
+        };
+        self.warnings.add(
+            path,
+            class.unwrap_or_default(),
+            message,
+            "kubectl get storageclasses lists them",
+        );
+    }
+}
+
+fn described(holder: &Holder) -> String {
+    format!("the {} {}/{}", holder.kind, holder.namespace, holder.name)
+}

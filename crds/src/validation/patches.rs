@@ -1,0 +1,96 @@
+use serde_json::Value;
+
+use super::Errors;
+use crate::labels::Component;
+use crate::v1beta2::{ClusterSpec, PatchType};
+
+/// Kinds of objects that are made and that a patch is for.
+const KINDS: [&str; 6] = [
+    "ConfigMap",
+    "CronJob",
+    "Ingress",
+    "PodDisruptionBudget",
+    "Service",
+    "StatefulSet",
+];
+
+const COMPONENTS: [Component; 7] = [
+    Component::ControlPlane,
+    Component::Etcd,
+    Component::ClusterConfig,
+    Component::Entrypoint,
+    Component::Telemetry,
+    Component::Monitoring,
+    Component::Ingress,
+];
+
+pub(super) fn validate(errors: &mut Errors, spec: &ClusterSpec) {
+    for (index, patch) in spec.patches.iter().enumerate() {
+        let content = &patch.patch.content;
+        let wrong = match patch.patch.type_ {
+            PatchType::Json => read::<json_patch::Patch>(content).err(),
+            PatchType::Merge | PatchType::Strategic => match read::<Value>(content) {
+                Ok(Value::Object(_)) => None,
+                Ok(_) => Some("an object was expected".to_owned()),
+                Err(error) => Some(error),
+            },
+        };
+        if let Some(wrong) = wrong {
+            errors.add(
+                format!("spec.patches[{index}].patch.content"),
+                shortened(content),
+                format!("cannot be read: {wrong}"),
+                match patch.patch.type_ {
+                    PatchType::Json => "a list of operations, such as [{op: remove, path: /spec}]",
+                    PatchType::Merge | PatchType::Strategic => {
+                        "the fields to change, in YAML or JSON"
+                    }
+                },
+            );
+        }
+    }
+}
+
+/// A patch that meets no object is not an error upstream, and hardly meant.
+pub(super) fn warn(warnings: &mut Errors, spec: &ClusterSpec) {
+    for (index, patch) in spec.patches.iter().enumerate() {
+        let path = format!("spec.patches[{index}].target");
+        let (kind, component) = (&patch.target.kind, &patch.target.component);
+        if !KINDS.contains(&kind.as_str()) {
+            warnings.add(
+                format!("{path}.kind"),
+                kind,
+                "is no kind of object that is made",
+                format!("one of {}", KINDS.join(", ")),
+            );
+        }
+        if !COMPONENTS.iter().any(|known| known.as_str() == component) {
+            let all: Vec<_> = COMPONENTS.iter().map(|known| known.as_str()).collect();
+            warnings.add(
+                format!("{path}.component"),
+                component,
+                "is no component that objects are made for",
+                format!("one of {}", all.join(", ")),
+            );
+        }
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(content: &str) -> Result<T, String> {
+    let value: Value = serde_saphyr::from_str(content).map_err(|error| first_line(&error))?;
+    serde_json::from_value(value).map_err(|error| first_line(&error))
+}
+
+fn first_line(error: &impl ToString) -> String {
+    let text = error.to_string();
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+fn shortened(content: &str) -> String {
+    const LONGEST: usize = 80;
+    let mut short: String = content.chars().take(LONGEST).collect();
+    if short.len() < content.len() {
+        short.push('…');
+    }
+    short
+}

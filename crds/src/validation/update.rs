@@ -1,0 +1,157 @@
+//! What of a running cluster cannot change, and what should not.
+//!
+//! A rule refuses only what cuts off workers, loses state, or what Kubernetes would refuse of the
+//! generated objects: those are never made anew. As long as nothing was made for a Cluster,
+//! everything about it can be corrected.
+
+mod exposure;
+mod volumes;
+
+use serde_json::Value;
+
+use super::{Errors, Findings};
+use crate::names;
+use crate::v1beta2::{CertificateType, Cluster, ClusterSpec, ClusterStatus, StorageType};
+
+/// What of a changed Cluster cannot be, and what its author should know.
+pub fn cluster_update(old: &Cluster, new: &Cluster) -> Findings {
+    let mut change = Change {
+        old: &old.spec,
+        new: &new.spec,
+        name: old.metadata.name.as_deref().unwrap_or_default(),
+        status: old.status.as_ref(),
+        errors: Errors::default(),
+        warnings: Errors::default(),
+    };
+    change.nats_replicas();
+    change.members();
+    if change.status.is_some_and(ClusterStatus::is_built) {
+        change.storage();
+        change.persistence();
+    }
+    if change.status.is_some_and(ClusterStatus::has_served) {
+        change.service();
+        change.network();
+    }
+    if change.status.is_some_and(ClusterStatus::keys_were_made) {
+        change.certificates();
+    }
+    Findings::of(change.errors, change.warnings)
+}
+
+struct Change<'a> {
+    old: &'a ClusterSpec,
+    new: &'a ClusterSpec,
+    name: &'a str,
+    status: Option<&'a ClusterStatus>,
+    errors: Errors,
+    warnings: Errors,
+}
+
+impl Change<'_> {
+    fn nats_replicas(&mut self) {
+        let nats = |spec: &ClusterSpec| spec.storage.type_ == StorageType::Nats;
+        if nats(self.old) && nats(self.new) && self.old.replicas != self.new.replicas {
+            self.errors.add(
+                "spec.replicas",
+                self.new.replicas,
+                format!(
+                    "cannot change with storage of type nats, whose members are fixed at {}",
+                    self.old.replicas
+                ),
+                "create another cluster and move what runs in this one",
+            );
+        }
+    }
+
+    fn members(&mut self) {
+        let members = self.status.and_then(|status| status.etcd_members);
+        if let Some(members) = members
+            && self.new.storage.type_ == StorageType::Etcd
+            && self.new.replicas > members
+            && self.new.replicas > self.old.replicas
+        {
+            self.warnings.add(
+                "spec.replicas",
+                self.new.replicas,
+                format!("etcd was created with {members} of its members and keeps them: with this, the API survives more losses than its state does"),
+                "",
+            );
+        }
+    }
+
+    fn network(&mut self) {
+        for (field, default) in [
+            ("serviceCIDR", "10.96.0.0/12"),
+            ("podCIDR", "10.244.0.0/16"),
+            ("clusterDomain", "cluster.local"),
+        ] {
+            let (old, new) = (
+                setting(self.old, field, default),
+                setting(self.new, field, default),
+            );
+            if old != new {
+                self.errors.add(
+                    format!("spec.k0sConfig.spec.network.{field}"),
+                    new,
+                    format!("cannot change any more: Services, pods and certificates of the cluster were made with {old}"),
+                    format!("leave it at {old}, or create another cluster"),
+                );
+            }
+        }
+        let (old, new) = (
+            setting(self.old, "provider", "kuberouter"),
+            setting(self.new, "provider", "kuberouter"),
+        );
+        if old != new {
+            self.warnings.add(
+                "spec.k0sConfig.spec.network.provider",
+                new,
+                format!("is another network than {old}: what that one has set up on the machines stays there, and pods lose their connections"),
+                "let every worker join anew",
+            );
+        }
+    }
+
+    fn certificates(&mut self) {
+        let secret = |spec: &ClusterSpec, type_| {
+            let references = spec.certificate_refs.iter();
+            references
+                .filter(|reference| reference.type_ == type_)
+                .find_map(|reference| reference.name.clone().filter(|name| !name.is_empty()))
+                .unwrap_or_else(|| names::certificate(self.name, type_))
+        };
+        for type_ in CertificateType::ALL {
+            if !type_.is_root() {
+                continue;
+            }
+            let (before, now) = (secret(self.old, type_), secret(self.new, type_));
+            if before != now {
+                let mut references = self.new.certificate_refs.iter();
+                let place = references.position(|reference| reference.type_ == type_);
+                self.errors.add(
+                    place.map_or_else(
+                        || "spec.certificateRefs".to_owned(),
+                        |index| format!("spec.certificateRefs[{index}].name"),
+                    ),
+                    now,
+                    format!("cannot change the Secret of type {type_} any more: machines, pods and tokens of the cluster trust the keys in {before}"),
+                    format!("leave it at {before}, or create another cluster"),
+                );
+            }
+        }
+    }
+}
+
+fn given(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
+}
+
+/// A text of the k0s configuration's network, or what k0s takes without it.
+fn setting<'a>(spec: &'a ClusterSpec, field: &str, default: &'a str) -> &'a str {
+    let network = spec
+        .k0s_config
+        .as_ref()
+        .and_then(|config| config.get("spec")?.get("network")?.get(field));
+    given(network.and_then(Value::as_str)).unwrap_or(default)
+}
