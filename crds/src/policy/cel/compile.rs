@@ -1,0 +1,397 @@
+use std::collections::HashMap;
+use std::thread;
+
+use kube_cel::cel::IdedExpr;
+use kube_cel::cel::common::ast::{
+    CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators,
+};
+use kube_cel::cel::parser::{ParseError, Parser};
+use regex::{Regex, RegexBuilder};
+
+use super::source::{locate, nesting};
+use super::{Expression, FUNCTIONS, Fault, MAX_DEPTH, MAX_LENGTH, MAX_LOOPS, Place, Root};
+
+/// The parser's own limit. Never met: it panics on its way out of it.
+const MAX_RECURSION: u16 = 96;
+/// The parser takes up to 150 KiB for each level of brackets, which is more than the stack of an
+/// ordinary thread has room for.
+const PARSER_STACK: usize = 16 * 1024 * 1024;
+/// The largest program that a regular expression may become, in bytes.
+const MAX_PATTERN: usize = 64 * 1024;
+
+const OPERATORS: [&str; 18] = [
+    operators::CONDITIONAL,
+    operators::LOGICAL_AND,
+    operators::LOGICAL_OR,
+    operators::LOGICAL_NOT,
+    operators::SUBSTRACT,
+    operators::ADD,
+    operators::MULTIPLY,
+    operators::DIVIDE,
+    operators::MODULO,
+    operators::EQUALS,
+    operators::NOT_EQUALS,
+    operators::GREATER_EQUALS,
+    operators::LESS_EQUALS,
+    operators::GREATER,
+    operators::LESS,
+    operators::NEGATE,
+    operators::INDEX,
+    operators::IN,
+];
+
+pub(super) fn compile(
+    source: &str,
+    patterns: &mut HashMap<String, Regex>,
+) -> Result<Expression, Vec<Fault>> {
+    let length = source.chars().count();
+    if length > MAX_LENGTH {
+        let message = format!("is {length} characters long; {MAX_LENGTH} are allowed");
+        return Err(vec![at_start(message)]);
+    }
+    let mut tree = parse(source)?;
+    let mut walk = Walk {
+        source,
+        patterns,
+        scope: Vec::new(),
+        places: Vec::new(),
+        faults: Vec::new(),
+    };
+    walk.visit(&mut tree, 0);
+    if walk.faults.is_empty() {
+        Ok(Expression {
+            tree,
+            places: walk.places,
+        })
+    } else {
+        Err(walk.faults)
+    }
+}
+
+fn at_start(message: String) -> Fault {
+    Fault {
+        line: 1,
+        column: 1,
+        message,
+    }
+}
+
+fn parse(source: &str) -> Result<IdedExpr, Vec<Fault>> {
+    nesting(source).map_err(|fault| vec![fault])?;
+    let text = source.to_owned();
+    // The generated parser underneath is not ours to vouch for: a panic in it is a fault of the
+    // expression, not the end of the program.
+    let parsed = thread::Builder::new()
+        .name("cel-parser".to_owned())
+        .stack_size(PARSER_STACK)
+        .spawn(move || {
+            Parser::new()
+                .max_recursion_depth(MAX_RECURSION)
+                .parse(&text)
+                .map_err(|errors| errors.errors.iter().map(fault).collect::<Vec<Fault>>())
+        })
+        .map(thread::JoinHandle::join);
+    match parsed {
+        Ok(Ok(Ok(tree))) => Ok(tree),
+        Ok(Ok(Err(mut faults))) => {
+            faults.dedup();
+            Err(faults)
+        }
+        Ok(Err(_)) | Err(_) => Err(vec![at_start("cannot be read".to_owned())]),
+    }
+}
+
+fn fault(error: &ParseError) -> Fault {
+    Fault {
+        line: usize::try_from(error.pos.0).unwrap_or(1).max(1),
+        column: usize::try_from(error.pos.1).unwrap_or(1).max(1),
+        message: one_line(&error.msg),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+struct Walk<'a> {
+    source: &'a str,
+    patterns: &'a mut HashMap<String, Regex>,
+    /// Variables of the loops around.
+    scope: Vec<String>,
+    places: Vec<Place>,
+    faults: Vec<Fault>,
+}
+
+impl Walk<'_> {
+    fn fault(&mut self, word: &str, message: String) {
+        let (line, column) = locate(self.source, word);
+        self.faults.push(Fault {
+            line,
+            column,
+            message,
+        });
+    }
+
+    fn visit(&mut self, expr: &mut IdedExpr, depth: usize) {
+        if depth > MAX_DEPTH {
+            if self.faults.is_empty() {
+                self.fault(
+                    "",
+                    format!("is nested more than {MAX_DEPTH} deep; split it"),
+                );
+            }
+            return;
+        }
+        let deeper = depth + 1;
+        if let Some(place) = self.place(expr) {
+            expr.expr = Expr::Ident(format!("@{}", self.index(place)));
+            return;
+        }
+        match &mut expr.expr {
+            Expr::Literal(_) => {}
+            Expr::Ident(name) => {
+                if !name.starts_with('@') && !self.scope.contains(name) {
+                    let name = name.clone();
+                    let known = Root::ALL.map(Root::name).join(", ");
+                    self.fault(
+                        &name,
+                        format!("unknown variable {name:?}; there are {known}"),
+                    );
+                }
+            }
+            Expr::Select(select) => self.visit(&mut select.operand, deeper),
+            Expr::List(list) => {
+                for element in &mut list.elements {
+                    self.visit(element, deeper);
+                }
+            }
+            Expr::Map(map) => {
+                for entry in &mut map.entries {
+                    match &mut entry.expr {
+                        EntryExpr::MapEntry(entry) => {
+                            self.visit(&mut entry.key, deeper);
+                            self.visit(&mut entry.value, deeper);
+                        }
+                        EntryExpr::StructField(_) => self.no_struct(""),
+                    }
+                }
+            }
+            Expr::Struct(name) => {
+                let name = name.type_name.clone();
+                self.no_struct(&name);
+            }
+            Expr::Unspecified => self.fault("", "cannot be read".to_owned()),
+            Expr::Call(call) => self.call(call, deeper),
+            Expr::Comprehension(each) => {
+                match self.narrowed(each) {
+                    Some(place) => {
+                        each.iter_range.expr = Expr::Ident(format!("@{}", self.index(place)));
+                    }
+                    None => self.visit(&mut each.iter_range, deeper),
+                }
+                if self.scope.len() >= MAX_LOOPS {
+                    let message = format!("loops are nested more than {MAX_LOOPS} deep");
+                    let variable = each.iter_var.clone();
+                    self.fault(&variable, message);
+                    return;
+                }
+                self.scope.push(each.iter_var.clone());
+                self.visit(&mut each.accu_init, deeper);
+                self.visit(&mut each.loop_cond, deeper);
+                self.visit(&mut each.loop_step, deeper);
+                self.visit(&mut each.result, deeper);
+                self.scope.pop();
+                let turn = format!("@pay:{}", parts(&each.loop_step) + 1);
+                let condition = std::mem::take(&mut each.loop_cond);
+                each.loop_cond = ided(Expr::Call(CallExpr {
+                    func_name: operators::LOGICAL_AND.to_owned(),
+                    target: None,
+                    args: vec![condition, ided(Expr::Ident(turn))],
+                }));
+            }
+        }
+        if makes_more(&expr.expr) {
+            let made = std::mem::take(expr);
+            expr.expr = Expr::Call(CallExpr {
+                func_name: "@sized".to_owned(),
+                target: None,
+                args: vec![made],
+            });
+        }
+    }
+
+    fn no_struct(&mut self, name: &str) {
+        self.fault(name, "there are no message types here".to_owned());
+    }
+
+    fn call(&mut self, call: &mut CallExpr, depth: usize) {
+        let name = call.func_name.clone();
+        let operator = OPERATORS.contains(&name.as_str()) || name == operators::NOT_STRICTLY_FALSE;
+        if !operator && !FUNCTIONS.contains(&name.as_str()) {
+            self.fault(&name, format!("there is no function {name:?} here"));
+        }
+        let target = call.target.as_deref_mut();
+        for expr in target.into_iter().chain(&mut call.args) {
+            self.visit(expr, depth);
+        }
+        if name == "matches" {
+            self.pattern(call);
+        }
+    }
+
+    fn pattern(&mut self, call: &CallExpr) {
+        let Some(Expr::Literal(LiteralValue::String(pattern))) =
+            call.args.last().map(|argument| &argument.expr)
+        else {
+            self.fault(
+                "matches",
+                "the pattern of matches() must be a text".to_owned(),
+            );
+            return;
+        };
+        let pattern = pattern.inner();
+        let compiled = RegexBuilder::new(pattern).size_limit(MAX_PATTERN).build();
+        match compiled {
+            Ok(compiled) => {
+                self.patterns.insert(pattern.to_owned(), compiled);
+            }
+            Err(error) => {
+                let text = error.to_string();
+                let reason = text.lines().last().unwrap_or_default();
+                self.fault(
+                    "matches",
+                    format!("no regular expression: {}", one_line(reason)),
+                );
+            }
+        }
+    }
+
+    /// The path that an expression stands for, if it is one.
+    fn place(&self, expr: &IdedExpr) -> Option<Place> {
+        let mut steps = Vec::new();
+        let mut test = false;
+        let mut at = expr;
+        loop {
+            match &at.expr {
+                Expr::Ident(name) if !self.scope.contains(name) => {
+                    steps.reverse();
+                    let root = Root::of(name)?;
+                    return Some(Place {
+                        root,
+                        steps,
+                        test,
+                        only: None,
+                    });
+                }
+                Expr::Select(select) => {
+                    if select.test {
+                        // Only ever outermost: what has() is asked of is no truth value.
+                        if !steps.is_empty() {
+                            return None;
+                        }
+                        test = true;
+                    }
+                    steps.push(select.field.clone());
+                    at = &select.operand;
+                }
+                Expr::Call(call) if call.func_name == operators::INDEX => {
+                    let [operand, index] = call.args.as_slice() else {
+                        return None;
+                    };
+                    let Expr::Literal(LiteralValue::String(key)) = &index.expr else {
+                        return None;
+                    };
+                    steps.push(key.inner().to_owned());
+                    at = operand;
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    /// The list that a loop is over, with only the fields that its body looks at: most of what is
+    /// in mounts or labels is never asked for, and copying it would be most of the work.
+    fn narrowed(&self, each: &ComprehensionExpr) -> Option<Place> {
+        let place = self.place(&each.iter_range).filter(|place| !place.test)?;
+        let mut fields = Vec::new();
+        let narrow = fields_of(&each.loop_step, &each.iter_var, &mut fields);
+        (narrow && !fields.is_empty()).then_some(Place {
+            only: Some(fields),
+            ..place
+        })
+    }
+
+    fn index(&mut self, place: Place) -> usize {
+        let known = self.places.iter().position(|known| *known == place);
+        known.unwrap_or_else(|| {
+            self.places.push(place);
+            self.places.len() - 1
+        })
+    }
+}
+
+fn ided(expr: Expr) -> IdedExpr {
+    IdedExpr { id: 0, expr }
+}
+
+/// Gathers the fields of a variable that an expression looks at; false when it looks at the
+/// variable as a whole.
+fn fields_of(expr: &IdedExpr, variable: &str, fields: &mut Vec<String>) -> bool {
+    let mut all = |mut exprs: &mut dyn Iterator<Item = &IdedExpr>| {
+        Iterator::all(&mut exprs, |expr| fields_of(expr, variable, fields))
+    };
+    match &expr.expr {
+        Expr::Literal(_) => true,
+        Expr::Ident(name) => name != variable,
+        Expr::Select(select) => match &select.operand.expr {
+            Expr::Ident(name) if name == variable => {
+                if !fields.contains(&select.field) {
+                    fields.push(select.field.clone());
+                }
+                true
+            }
+            _ => all(&mut std::iter::once(&*select.operand)),
+        },
+        Expr::List(list) => all(&mut list.elements.iter()),
+        Expr::Call(call) => all(&mut call.target.as_deref().into_iter().chain(&call.args)),
+        // An inner loop may have a variable of the same name.
+        Expr::Comprehension(each) if each.iter_var != variable => {
+            all(&mut [&each.iter_range, &each.loop_step].into_iter())
+        }
+        _ => false,
+    }
+}
+
+/// Whether it makes a larger value out of smaller ones that are not all written down.
+fn makes_more(expr: &Expr) -> bool {
+    let written = |expr: &IdedExpr| matches!(expr.expr, Expr::Literal(_));
+    match expr {
+        Expr::Call(call) => call.func_name == operators::ADD,
+        Expr::List(list) => !list.elements.iter().all(written),
+        Expr::Map(map) => !map.entries.is_empty(),
+        _ => false,
+    }
+}
+
+/// How many parts an expression has.
+fn parts(expr: &IdedExpr) -> usize {
+    let inner: usize = match &expr.expr {
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) | Expr::Struct(_) => 0,
+        Expr::Select(select) => parts(&select.operand),
+        Expr::List(list) => list.elements.iter().map(parts).sum(),
+        Expr::Map(map) => {
+            let entries = map.entries.iter().map(|entry| match &entry.expr {
+                EntryExpr::MapEntry(entry) => parts(&entry.key) + parts(&entry.value),
+                EntryExpr::StructField(_) => 0,
+            });
+            entries.sum()
+        }
+        Expr::Call(call) => {
+            let target = call.target.as_deref().map_or(0, parts);
+            target + call.args.iter().map(parts).sum::<usize>()
+        }
+        // A loop pays for its turns by itself.
+        Expr::Comprehension(each) => parts(&each.iter_range),
+    };
+    1 + inner
+}

@@ -1,0 +1,256 @@
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use kube_cel::cel::context::VariableResolver;
+use kube_cel::cel::objects::{Key, Map};
+use kube_cel::cel::{ExecutionError, Value};
+use serde_json::Value as Json;
+
+use super::{Engine, Expression, Place, Root};
+
+/// What evaluating one expression may cost: a unit for each part of a loop's body at each turn, for
+/// each value and 64 bytes of text that are looked up, and for 16 items or bytes of what is made.
+const MAX_COST: u32 = 100_000;
+/// The longest error that is handed on, in characters.
+const MAX_ERROR: usize = 200;
+
+/// What expressions see.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::policy) struct Facts<'a> {
+    pub object: &'a Json,
+    pub old_object: &'a Json,
+    pub request: &'a Json,
+    pub namespace: &'a Json,
+}
+
+/// Until when all expressions about one request have to be done.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::policy) struct Deadline(Instant);
+
+impl Deadline {
+    /// Costs come first, and end the same way everywhere; this is for what they don't see.
+    const LIMIT: Duration = Duration::from_millis(25);
+    /// Up to this cost of one expression time is not looked at: a machine that stalls is no reason
+    /// to refuse what takes microseconds.
+    const FREE: u32 = 1_000;
+
+    pub(in crate::policy) fn new() -> Self {
+        Self(Instant::now() + Self::LIMIT)
+    }
+}
+
+impl Engine {
+    /// Whether the expression holds; an error when it has no answer or one that is neither.
+    pub(in crate::policy) fn holds(
+        &self,
+        expression: &Expression,
+        facts: Facts<'_>,
+        deadline: Deadline,
+    ) -> Result<bool, String> {
+        match self.value(expression, facts, deadline)? {
+            Value::Bool(holds) => Ok(holds),
+            other => Err(format!(
+                "it is a {}, neither true nor false",
+                other.type_of()
+            )),
+        }
+    }
+
+    /// The text that the expression makes.
+    pub(in crate::policy) fn text(
+        &self,
+        expression: &Expression,
+        facts: Facts<'_>,
+        deadline: Deadline,
+    ) -> Result<String, String> {
+        match self.value(expression, facts, deadline)? {
+            Value::String(text) => Ok(short(&text)),
+            other => Err(format!("it is a {} and no text", other.type_of())),
+        }
+    }
+
+    fn value(
+        &self,
+        expression: &Expression,
+        facts: Facts<'_>,
+        deadline: Deadline,
+    ) -> Result<Value, String> {
+        let run = Run {
+            facts,
+            places: &expression.places,
+            deadline,
+            cost: AtomicU32::new(0),
+            late: AtomicBool::new(false),
+        };
+        let mut context = self.context.new_inner_scope();
+        context.set_variable_resolver(&run);
+        // The interpreter panics where it is not finished. None of the ways that are known lead
+        // there, and one that isn't must not take a request with it.
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            Value::resolve(&expression.tree, &context)
+        }));
+        // A limit that was met counts even where an operator has swallowed the error.
+        if run.cost.load(Ordering::Relaxed) > MAX_COST {
+            return Err(format!(
+                "it costs more than {MAX_COST}: too many turns of loops, or too much to look at"
+            ));
+        }
+        if run.late.load(Ordering::Relaxed) {
+            return Err(out_of_time());
+        }
+        match result {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(run.explain(&error)),
+            Err(_) => Err("it cannot be evaluated".to_owned()),
+        }
+    }
+}
+
+fn out_of_time() -> String {
+    format!(
+        "it takes longer than the {} ms that all rules have together",
+        Deadline::LIMIT.as_millis()
+    )
+}
+
+struct Run<'a> {
+    facts: Facts<'a>,
+    places: &'a [Place],
+    deadline: Deadline,
+    cost: AtomicU32,
+    late: AtomicBool,
+}
+
+impl Run<'_> {
+    /// False when that was too much, and from then on.
+    fn pay(&self, cost: u32) -> bool {
+        let before = self.cost.fetch_add(cost, Ordering::Relaxed);
+        let cost = before.saturating_add(cost);
+        if cost > MAX_COST {
+            // Where it stays, however much is added.
+            self.cost.store(u32::MAX / 2, Ordering::Relaxed);
+            return false;
+        }
+        let in_time = cost <= Deadline::FREE || Instant::now() <= self.deadline.0;
+        if !in_time {
+            self.late.store(true, Ordering::Relaxed);
+        }
+        in_time
+    }
+
+    fn look_up(&self, place: &Place) -> Option<Value> {
+        let root = match place.root {
+            Root::Object => self.facts.object,
+            Root::OldObject => self.facts.old_object,
+            Root::Request => self.facts.request,
+            Root::Namespace => self.facts.namespace,
+        };
+        let (steps, last) = match place.steps.split_last() {
+            Some((last, steps)) if place.test => (steps, Some(last)),
+            _ => (place.steps.as_slice(), None),
+        };
+        let found = steps.iter().try_fold(root, |at, step| at.get(step))?;
+        if let Some(last) = last {
+            let there = found.as_object()?.contains_key(last);
+            return self.pay(1).then_some(Value::Bool(there));
+        }
+        match (found, &place.only) {
+            (Json::Array(items), Some(only)) => {
+                let items: Option<Vec<Value>> =
+                    items.iter().map(|item| self.narrow(item, only)).collect();
+                Some(Value::List(Arc::new(items?)))
+            }
+            _ => self.convert(found),
+        }
+    }
+
+    /// An item with the given fields only.
+    fn narrow(&self, item: &Json, only: &[String]) -> Option<Value> {
+        let Json::Object(fields) = item else {
+            return self.convert(item);
+        };
+        if !self.pay(1) {
+            return None;
+        }
+        let mut map = HashMap::new();
+        for name in only {
+            if let Some(value) = fields.get(name) {
+                map.insert(Key::from(name.as_str()), self.convert(value)?);
+            }
+        }
+        Some(Value::Map(Map { map: Arc::new(map) }))
+    }
+
+    fn convert(&self, json: &Json) -> Option<Value> {
+        let text = match json {
+            Json::String(text) => text.len() / 64,
+            _ => 0,
+        };
+        if !self.pay(u32::try_from(text).unwrap_or(MAX_COST).saturating_add(1)) {
+            return None;
+        }
+        Some(match json {
+            Json::Null => Value::Null,
+            Json::Bool(value) => Value::Bool(*value),
+            Json::Number(number) => number
+                .as_i64()
+                .map(Value::Int)
+                .or_else(|| number.as_u64().map(Value::UInt))
+                .or_else(|| number.as_f64().map(Value::Float))
+                .unwrap_or(Value::Null),
+            Json::String(value) => Value::String(Arc::new(value.clone())),
+            Json::Array(items) => {
+                let items: Option<Vec<Value>> =
+                    items.iter().map(|item| self.convert(item)).collect();
+                Value::List(Arc::new(items?))
+            }
+            Json::Object(fields) => {
+                let fields: Option<HashMap<Key, Value>> = fields
+                    .iter()
+                    .map(|(key, value)| Some((Key::from(key.as_str()), self.convert(value)?)))
+                    .collect();
+                Value::Map(Map {
+                    map: Arc::new(fields?),
+                })
+            }
+        })
+    }
+
+    fn explain(&self, error: &ExecutionError) -> String {
+        if let ExecutionError::UndeclaredReference(name) = error
+            && let Some(place) = self.place(name)
+        {
+            return format!("there is no {place}");
+        }
+        short(&error.to_string())
+    }
+
+    fn place(&self, name: &str) -> Option<&Place> {
+        self.places
+            .get(name.strip_prefix('@')?.parse::<usize>().ok()?)
+    }
+}
+
+impl VariableResolver for Run<'_> {
+    fn resolve(&self, name: &str) -> Option<Value> {
+        match name.strip_prefix("@pay:") {
+            Some(cost) => self.pay(cost.parse().ok()?).then_some(Value::Bool(true)),
+            None => self.look_up(self.place(name)?),
+        }
+    }
+}
+
+fn short(text: &str) -> String {
+    let mut short: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MAX_ERROR)
+        .collect();
+    if text.chars().nth(MAX_ERROR).is_some() {
+        short.push('…');
+    }
+    short
+}

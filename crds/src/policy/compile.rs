@@ -1,0 +1,339 @@
+//! From a ClusterPolicy as it is written to one that can be asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::core::Selector;
+use regex::RegexBuilder;
+
+use super::cel::{Compiler, Expression};
+use super::image::Source;
+use super::path::Path;
+use super::range::Range;
+use super::typed::{Required, Typed};
+use super::{defaults, texts};
+use crate::names;
+use crate::v1beta2::{
+    ClusterDefaults, ClusterPolicy, ClusterPolicySpec, NamespaceLimits, PolicyAction, PolicyKind,
+    PolicyRule, QuantityBounds, RequiredKey,
+};
+use crate::validation::quantity::amount;
+use crate::validation::{FieldError, metadata, parse_go_duration};
+
+/// The largest program that the pattern of a label may become, in bytes.
+const MAX_PATTERN: usize = 64 * 1024;
+
+/// A policy that can be asked.
+#[derive(Debug)]
+pub(super) struct Policy {
+    pub name: String,
+    pub action: PolicyAction,
+    /// None selects every namespace.
+    pub selector: Option<Selector>,
+    pub typed: Typed,
+    pub namespace_limits: Option<NamespaceLimits>,
+    pub rules: Vec<FreeRule>,
+    pub defaults: Option<ClusterDefaults>,
+    /// What could not be read.
+    pub faults: Vec<FieldError>,
+    kinds: Vec<PolicyKind>,
+}
+
+/// A free rule, read.
+#[derive(Debug)]
+pub(super) struct FreeRule {
+    pub name: String,
+    pub kinds: Vec<PolicyKind>,
+    pub expression: Expression,
+    pub message: String,
+    pub message_expression: Option<Expression>,
+    pub field_path: String,
+    pub action: Option<PolicyAction>,
+}
+
+/// Everything that is wrong with a policy, for its own admission. Faults of expressions come with
+/// line and column.
+pub fn validate_policy(policy: &ClusterPolicy) -> Vec<FieldError> {
+    let spec = &policy.spec;
+    let mut errors = Faults(Policy::read(policy, &mut Compiler::default()).faults);
+    if let Some(bounds) = &spec.replicas
+        && let (Some(min), Some(max)) = (bounds.min, bounds.max)
+        && min > max
+    {
+        let message = format!("min {min} is more than max {max}");
+        errors.add("spec.replicas", "", message, "");
+    }
+    let mut names = BTreeSet::new();
+    for (index, rule) in spec.rules.iter().enumerate() {
+        let path = format!("spec.rules[{index}].name");
+        if !names::is_label(&rule.name) {
+            let hint = "lower-case letters, digits and dashes";
+            errors.add(&path, &rule.name, "is no name of a rule", hint);
+        } else if !names.insert(&rule.name) {
+            errors.add(&path, &rule.name, "is the name of two rules", "");
+        }
+    }
+    let mut key = |path: String, key: &str| {
+        if !metadata::is_key(key) {
+            errors.add(&path, key, "is no key of a label or annotation", "");
+        }
+    };
+    for (field, required) in [
+        ("requiredLabels", &spec.required_labels),
+        ("requiredAnnotations", &spec.required_annotations),
+    ] {
+        for (index, required) in required.iter().enumerate() {
+            key(format!("spec.{field}[{index}].key"), &required.key);
+        }
+    }
+    if let Some(defaults) = &spec.defaults {
+        for name in defaults.labels.keys() {
+            key(format!("spec.defaults.labels[{name}]"), name);
+        }
+        for name in defaults.annotations.keys() {
+            key(format!("spec.defaults.annotations[{name}]"), name);
+        }
+        errors.0.extend(defaults::validate(defaults));
+    }
+    errors.0
+}
+
+#[derive(Default)]
+struct Faults(Vec<FieldError>);
+
+impl Faults {
+    fn add(&mut self, path: &str, value: &str, message: impl Into<String>, hint: &str) {
+        self.0.push(FieldError {
+            path: path.to_owned(),
+            value: texts::short(value),
+            message: message.into(),
+            hint: hint.to_owned(),
+        });
+    }
+}
+
+impl Policy {
+    /// Reads a policy; what cannot be read is left out and listed.
+    pub(super) fn read(policy: &ClusterPolicy, compiler: &mut Compiler) -> Self {
+        let spec = &policy.spec;
+        let mut faults = Faults::default();
+        let selector = selector(spec, &mut faults);
+        let typed = typed(spec, &mut faults);
+        let mut rules = Vec::new();
+        for (index, rule) in spec.rules.iter().enumerate() {
+            rules.extend(free(index, rule, compiler, &mut faults));
+        }
+        Self {
+            name: policy.metadata.name.clone().unwrap_or_default(),
+            action: spec.action,
+            selector,
+            typed,
+            namespace_limits: spec.namespace_limits,
+            rules,
+            defaults: spec.defaults.clone(),
+            faults: faults.0,
+            kinds: kinds(spec),
+        }
+    }
+
+    /// Whether it has anything to say about a kind.
+    pub(super) fn is_about(&self, kind: PolicyKind) -> bool {
+        self.kinds.contains(&kind)
+    }
+}
+
+/// The kinds that the spec speaks of, as far as it can be told before it is read.
+fn kinds(spec: &ClusterPolicySpec) -> Vec<PolicyKind> {
+    let free = |kind| spec.rules.iter().any(|rule| rule.kinds.contains(&kind));
+    let of_clusters = ClusterPolicySpec {
+        namespace_selector: None,
+        action: PolicyAction::default(),
+        max_token_lifetime: None,
+        defaults: None,
+        rules: Vec::new(),
+        ..spec.clone()
+    };
+    let mut kinds = Vec::new();
+    if of_clusters != ClusterPolicySpec::default() || free(PolicyKind::Cluster) {
+        kinds.push(PolicyKind::Cluster);
+    }
+    let tokens = spec.max_token_lifetime.is_some() || !spec.forbidden_fields.is_empty();
+    if tokens || free(PolicyKind::JoinTokenRequest) {
+        kinds.push(PolicyKind::JoinTokenRequest);
+    }
+    kinds
+}
+
+/// A selector that cannot be read selects everything: the policy is then broken, and so is held
+/// against whatever it may have meant.
+fn selector(spec: &ClusterPolicySpec, faults: &mut Faults) -> Option<Selector> {
+    let selector = spec.namespace_selector.clone()?;
+    match Selector::try_from(selector) {
+        Ok(selector) if selector.selects_all() => None,
+        Ok(selector) => Some(selector),
+        Err(error) => {
+            let message = format!("is no selector: {error}");
+            faults.add("spec.namespaceSelector", "", message, "");
+            None
+        }
+    }
+}
+
+fn typed(spec: &ClusterPolicySpec, faults: &mut Faults) -> Typed {
+    let mut typed = Typed {
+        service_types: spec.service_types.clone(),
+        storage_types: spec.storage_types.clone(),
+        persistence_types: spec.persistence_types.clone(),
+        replicas: spec.replicas,
+        ..Typed::default()
+    };
+    for (index, text) in spec.versions.iter().enumerate() {
+        match Range::parse(text) {
+            Ok(range) => {
+                typed.versions.push(range);
+                typed.version_texts.push(text.clone());
+            }
+            Err(error) => faults.add(
+                &format!("spec.versions[{index}]"),
+                text,
+                error.to_string(),
+                "such as \">=1.35.0 <1.37.0\" or \"1.36\"",
+            ),
+        }
+    }
+    for (index, text) in spec.images.iter().enumerate() {
+        match Source::parse(text) {
+            Ok(source) => typed.images.push(source),
+            Err(message) => faults.add(&format!("spec.images[{index}]"), text, message, ""),
+        }
+    }
+    for (index, text) in spec.forbidden_fields.iter().enumerate() {
+        match Path::parse(text) {
+            Ok(path) => typed.forbidden_fields.push(path),
+            Err(message) => {
+                faults.add(&format!("spec.forbiddenFields[{index}]"), text, message, "");
+            }
+        }
+    }
+    if let Some(resources) = &spec.resources {
+        for (field, limits) in [
+            ("controlPlane", &resources.control_plane),
+            ("etcd", &resources.etcd),
+        ] {
+            let limits = limits.iter();
+            for (kind, bounds) in
+                limits.flat_map(|l| [("requests", &l.requests), ("limits", &l.limits)])
+            {
+                quantities(&format!("spec.resources.{field}.{kind}"), bounds, faults);
+            }
+        }
+        typed.resources = Some(resources.clone());
+    }
+    typed.required_labels = required("requiredLabels", &spec.required_labels, faults);
+    typed.required_annotations =
+        required("requiredAnnotations", &spec.required_annotations, faults);
+    if let Some(text) = &spec.max_token_lifetime {
+        match parse_go_duration(text) {
+            Ok(longest) if !longest.is_zero() => {
+                typed.max_token_lifetime = Some((longest, text.clone()));
+            }
+            Ok(_) => faults.add(
+                "spec.maxTokenLifetime",
+                text,
+                "must be more than 0",
+                "leave it out for no limit",
+            ),
+            Err(_) => faults.add(
+                "spec.maxTokenLifetime",
+                text,
+                "is no duration",
+                "such as 24h or 1h30m",
+            ),
+        }
+    }
+    typed
+}
+
+fn quantities(path: &str, bounds: &BTreeMap<String, QuantityBounds>, faults: &mut Faults) {
+    for (name, bounds) in bounds {
+        let mut read = |side: &str, quantity: &Option<_>| {
+            let quantity: &k8s_openapi::apimachinery::pkg::api::resource::Quantity =
+                quantity.as_ref()?;
+            let read = amount(&quantity.0);
+            if read.is_none() {
+                let path = format!("{path}.{name}.{side}");
+                faults.add(&path, &quantity.0, "is no quantity", "such as 500m or 1Gi");
+            }
+            read
+        };
+        let (min, max) = (read("min", &bounds.min), read("max", &bounds.max));
+        if let (Some(min), Some(max)) = (min, max)
+            && min > max
+        {
+            faults.add(&format!("{path}.{name}"), "", "min is more than max", "");
+        }
+    }
+}
+
+fn required(field: &str, keys: &[RequiredKey], faults: &mut Faults) -> Vec<Required> {
+    let mut read = Vec::new();
+    for (index, required) in keys.iter().enumerate() {
+        let pattern = required.pattern.as_ref().and_then(|text| {
+            let whole = RegexBuilder::new(&format!(r"\A(?:{text})\z"))
+                .size_limit(MAX_PATTERN)
+                .build();
+            match whole {
+                Ok(whole) => Some((text.clone(), whole)),
+                Err(error) => {
+                    let error = error.to_string();
+                    let reason = error.lines().last().unwrap_or_default().trim().to_owned();
+                    let path = format!("spec.{field}[{index}].pattern");
+                    let message = format!("is no regular expression: {reason}");
+                    faults.add(&path, text, message, "");
+                    None
+                }
+            }
+        });
+        read.push(Required {
+            key: required.key.clone(),
+            values: required.values.clone(),
+            pattern,
+        });
+    }
+    read
+}
+
+fn free(
+    index: usize,
+    rule: &PolicyRule,
+    compiler: &mut Compiler,
+    faults: &mut Faults,
+) -> Option<FreeRule> {
+    let mut compile = |field: &str, source: &str| match compiler.compile(source) {
+        Ok(expression) => Some(expression),
+        Err(found) => {
+            for fault in found {
+                let path = format!("spec.rules[{index}].{field}");
+                faults.add(&path, source, fault.to_string(), "");
+            }
+            None
+        }
+    };
+    let expression = compile("expression", &rule.expression);
+    let message_expression = rule
+        .message_expression
+        .as_ref()
+        .and_then(|source| compile("messageExpression", source));
+    let message = rule.message.clone().unwrap_or_else(|| {
+        let expression: Vec<&str> = rule.expression.split_whitespace().collect();
+        format!("must meet {}", texts::short(&expression.join(" ")))
+    });
+    Some(FreeRule {
+        name: rule.name.clone(),
+        kinds: rule.kinds.clone(),
+        expression: expression?,
+        message,
+        message_expression,
+        field_path: rule.field_path.clone().unwrap_or_else(|| "spec".to_owned()),
+        action: rule.action,
+    })
+}

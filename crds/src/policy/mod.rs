@@ -1,0 +1,372 @@
+//! What ClusterPolicies say about an object. Everything is read once, in [`Policies::new`]; to
+//! decide takes no request and no I/O.
+//!
+//! A policy that cannot be read, or a part of it, is refused when it is submitted
+//! ([`validate_policy`]). One that is stored all the same, because the webhook was away or came
+//! from another release, counts as broken by every new object that it selects, as its action says:
+//! it was meant to hold something back, and nobody can tell what. What exists stays manageable.
+
+mod audit;
+mod cel;
+mod compile;
+mod defaults;
+mod image;
+mod path;
+mod range;
+mod resources;
+mod subject;
+mod texts;
+mod typed;
+
+#[cfg(test)]
+mod tests;
+
+pub use audit::{Audit, Existing, MAX_VIOLATING};
+pub use compile::validate_policy;
+
+use std::borrow::Borrow;
+use std::cell::OnceCell;
+
+use serde_json::Value;
+
+use self::cel::{Compiler, Deadline, Engine, Facts};
+use self::compile::{FreeRule, Policy};
+use self::subject::Subject;
+use self::typed::{Breach, RULES};
+use crate::admission::{Mothership, Operation, Request};
+use crate::v1beta2::{ClusterPolicy, PolicyAction, PolicyKind};
+use crate::validation::FieldError;
+
+/// The name under which a policy that cannot be read is reported.
+const UNREADABLE: &str = "unreadable";
+
+/// Policies, ready to be asked.
+#[derive(Debug)]
+pub struct Policies {
+    /// By name, so that decisions and defaults don't depend on the order of a list.
+    list: Vec<Policy>,
+    engine: Engine,
+}
+
+impl Default for Policies {
+    fn default() -> Self {
+        Self::new(std::iter::empty::<ClusterPolicy>())
+    }
+}
+
+/// What policies are asked about.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// The object as it was submitted.
+    pub request: &'a Request<'a>,
+    /// Its kind.
+    pub kind: PolicyKind,
+    /// What is known besides: the namespace, what else is in it, and for `scale` the Cluster.
+    pub mothership: &'a dyn Mothership,
+}
+
+/// What one rule of one policy says about an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding<'a> {
+    /// Name of the policy.
+    pub policy: &'a str,
+    /// Name of the rule: a field of the policy's spec, or the name of a free rule.
+    pub rule: &'a str,
+    /// What becomes of an object that breaks it.
+    pub action: PolicyAction,
+    /// What is wrong; nothing when the rule is met.
+    pub errors: Vec<FieldError>,
+    /// What is wrong and was so before the update: that is never refused, or nothing else of an
+    /// object from before the policy could be changed.
+    pub unchanged: Vec<FieldError>,
+}
+
+/// What all policies together say about an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// What forbids it.
+    pub errors: Vec<FieldError>,
+    /// What its author should know.
+    pub warnings: Vec<String>,
+    /// What is counted only.
+    pub audits: Vec<String>,
+}
+
+impl Policies {
+    /// Reads policies.
+    pub fn new<P: Borrow<ClusterPolicy>>(policies: impl IntoIterator<Item = P>) -> Self {
+        let mut compiler = Compiler::default();
+        let mut list: Vec<Policy> = policies
+            .into_iter()
+            .map(|policy| Policy::read(policy.borrow(), &mut compiler))
+            .collect();
+        list.sort_by(|a, b| a.name.cmp(&b.name));
+        Self {
+            list,
+            engine: compiler.finish(),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// What cannot be read of a policy; `None` when there is no policy of this name.
+    pub fn faults(&self, policy: &str) -> Option<&[FieldError]> {
+        let policy = self.list.iter().find(|known| known.name == policy)?;
+        Some(&policy.faults)
+    }
+
+    /// Fills in what a new Cluster leaves out and a policy has a default for, and says whether
+    /// that was anything. What is there is never changed. Of two policies the first by name wins.
+    pub fn apply_defaults(&self, input: &Input<'_>, object: &mut Value) -> bool {
+        let request = input.request;
+        let new = request.operation == Operation::Create && request.sub_resource.is_none();
+        if !new || input.kind != PolicyKind::Cluster {
+            return false;
+        }
+        let namespace = subject::Namespaced::new(input);
+        let mut changed = false;
+        for policy in &self.list {
+            if let Some(defaults) = &policy.defaults
+                && namespace.is_selected(policy)
+            {
+                changed |= defaults::merge(defaults, object);
+            }
+        }
+        changed
+    }
+
+    /// What is wrong with an object, by what becomes of it.
+    pub fn decide(&self, input: &Input<'_>) -> Outcome {
+        let mut outcome = Outcome::default();
+        self.check(input, &mut |finding| outcome.add(finding));
+        outcome
+    }
+
+    /// What each rule says that is about this object, those that are met as well.
+    pub fn check<'a>(&'a self, input: &Input<'_>, report: &mut dyn FnMut(Finding<'a>)) {
+        let namespace = subject::Namespaced::new(input);
+        let mut matching = self
+            .list
+            .iter()
+            .filter(|policy| policy.is_about(input.kind) && namespace.is_selected(policy))
+            .peekable();
+        if matching.peek().is_none() {
+            return;
+        }
+        let Some(subject) = Subject::of(input, &namespace) else {
+            return;
+        };
+        let deadline = OnceCell::new();
+        for policy in matching {
+            if !policy.faults.is_empty() {
+                report(policy.unreadable(&subject));
+            }
+            for rule in &RULES {
+                if rule.kinds.contains(&subject.kind)
+                    && (rule.scale || subject.whole)
+                    && let Some(breaches) = (rule.check)(&policy.typed, &subject.object)
+                {
+                    report(policy.typed_finding(rule, breaches, &subject));
+                }
+            }
+            if let Some(breaches) = policy.limits_of_namespace(&subject) {
+                report(policy.finding("namespaceLimits", policy.action, breaches, Vec::new()));
+            }
+            if !subject.whole {
+                continue;
+            }
+            for rule in &policy.rules {
+                if rule.kinds.contains(&subject.kind) {
+                    let deadline = *deadline.get_or_init(Deadline::new);
+                    report(self.free(policy, rule, &subject, deadline));
+                }
+            }
+        }
+    }
+
+    /// Names of the policies that say nothing because they don't select the namespace.
+    pub fn not_selecting<'a>(&'a self, input: &'a Input<'_>) -> impl Iterator<Item = &'a str> {
+        let namespace = subject::Namespaced::new(input);
+        let others = self
+            .list
+            .iter()
+            .filter(move |policy| policy.is_about(input.kind) && !namespace.is_selected(policy));
+        others.map(|policy| policy.name.as_str())
+    }
+
+    fn free<'a>(
+        &self,
+        policy: &'a Policy,
+        rule: &'a FreeRule,
+        subject: &Subject<'_>,
+        deadline: Deadline,
+    ) -> Finding<'a> {
+        let facts = Facts {
+            object: &subject.object,
+            old_object: subject.old.as_deref().unwrap_or(&Value::Null),
+            request: subject.request_value(),
+            namespace: subject.namespace_value(),
+        };
+        let text = match self.engine.holds(&rule.expression, facts, deadline) {
+            Ok(true) => None,
+            Ok(false) => {
+                let made = rule.message_expression.as_ref().and_then(|expression| {
+                    let text = self.engine.text(expression, facts, deadline).ok()?;
+                    Some(text).filter(|text| !text.trim().is_empty())
+                });
+                Some(made.unwrap_or_else(|| rule.message.clone()))
+            }
+            // As with the API server's own policies: what has no answer is not allowed.
+            Err(error) => Some(format!("its expression has no answer: {error}")),
+        };
+        let errors = text.map(|text| FieldError {
+            path: rule.field_path.clone(),
+            value: String::new(),
+            message: format!("{text}; says policy {:?}, rule {}", policy.name, rule.name),
+            hint: String::new(),
+        });
+        Finding {
+            policy: &policy.name,
+            rule: &rule.name,
+            action: rule.action.unwrap_or(policy.action),
+            errors: errors.into_iter().collect(),
+            unchanged: Vec::new(),
+        }
+    }
+}
+
+impl Outcome {
+    fn add(&mut self, finding: Finding<'_>) {
+        let before = finding
+            .unchanged
+            .iter()
+            .map(|error| format!("{error}; accepted because it was so before"));
+        let now = || finding.errors.iter().map(ToString::to_string);
+        match finding.action {
+            PolicyAction::Enforce => {
+                self.warnings.extend(before);
+                self.errors.extend(finding.errors);
+            }
+            PolicyAction::Warn => self.warnings.extend(now().chain(before)),
+            PolicyAction::Audit => self.audits.extend(now().chain(before)),
+        }
+    }
+}
+
+impl Policy {
+    fn error(&self, rule: &str, breach: Breach) -> FieldError {
+        FieldError {
+            path: breach.path,
+            value: breach.value,
+            message: format!("{} by policy {:?}, rule {rule}", breach.what, self.name),
+            hint: breach.allowed,
+        }
+    }
+
+    fn finding<'a>(
+        &'a self,
+        rule: &'a str,
+        action: PolicyAction,
+        errors: Vec<Breach>,
+        unchanged: Vec<Breach>,
+    ) -> Finding<'a> {
+        let named = |breaches: Vec<Breach>| {
+            let errors = breaches.into_iter().map(|breach| self.error(rule, breach));
+            errors.collect()
+        };
+        Finding {
+            policy: &self.name,
+            rule,
+            action,
+            errors: named(errors),
+            unchanged: named(unchanged),
+        }
+    }
+
+    fn typed_finding(
+        &self,
+        rule: &'static typed::Rule,
+        breaches: Vec<Breach>,
+        subject: &Subject<'_>,
+    ) -> Finding<'_> {
+        let mut before = Vec::new();
+        if !breaches.is_empty()
+            && let Some(old) = &subject.old
+        {
+            before = (rule.check)(&self.typed, old).unwrap_or_default();
+        }
+        let (unchanged, errors) = breaches
+            .into_iter()
+            .partition(|breach| before.contains(breach));
+        self.finding(rule.name, self.action, errors, unchanged)
+    }
+
+    fn unreadable(&self, subject: &Subject<'_>) -> Finding<'_> {
+        let errors = self.faults.iter().map(|fault| FieldError {
+            path: "spec".to_owned(),
+            value: String::new(),
+            message: format!(
+                "is held back by policy {:?}, which cannot be read: {fault}",
+                self.name
+            ),
+            hint: "correct the policy".to_owned(),
+        });
+        let errors: Vec<FieldError> = errors.collect();
+        let (errors, unchanged) = match subject.old {
+            None => (errors, Vec::new()),
+            Some(_) => (Vec::new(), errors),
+        };
+        Finding {
+            policy: &self.name,
+            rule: UNREADABLE,
+            action: self.action,
+            errors,
+            unchanged,
+        }
+    }
+
+    /// Only what grows is held against the limits: a namespace that is over them stays manageable.
+    fn limits_of_namespace(&self, subject: &Subject<'_>) -> Option<Vec<Breach>> {
+        let limits = self.namespace_limits?;
+        if subject.kind != PolicyKind::Cluster {
+            return None;
+        }
+        let replicas = typed::replicas_of(&subject.object);
+        let before = subject.old.as_deref().map(typed::replicas_of);
+        let grows = before.is_none_or(|before| replicas > before);
+        let mut breaches = Vec::new();
+        if !grows {
+            return Some(breaches);
+        }
+        let usage = subject.usage();
+        if let Some(most) = limits.clusters
+            && before.is_none()
+            && usage.clusters >= usize::try_from(most).unwrap_or_default()
+        {
+            let there = usage.clusters;
+            let allowed =
+                format!("at most {most} clusters in this namespace, which has {there} others");
+            let name = subject.name();
+            breaches.push(Breach::not_allowed("metadata.name", name, allowed));
+        }
+        if let Some(most) = limits.replicas.map(i64::from)
+            && usage.replicas.saturating_add(replicas) > most
+        {
+            let others = usage.replicas;
+            let allowed = format!(
+                "at most {most} control-plane pods in this namespace, whose other clusters have {others}"
+            );
+            let value = replicas.to_string();
+            breaches.push(Breach::not_allowed("spec.replicas", &value, allowed));
+        }
+        Some(breaches)
+    }
+}

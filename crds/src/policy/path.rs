@@ -1,0 +1,165 @@
+//! Paths of fields: `spec.mounts[*].hostPath`, `metadata.annotations["example.com/x"]`.
+
+use serde_json::Value;
+
+/// A path from an object's root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Path(Vec<Step>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Field(String),
+    /// The same field, in brackets because its name is no word.
+    Key(String),
+    Each,
+}
+
+const FORM: &str = "must be a path such as spec.patches, spec.mounts[*].hostPath or metadata.annotations[\"example.com/x\"]";
+
+impl Path {
+    /// Reads a path.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let mut steps = Vec::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            if let Some(after) = rest.strip_prefix("[*]") {
+                steps.push(Step::Each);
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix('[') {
+                let quote = after.chars().next().filter(|c| ['"', '\''].contains(c));
+                let (key, after) = quote
+                    .and_then(|quote| after.get(1..)?.split_once(quote))
+                    .ok_or(FORM)?;
+                steps.push(Step::Key(key.to_owned()));
+                rest = after.strip_prefix(']').ok_or(FORM)?;
+            } else {
+                if !steps.is_empty() {
+                    rest = rest.strip_prefix('.').ok_or(FORM)?;
+                }
+                let end = rest.find(['.', '[']).unwrap_or(rest.len());
+                let (name, after) = rest.split_at_checked(end).ok_or(FORM)?;
+                let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+                if name.is_empty() || !name.chars().all(word) {
+                    return Err(FORM.to_owned());
+                }
+                steps.push(Step::Field(name.to_owned()));
+                rest = after;
+            }
+        }
+        match steps.first() {
+            Some(Step::Field(root)) if root == "spec" || root == "metadata" => Ok(Self(steps)),
+            Some(_) => Err("must begin with spec or metadata".to_owned()),
+            None => Err(FORM.to_owned()),
+        }
+    }
+
+    /// The fields of an object that the path leads to and that are set, each with its own path.
+    pub(super) fn set<'a>(&self, object: &'a Value) -> Vec<(String, &'a Value)> {
+        let mut found = Vec::new();
+        follow(&self.0, &mut Vec::new(), object, &mut found);
+        found
+    }
+}
+
+/// `trail` holds the steps so far, each with the item that it took: most paths lead nowhere, and
+/// those need no text.
+fn follow<'a, 'p>(
+    steps: &'p [Step],
+    trail: &mut Vec<(&'p Step, usize)>,
+    value: &'a Value,
+    found: &mut Vec<(String, &'a Value)>,
+) {
+    let Some((step, rest)) = steps.split_first() else {
+        if is_set(value) {
+            found.push((text(trail), value));
+        }
+        return;
+    };
+    let inner: &mut dyn Iterator<Item = &'a Value> = match step {
+        Step::Field(name) | Step::Key(name) => &mut value.get(name).into_iter(),
+        Step::Each => &mut value.as_array().into_iter().flatten(),
+    };
+    for (index, value) in inner.enumerate() {
+        trail.push((step, index));
+        follow(rest, trail, value, found);
+        trail.pop();
+    }
+}
+
+fn text(trail: &[(&Step, usize)]) -> String {
+    let mut text = String::new();
+    for (step, index) in trail {
+        match step {
+            Step::Field(name) => {
+                if !text.is_empty() {
+                    text.push('.');
+                }
+                text.push_str(name);
+            }
+            Step::Key(key) => text.extend(["[", key, "]"]),
+            Step::Each => text.extend(["[", &index.to_string(), "]"]),
+        }
+    }
+    text
+}
+
+fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::Path;
+
+    #[rstest]
+    #[case("spec.patches", &["spec.patches"])]
+    #[case("spec.persistence.hostPath", &["spec.persistence.hostPath"])]
+    #[case("spec.mounts[*].hostPath", &["spec.mounts[1].hostPath"])]
+    #[case("metadata.annotations[\"example.com/x\"]", &["metadata.annotations[example.com/x]"])]
+    #[case("metadata.annotations['example.com/x']", &["metadata.annotations[example.com/x]"])]
+    #[case("spec.monitoring.enabled", &[])]
+    #[case("spec.controlPlaneFlags", &[])]
+    #[case("spec.k0sConfig", &[])]
+    #[case("spec.mounts.hostPath", &[])]
+    fn a_path_leads_to_what_is_set(#[case] path: &str, #[case] wanted: &[&str]) {
+        let object = json!({
+            "metadata": {"annotations": {"example.com/x": "y"}},
+            "spec": {
+                "patches": [{}],
+                "persistence": {"hostPath": "/data"},
+                "mounts": [{"path": "/a"}, {"path": "/b", "hostPath": {"path": "/"}}],
+                "monitoring": {"enabled": false},
+                "controlPlaneFlags": [],
+                "k0sConfig": null,
+            },
+        });
+        let found = Path::parse(path).unwrap().set(&object);
+        let found: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(found, wanted);
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("status.ready")]
+    #[case(".spec")]
+    #[case("spec..x")]
+    #[case("spec.")]
+    #[case("spec[")]
+    #[case("spec[0]")]
+    #[case("spec['x]")]
+    #[case("spec['x'")]
+    #[case("spec[*]x")]
+    #[case("spec.a b")]
+    fn other_texts_are_no_path(#[case] text: &str) {
+        assert!(Path::parse(text).is_err());
+    }
+}

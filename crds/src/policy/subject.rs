@@ -1,0 +1,178 @@
+//! What a request is about, as policies see it.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+use kube::core::SelectorExt;
+use serde_json::{Value, json};
+
+use super::Input;
+use super::compile::Policy;
+use crate::admission::{Namespace, Operation, Usage};
+use crate::v1beta2::PolicyKind;
+
+/// The label that every namespace has.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// The namespace of a request, asked for once and only when a policy selects by labels.
+pub(super) struct Namespaced<'a> {
+    input: &'a Input<'a>,
+    found: OnceCell<Namespace>,
+}
+
+impl<'a> Namespaced<'a> {
+    pub(super) const fn new(input: &'a Input<'a>) -> Self {
+        Self {
+            input,
+            found: OnceCell::new(),
+        }
+    }
+
+    /// One that is not known has the label of its name and no other.
+    pub(super) fn get(&self) -> &Namespace {
+        self.found.get_or_init(|| {
+            let name = self.input.request.namespace;
+            let found = self.input.mothership.namespace(name);
+            let mut namespace = found.unwrap_or_default();
+            name.clone_into(&mut namespace.name);
+            namespace
+                .labels
+                .entry(NAME_LABEL.to_owned())
+                .or_insert_with(|| name.to_owned());
+            namespace
+        })
+    }
+
+    pub(super) fn is_selected(&self, policy: &Policy) -> bool {
+        policy
+            .selector
+            .as_ref()
+            .is_none_or(|selector| selector.matches(&self.get().labels))
+    }
+}
+
+/// The object of a request.
+pub(super) struct Subject<'a> {
+    input: &'a Input<'a>,
+    namespace: &'a Namespaced<'a>,
+    pub kind: PolicyKind,
+    /// As it shall be.
+    pub object: Cow<'a, Value>,
+    /// As it is; not when it is new.
+    pub old: Option<Cow<'a, Value>>,
+    /// False for a `scale` of a Cluster that is not known: only its replicas are.
+    pub whole: bool,
+    usage: OnceCell<Usage>,
+    request_value: OnceCell<Value>,
+    namespace_value: OnceCell<Value>,
+}
+
+impl<'a> Subject<'a> {
+    /// `None` when policies have nothing to say: for what is deleted, and for the status.
+    pub(super) fn of(input: &'a Input<'a>, namespace: &'a Namespaced<'a>) -> Option<Self> {
+        let request = input.request;
+        if request.operation == Operation::Delete {
+            return None;
+        }
+        let object = request.object?;
+        let (object, old, whole) = match request.sub_resource {
+            None => {
+                let old = match request.operation {
+                    Operation::Update => request.old_object,
+                    Operation::Create | Operation::Delete => None,
+                };
+                (Cow::Borrowed(object), old.map(Cow::Borrowed), true)
+            }
+            Some("scale") if input.kind == PolicyKind::Cluster => scaled(input, object),
+            Some(_) => return None,
+        };
+        let leaving = |object: &Value| {
+            let at = object.pointer("/metadata/deletionTimestamp");
+            at.is_some_and(|at| !at.is_null())
+        };
+        if leaving(&object) {
+            return None;
+        }
+        Some(Self {
+            input,
+            namespace,
+            kind: input.kind,
+            object,
+            old,
+            whole,
+            usage: OnceCell::new(),
+            request_value: OnceCell::new(),
+            namespace_value: OnceCell::new(),
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.input.request.name
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        *self.usage.get_or_init(|| {
+            let request = self.input.request;
+            self.input.mothership.usage(request.namespace, request.name)
+        })
+    }
+
+    /// `request` as free rules see it.
+    pub(super) fn request_value(&self) -> &Value {
+        self.request_value.get_or_init(|| {
+            let request = self.input.request;
+            json!({
+                "operation": request.operation.as_str(),
+                "subResource": request.sub_resource.unwrap_or_default(),
+                "kind": {"group": "k0smotron.io", "version": "v1beta2", "kind": self.kind.as_str()},
+                "name": request.name,
+                "namespace": request.namespace,
+                "userInfo": {"username": request.user.name, "groups": request.user.groups},
+                "dryRun": request.dry_run,
+            })
+        })
+    }
+
+    /// `namespace` as free rules see it: a Namespace, as far as it is known.
+    pub(super) fn namespace_value(&self) -> &Value {
+        self.namespace_value.get_or_init(|| {
+            let namespace = self.namespace.get();
+            json!({"metadata": {
+                "name": namespace.name,
+                "labels": namespace.labels,
+                "annotations": namespace.annotations,
+            }})
+        })
+    }
+}
+
+type Scaled<'a> = (Cow<'a, Value>, Option<Cow<'a, Value>>, bool);
+
+/// A Scale says how many; the rest of the Cluster stays as it is stored.
+fn scaled<'a>(input: &Input<'a>, scale: &Value) -> Scaled<'a> {
+    let request = input.request;
+    let wanted = scale.pointer("/spec/replicas").cloned();
+    let replicas = wanted.unwrap_or_else(|| json!(0));
+    let stored = input
+        .mothership
+        .cluster(request.namespace, request.name)
+        .and_then(|cluster| serde_json::to_value(&*cluster).ok());
+    let alone = |replicas: &Value| {
+        json!({
+            "metadata": {"name": request.name, "namespace": request.namespace},
+            "spec": {"replicas": replicas},
+        })
+    };
+    let Some(old) = stored else {
+        let before = request
+            .old_object
+            .and_then(|old| old.pointer("/spec/replicas"))
+            .map(|before| Cow::Owned(alone(before)));
+        return (Cow::Owned(alone(&replicas)), before, false);
+    };
+    let mut object = old.clone();
+    if let Some(found) = object.pointer_mut("/spec/replicas") {
+        *found = replicas;
+    }
+    (Cow::Owned(object), Some(Cow::Owned(old)), true)
+}

@@ -1,0 +1,40 @@
+//! Reading texts out of submitted JSON.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+/// The longest value that a message repeats, in characters.
+const MAX_SHOWN: usize = 100;
+
+/// What stands at a JSON pointer, as text; `None` when nothing, null or nothing but an empty text
+/// does. What is no text is shown as it is written: no rule allows it by accident.
+pub(super) fn at<'a>(object: &'a Value, pointer: &str) -> Option<Cow<'a, str>> {
+    match object.pointer(pointer)? {
+        Value::Null => None,
+        Value::String(text) if text.is_empty() => None,
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        other => Some(Cow::Owned(shown(other))),
+    }
+}
+
+/// The same, with what the product takes where nothing is said.
+pub(super) fn filled<'a>(object: &'a Value, pointer: &str, default: &'a str) -> Cow<'a, str> {
+    at(object, pointer).unwrap_or(Cow::Borrowed(default))
+}
+
+/// A value as messages repeat it.
+pub(super) fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => short(text),
+        other => short(&other.to_string()),
+    }
+}
+
+/// A text as messages repeat it.
+pub(super) fn short(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}

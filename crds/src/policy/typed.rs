@@ -1,0 +1,343 @@
+//! The rules that have fields of their own, over an object as it was submitted.
+//!
+//! They look at the JSON rather than at the types: a policy has an answer to any object, and an
+//! object that makes no sense is refused by the rules of its kind.
+
+use std::time::Duration;
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::image::Source;
+use super::path::Path;
+use super::range::Range;
+use super::{resources, texts};
+use crate::v1beta2::{
+    DEFAULT_ETCD_IMAGE, DEFAULT_IMAGE, PolicyKind, ReplicaBounds, ResourcePolicy, ServiceType,
+    StorageType,
+};
+use crate::validation::parse_go_duration;
+use crate::version::{DEFAULT_VERSION, K0sVersion};
+
+/// The rules of one policy, read.
+#[derive(Debug, Default)]
+pub(super) struct Typed {
+    pub versions: Vec<Range>,
+    /// As they were written, for messages.
+    pub version_texts: Vec<String>,
+    pub images: Vec<Source>,
+    pub service_types: Vec<ServiceType>,
+    pub storage_types: Vec<StorageType>,
+    pub persistence_types: Vec<String>,
+    pub replicas: Option<ReplicaBounds>,
+    pub resources: Option<ResourcePolicy>,
+    pub required_labels: Vec<Required>,
+    pub required_annotations: Vec<Required>,
+    pub max_token_lifetime: Option<(Duration, String)>,
+    pub forbidden_fields: Vec<Path>,
+}
+
+/// A label or annotation that has to be there.
+#[derive(Debug)]
+pub(super) struct Required {
+    pub key: String,
+    pub values: Vec<String>,
+    /// As it was written, and as it is matched.
+    pub pattern: Option<(String, Regex)>,
+}
+
+/// Something that a rule does not allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Breach {
+    pub path: String,
+    pub value: String,
+    /// What is wrong, to be followed by `by policy ...`.
+    pub what: &'static str,
+    pub allowed: String,
+}
+
+const NOT_ALLOWED: &str = "is not allowed";
+const REQUIRED: &str = "is required";
+
+impl Breach {
+    pub(super) fn not_allowed(path: impl Into<String>, value: &str, allowed: String) -> Self {
+        Self {
+            path: path.into(),
+            value: texts::short(value),
+            what: NOT_ALLOWED,
+            allowed,
+        }
+    }
+
+    pub(super) fn missing(path: impl Into<String>, allowed: String) -> Self {
+        Self {
+            path: path.into(),
+            value: String::new(),
+            what: REQUIRED,
+            allowed,
+        }
+    }
+}
+
+/// What a rule says about an object; `None` when the policy has no such rule.
+pub(super) type Answer = Option<Vec<Breach>>;
+
+/// A rule: its name in the spec, the kinds it is about, and what it says.
+pub(super) struct Rule {
+    pub name: &'static str,
+    pub kinds: &'static [PolicyKind],
+    /// Whether a `scale` can break it.
+    pub scale: bool,
+    pub check: fn(&Typed, &Value) -> Answer,
+}
+
+const CLUSTERS: &[PolicyKind] = &[PolicyKind::Cluster];
+
+const fn of_clusters(name: &'static str, check: fn(&Typed, &Value) -> Answer) -> Rule {
+    Rule {
+        name,
+        kinds: CLUSTERS,
+        scale: false,
+        check,
+    }
+}
+
+pub(super) const RULES: [Rule; 11] = [
+    of_clusters("versions", versions),
+    of_clusters("images", images),
+    of_clusters("serviceTypes", service_types),
+    of_clusters("storageTypes", storage_types),
+    of_clusters("persistenceTypes", persistence_types),
+    Rule {
+        name: "replicas",
+        kinds: CLUSTERS,
+        scale: true,
+        check: replicas,
+    },
+    of_clusters("resources", |typed, object| {
+        let policy = typed.resources.as_ref()?;
+        Some(resources::check(policy, object))
+    }),
+    of_clusters("requiredLabels", |typed, object| {
+        required("labels", &typed.required_labels, object)
+    }),
+    of_clusters("requiredAnnotations", |typed, object| {
+        required("annotations", &typed.required_annotations, object)
+    }),
+    Rule {
+        name: "maxTokenLifetime",
+        kinds: &[PolicyKind::JoinTokenRequest],
+        scale: false,
+        check: token_lifetime,
+    },
+    Rule {
+        name: "forbiddenFields",
+        kinds: &[PolicyKind::Cluster, PolicyKind::JoinTokenRequest],
+        scale: false,
+        check: forbidden_fields,
+    },
+];
+
+fn list<T: ToString>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    items.join(", ")
+}
+
+fn versions(typed: &Typed, object: &Value) -> Answer {
+    if typed.versions.is_empty() {
+        return None;
+    }
+    let version = texts::filled(object, "/spec/version", DEFAULT_VERSION);
+    let inside = version.parse::<K0sVersion>().is_ok_and(|version| {
+        typed
+            .versions
+            .iter()
+            .any(|range| range.contains(version.kubernetes()))
+    });
+    Some(breach(inside, || {
+        let ranges = typed.version_texts.join(" or ");
+        Breach::not_allowed("spec.version", &version, format!("allowed: {ranges}"))
+    }))
+}
+
+fn breach(allowed: bool, breach: impl FnOnce() -> Breach) -> Vec<Breach> {
+    if allowed { Vec::new() } else { vec![breach()] }
+}
+
+fn images(typed: &Typed, object: &Value) -> Answer {
+    if typed.images.is_empty() {
+        return None;
+    }
+    let mut breaches = Vec::new();
+    let mut check = |path: String, image: &str| {
+        if !typed.images.iter().any(|source| source.covers(image)) {
+            let allowed = format!("allowed from: {}", list(&typed.images));
+            breaches.push(Breach::not_allowed(path, image, allowed));
+        }
+    };
+    check(
+        "spec.image".to_owned(),
+        &texts::filled(object, "/spec/image", DEFAULT_IMAGE),
+    );
+    if storage_type(object) == StorageType::Etcd.as_str() {
+        check(
+            "spec.storage.etcd.image".to_owned(),
+            &texts::filled(object, "/spec/storage/etcd/image", DEFAULT_ETCD_IMAGE),
+        );
+    }
+    // Helpers count as soon as they are named, whether or not they run today.
+    for (path, pointer) in [
+        (
+            "spec.storage.etcd.defragJob.image",
+            "/spec/storage/etcd/defragJob/image",
+        ),
+        (
+            "spec.monitoring.prometheusImage",
+            "/spec/monitoring/prometheusImage",
+        ),
+        ("spec.monitoring.proxyImage", "/spec/monitoring/proxyImage"),
+    ] {
+        if let Some(image) = texts::at(object, pointer) {
+            check(path.to_owned(), &image);
+        }
+    }
+    for field in ["manifests", "mounts"] {
+        let volumes = object.get("spec").and_then(|spec| spec.get(field));
+        for (index, volume) in volumes
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .enumerate()
+        {
+            if let Some(image) = texts::at(volume, "/image/reference") {
+                check(format!("spec.{field}[{index}].image.reference"), &image);
+            }
+        }
+    }
+    Some(breaches)
+}
+
+fn storage_type(object: &Value) -> std::borrow::Cow<'_, str> {
+    texts::filled(object, "/spec/storage/type", StorageType::Etcd.as_str())
+}
+
+fn service_types(typed: &Typed, object: &Value) -> Answer {
+    let default = ServiceType::default().as_str();
+    let found = texts::filled(object, "/spec/service/type", default);
+    one_of("spec.service.type", &found, &typed.service_types)
+}
+
+fn storage_types(typed: &Typed, object: &Value) -> Answer {
+    one_of(
+        "spec.storage.type",
+        &storage_type(object),
+        &typed.storage_types,
+    )
+}
+
+fn persistence_types(typed: &Typed, object: &Value) -> Answer {
+    let found = texts::filled(object, "/spec/persistence/type", "emptyDir");
+    one_of("spec.persistence.type", &found, &typed.persistence_types)
+}
+
+fn one_of<T: ToString>(path: &str, found: &str, allowed: &[T]) -> Answer {
+    if allowed.is_empty() {
+        return None;
+    }
+    let inside = allowed.iter().any(|allowed| allowed.to_string() == found);
+    Some(breach(inside, || {
+        Breach::not_allowed(path, found, format!("allowed: {}", list(allowed)))
+    }))
+}
+
+/// Control-plane pods that a Cluster asks for.
+pub(super) fn replicas_of(object: &Value) -> i64 {
+    let replicas = object.get("spec").and_then(|spec| spec.get("replicas"));
+    replicas.and_then(Value::as_i64).unwrap_or(1)
+}
+
+fn replicas(typed: &Typed, object: &Value) -> Answer {
+    let bounds = typed.replicas?;
+    let (min, max) = (bounds.min.map(i64::from), bounds.max.map(i64::from));
+    let found = replicas_of(object);
+    let inside = min.is_none_or(|min| found >= min) && max.is_none_or(|max| found <= max);
+    Some(breach(inside, || {
+        let allowed = match (min, max) {
+            (Some(min), Some(max)) => format!("allowed: {min} to {max}"),
+            (Some(min), None) => format!("at least {min}"),
+            (_, max) => format!("at most {}", max.unwrap_or_default()),
+        };
+        Breach::not_allowed("spec.replicas", &found.to_string(), allowed)
+    }))
+}
+
+fn required(field: &str, keys: &[Required], object: &Value) -> Answer {
+    if keys.is_empty() {
+        return None;
+    }
+    let there = object
+        .get("metadata")
+        .and_then(|metadata| metadata.get(field));
+    let mut breaches = Vec::new();
+    for Required {
+        key,
+        values,
+        pattern,
+    } in keys
+    {
+        let path = || format!("metadata.{field}[{key}]");
+        let allowed = || match (values.as_slice(), pattern) {
+            ([], None) => String::new(),
+            ([], Some((pattern, _))) => format!("a value that matches {pattern}"),
+            (values, None) => format!("one of {}", values.join(", ")),
+            (values, Some((pattern, _))) => {
+                format!(
+                    "one of {}, and one that matches {pattern}",
+                    values.join(", ")
+                )
+            }
+        };
+        match there.and_then(|there| there.get(key)?.as_str()) {
+            None => breaches.push(Breach::missing(path(), allowed())),
+            Some(value) => {
+                let listed = values.is_empty() || values.iter().any(|allowed| allowed == value);
+                let matches = pattern
+                    .as_ref()
+                    .is_none_or(|(_, pattern)| pattern.is_match(value));
+                if !(listed && matches) {
+                    breaches.push(Breach::not_allowed(path(), value, allowed()));
+                }
+            }
+        }
+    }
+    Some(breaches)
+}
+
+fn token_lifetime(typed: &Typed, object: &Value) -> Answer {
+    let (longest, text) = typed.max_token_lifetime.as_ref()?;
+    let expiry = texts::filled(object, "/spec/expiry", "0s");
+    let inside =
+        parse_go_duration(&expiry).is_ok_and(|expiry| !expiry.is_zero() && expiry <= *longest);
+    Some(breach(inside, || {
+        let allowed = format!("at most {text}; 0s is a token that never expires");
+        Breach::not_allowed("spec.expiry", &expiry, allowed)
+    }))
+}
+
+fn forbidden_fields(typed: &Typed, object: &Value) -> Answer {
+    if typed.forbidden_fields.is_empty() {
+        return None;
+    }
+    let found = typed
+        .forbidden_fields
+        .iter()
+        .flat_map(|path| path.set(object));
+    let breaches = found.map(|(path, value)| {
+        let value = match value {
+            Value::Array(_) | Value::Object(_) => String::new(),
+            value => texts::shown(value),
+        };
+        Breach::not_allowed(path, &value, "leave it out".to_owned())
+    });
+    Some(breaches.collect())
+}
