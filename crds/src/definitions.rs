@@ -1,21 +1,23 @@
 //! The custom resource definitions, as they are installed.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceConversion, CustomResourceDefinition, JSON, JSONSchemaProps,
+    JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ServiceReference, WebhookClientConfig,
+    WebhookConversion,
 };
 use kube::CustomResourceExt;
 use serde_json::json;
 
-use crate::v1beta2::{Cluster, JoinTokenRequest};
+use crate::{names, v1beta1, v1beta2};
 
 /// Every definition.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![cluster(), join_token_request()]
+    vec![cluster(), cluster_policy(), join_token_request()]
 }
 
 /// The definition of Clusters.
 pub fn cluster() -> CustomResourceDefinition {
-    let mut definition = finished(Cluster::crd());
+    let mut definition = both(v1beta2::Cluster::crd(), v1beta1::Cluster::crd());
     for root in roots(&mut definition) {
         // A Cluster without a spec is one with a NodePort.
         root.required = None;
@@ -30,9 +32,31 @@ pub fn cluster() -> CustomResourceDefinition {
     definition
 }
 
+/// The definition of `ClusterPolicies`.
+pub fn cluster_policy() -> CustomResourceDefinition {
+    finished(v1beta2::ClusterPolicy::crd())
+}
+
 /// The definition of `JoinTokenRequests`.
 pub fn join_token_request() -> CustomResourceDefinition {
-    finished(JoinTokenRequest::crd())
+    both(
+        v1beta2::JoinTokenRequest::crd(),
+        v1beta1::JoinTokenRequest::crd(),
+    )
+}
+
+/// One definition of both versions, of which the first is stored.
+fn both(
+    stored: CustomResourceDefinition,
+    served: CustomResourceDefinition,
+) -> CustomResourceDefinition {
+    let mut definition = stored;
+    for mut version in served.spec.versions {
+        version.storage = false;
+        definition.spec.versions.push(version);
+    }
+    definition.spec.conversion = Some(conversion());
+    finished(definition)
 }
 
 fn finished(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
@@ -41,6 +65,25 @@ fn finished(mut definition: CustomResourceDefinition) -> CustomResourceDefinitio
         tidy(root);
     }
     definition
+}
+
+/// The webhook fills in the `caBundle`, which changes with its certificates.
+fn conversion() -> CustomResourceConversion {
+    CustomResourceConversion {
+        strategy: "Webhook".to_owned(),
+        webhook: Some(WebhookConversion {
+            client_config: Some(WebhookClientConfig {
+                service: Some(ServiceReference {
+                    name: names::CONVERSION_SERVICE.to_owned(),
+                    namespace: names::SYSTEM_NAMESPACE.to_owned(),
+                    path: Some(names::CONVERSION_PATH.to_owned()),
+                    port: Some(names::CONVERSION_PORT),
+                }),
+                ..WebhookClientConfig::default()
+            }),
+            conversion_review_versions: vec!["v1".to_owned()],
+        }),
+    }
 }
 
 fn roots(definition: &mut CustomResourceDefinition) -> impl Iterator<Item = &mut JSONSchemaProps> {

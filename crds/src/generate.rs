@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaimSpec, VolumeResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::definitions;
 use crate::v1beta2::{
-    Cluster, ClusterSpec, JoinTokenRequest, JoinTokenRequestSpec, PersistenceSpec, PersistenceType,
-    PersistentVolumeClaimTemplate, ServiceSpec, ServiceType,
+    Cluster, ClusterPolicy, ClusterPolicySpec, ClusterSpec, JoinTokenRequest, JoinTokenRequestSpec,
+    NamespaceLimits, PersistenceSpec, PersistenceType, PersistentVolumeClaimTemplate, PolicyAction,
+    PolicyKind, PolicyRule, ReplicaBounds, RequiredKey, ServiceSpec, ServiceType,
 };
 use crate::version::DEFAULT_VERSION;
 
@@ -119,6 +121,7 @@ pub fn examples() -> Result<Vec<Example>, Error> {
             },
         )?,
         join_token()?,
+        policy()?,
     ])
 }
 
@@ -176,6 +179,55 @@ fn join_token() -> Result<Example, Error> {
         name,
         text: "A token with which workers join the cluster of clusterip.yaml for a day.",
         object: value(name, &JoinTokenRequest::new(name, spec))?,
+    })
+}
+
+fn policy() -> Result<Example, Error> {
+    let name = "policy";
+    let spec = ClusterPolicySpec {
+        namespace_selector: Some(LabelSelector {
+            match_labels: Some(BTreeMap::from([("tenant".to_owned(), "true".to_owned())])),
+            ..LabelSelector::default()
+        }),
+        versions: vec![">=1.35.0 <1.37.0".to_owned()],
+        images: vec!["quay.io/k0sproject".to_owned()],
+        service_types: vec![ServiceType::ClusterIP, ServiceType::LoadBalancer],
+        persistence_types: vec!["emptyDir".to_owned(), "pvc".to_owned()],
+        replicas: Some(ReplicaBounds {
+            min: None,
+            max: Some(3),
+        }),
+        required_labels: vec![RequiredKey {
+            key: "team".to_owned(),
+            pattern: Some("[a-z][a-z0-9-]*".to_owned()),
+            ..RequiredKey::default()
+        }],
+        namespace_limits: Some(NamespaceLimits {
+            clusters: Some(5),
+            replicas: Some(9),
+        }),
+        max_token_lifetime: Some("24h".to_owned()),
+        forbidden_fields: vec![
+            "spec.patches".to_owned(),
+            "spec.mounts[*].hostPath".to_owned(),
+        ],
+        rules: vec![PolicyRule {
+            name: "three-in-production".to_owned(),
+            kinds: vec![PolicyKind::Cluster],
+            expression:
+                "!('stage' in namespace.metadata.labels) || namespace.metadata.labels.stage != 'production' || object.spec.replicas == 3"
+                    .to_owned(),
+            field_path: Some("spec.replicas".to_owned()),
+            message: Some("production needs 3 replicas".to_owned()),
+            action: Some(PolicyAction::Warn),
+            ..PolicyRule::default()
+        }],
+        ..ClusterPolicySpec::default()
+    };
+    Ok(Example {
+        name,
+        text: "What tenants may ask for, in every namespace with the label tenant=true.",
+        object: value(name, &ClusterPolicy::new(name, spec))?,
     })
 }
 

@@ -3,12 +3,17 @@
 //! Nothing here does I/O, and nothing here knows the controller or the plugin.
 
 pub mod admission;
+pub mod conversion;
 pub mod definitions;
 pub mod generate;
 pub mod labels;
 pub mod names;
+pub mod policy;
 mod rules;
 mod schema;
+pub mod service;
+pub mod upgrade;
+pub mod v1beta1;
 pub mod v1beta2;
 pub mod validation;
 pub mod version;

@@ -23,6 +23,40 @@ pub const APPLIED_HASH_ANNOTATION: &str = "k0smotron.io/applied-hash";
 /// Annotation that `JoinTokenRequests` carried over from v1beta1 have: namespace of the Cluster.
 pub const CLUSTER_REF_NAMESPACE_ANNOTATION: &str = "k0smotron.io/cluster-ref-namespace";
 
+/// Annotation of v1beta2 Clusters: v1beta1's `spec.service.labels`, as JSON.
+pub const SERVICE_LABELS_ANNOTATION: &str = "k0smotron.io/conversion-dropped-service.labels";
+/// Annotation of v1beta2 Clusters: v1beta1's `spec.service.annotations`, as JSON.
+pub const SERVICE_ANNOTATIONS_ANNOTATION: &str =
+    "k0smotron.io/conversion-dropped-service.annotations";
+/// Annotation of v1beta2 Clusters: v1beta1's `spec.service.externalTrafficPolicy`, as JSON.
+pub const EXTERNAL_TRAFFIC_POLICY_ANNOTATION: &str =
+    "k0smotron.io/conversion-dropped-service.externalTrafficPolicy";
+/// Annotation of v1beta2 Clusters: v1beta1's `spec.service.loadBalancerClass`, as JSON.
+pub const LOAD_BALANCER_CLASS_ANNOTATION: &str =
+    "k0smotron.io/conversion-dropped-service.loadBalancerClass";
+
+/// Annotation of v1beta2 objects: what v1beta1 says of them and v1beta2 cannot.
+pub const ONLY_IN_V1BETA1_ANNOTATION: &str = "k0smotron.io/only-in-v1beta1";
+/// Annotation of v1beta1 objects: what v1beta2 says of them and v1beta1 cannot.
+pub const ONLY_IN_V1BETA2_ANNOTATION: &str = "k0smotron.io/only-in-v1beta2";
+/// Label of v1beta1 objects that can be read only: what v1beta2 says of them besides is more than
+/// fits into an annotation.
+pub const READ_ONLY_LABEL: &str = "k0smotron.io/read-only-in-v1beta1";
+
+/// Namespace of the product.
+pub const SYSTEM_NAMESPACE: &str = "k0smotron";
+/// Service through which the API server has objects converted, in [`SYSTEM_NAMESPACE`].
+pub const CONVERSION_SERVICE: &str = "k0smotron-conversion";
+/// Path of the conversion at [`CONVERSION_SERVICE`].
+pub const CONVERSION_PATH: &str = "/convert";
+/// Port of [`CONVERSION_SERVICE`].
+pub const CONVERSION_PORT: i32 = 443;
+/// Annotation of Clusters: any value but `false` keeps them from being deleted.
+pub const PROTECT_ANNOTATION: &str = "k0smotron.io/protect";
+/// Annotation of Clusters: the version to which an upgrade is made although another one is running
+/// or the Cluster is not healthy.
+pub const FORCE_UPGRADE_ANNOTATION: &str = "k0smotron.io/force-upgrade";
+
 /// Key of the k0s configuration in its ConfigMap, and the environment variable made from it.
 pub const K0S_CONFIG_KEY: &str = "K0SMOTRON_K0S_YAML";
 /// Key of the manifest in the endpoint's ConfigMap.

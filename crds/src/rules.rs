@@ -93,6 +93,22 @@ pub fn expiry(schema: &mut Schema) {
     );
 }
 
+pub fn policy(schema: &mut Schema) {
+    let ordered = "!has(self.replicas) || !has(self.replicas.min) || !has(self.replicas.max) || self.replicas.min <= self.replicas.max";
+    let not_for_ever = "!has(self.maxTokenLifetime) || self.maxTokenLifetime.matches('^(([0-9]+([.][0-9]*)?|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+$')";
+    add(
+        schema,
+        &[
+            (ordered, ".replicas", "min must not be more than max"),
+            (
+                not_for_ever,
+                ".maxTokenLifetime",
+                "must be a duration such as 24h or 1h30m",
+            ),
+        ],
+    );
+}
+
 fn add(schema: &mut Schema, rules: &[(&str, &str, &str)]) {
     let rules: Vec<Value> = rules
         .iter()

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{
     PersistentVolumeClaimSpec, PersistentVolumeClaimStatus, ResourceRequirements,
     TopologySpreadConstraint, Volume,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
@@ -56,6 +56,26 @@ pub fn resources(generator: &mut SchemaGenerator) -> Schema {
     if let Some(claims) = at(&mut schema, &["properties", "claims"]) {
         claims.insert("x-kubernetes-list-type".to_owned(), json!("map"));
         claims.insert("x-kubernetes-list-map-keys".to_owned(), json!(["name"]));
+    }
+    into_schema(schema)
+}
+
+pub fn label_selector(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = embedded::<LabelSelector>(generator);
+    if let Some(operator) = at(
+        &mut schema,
+        &[
+            "properties",
+            "matchExpressions",
+            "items",
+            "properties",
+            "operator",
+        ],
+    ) {
+        operator.insert(
+            "enum".to_owned(),
+            json!(["In", "NotIn", "Exists", "DoesNotExist"]),
+        );
     }
     into_schema(schema)
 }

@@ -1,5 +1,5 @@
 //! Whatever upstream's schema accepts, ours accepts: property by property, against facts about
-//! upstream's v1beta2 kept in `fixtures/`.
+//! upstream's two versions kept in `fixtures/`.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,17 +14,23 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde_json::{Value, json};
 
 const CLUSTERS: &str = include_str!("fixtures/clusters.json");
+const CLUSTERS_V1BETA1: &str = include_str!("fixtures/clusters.v1beta1.json");
 const JOIN_TOKEN_REQUESTS: &str = include_str!("fixtures/jointokenrequests.json");
+const JOIN_TOKEN_REQUESTS_V1BETA1: &str = include_str!("fixtures/jointokenrequests.v1beta1.json");
 
 /// Defaults of ours where upstream has none. Upstream's webhook or the defaults further down fill
 /// in the same values.
-const MORE_DEFAULTS: [&str; 2] = ["spec.storage", "spec.storage.etcd.persistence"];
+const MORE_DEFAULTS: [&str; 3] = [
+    "spec.storage",
+    "spec.storage.etcd.persistence",
+    "spec.etcd.persistence",
+];
 
 /// What is required by ours alone: a request without a spec names no Cluster.
 const MORE_REQUIRED: [(&str, &str); 1] = [("", "spec")];
 
 /// Where ours refuses by value, each because it could never have worked.
-const LIMITS: [(&str, &str); 11] = [
+const LIMITS: [(&str, &str); 13] = [
     ("spec.replicas", "minimum"),
     ("spec.service.apiPort", "minimum"),
     ("spec.service.apiPort", "maximum"),
@@ -35,6 +41,8 @@ const LIMITS: [(&str, &str); 11] = [
     ("spec.mounts[].path", "minLength"),
     ("spec.clusterName", "minLength"),
     ("spec.clusterName", "maxLength"),
+    ("spec.clusterRef.name", "minLength"),
+    ("spec.clusterRef.name", "maxLength"),
     ("spec.expiry", "maxLength"),
 ];
 
@@ -47,17 +55,24 @@ const RULES: [&str; 5] = [
     "spec.expiry",
 ];
 
+/// Ours, the version of it that the fixture is about, and theirs.
 fn parts(definition: &CustomResourceDefinition, fixture: &str) -> (Value, Value, Value) {
     let ours = serde_json::to_value(definition).unwrap();
     let theirs: Value = serde_json::from_str(fixture).unwrap();
-    let schema = ours["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
-    (ours, schema, theirs)
+    let versions = ours["spec"]["versions"].as_array().unwrap();
+    let version = versions
+        .iter()
+        .find(|version| version["name"] == theirs["version"])
+        .unwrap()
+        .clone();
+    (ours, version, theirs)
 }
 
 fn differences(definition: &CustomResourceDefinition, fixture: &str) -> Vec<String> {
-    let (_, schema, theirs) = parts(definition, fixture);
+    let (_, version, theirs) = parts(definition, fixture);
+    let schema = &version["schema"]["openAPIV3Schema"];
     let mut differences = Vec::new();
-    compare("", &theirs["schema"], &schema, &mut differences);
+    compare("", &theirs["schema"], schema, &mut differences);
     differences
 }
 
@@ -147,34 +162,113 @@ fn strings(list: &Value) -> BTreeSet<String> {
 
 #[test]
 fn clusters_accept_what_upstream_accepts() {
-    let differences = differences(&crds::definitions::cluster(), CLUSTERS);
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    for fixture in [CLUSTERS, CLUSTERS_V1BETA1] {
+        let differences = differences(&crds::definitions::cluster(), fixture);
+        assert!(differences.is_empty(), "{}", differences.join("\n"));
+    }
 }
 
 #[test]
 fn join_token_requests_accept_what_upstream_accepts() {
-    let differences = differences(
-        &crds::definitions::join_token_request(),
-        JOIN_TOKEN_REQUESTS,
-    );
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    for fixture in [JOIN_TOKEN_REQUESTS, JOIN_TOKEN_REQUESTS_V1BETA1] {
+        let differences = differences(&crds::definitions::join_token_request(), fixture);
+        assert!(differences.is_empty(), "{}", differences.join("\n"));
+    }
 }
 
 #[test]
 fn names_and_subresources_are_upstreams() {
+    let (cluster, request) = (
+        crds::definitions::cluster(),
+        crds::definitions::join_token_request(),
+    );
     for (definition, fixture) in [
-        (crds::definitions::cluster(), CLUSTERS),
-        (crds::definitions::join_token_request(), JOIN_TOKEN_REQUESTS),
+        (&cluster, CLUSTERS),
+        (&cluster, CLUSTERS_V1BETA1),
+        (&request, JOIN_TOKEN_REQUESTS),
+        (&request, JOIN_TOKEN_REQUESTS_V1BETA1),
     ] {
-        let (ours, _, theirs) = parts(&definition, fixture);
+        let (ours, version, theirs) = parts(definition, fixture);
         assert_eq!(ours["spec"]["group"], theirs["group"]);
         for key in ["kind", "plural", "shortNames"] {
             assert_eq!(ours["spec"]["names"][key], theirs[key]);
         }
         assert_eq!(ours["spec"]["scope"], "Namespaced");
-        let version = &ours["spec"]["versions"][0];
-        assert_eq!(version["name"], theirs["version"]);
         assert_eq!(version["subresources"], theirs["subresources"]);
+    }
+}
+
+/// The kinds that upstream has as well, and had in v1beta1.
+fn upstreams() -> [CustomResourceDefinition; 2] {
+    [
+        crds::definitions::cluster(),
+        crds::definitions::join_token_request(),
+    ]
+}
+
+#[test]
+fn v1beta2_is_stored_and_v1beta1_is_served_with_a_warning() {
+    for definition in upstreams() {
+        let ours = serde_json::to_value(definition).unwrap();
+        let versions = ours["spec"]["versions"].as_array().unwrap();
+        let flags: Vec<_> = versions
+            .iter()
+            .map(|version| {
+                (
+                    version["name"].as_str().unwrap(),
+                    version["served"] == true,
+                    version["storage"] == true,
+                    version["deprecated"] == true,
+                )
+            })
+            .collect();
+        assert_eq!(
+            flags,
+            [
+                ("v1beta2", true, true, false),
+                ("v1beta1", true, false, true)
+            ]
+        );
+        let warning = versions[1]["deprecationWarning"].as_str().unwrap();
+        assert!(warning.contains("k0smotron.io/v1beta2"), "{warning}");
+        assert_eq!(
+            ours["spec"]["conversion"],
+            json!({
+                "strategy": "Webhook",
+                "webhook": {
+                    "clientConfig": {"service": {
+                        "name": "k0smotron-conversion", "namespace": "k0smotron",
+                        "path": "/convert", "port": 443,
+                    }},
+                    "conversionReviewVersions": ["v1"],
+                },
+            })
+        );
+    }
+}
+
+/// What only one status had could only travel in an annotation, and so could be lost by whoever
+/// writes the object without it.
+#[test]
+fn the_status_of_v1beta1_holds_all_of_v1beta2s() {
+    for definition in upstreams() {
+        let ours = serde_json::to_value(definition).unwrap();
+        let [newer, older] = [0, 1].map(|index| {
+            let schema = &ours["spec"]["versions"][index]["schema"]["openAPIV3Schema"];
+            schema["properties"]["status"]["properties"].clone()
+        });
+        for (name, field) in newer.as_object().unwrap() {
+            if name == "deprecated" {
+                for (name, field) in field["properties"]["v1beta1"]["properties"]
+                    .as_object()
+                    .unwrap()
+                {
+                    assert_eq!(older[name]["type"], field["type"], "{name}");
+                }
+            } else {
+                assert_eq!(older[name], *field, "{name}");
+            }
+        }
     }
 }
 
@@ -221,14 +315,15 @@ fn every_limit_and_rule_is_known() {
         }
     }
     let (mut limits, mut rules) = (Vec::new(), Vec::new());
-    for definition in crds::definitions::all() {
+    for definition in [
+        crds::definitions::cluster(),
+        crds::definitions::join_token_request(),
+    ] {
         let ours = serde_json::to_value(definition).unwrap();
-        walk(
-            "",
-            &ours["spec"]["versions"][0]["schema"]["openAPIV3Schema"],
-            &mut limits,
-            &mut rules,
-        );
+        for version in ours["spec"]["versions"].as_array().unwrap() {
+            let schema = &version["schema"]["openAPIV3Schema"];
+            walk("", schema, &mut limits, &mut rules);
+        }
     }
     limits.retain(|(path, key)| !LIMITS.contains(&(path.as_str(), key.as_str())));
     rules.retain(|path| !RULES.contains(&path.as_str()));

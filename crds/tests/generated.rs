@@ -12,7 +12,8 @@ use std::fs;
 use std::path::Path;
 
 use crds::generate;
-use crds::v1beta2::{Cluster, JoinTokenRequest};
+use crds::policy::validate_policy;
+use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest};
 use crds::validation::{
     cluster_warnings, not_implemented, validate_cluster, validate_join_token_request,
 };
@@ -52,6 +53,10 @@ fn examples_are_right_in_every_way() {
                 "{name}"
             );
             cluster.validate_cel().unwrap();
+        } else if example.object["kind"] == "ClusterPolicy" {
+            let policy: ClusterPolicy = serde_json::from_value(example.object).unwrap();
+            assert_eq!(validate_policy(&policy), [], "{name}");
+            policy.validate_cel().unwrap();
         } else {
             let request: JoinTokenRequest = serde_json::from_value(example.object).unwrap();
             assert_eq!(validate_join_token_request(&request), [], "{name}");
@@ -83,12 +88,19 @@ fn every_field_of_ours_is_explained() {
         "manifests",
         "mounts",
         "k0sConfig",
+        "namespaceSelector",
     ];
     let mut missing = Vec::new();
     for definition in crds::definitions::all() {
-        let schema = serde_json::to_value(definition).unwrap();
-        let schema = &schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-        walk("", schema, &bare, &mut missing);
+        let definition = serde_json::to_value(definition).unwrap();
+        for version in definition["spec"]["versions"].as_array().unwrap() {
+            walk(
+                "",
+                &version["schema"]["openAPIV3Schema"],
+                &bare,
+                &mut missing,
+            );
+        }
     }
     missing.retain(|path| path != ".status");
     assert_eq!(missing, Vec::<String>::new());

@@ -93,8 +93,8 @@ pub struct ClusterSpec {
     pub replicas: i32,
     /// Repository of the k0s image, without tag: the tag comes from the version.
     pub image: String,
-    /// k0s version, such as `v1.36.3`, `v1.36.3-k0s.2` or `v1.36.3+k0s.2`. Left out, the version
-    /// that this release of the product was tested with is taken.
+    /// k0s version, such as `v1.36.3`, `v1.36.3-k0s.2` or `v1.36.3+k0s.2`. Left out, a new cluster
+    /// gets the version that this release of the product was tested with, and stays at it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Host or IP under which workers and the kubeconfig reach the control plane. Left out, it is

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod cluster;
+mod cluster_policy;
 mod exposure;
 mod join_token_request;
 mod patch;
@@ -13,6 +14,11 @@ mod volume;
 
 pub use certificate::{CertificateRef, CertificateType};
 pub use cluster::{Cluster, ClusterSpec, DEFAULT_IMAGE, KubeconfigSecretMetadata};
+pub use cluster_policy::{
+    ClusterDefaults, ClusterPolicy, ClusterPolicySpec, ClusterPolicyStatus, NamespaceLimits,
+    PolicyAction, PolicyKind, PolicyRule, QuantityBounds, ReplicaBounds, RequiredKey,
+    ResourceLimits, ResourcePolicy, ViolatingObject,
+};
 pub use exposure::{IngressSpec, KubeconfigRef, MonitoringSpec, RemoteHostCluster};
 pub use join_token_request::{
     JoinTokenDeprecatedStatus, JoinTokenRequest, JoinTokenRequestSpec, JoinTokenRequestStatus,
@@ -23,7 +29,7 @@ pub use persistence::{
     ClaimMetadata, PersistenceSpec, PersistenceType, PersistentVolumeClaimTemplate,
 };
 pub use service::{DEFAULT_API_PORT, DEFAULT_KONNECTIVITY_PORT, ServiceSpec, ServiceType};
-pub use status::{ClusterStatus, DeprecatedStatus, StatusPorts, V1Beta1Status};
+pub use status::{ClusterStatus, DeprecatedStatus, StatusNodes, StatusPorts, V1Beta1Status};
 pub use storage::{
     DEFAULT_DEFRAG_IMAGE, DEFAULT_ETCD_IMAGE, DefragJob, EtcdPersistence, EtcdSpec, KineSpec,
     NatsPersistence, NatsSpec, StorageSpec, StorageType,

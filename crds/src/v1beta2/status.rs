@@ -30,6 +30,9 @@ pub struct ClusterStatus {
     /// Port numbers in use; they stay for the cluster's life.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ports: Option<StatusPorts>,
+    /// The hosted cluster's nodes, as they were seen last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<StatusNodes>,
     /// Number of members with which etcd was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etcd_members: Option<i32>,
@@ -63,6 +66,67 @@ pub struct StatusPorts {
     pub api: i32,
     /// Port of konnectivity.
     pub konnectivity: i32,
+}
+
+impl ClusterStatus {
+    /// Type of the condition that all of the control plane works.
+    pub const AVAILABLE: &str = "Available";
+    /// Type of the condition that the certificate authorities are there.
+    pub const CERTIFICATES: &str = "CertificatesAvailable";
+    /// Reason for a key that was there and is not any more.
+    pub const KEY_LOST: &str = "KeyLost";
+
+    /// The condition of a type.
+    pub fn condition(&self, type_: &str) -> Option<&Condition> {
+        self.conditions
+            .iter()
+            .find(|condition| condition.type_ == type_)
+    }
+
+    /// Whether a condition of this type is True.
+    pub fn is_true(&self, type_: &str) -> bool {
+        self.condition(type_)
+            .is_some_and(|condition| condition.status == "True")
+    }
+
+    /// Whether every key was there once. A condition that was True says so, and so does the reason
+    /// that follows it.
+    pub fn keys_were_made(&self) -> bool {
+        let reason = || {
+            self.condition(Self::CERTIFICATES)
+                .map(|c| c.reason.as_str())
+        };
+        self.version.is_some()
+            || self.is_true(Self::CERTIFICATES)
+            || reason() == Some(Self::KEY_LOST)
+    }
+
+    /// Whether anything was made for the Cluster that it depends on from then on: ports, etcd
+    /// members, pods. Earlier installations recorded pods only.
+    pub fn is_built(&self) -> bool {
+        let some = |count: Option<i32>| count.is_some_and(|count| count > 0);
+        self.has_served() || self.etcd_members.is_some() || some(self.replicas)
+    }
+
+    /// Whether workers may have learnt where the control plane is.
+    pub fn has_served(&self) -> bool {
+        self.version.is_some()
+            || self.ports.is_some()
+            || self.ready_replicas.is_some_and(|count| count > 0)
+    }
+}
+
+/// The hosted cluster's nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StatusNodes {
+    /// Nodes that have joined.
+    pub joined: i32,
+    /// Nodes that are ready.
+    pub ready: i32,
+    /// Version of the oldest kubelet among them, such as `v1.35.7+k0s`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest_kubelet: Option<String>,
 }
 
 /// Fields on their way out, by the version that had them.
