@@ -125,7 +125,13 @@ async fn create_cluster(client: &Client, name: &str, spec: Value) -> Cluster {
     let cluster = serde_json::from_value(json!({
         "apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
         "metadata": {"name": name, "labels": {"team": "a", "app": "mine"},
-            "annotations": {"note": "b"}},
+            "annotations": {
+                "note": "b",
+                names::SERVICE_LABELS_ANNOTATION: r#"{"tier": "edge"}"#,
+                names::SERVICE_ANNOTATIONS_ANNOTATION: r#"{"example.com/pool": "public"}"#,
+                names::EXTERNAL_TRAFFIC_POLICY_ANNOTATION: r#""Local""#,
+                names::LOAD_BALANCER_CLASS_ANNOTATION: r#""example.com/internal""#,
+            }},
         "spec": spec,
     }));
     // Discovery of a new kind takes the API server a moment.

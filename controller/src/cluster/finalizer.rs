@@ -37,6 +37,7 @@ pub fn is_set(cluster: &Cluster) -> bool {
 pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Action, Error> {
     let uid = cluster.uid().unwrap_or_default();
     context.prober.forget(&uid);
+    context.census.forget(&uid);
     let owned = context.store.owned_by(&uid);
     if let Some((key, live)) = next_to_end(cluster, &owned) {
         let left = time_left(cluster, Timestamp::now());

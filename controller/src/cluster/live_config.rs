@@ -2,7 +2,6 @@
 //! object in its own cluster. k0s makes that object at its first start and is its author no more:
 //! what changes in `spec.k0sConfig` later has to be brought there.
 
-use jiff::Timestamp;
 use kube::{
     Api, Client,
     api::{ApiResource, GroupVersionKind, Patch, PatchParams},
@@ -15,15 +14,14 @@ use crds::{names, v1beta2::Cluster};
 use crate::{
     hosted::{Endpoint, HostedError, connect, deadline},
     kubernetes::store::{Key, Kind},
-    pki::leaf,
 };
 
 use super::{
     Context,
-    apply::{ApplyError, Keys, Problem, administrator},
+    apply::{ApplyError, Keys, Problem},
     build::k0s_config::live_part,
     dereference::Observed,
-    own_endpoint,
+    own_access,
     validate::ValidCluster,
 };
 
@@ -58,14 +56,10 @@ pub async fn bring(
         return Ok(Ok(Some(wanted)));
     };
     let serves = observed.health.as_ref().is_some_and(|health| health.ready);
-    let (true, Some((endpoint, authority))) = (serves, own_endpoint(valid)) else {
+    let (true, Some((endpoint, authority))) = (serves, own_access::endpoint(valid)) else {
         return Ok(Ok(recorded));
     };
-    let key = Key::new(Kind::Secret, &valid.namespace, authority);
-    let ca = keys.read(&context.writer, &key).await?;
-    let request = administrator("k0smotron-controller", LIFETIME);
-    let pair = leaf::issue(&ca, &request, Timestamp::now())
-        .map_err(|source| ApplyError::Pki { key, source })?;
+    let pair = own_access::certificate(valid, &authority, LIFETIME, keys, context).await?;
     match send(&endpoint, &pair, &patch).await {
         Ok(()) => Ok(Ok(Some(wanted))),
         Err(error) => Ok(Err(Problem {

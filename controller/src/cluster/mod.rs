@@ -6,19 +6,18 @@ use jiff::{SignedDuration, Timestamp};
 use kube::{Resource, ResourceExt, runtime::controller::Action};
 use parking_lot::Mutex;
 
-use crds::v1beta2::{CertificateType, Cluster};
+use crds::v1beta2::Cluster;
+use runtime::events::Events;
 
 use crate::{
-    hosted::{Endpoint, health::Prober},
+    hosted::{health::Prober, nodes::Census},
     kubernetes::{
-        events::Events,
         own::{Own, OwnError},
-        store::{Key, Kind, Store},
+        store::Store,
         watches::Watches,
         writer::Writer,
     },
     metrics::Metrics,
-    pki::leaf,
 };
 
 pub mod apply;
@@ -28,6 +27,7 @@ pub mod dereference;
 mod finalizer;
 mod live_config;
 mod news;
+mod own_access;
 pub mod restore;
 pub mod status;
 pub mod validate;
@@ -35,7 +35,7 @@ pub mod wanted;
 mod write;
 
 use self::{
-    apply::{Applied, ApplyError, Futile, Keys, Problem, Round, administrator},
+    apply::{Applied, ApplyError, Futile, Keys, Problem, Round},
     dereference::{Observed, dereference},
     validate::{Address, Refusal, ValidCluster, validate},
 };
@@ -58,6 +58,8 @@ pub struct Context {
     pub writer: Writer,
     /// Asks hosted APIs whether they are ready.
     pub prober: Prober,
+    /// Counts the nodes of hosted clusters.
+    pub census: Census,
     /// Tells people.
     pub events: Events,
     /// Counts.
@@ -209,6 +211,7 @@ async fn run(mut cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Er
     let mut hosted_config = None;
     if let Ok(valid) = &valid {
         ask_hosted(&observed, valid, &keys, context).await?;
+        count_nodes(&observed, valid, &keys, context).await?;
         match live_config::bring(&cluster, &observed, valid, &keys, context).await? {
             Ok(config) => hosted_config = config,
             Err(problem) => problems.push(problem),
@@ -294,6 +297,7 @@ async fn write_status(
         valid,
         problems,
         hosted_config,
+        nodes: context.census.last(&cluster.uid().unwrap_or_default()),
         now,
     });
     if !status::differs(cluster.status.as_ref(), &new) {
@@ -312,7 +316,7 @@ async fn ask_hosted(
     context: &Context,
 ) -> Result<(), Error> {
     let (Some(control_plane), Some((endpoint, authority))) =
-        (observed.control_plane.as_ref(), own_endpoint(valid))
+        (observed.control_plane.as_ref(), own_access::endpoint(valid))
     else {
         return Ok(());
     };
@@ -331,12 +335,7 @@ async fn ask_hosted(
     let client = if build::k0s_config::anonymous_health(valid) {
         None
     } else {
-        let key = Key::new(Kind::Secret, &valid.namespace, authority);
-        let ca = keys.read(&context.writer, &key).await?;
-        let request = administrator("k0smotron-controller", OWN_LIFETIME);
-        let pair = leaf::issue(&ca, &request, Timestamp::now())
-            .map_err(|source| ApplyError::Pki { key, source })?;
-        Some(pair)
+        Some(own_access::certificate(valid, &authority, OWN_LIFETIME, keys, context).await?)
     };
     context
         .prober
@@ -344,14 +343,25 @@ async fn ask_hosted(
     Ok(())
 }
 
-/// Where the controller itself reaches the hosted API, and the Secret with the authority of both
-/// sides, once all of it is known.
-fn own_endpoint(valid: &ValidCluster) -> Option<(Endpoint, String)> {
-    let authority = valid.authority(CertificateType::Ca)?;
-    let port = u16::try_from(valid.ports?.api).ok()?;
-    let host = valid.service_ips.first()?;
-    let endpoint = Endpoint::new(host, port, authority.certificate.clone()?);
-    Some((endpoint, authority.secret.clone()))
+/// Has the nodes counted, in the background, once there is an API that can be asked.
+async fn count_nodes(
+    observed: &Observed,
+    valid: &ValidCluster,
+    keys: &Keys,
+    context: &Context,
+) -> Result<(), Error> {
+    let serves = observed.health.as_ref().is_some_and(|health| health.ready);
+    let (true, Some((endpoint, authority))) = (serves, own_access::endpoint(valid)) else {
+        return Ok(());
+    };
+    let wants = context
+        .census
+        .follow(&valid.uid, &valid.namespace, &valid.name, endpoint);
+    if wants {
+        let pair = own_access::certificate(valid, &authority, OWN_LIFETIME, keys, context).await?;
+        context.census.provide(&valid.uid, pair);
+    }
+    Ok(())
 }
 
 /// The reference of an event.

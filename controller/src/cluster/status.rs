@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crds::{
     labels,
-    v1beta2::{Cluster, ClusterStatus, DeprecatedStatus, V1Beta1Status},
+    v1beta2::{Cluster, ClusterStatus, DeprecatedStatus, StatusNodes, V1Beta1Status},
 };
 
 use super::{
@@ -28,7 +28,7 @@ pub const APPLIED: &str = "Applied";
 /// Workers can reach the control plane.
 pub const EXPOSED: &str = "ControlPlaneExposed";
 /// The certificate authorities are there.
-pub const CERTIFICATES: &str = "CertificatesAvailable";
+pub const CERTIFICATES: &str = ClusterStatus::CERTIFICATES;
 /// The kubeconfig Secret is there.
 pub const KUBECONFIG: &str = "KubeconfigSecretAvailable";
 /// The hosted API answers that it is ready.
@@ -40,10 +40,10 @@ pub const UP_TO_DATE: &str = "ControlPlaneUpToDate";
 /// The Cluster is being deleted.
 pub const DELETING: &str = "Deleting";
 /// All of it works.
-pub const AVAILABLE: &str = "Available";
+pub const AVAILABLE: &str = ClusterStatus::AVAILABLE;
 
 /// Reason for a key that was there and is not any more.
-const KEY_LOST: &str = "KeyLost";
+const KEY_LOST: &str = ClusterStatus::KEY_LOST;
 
 /// Everything that the status follows from.
 pub struct Facts<'a> {
@@ -57,6 +57,8 @@ pub struct Facts<'a> {
     pub problems: &'a [Problem],
     /// What of the k0s configuration the hosted cluster has; nothing if that is not known.
     pub hosted_config: Option<Value>,
+    /// The hosted cluster's nodes; nothing if they have not been counted since the start.
+    pub nodes: Option<StatusNodes>,
     /// Now.
     pub now: Timestamp,
 }
@@ -98,6 +100,9 @@ pub fn status(facts: &Facts<'_>) -> ClusterStatus {
         new.ports = valid.ports;
     }
     new.etcd_members = Some(valid.etcd_members);
+    if facts.nodes.is_some() {
+        new.nodes.clone_from(&facts.nodes);
+    }
     if facts.hosted_config.is_some() {
         new.k0s_config.clone_from(&facts.hosted_config);
     }
@@ -106,7 +111,14 @@ pub fn status(facts: &Facts<'_>) -> ClusterStatus {
         Address::Internal => None,
         Address::Waiting { .. } => new.external_address,
     };
-    if available && replicas.is_up_to_date(valid.replicas()) {
+    // Until the pods of an upgrade are ready it can be left again, and that is judged by this.
+    let ended = facts
+        .cluster
+        .status
+        .as_ref()
+        .is_none_or(|old| old.version.is_none())
+        || replicas.ready == valid.replicas();
+    if available && ended && replicas.is_up_to_date(valid.replicas()) {
         new.version = Some(valid.running_version());
     }
     new.deprecated = Some(DeprecatedStatus {
@@ -167,23 +179,18 @@ pub fn differs(old: Option<&ClusterStatus>, new: &ClusterStatus) -> bool {
 
 /// The condition of a type.
 pub fn condition<'a>(status: Option<&'a ClusterStatus>, type_: &str) -> Option<&'a Condition> {
-    status?
-        .conditions
-        .iter()
-        .find(|condition| condition.type_ == type_)
+    status?.condition(type_)
 }
 
 /// Whether every key was there once: from then on one that is missing is lost, and never made
-/// anew. A condition that was True says so, and so does the reason that follows it.
+/// anew.
 pub fn keys_were_made(status: Option<&ClusterStatus>) -> bool {
-    let condition = condition(status, CERTIFICATES);
-    condition.is_some_and(|condition| condition.status == "True" || condition.reason == KEY_LOST)
-        || status.is_some_and(|status| status.version.is_some())
+    status.is_some_and(ClusterStatus::keys_were_made)
 }
 
 /// Whether a condition of this type is True.
 pub fn is_true(status: Option<&ClusterStatus>, type_: &str) -> bool {
-    condition(status, type_).is_some_and(|condition| condition.status == "True")
+    status.is_some_and(|status| status.is_true(type_))
 }
 
 /// Gives findings their times: one moves only when its status flips.

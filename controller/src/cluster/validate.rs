@@ -6,6 +6,8 @@ use k8s_openapi::{api::apps::v1::StatefulSet, apimachinery::pkg::apis::meta::v1:
 use kube::{Resource, ResourceExt};
 
 use crds::{
+    service::ServiceSettings,
+    upgrade,
     v1beta2::{CertificateType, Cluster, ClusterSpec, PersistenceType, ServiceType, StatusPorts},
     validation::{self, FieldError},
     version::K0sVersion,
@@ -49,8 +51,10 @@ pub struct ValidCluster {
     pub uid: String,
     /// The user's labels.
     pub labels: BTreeMap<String, String>,
-    /// Its spec.
+    /// Its spec, with the version that it leaves out.
     pub spec: ClusterSpec,
+    /// What else its Service is.
+    pub service: ServiceSettings,
     /// Its k0s version, if it is written as one.
     pub version: Option<K0sVersion>,
     /// The image with its tag.
@@ -147,7 +151,9 @@ pub fn validate(
     observed: &Observed,
     leaf_lifetime: jiff::SignedDuration,
 ) -> Result<ValidCluster, Refusal> {
-    let errors = validation::validate_cluster(cluster);
+    let mut errors = validation::validate_cluster(cluster);
+    // The webhook refuses it at the door, unless it was down.
+    errors.extend(upgrade::refusal(cluster));
     if !errors.is_empty() {
         return Err(Refusal::Invalid(errors));
     }
@@ -155,8 +161,10 @@ pub fn validate(
     if !later.is_empty() {
         return Err(Refusal::NotImplemented(later));
     }
-    let spec = cluster.spec.clone();
-    let version = crds::version::requested(&spec).parse().ok();
+    let mut spec = cluster.spec.clone();
+    let wanted = upgrade::target(&spec, cluster.status.as_ref());
+    let version = wanted.parse().ok();
+    spec.version = Some(wanted.to_owned());
     let recorded = cluster.status.clone().unwrap_or_default();
     let ports = ports(&spec, recorded.ports, observed);
     let address = address(&spec, recorded.external_address, observed);
@@ -169,6 +177,7 @@ pub fn validate(
         namespace: cluster.namespace().unwrap_or_default(),
         uid: cluster.uid().unwrap_or_default(),
         labels: cluster.labels().clone(),
+        service: service(cluster, observed),
         image: crds::version::image(&spec),
         version,
         owner: cluster.controller_owner_ref(&()).unwrap_or_default(),
@@ -183,6 +192,21 @@ pub fn validate(
         leaf_lifetime,
         spec,
     })
+}
+
+/// The class of a load balancer stays what it is, set or not: an apply that says otherwise is
+/// refused, and nothing else of the Service could change any more.
+fn service(cluster: &Cluster, observed: &Observed) -> ServiceSettings {
+    let mut settings = ServiceSettings::of(cluster);
+    let live = observed.service.as_ref();
+    if let Some(live) = live.and_then(|service| service.spec.as_ref())
+        && live.type_.as_deref() == Some("LoadBalancer")
+    {
+        settings
+            .load_balancer_class
+            .clone_from(&live.load_balancer_class);
+    }
+    settings
 }
 
 /// An even number of members survives no more failures than the odd one below it.
@@ -258,5 +282,63 @@ fn address(spec: &ClusterSpec, recorded: Option<String>, observed: &Observed) ->
                 },
                 Address::External,
             ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn cluster(version: &str, running: Option<&str>) -> Cluster {
+        let mut cluster: Cluster = serde_json::from_value(json!({
+            "metadata": {"name": "demo", "namespace": "ns", "uid": "1"},
+            "spec": {"version": version}, "status": {},
+        }))
+        .unwrap();
+        let status = cluster.status.as_mut().unwrap();
+        status.version = running.map(ToOwned::to_owned);
+        cluster
+    }
+
+    fn valid(version: &str, running: Option<&str>) -> Result<ValidCluster, Refusal> {
+        let lifetime = jiff::SignedDuration::from_hours(1);
+        validate(&cluster(version, running), &Observed::default(), lifetime)
+    }
+
+    #[rstest]
+    #[case::new("v1.36.3", None)]
+    #[case::settled("v1.35.1+k0s.0", Some("v1.35.1-k0s.0"))]
+    #[case::upgrade("v1.36.3", Some("v1.35.1-k0s.0"))]
+    #[case::back_from_an_upgrade("v1.35.1", Some("v1.35.1-k0s.0"))]
+    #[case::running_an_image_of_ones_own("v1.34.1", Some("mine"))]
+    fn a_version_that_can_be_reached_is_worked_on(
+        #[case] version: &str,
+        #[case] running: Option<&str>,
+    ) {
+        let valid = valid(version, running).unwrap();
+        assert_eq!(valid.version, version.parse().ok());
+    }
+
+    #[rstest]
+    #[case::downgrade("v1.34.1")]
+    #[case::skipped_minor("v1.37.1")]
+    fn a_version_that_the_webhook_would_have_refused_is_refused_here(#[case] version: &str) {
+        match valid(version, Some("v1.35.1-k0s.0")) {
+            Err(Refusal::Invalid(errors)) => {
+                let paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
+                assert_eq!(paths, ["spec.version"]);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_cluster_that_names_no_version_stays_at_its_own() {
+        let valid = valid("", Some("v1.34.1-k0s.0")).unwrap();
+        assert_eq!(valid.image, "quay.io/k0sproject/k0s:v1.34.1-k0s.0");
+        assert_eq!(valid.running_version(), "v1.34.1-k0s.0");
     }
 }

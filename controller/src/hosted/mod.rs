@@ -14,6 +14,7 @@
 //! background and calls back when the answer changes.
 
 pub mod health;
+pub mod nodes;
 pub mod tokens;
 
 mod client;

@@ -2,7 +2,7 @@
 
 use k8s_openapi::{
     api::core::v1::{Service, ServicePort, ServiceSpec},
-    apimachinery::pkg::util::intstr::IntOrString,
+    apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
 
 use crds::{
@@ -39,12 +39,17 @@ pub fn exposed(cluster: &ValidCluster) -> Wanted {
         node_port: node_port(number),
         ..service_port(name, number)
     };
+    let settings = &cluster.service;
     Wanted::declared(
         Kind::Service,
         Service {
-            metadata: metadata(cluster, cluster.service_name(), Component::ControlPlane),
+            metadata: exposed_metadata(cluster),
             spec: Some(ServiceSpec {
                 type_: Some(type_.to_string()),
+                external_traffic_policy: settings
+                    .external_traffic_policy
+                    .map(|policy| policy.as_str().to_owned()),
+                load_balancer_class: settings.load_balancer_class.clone(),
                 selector: Some(labels::service_selector(&cluster.name)),
                 ports: Some(vec![port("api", api), port("konnectivity", konnectivity)]),
                 ..ServiceSpec::default()
@@ -52,6 +57,19 @@ pub fn exposed(cluster: &ValidCluster) -> Wanted {
             status: None,
         },
     )
+}
+
+/// The Cluster's labels, over them the Service's own, and over them those by which it is found.
+fn exposed_metadata(cluster: &ValidCluster) -> ObjectMeta {
+    let settings = &cluster.service;
+    let mut users = cluster.labels.clone();
+    users.extend(settings.labels.clone());
+    let component = Component::ControlPlane;
+    ObjectMeta {
+        labels: Some(labels::metadata(&cluster.name, component, Some(&users))),
+        annotations: (!settings.annotations.is_empty()).then(|| settings.annotations.clone()),
+        ..metadata(cluster, cluster.service_name(), component)
+    }
 }
 
 /// Gives each member a name before it is ready, because members find each other by it.
@@ -106,3 +124,6 @@ fn service_port(name: &str, number: i32) -> ServicePort {
         ..ServicePort::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

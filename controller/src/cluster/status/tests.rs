@@ -1,8 +1,12 @@
 //! The status of a Cluster on its way out.
 
+use std::collections::BTreeMap;
+
+use rstest::rstest;
 use serde_json::json;
 
-use super::*;
+use super::{super::validate::validate, *};
+use crate::hosted::health::Health;
 
 fn cluster() -> Cluster {
     let at = "2026-01-01T00:00:00Z";
@@ -54,4 +58,79 @@ fn the_end_of_a_cluster_changes_two_conditions_and_nothing_else() {
     assert!(differs(cluster.status.as_ref(), &next));
     let deleting = condition(Some(&next), DELETING).unwrap();
     assert_eq!(deleting.last_transition_time.0, at(0));
+}
+
+/// What is there when all of it works, with this many ready pods of the newest specification.
+fn working(ready: i32) -> Observed {
+    let ports = json!([{"name": "api", "port": 30443}, {"name": "konnectivity", "port": 30132}]);
+    Observed {
+        service: serde_json::from_value(json!({"spec": {"ports": ports}})).unwrap(),
+        control_plane: serde_json::from_value(json!({
+            "status": {"replicas": 1, "updatedReplicas": 1, "readyReplicas": ready},
+        }))
+        .unwrap(),
+        authorities: BTreeMap::new(),
+        kubeconfig: true,
+        node_address_alive: true,
+        health: Some(Health {
+            ready: true,
+            reason: "Ready",
+            message: String::new(),
+            at: at(0),
+        }),
+        ..Observed::default()
+    }
+}
+
+#[rstest]
+#[case::before_its_pod_is_ready(0, "v1.36.1-k0s.0")]
+#[case::once_its_pod_is_ready(1, "v1.36.3-k0s.2")]
+fn an_upgrade_has_ended_when_its_pods_are_ready(#[case] ready: i32, #[case] wanted: &str) {
+    let mut cluster = cluster();
+    cluster.spec.version = Some("v1.36.3-k0s.2".to_owned());
+    cluster.status.as_mut().unwrap().version = Some("v1.36.1-k0s.0".to_owned());
+    let observed = working(ready);
+    let valid = validate(&cluster, &observed, jiff::SignedDuration::from_hours(1)).unwrap();
+    let new = status(&Facts {
+        cluster: &cluster,
+        observed: &observed,
+        valid: Ok(&valid),
+        problems: &[],
+        hosted_config: None,
+        nodes: None,
+        now: at(0),
+    });
+    assert!(is_true(Some(&new), AVAILABLE), "{:?}", new.conditions);
+    assert_eq!(new.version.as_deref(), Some(wanted));
+}
+
+#[test]
+fn of_a_version_that_cannot_be_reached_only_the_conditions_tell() {
+    let mut cluster = cluster();
+    cluster.spec.version = Some("v1.35.1".to_owned());
+    let observed = working(1);
+    let refusal = validate(&cluster, &observed, jiff::SignedDuration::from_hours(1)).unwrap_err();
+    let new = status(&Facts {
+        cluster: &cluster,
+        observed: &observed,
+        valid: Err(&refusal),
+        problems: &[],
+        hosted_config: None,
+        nodes: None,
+        now: at(0),
+    });
+    let accepted = condition(Some(&new), ACCEPTED).unwrap();
+    assert_eq!(
+        (accepted.status.as_str(), accepted.reason.as_str()),
+        ("False", "Invalid")
+    );
+    assert!(
+        accepted.message.contains("is older than v1.36.3+k0s.2"),
+        "{}",
+        accepted.message
+    );
+    let mut old = cluster.status.unwrap();
+    old.conditions.clone_from(&new.conditions);
+    old.observed_generation = new.observed_generation;
+    assert_eq!(new, old);
 }

@@ -1,0 +1,297 @@
+//! Which nodes have joined hosted clusters, counted in the background.
+//!
+//! No watch of the mothership tells it, so the hosted API is asked now and then. As with
+//! [`health`](super::health), a reconcile says whom to ask, looks at the last count, and is called
+//! again when the count changes. To be let in takes a certificate of the cluster's authority: the
+//! reconcile is called for that as well, when the first count is due and not before, so that a
+//! restart with many clusters does not ask for all their keys at once.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, NodeCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Api, ListParams};
+use parking_lot::Mutex;
+use rand::Rng as _;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::AbortHandle;
+
+use crds::v1beta2::StatusNodes;
+
+use super::{Endpoint, HostedError, connect, deadline};
+use crate::pki::{PemPair, inspect};
+
+/// How many APIs are asked at the same time.
+const CONCURRENCY: usize = 8;
+/// Nodes of one answer.
+const PAGE: u32 = 500;
+
+/// How long to wait between two counts.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    /// Before the first.
+    pub first: Range<Duration>,
+    /// Between two; and before the next try after a failure.
+    pub then: Range<Duration>,
+}
+
+impl Default for Pace {
+    /// 10 to 60 seconds, then 30 to 60.
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(10)..Duration::from_secs(60),
+            then: Duration::from_secs(30)..Duration::from_secs(60),
+        }
+    }
+}
+
+/// What is called with namespace and name of a Cluster.
+type Changed = Box<dyn Fn(&str, &str) + Send + Sync>;
+
+/// Counts the nodes of hosted clusters. Dropping it ends all counting.
+pub struct Census {
+    shared: Arc<Shared>,
+    counts: Mutex<HashMap<String, Counting>>,
+}
+
+struct Shared {
+    places: Semaphore,
+    pace: Pace,
+    changed: Changed,
+}
+
+#[derive(Clone)]
+struct Target {
+    namespace: String,
+    name: String,
+    endpoint: Endpoint,
+    client_cert: Option<PemPair>,
+}
+
+#[derive(Default)]
+struct Last {
+    nodes: Option<StatusNodes>,
+    wants_certificate: bool,
+}
+
+struct Counting {
+    target: watch::Sender<Target>,
+    last: Arc<Mutex<Last>>,
+    task: AbortHandle,
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Census {
+    /// A census that calls `changed` with a Cluster's namespace and name when its count is another
+    /// than before, and when a certificate is wanted. The call must not block.
+    pub fn new(changed: impl Fn(&str, &str) + Send + Sync + 'static) -> Self {
+        Self::with_pace(Pace::default(), changed)
+    }
+
+    /// As [`Self::new`], with another pace.
+    pub fn with_pace(pace: Pace, changed: impl Fn(&str, &str) + Send + Sync + 'static) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                places: Semaphore::new(CONCURRENCY),
+                pace,
+                changed: Box::new(changed),
+            }),
+            counts: Mutex::default(),
+        }
+    }
+
+    /// Counts the nodes of the Cluster with this uid from now on. Returns at once whether it is
+    /// time to [`provide`](Self::provide) a certificate. Needs a running tokio runtime.
+    pub fn follow(&self, uid: &str, namespace: &str, name: &str, endpoint: Endpoint) -> bool {
+        let mut counts = self.counts.lock();
+        if let Some(counting) = counts.get(uid) {
+            counting.target.send_if_modified(|target| {
+                let is_new = target.endpoint != endpoint;
+                if is_new {
+                    // Another authority does not know the certificate.
+                    target.client_cert = None;
+                    target.endpoint = endpoint;
+                }
+                is_new
+            });
+            return counting.last.lock().wants_certificate;
+        }
+        let (sender, target) = watch::channel(Target {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            endpoint,
+            client_cert: None,
+        });
+        let last = Arc::new(Mutex::new(Last::default()));
+        let task = Task {
+            shared: Arc::clone(&self.shared),
+            target,
+            last: Arc::clone(&last),
+        };
+        let counting = Counting {
+            target: sender,
+            last,
+            task: tokio::spawn(task.run()).abort_handle(),
+        };
+        counts.insert(uid.to_owned(), counting);
+        false
+    }
+
+    /// A certificate with which the Cluster's API lets nodes be listed.
+    pub fn provide(&self, uid: &str, client_cert: PemPair) {
+        if let Some(counting) = self.counts.lock().get(uid) {
+            counting.last.lock().wants_certificate = false;
+            counting
+                .target
+                .send_modify(|target| target.client_cert = Some(client_cert));
+        }
+    }
+
+    /// The last count, if there is one.
+    pub fn last(&self, uid: &str) -> Option<StatusNodes> {
+        self.counts.lock().get(uid)?.last.lock().nodes.clone()
+    }
+
+    /// Stops counting and drops what is known.
+    pub fn forget(&self, uid: &str) {
+        self.counts.lock().remove(uid);
+    }
+}
+
+/// The task of one Cluster.
+struct Task {
+    shared: Arc<Shared>,
+    target: watch::Receiver<Target>,
+    last: Arc<Mutex<Last>>,
+}
+
+impl Task {
+    async fn run(mut self) {
+        tokio::time::sleep(pick(&self.shared.pace.first)).await;
+        loop {
+            let target = self.target.borrow_and_update().clone();
+            let Some(client_cert) = target.client_cert.as_ref().filter(|pair| !is_due(pair)) else {
+                self.last.lock().wants_certificate = true;
+                (self.shared.changed)(&target.namespace, &target.name);
+                if self.target.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            };
+            match self.count(&target.endpoint, client_cert).await {
+                Ok(nodes) => {
+                    let nodes = Some(nodes);
+                    let is_new = {
+                        let mut last = self.last.lock();
+                        let is_new = last.nodes != nodes;
+                        last.nodes = nodes;
+                        is_new
+                    };
+                    if is_new {
+                        (self.shared.changed)(&target.namespace, &target.name);
+                    }
+                }
+                // The last count stands: whether the API answers is the prober's business.
+                Err(error) => tracing::debug!(
+                    namespace = target.namespace,
+                    name = target.name,
+                    %error,
+                    "nodes were not counted"
+                ),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pick(&self.shared.pace.then)) => {}
+                changed = self.target.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    async fn count(&self, endpoint: &Endpoint, cert: &PemPair) -> Result<StatusNodes, HostedError> {
+        let _place = self.shared.places.acquire().await;
+        let api: Api<Seen> = Api::all(connect(endpoint, Some(cert))?);
+        let mut nodes = StatusNodes::default();
+        let mut oldest: Option<semver::Version> = None;
+        let mut page = ListParams::default().limit(PAGE);
+        loop {
+            let answer = deadline(api.list(&page)).await?;
+            for node in &answer.items {
+                nodes.joined += 1;
+                nodes.ready += i32::from(node.is_ready());
+                let text = &node.status.node_info.kubelet_version;
+                if let Some(version) = kubelet(text)
+                    && oldest.as_ref().is_none_or(|oldest| version < *oldest)
+                {
+                    oldest = Some(version);
+                    nodes.oldest_kubelet = Some(text.clone());
+                }
+            }
+            match answer.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => page.continue_token = Some(token),
+                None => return Ok(nodes),
+            }
+        }
+    }
+}
+
+fn is_due(pair: &PemPair) -> bool {
+    inspect(&pair.certificate).is_ok_and(|facts| facts.renew_at() <= Timestamp::now())
+}
+
+fn pick(range: &Range<Duration>) -> Duration {
+    if range.is_empty() {
+        range.start
+    } else {
+        rand::rng().random_range(range.clone())
+    }
+}
+
+/// `v1.36.3+k0s`; what stands behind the plus has no order.
+fn kubelet(text: &str) -> Option<semver::Version> {
+    let plain = text.strip_prefix('v').unwrap_or(text);
+    let plain = plain.split_once('+').map_or(plain, |(plain, _)| plain);
+    semver::Version::parse(plain).ok()
+}
+
+/// What is read of a Node.
+#[derive(kube::Resource, Clone, Debug, Serialize, Deserialize)]
+#[resource(inherit = Node)]
+struct Seen {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    status: SeenStatus,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SeenStatus {
+    conditions: Vec<NodeCondition>,
+    node_info: SeenInfo,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SeenInfo {
+    kubelet_version: String,
+}
+
+impl Seen {
+    fn is_ready(&self) -> bool {
+        self.status
+            .conditions
+            .iter()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    }
+}
+
+#[cfg(test)]
+mod tests;

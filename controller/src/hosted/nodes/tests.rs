@@ -1,0 +1,161 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use axum::extract::{ConnectInfo, State};
+use axum::http::{StatusCode, Uri};
+use axum::routing::get;
+use axum::{Json, Router};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::hosted::testing::{Peer, Server, client_cert};
+
+/// An API with these nodes, one a page, for whoever shows a certificate.
+#[derive(Clone, Default)]
+struct Hosted {
+    nodes: Arc<Mutex<Vec<Value>>>,
+    asked: Arc<AtomicU32>,
+}
+
+impl Hosted {
+    async fn start(&self) -> Server {
+        let routes =
+            Router::new()
+                .route(
+                    "/api/v1/nodes",
+                    get(
+                        |State(hosted): State<Self>,
+                         ConnectInfo(peer): ConnectInfo<Peer>,
+                         uri: Uri| async move { hosted.list(&peer, &uri) },
+                    ),
+                )
+                .with_state(self.clone());
+        Server::start(routes).await
+    }
+
+    fn list(&self, peer: &Peer, uri: &Uri) -> Result<Json<Value>, StatusCode> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if !peer.has_certificate {
+            return Err(StatusCode::UNAUTHORIZED);
+        }
+        let mut query = uri.query().unwrap_or_default().split('&');
+        let at = query
+            .find_map(|pair| pair.strip_prefix("continue="))
+            .map_or(0, |token| token.parse::<usize>().unwrap());
+        let nodes = self.nodes.lock();
+        let more = if at + 1 < nodes.len() {
+            (at + 1).to_string()
+        } else {
+            String::new()
+        };
+        Ok(Json(json!({
+            "kind": "NodeList", "apiVersion": "v1",
+            "metadata": {"continue": more},
+            "items": nodes.get(at).into_iter().collect::<Vec<_>>(),
+        })))
+    }
+
+    fn join(&self, name: &str, ready: &str, kubelet: &str) {
+        self.nodes.lock().push(json!({
+            "metadata": {"name": name},
+            "status": {
+                "conditions": [{"type": "Ready", "status": ready}],
+                "nodeInfo": {"kubeletVersion": kubelet},
+            },
+        }));
+    }
+}
+
+fn census() -> (Census, mpsc::UnboundedReceiver<String>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let pace = Pace {
+        first: Duration::from_millis(5)..Duration::from_millis(10),
+        then: Duration::from_millis(10)..Duration::from_millis(20),
+    };
+    let census = Census::with_pace(pace, move |namespace, name| {
+        let _ = sender.send(format!("{namespace}/{name}"));
+    });
+    (census, receiver)
+}
+
+async fn called(receiver: &mut mpsc::UnboundedReceiver<String>) -> String {
+    tokio::time::timeout(Duration::from_secs(10), receiver.recv())
+        .await
+        .expect("no call within 10 s")
+        .unwrap()
+}
+
+fn nodes(joined: i32, ready: i32, oldest: Option<&str>) -> StatusNodes {
+    StatusNodes {
+        joined,
+        ready,
+        oldest_kubelet: oldest.map(str::to_owned),
+    }
+}
+
+#[tokio::test]
+async fn nodes_are_counted_with_a_certificate_and_changes_are_told() {
+    let hosted = Hosted::default();
+    let server = hosted.start().await;
+    let (census, mut calls) = census();
+    assert!(!census.follow("1", "ns", "demo", server.endpoint.clone()));
+    // Nothing is asked before there is a certificate.
+    assert_eq!(called(&mut calls).await, "ns/demo");
+    assert!(census.follow("1", "ns", "demo", server.endpoint.clone()));
+    assert_eq!(hosted.asked.load(Ordering::SeqCst), 0);
+    assert_eq!(census.last("1"), None);
+
+    census.provide("1", server.client_cert());
+    assert_eq!(called(&mut calls).await, "ns/demo");
+    assert_eq!(census.last("1"), Some(nodes(0, 0, None)));
+    assert!(!census.follow("1", "ns", "demo", server.endpoint.clone()));
+
+    hosted.join("a", "True", "v1.36.3+k0s");
+    called(&mut calls).await;
+    assert_eq!(census.last("1"), Some(nodes(1, 1, Some("v1.36.3+k0s"))));
+    hosted.join("b", "Unknown", "v1.35.10+k0s");
+    hosted.join("c", "True", "v1.35.9+k0s");
+    while census.last("1") != Some(nodes(3, 2, Some("v1.35.9+k0s"))) {
+        called(&mut calls).await;
+    }
+    // The same count is no news.
+    let asked = hosted.asked.load(Ordering::SeqCst);
+    while hosted.asked.load(Ordering::SeqCst) < asked + 9 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(calls.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_due_is_asked_for_again() {
+    let server = Hosted::default().start().await;
+    let (census, mut calls) = census();
+    census.follow("1", "ns", "demo", server.endpoint.clone());
+    called(&mut calls).await;
+    census.provide("1", client_cert(&server.ca, SignedDuration::from_secs(1)));
+    while !census.follow("1", "ns", "demo", server.endpoint.clone()) {
+        called(&mut calls).await;
+    }
+    census.provide("1", server.client_cert());
+    assert!(!census.follow("1", "ns", "demo", server.endpoint.clone()));
+}
+
+#[tokio::test]
+async fn the_last_count_stands_while_the_api_does_not_answer() {
+    let hosted = Hosted::default();
+    hosted.join("a", "True", "v1.36.3+k0s");
+    let server = hosted.start().await;
+    let (census, mut calls) = census();
+    census.follow("1", "ns", "demo", server.endpoint.clone());
+    called(&mut calls).await;
+    census.provide("1", server.client_cert());
+    while census.last("1").is_none() {
+        called(&mut calls).await;
+    }
+    drop(server);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(census.last("1"), Some(nodes(1, 1, Some("v1.36.3+k0s"))));
+    census.forget("1");
+    assert_eq!(census.last("1"), None);
+}
