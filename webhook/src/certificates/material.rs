@@ -1,0 +1,357 @@
+//! What the Secret holds, read and changed.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use rcgen::{KeyPair, PublicKeyData as _};
+use rustls::{
+    RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+    server::ParsedCertificate,
+};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+use zeroize::Zeroizing;
+
+use super::{
+    make::{self, BACKDATE, MakeError, Pair},
+    plan::{Authority, Change, Leaf, Material, Span, Timings},
+};
+
+/// Key of the leaf; with its key it is what every replica serves.
+pub const CERTIFICATE: &str = "tls.crt";
+/// Key of the leaf's private key.
+pub const KEY: &str = "tls.key";
+const CURRENT: (&str, &str) = ("ca.crt", "ca.key");
+const NEXT: (&str, &str) = ("next-ca.crt", "next-ca.key");
+const OLD: &str = "old-ca.crt";
+const PROMOTED: &str = "promoted";
+
+/// What a Secret of ours holds, as it is written.
+#[derive(Clone, Default)]
+pub struct Stored {
+    current: Option<Pair>,
+    leaf: Option<Pair>,
+    next: Option<Pair>,
+    old: Option<String>,
+    promoted: Option<Timestamp>,
+}
+
+impl Stored {
+    /// What can be read of the Secret.
+    pub fn read(secret: &Secret) -> Self {
+        let text = |key: &str| {
+            let bytes = secret.data.as_ref()?.get(key)?;
+            String::from_utf8(bytes.0.clone()).ok()
+        };
+        // A certificate without its key still says what others verify with.
+        let pair = |(certificate, key): (&str, &str)| {
+            Some(Pair {
+                certificate: text(certificate)?,
+                key: Zeroizing::new(text(key).unwrap_or_default()),
+            })
+        };
+        Self {
+            current: pair(CURRENT),
+            leaf: pair((CERTIFICATE, KEY)),
+            next: pair(NEXT),
+            old: text(OLD),
+            promoted: text(PROMOTED).and_then(|text| text.parse().ok()),
+        }
+    }
+
+    /// The data of the Secret.
+    pub fn data(&self) -> BTreeMap<String, ByteString> {
+        let mut data = BTreeMap::new();
+        let mut put = |key: &str, text: &str| {
+            data.insert(key.to_owned(), ByteString(text.as_bytes().to_vec()));
+        };
+        let pairs = [
+            (CURRENT, &self.current),
+            ((CERTIFICATE, KEY), &self.leaf),
+            (NEXT, &self.next),
+        ];
+        for ((certificate, key), pair) in pairs {
+            if let Some(pair) = pair {
+                put(certificate, &pair.certificate);
+                put(key, &pair.key);
+            }
+        }
+        if let Some(old) = &self.old {
+            put(OLD, old);
+        }
+        if let Some(promoted) = self.promoted {
+            put(PROMOTED, &promoted.to_string());
+        }
+        data
+    }
+
+    /// What the plan is made from.
+    pub fn facts(&self, names: &[String]) -> Material {
+        let of = |pair: &Option<Pair>| {
+            let pair = pair.as_ref()?;
+            let authority = authority(&pair.certificate)?;
+            let signs = fits(&pair.certificate, &pair.key);
+            Some(Authority { signs, ..authority })
+        };
+        let current = of(&self.current);
+        let leaf = current
+            .as_ref()
+            .zip(self.leaf.as_ref())
+            .and_then(|(current, pair)| leaf(pair, current, names));
+        Material {
+            current,
+            leaf,
+            next: of(&self.next),
+            old: self.old.as_deref().and_then(authority),
+            promoted: self.promoted,
+        }
+    }
+
+    /// The same after a change.
+    pub fn changed(
+        self,
+        change: Change,
+        names: &[String],
+        timings: Timings,
+        now: Timestamp,
+    ) -> Result<Self, MakeError> {
+        let new = || make::authority(now, timings.authority);
+        let stored = match change {
+            Change::Begin => Self {
+                current: Some(new()?),
+                promoted: Some(now),
+                ..Self::default()
+            },
+            Change::Prepare => {
+                return Ok(Self {
+                    next: Some(new()?),
+                    ..self
+                });
+            }
+            Change::Promote => Self {
+                old: self.current.map(|pair| pair.certificate),
+                current: self.next,
+                next: None,
+                promoted: Some(now),
+                ..self
+            },
+            Change::Issue => self,
+            Change::Forget => return Ok(Self { old: None, ..self }),
+        };
+        let Some(current) = &stored.current else {
+            return Ok(stored);
+        };
+        let until = authority(&current.certificate).map_or(now, |authority| authority.span.until);
+        let leaf = make::leaf(current, names, now, timings.leaf, until)?;
+        Ok(Self {
+            leaf: Some(leaf),
+            ..stored
+        })
+    }
+}
+
+/// The first certificate of a PEM text.
+fn first(pem: &str) -> Option<CertificateDer<'static>> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).ok()
+}
+
+/// When the first certificate of a PEM text was made, and its last second.
+pub(super) fn span(pem: &str) -> Option<Span> {
+    let der = first(pem)?;
+    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+    let validity = certificate.validity();
+    let until = Timestamp::from_second(validity.not_after.timestamp()).ok()?;
+    let from = Timestamp::from_second(validity.not_before.timestamp()).ok()?;
+    let made = from.checked_add(BACKDATE).ok()?.min(until);
+    Some(Span { made, until })
+}
+
+fn authority(pem: &str) -> Option<Authority> {
+    let der = first(pem)?;
+    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+    certificate.is_ca().then_some(())?;
+    Some(Authority {
+        pem: pem.to_owned(),
+        span: span(pem)?,
+        signs: false,
+    })
+}
+
+/// Whether certificate and key belong together.
+fn fits(certificate: &str, key: &str) -> bool {
+    let (Some(der), Ok(key)) = (first(certificate), KeyPair::from_pem(key)) else {
+        return false;
+    };
+    X509Certificate::from_der(&der)
+        .is_ok_and(|(_, parsed)| parsed.public_key().raw == key.subject_public_key_info())
+}
+
+/// The leaf, if it could be served and `current` signed it.
+fn leaf(pair: &Pair, current: &Authority, names: &[String]) -> Option<Leaf> {
+    let span = span(&pair.certificate)?;
+    if !fits(&pair.certificate, &pair.key) {
+        return None;
+    }
+    let der = first(&pair.certificate)?;
+    let parsed = ParsedCertificate::try_from(&der).ok()?;
+    let mut roots = RootCertStore::empty();
+    roots.add(first(&current.pem)?).ok()?;
+    let moment = u64::try_from(span.made.as_second()).ok()?;
+    rustls::client::verify_server_cert_signed_by_trust_anchor(
+        &parsed,
+        &roots,
+        &[],
+        UnixTime::since_unix_epoch(std::time::Duration::from_secs(moment)),
+        ring::default_provider()
+            .signature_verification_algorithms
+            .all,
+    )
+    .ok()?;
+    let named = names.iter().all(|name| {
+        ServerName::try_from(name.as_str())
+            .is_ok_and(|name| rustls::client::verify_server_name(&parsed, &name).is_ok())
+    });
+    Some(Leaf { span, named })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::certificates::plan::plan;
+
+    fn timings() -> Timings {
+        Timings::new(
+            SignedDuration::from_hours(100),
+            SignedDuration::from_hours(10),
+        )
+    }
+
+    fn names() -> Vec<String> {
+        vec!["a.b.svc".to_owned(), "127.0.0.1".to_owned()]
+    }
+
+    fn now() -> Timestamp {
+        "2026-01-01T00:00:00Z".parse().unwrap()
+    }
+
+    fn changed(stored: Stored, change: Change) -> Stored {
+        stored.changed(change, &names(), timings(), now()).unwrap()
+    }
+
+    fn written(stored: &Stored) -> Secret {
+        Secret {
+            data: Some(stored.data()),
+            ..Secret::default()
+        }
+    }
+
+    #[test]
+    fn what_is_made_needs_nothing_done_about_it_and_reads_back() {
+        let stored = changed(Stored::default(), Change::Begin);
+        let facts = Stored::read(&written(&stored)).facts(&names());
+        assert_eq!(facts, stored.facts(&names()));
+        assert_eq!(facts.promoted, Some(now()));
+        let leaf = facts.leaf.clone().unwrap();
+        assert!(leaf.named);
+        assert_eq!(leaf.span.made, now());
+        assert_eq!(leaf.span.until, now() + SignedDuration::from_hours(10));
+        assert_eq!(plan(&facts, Some(&[]), timings(), now()).change, None);
+    }
+
+    #[test]
+    fn a_promotion_keeps_the_old_authority_and_serves_from_the_new_one() {
+        let begun = changed(Stored::default(), Change::Begin);
+        let prepared = changed(begun, Change::Prepare);
+        let before = prepared.facts(&names());
+        assert!(before.next.as_ref().unwrap().signs);
+        let promoted = changed(prepared, Change::Promote).facts(&names());
+        assert_eq!(promoted.current, before.next);
+        assert_eq!(promoted.old.unwrap().pem, before.current.unwrap().pem);
+        assert!(promoted.next.is_none());
+        assert!(promoted.leaf.unwrap().named);
+    }
+
+    #[test]
+    fn a_leaf_does_not_outlive_its_authority() {
+        let timings = Timings::new(
+            SignedDuration::from_hours(1),
+            SignedDuration::from_hours(10),
+        );
+        let stored = Stored::default()
+            .changed(Change::Begin, &names(), timings, now())
+            .unwrap();
+        let facts = stored.facts(&names());
+        assert_eq!(
+            facts.leaf.unwrap().span.until,
+            facts.current.unwrap().span.until
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_counts_as_missing() {
+        let good = changed(Stored::default(), Change::Begin);
+        let other = changed(Stored::default(), Change::Begin);
+        let with = |change: &dyn Fn(&mut Stored)| {
+            let mut stored = good.clone();
+            change(&mut stored);
+            stored.facts(&names())
+        };
+        assert!(
+            with(&|s| s.leaf = other.leaf.clone()).leaf.is_none(),
+            "another's leaf"
+        );
+        let key = other.leaf.clone().unwrap().key;
+        assert!(
+            with(&|s| s.leaf.as_mut().unwrap().key = key.clone())
+                .leaf
+                .is_none()
+        );
+        let key = other.current.clone().unwrap().key;
+        assert!(
+            !with(&|s| s.current.as_mut().unwrap().key = key.clone())
+                .current
+                .unwrap()
+                .signs
+        );
+        assert!(
+            with(&|s| s.current = s.leaf.clone()).current.is_none(),
+            "a leaf is no authority"
+        );
+        let more = [names(), vec!["c.d.svc".to_owned()]].concat();
+        assert!(!good.facts(&more).leaf.unwrap().named);
+    }
+
+    #[test]
+    fn foreign_content_of_the_secret_is_begun_anew() {
+        for text in [
+            "",
+            "garbage",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ] {
+            let data = [
+                CURRENT.0,
+                CURRENT.1,
+                CERTIFICATE,
+                KEY,
+                NEXT.0,
+                OLD,
+                PROMOTED,
+            ]
+            .map(|key| (key.to_owned(), ByteString(text.as_bytes().to_vec())));
+            let secret = Secret {
+                data: Some(data.into()),
+                ..Secret::default()
+            };
+            let facts = Stored::read(&secret).facts(&names());
+            assert_eq!(facts, Material::default());
+            assert_eq!(
+                plan(&facts, None, timings(), now()).change,
+                Some(Change::Begin)
+            );
+        }
+    }
+}

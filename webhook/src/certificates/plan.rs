@@ -1,0 +1,236 @@
+//! What has to be done about the certificates, decided from what is there.
+//!
+//! A new authority is first [prepared](Change::Prepare): kept beside the current one and published
+//! in every bundle. Once every bundle has held it for [`Timings::settle`], it is
+//! [promoted](Change::Promote): the leaf comes from it. Once every replica has had
+//! [`Timings::grace`] to take up that leaf, the old authority is [forgotten](Change::Forget). So
+//! at every moment each leaf in use can be verified with each bundle in use.
+
+use jiff::{SignedDuration, Timestamp};
+
+/// From when until when a certificate is valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// When it was made: a little after its first valid second.
+    pub made: Timestamp,
+    /// Its last valid second.
+    pub until: Timestamp,
+}
+
+impl Span {
+    fn holds(self, now: Timestamp) -> bool {
+        now < self.until
+    }
+
+    /// After two thirds of its life it is time for the next one.
+    fn renewal(self) -> Timestamp {
+        let life = self
+            .until
+            .duration_since(self.made)
+            .max(SignedDuration::ZERO);
+        add(self.made, life * 2 / 3)
+    }
+}
+
+/// A certificate authority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// Its certificate in PEM.
+    pub pem: String,
+    /// Its life.
+    pub span: Span,
+    /// Its key is there, and fits.
+    pub signs: bool,
+}
+
+/// What is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// Its life.
+    pub span: Span,
+    /// It is good for every wanted name.
+    pub named: bool,
+}
+
+/// What the Secret holds. What could not be read counts as missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Material {
+    /// The authority that signed the leaf.
+    pub current: Option<Authority>,
+    /// The certificate that is served, if its key is there and the current authority signed it.
+    pub leaf: Option<Leaf>,
+    /// The authority that will sign the next leaf.
+    pub next: Option<Authority>,
+    /// The authority before the current one.
+    pub old: Option<Authority>,
+    /// When the current authority became that.
+    pub promoted: Option<Timestamp>,
+}
+
+/// A `caBundle`, as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// What it holds.
+    pub text: String,
+    /// Since when, as far as this process knows.
+    pub since: Timestamp,
+}
+
+/// How long things take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timings {
+    /// Life of an authority.
+    pub authority: SignedDuration,
+    /// Life of a leaf.
+    pub leaf: SignedDuration,
+    /// The longest that an API server goes by a bundle that has been changed.
+    pub settle: SignedDuration,
+    /// The longest that a replica serves a leaf that has been replaced.
+    pub grace: SignedDuration,
+}
+
+impl Timings {
+    /// Those for certificates that live this long: 10 s for the API servers and 60 s for the
+    /// replicas, or less where the leaf's own life is short.
+    pub fn new(authority: SignedDuration, leaf: SignedDuration) -> Self {
+        Self {
+            authority,
+            leaf,
+            settle: SignedDuration::from_secs(10).min(leaf / 10),
+            grace: SignedDuration::from_secs(60).min(leaf / 3),
+        }
+    }
+}
+
+/// A change of the Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A new authority and a leaf of it, and nothing of what was there: it was of no use.
+    Begin,
+    /// A next authority.
+    Prepare,
+    /// The next authority becomes the current one and signs a new leaf; the current one is old.
+    Promote,
+    /// A new leaf of the current authority.
+    Issue,
+    /// The old authority goes.
+    Forget,
+}
+
+/// What to do now, and when to ask again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What every bundle shall hold, when some do not.
+    pub publish: Option<String>,
+    /// What to do with the Secret.
+    pub change: Option<Change>,
+    /// When to ask again, if nothing happens before.
+    pub again: Timestamp,
+}
+
+/// What has to be done. `bundles` are all that there are, or `None` while that is not known: then
+/// no authority is promoted.
+pub fn plan(
+    material: &Material,
+    bundles: Option<&[Bundle]>,
+    timings: Timings,
+    now: Timestamp,
+) -> Step {
+    let valid = |authority: &&Authority| authority.span.holds(now);
+    let current = material.current.as_ref().filter(valid);
+    let next = material
+        .next
+        .as_ref()
+        .filter(valid)
+        .filter(|next| next.signs);
+    let leaf = material.leaf.as_ref().filter(|leaf| leaf.span.holds(now));
+    let change = |change| Step {
+        publish: None,
+        change: Some(change),
+        again: now,
+    };
+    let (Some(current), Some(leaf)) = (current, leaf) else {
+        // Nothing can be verified now, so nothing can be broken either.
+        return change(match (current, next) {
+            (Some(current), _) if current.signs => Change::Issue,
+            (_, Some(_)) => Change::Promote,
+            _ => Change::Begin,
+        });
+    };
+    let old = material.old.as_ref().filter(valid);
+    let wanted = bundle([Some(current), next, old]);
+    let publish = bundles
+        .is_some_and(|bundles| bundles.iter().any(|bundle| bundle.text != wanted))
+        .then_some(wanted);
+    let mut times = Times {
+        now,
+        first: leaf.span.until,
+    };
+
+    let step = if next.is_some() {
+        let settled = bundles.filter(|_| publish.is_none()).map(|bundles| {
+            let seen = bundles.iter().map(|bundle| bundle.since).max();
+            seen.map_or(now, |seen| add(seen, timings.settle))
+        });
+        settled
+            .is_some_and(|settled| times.due(settled))
+            .then_some(Change::Promote)
+    } else if material.old.is_some() {
+        // One change at a time: the old authority has to go before there is a next one.
+        None
+    } else {
+        (!current.signs || times.due(current.span.renewal())).then_some(Change::Prepare)
+    };
+    let step = step.or_else(|| {
+        // A leaf ends with its authority at the latest: a new one could not last longer.
+        let longer = leaf.span.until < current.span.until;
+        let due = !leaf.named || (longer && times.due(leaf.span.renewal()));
+        (current.signs && due).then_some(Change::Issue)
+    });
+    let step = step.or_else(|| {
+        let old = material.old.as_ref()?;
+        let promoted = material.promoted.unwrap_or(leaf.span.made);
+        let free = add(promoted, timings.grace).min(old.span.until);
+        times.due(free).then_some(Change::Forget)
+    });
+    Step {
+        publish,
+        change: step,
+        again: times.first,
+    }
+}
+
+/// The text of a bundle of these authorities, whatever their order.
+pub fn bundle<'a>(authorities: impl IntoIterator<Item = Option<&'a Authority>>) -> String {
+    let mut texts: Vec<&str> = authorities
+        .into_iter()
+        .flatten()
+        .map(|authority| authority.pem.as_str())
+        .collect();
+    texts.sort_unstable();
+    texts.dedup();
+    texts.concat()
+}
+
+/// Finds the first of several moments that is still to come.
+struct Times {
+    now: Timestamp,
+    first: Timestamp,
+}
+
+impl Times {
+    fn due(&mut self, moment: Timestamp) -> bool {
+        if moment <= self.now {
+            return true;
+        }
+        self.first = self.first.min(moment);
+        false
+    }
+}
+
+fn add(moment: Timestamp, duration: SignedDuration) -> Timestamp {
+    moment.checked_add(duration).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests;

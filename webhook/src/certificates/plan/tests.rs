@@ -1,0 +1,336 @@
+use proptest::prelude::*;
+use rstest::rstest;
+
+use super::*;
+
+const TIMINGS: Timings = Timings {
+    authority: SignedDuration::from_secs(9000),
+    leaf: SignedDuration::from_secs(900),
+    settle: SignedDuration::from_secs(10),
+    grace: SignedDuration::from_secs(60),
+};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn authority(name: &str, made: i64, until: i64) -> Authority {
+    Authority {
+        pem: format!("<{name}>"),
+        span: Span {
+            made: at(made),
+            until: at(until),
+        },
+        signs: true,
+    }
+}
+
+fn leaf(made: i64, until: i64) -> Leaf {
+    Leaf {
+        span: Span {
+            made: at(made),
+            until: at(until),
+        },
+        named: true,
+    }
+}
+
+/// An authority from 0 to 9000 and a leaf of it from 0 to 900.
+fn settled() -> Material {
+    Material {
+        current: Some(authority("a", 0, 9000)),
+        leaf: Some(leaf(0, 900)),
+        promoted: Some(at(0)),
+        ..Material::default()
+    }
+}
+
+fn with(change: impl FnOnce(&mut Material)) -> Material {
+    let mut material = settled();
+    change(&mut material);
+    material
+}
+
+fn seen(text: &str, since: i64) -> Vec<Bundle> {
+    vec![Bundle {
+        text: text.to_owned(),
+        since: at(since),
+    }]
+}
+
+#[rstest]
+#[case::nothing_is_there(Material::default(), 100, Some(Change::Begin))]
+#[case::all_is_well(settled(), 100, None)]
+#[case::the_leaf_has_lived_two_thirds(settled(), 600, Some(Change::Issue))]
+#[case::the_leaf_has_not(settled(), 599, None)]
+#[case::the_leaf_has_expired(settled(), 900, Some(Change::Issue))]
+#[case::the_leaf_cannot_be_read(with(|m| m.leaf = None), 1, Some(Change::Issue))]
+#[case::another_name_is_wanted(
+    with(|m| m.leaf.as_mut().unwrap().named = false), 1, Some(Change::Issue)
+)]
+#[case::the_authority_has_lived_two_thirds(
+    with(|m| m.leaf = Some(leaf(5900, 6800))), 6000, Some(Change::Prepare)
+)]
+#[case::its_key_is_lost(
+    with(|m| m.current.as_mut().unwrap().signs = false), 1, Some(Change::Prepare)
+)]
+#[case::its_key_and_the_leaf_are_lost(
+    with(|m| { m.current.as_mut().unwrap().signs = false; m.leaf = None; }), 1, Some(Change::Begin)
+)]
+#[case::everything_has_expired(settled(), 9000, Some(Change::Begin))]
+#[case::everything_has_expired_but_the_next_authority(
+    with(|m| m.next = Some(authority("b", 8000, 17000))), 9000, Some(Change::Promote)
+)]
+#[case::a_leaf_that_ends_with_its_authority_cannot_be_made_longer(
+    with(|m| { m.next = Some(authority("b", 6000, 15000)); m.leaf = Some(leaf(8100, 9000)); }),
+    8900, None
+)]
+fn what_is_done_with_the_secret(
+    #[case] material: Material,
+    #[case] now: i64,
+    #[case] expected: Option<Change>,
+) {
+    let step = plan(&material, Some(&seen("<other>", 0)), TIMINGS, at(now));
+    assert_eq!(step.change, expected);
+}
+
+#[test]
+fn a_foreign_bundle_is_replaced_while_all_else_is_well() {
+    for text in ["", "<x>", "<a><x>"] {
+        let step = plan(&settled(), Some(&seen(text, 0)), TIMINGS, at(100));
+        assert_eq!(step.publish.as_deref(), Some("<a>"), "{text}");
+    }
+    assert_eq!(
+        plan(&settled(), Some(&seen("<a>", 0)), TIMINGS, at(100)).publish,
+        None
+    );
+}
+
+#[test]
+fn the_next_authority_signs_only_after_every_bundle_has_held_it_for_a_while() {
+    let material = with(|m| m.next = Some(authority("b", 50, 9050)));
+    let mut bundles = seen("<a><b>", 60);
+    bundles.extend(seen("<a>", 0));
+    let step = plan(&material, Some(&bundles), TIMINGS, at(100));
+    assert_eq!(
+        (step.publish.as_deref(), step.change),
+        (Some("<a><b>"), None)
+    );
+    bundles[1] = seen("<a><b>", 101).remove(0);
+    let step = plan(&material, Some(&bundles), TIMINGS, at(110));
+    assert_eq!(
+        (step.publish, step.change, step.again),
+        (None, None, at(111))
+    );
+    let step = plan(&material, Some(&bundles), TIMINGS, at(111));
+    assert_eq!(step.change, Some(Change::Promote));
+    // While nobody knows what the bundles hold, it waits.
+    assert_eq!(plan(&material, None, TIMINGS, at(500)).change, None);
+}
+
+#[test]
+fn the_old_authority_goes_after_the_replicas_had_their_time() {
+    let material = with(|m| {
+        m.old = Some(authority("o", -6000, 3000));
+        m.promoted = Some(at(100));
+    });
+    let step = |now| plan(&material, Some(&seen("<a><o>", 0)), TIMINGS, at(now));
+    assert_eq!((step(159).change, step(159).again), (None, at(160)));
+    assert_eq!(step(160).change, Some(Change::Forget));
+}
+
+#[test]
+fn an_old_authority_that_has_expired_is_in_no_bundle() {
+    let material = with(|m| m.old = Some(authority("o", -9000, 0)));
+    let step = plan(&material, Some(&seen("<a><o>", 0)), TIMINGS, at(1));
+    assert_eq!(
+        (step.publish.as_deref(), step.change),
+        (Some("<a>"), Some(Change::Forget))
+    );
+}
+
+/// A Secret, bundles, replicas and API servers, with the delays that the plan allows for.
+struct World {
+    timings: Timings,
+    now: i64,
+    made: u32,
+    material: Material,
+    bundles: Vec<Bundle>,
+    /// What each bundle held before, and until when an API server may go by it.
+    bundles_before: Vec<(String, i64)>,
+    /// Leaves that were replaced, and until when a replica may serve them.
+    leaves_before: Vec<(String, Leaf, i64)>,
+}
+
+impl World {
+    fn authority(&mut self) -> Authority {
+        self.made += 1;
+        let until = self.now + self.timings.authority.as_secs();
+        authority(&format!("{:05}", self.made), self.now, until)
+    }
+
+    fn issue(&mut self) {
+        let current = self.material.current.clone().unwrap();
+        let until = (self.now + self.timings.leaf.as_secs()).min(current.span.until.as_second());
+        self.material.leaf = Some(leaf(self.now, until));
+    }
+
+    fn turn(&mut self) -> Step {
+        let step = plan(
+            &self.material,
+            Some(&self.bundles),
+            self.timings,
+            at(self.now),
+        );
+        if let Some(text) = &step.publish {
+            for bundle in &mut self.bundles {
+                let stale = self.now + self.timings.settle.as_secs() - 1;
+                self.bundles_before.push((bundle.text.clone(), stale));
+                *bundle = Bundle {
+                    text: text.clone(),
+                    since: at(self.now),
+                };
+            }
+        }
+        if let Some(change) = step.change {
+            if let (Some(current), Some(leaf)) = (&self.material.current, &self.material.leaf) {
+                let slow = self
+                    .timings
+                    .grace
+                    .as_secs()
+                    .min(self.timings.leaf.as_secs() / 6);
+                let stale = self.now + slow - 1;
+                self.leaves_before
+                    .push((current.pem.clone(), leaf.clone(), stale));
+            }
+            self.apply(change);
+        }
+        step
+    }
+
+    fn apply(&mut self, change: Change) {
+        match change {
+            Change::Begin => {
+                self.material = Material::default();
+                self.material.current = Some(self.authority());
+                self.issue();
+            }
+            Change::Prepare => self.material.next = Some(self.authority()),
+            Change::Promote => {
+                self.material.old = self.material.current.take();
+                self.material.current = self.material.next.take();
+                self.material.promoted = Some(at(self.now));
+                self.issue();
+            }
+            Change::Issue => self.issue(),
+            Change::Forget => self.material.old = None,
+        }
+    }
+
+    /// Every leaf that a replica may serve, against every bundle that an API server may go by.
+    fn check(&mut self) -> Result<(), TestCaseError> {
+        self.bundles_before.retain(|(_, until)| *until >= self.now);
+        self.leaves_before
+            .retain(|(_, _, until)| *until >= self.now);
+        let current = self.material.current.clone().unwrap();
+        let served = (current.pem, self.material.leaf.clone().unwrap(), 0);
+        for (issuer, leaf, _) in self.leaves_before.iter().chain([&served]) {
+            prop_assert!(
+                at(self.now) < leaf.span.until,
+                "a leaf expired at {}",
+                self.now
+            );
+            let texts = self.bundles.iter().map(|bundle| &bundle.text);
+            for text in texts.chain(self.bundles_before.iter().map(|(text, _)| text)) {
+                prop_assert!(
+                    text.contains(issuer.as_str()),
+                    "{issuer} not in {text} at {}",
+                    self.now
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn every_leaf_in_use_can_be_verified_with_every_bundle_in_use(
+        leaf in 60_i64..400,
+        lives in 3_i64..40,
+        // Between two turns the leader may be away for as long as a sixth of a leaf's life.
+        pauses in prop::collection::vec(0_i64..100, 300),
+        lost_key in prop::option::of(0_usize..300),
+    ) {
+        let timings = Timings::new(
+            SignedDuration::from_secs(leaf * lives),
+            SignedDuration::from_secs(leaf),
+        );
+        let mut world = World {
+            timings,
+            now: 1000,
+            made: 0,
+            material: Material::default(),
+            bundles: seen("", 0),
+            bundles_before: Vec::new(),
+            leaves_before: Vec::new(),
+        };
+        world.bundles.extend(seen("", 0));
+        while world.turn().change.is_some() {}
+        world.bundles_before.clear();
+        // Who has lost the key as well has less time to be away.
+        let longest = if lost_key.is_some() { leaf / 30 } else { leaf / 6 };
+        let mut changes = 0;
+        for (turn, pause) in pauses.into_iter().enumerate() {
+            if lost_key == Some(turn) {
+                world.material.current.as_mut().unwrap().signs = false;
+            }
+            for _ in 0..=(pause % longest.max(1)) {
+                world.check()?;
+                world.now += 1;
+            }
+            loop {
+                let step = world.turn();
+                world.check()?;
+                if step.change.is_none() && step.publish.is_none() {
+                    prop_assert!(step.again > at(world.now), "it would spin");
+                    break;
+                }
+                changes += 1;
+                prop_assert!(changes < 1000, "it does not come to rest");
+            }
+        }
+        prop_assert!(world.made < 300);
+    }
+
+    #[test]
+    fn a_renewal_comes_to_its_end_and_leaves_one_authority(leaf in 60_i64..400) {
+        let timings = Timings::new(
+            SignedDuration::from_secs(leaf * 10),
+            SignedDuration::from_secs(leaf),
+        );
+        let mut world = World {
+            timings,
+            now: 0,
+            made: 0,
+            material: Material::default(),
+            bundles: seen("", 0),
+            bundles_before: Vec::new(),
+            leaves_before: Vec::new(),
+        };
+        while world.turn().change.is_some() {}
+        // Long enough for the second authority to come, short of the third.
+        while world.now < leaf * 10 {
+            let step = world.turn();
+            if step.change.is_none() && step.publish.is_none() {
+                world.now = step.again.as_second().max(world.now + 1);
+            }
+        }
+        prop_assert_eq!(world.made, 2);
+        prop_assert!(world.material.old.is_none() && world.material.next.is_none());
+        let pem = world.material.current.clone().unwrap().pem;
+        prop_assert_eq!(&world.bundles[0].text, &pem);
+    }
+}

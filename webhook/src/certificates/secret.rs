@@ -1,0 +1,124 @@
+//! The Secret: watched by every replica, written by the one that leads.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use k8s_openapi::{
+    ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Client,
+    api::PostParams,
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, Event, watcher},
+    },
+};
+use tokio::{sync::watch, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+
+use super::Served;
+
+/// The longest that one write may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// The Secret as it was last seen.
+#[derive(Clone, Default)]
+pub enum Seen {
+    /// Nobody has looked yet.
+    #[default]
+    Unknown,
+    /// There is none.
+    Missing,
+    /// It is there.
+    There(Box<Secret>),
+}
+
+/// Why the Secret was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The API server said no, or nothing.
+    #[error("the Secret could not be written")]
+    Api(#[from] kube::Error),
+    /// No answer in time.
+    #[error("no answer within {} s while writing the Secret", DEADLINE.as_secs())]
+    Timeout,
+}
+
+/// Watches the Secret, serves what it holds, and tells what was seen.
+pub async fn follow(
+    client: Client,
+    namespace: String,
+    name: String,
+    served: Served,
+    metrics: Metrics,
+    seen: watch::Sender<Seen>,
+    stop: CancellationToken,
+) {
+    let api: Api<Secret> = Api::namespaced(client, &namespace);
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let events = watcher(api, config)
+        .default_backoff()
+        .take_until(stop.cancelled_owned());
+    tokio::pin!(events);
+    let mut listed = false;
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Init) => listed = false,
+            Ok(Event::Apply(secret) | Event::InitApply(secret)) => {
+                listed = true;
+                served.take(&secret, Timestamp::now());
+                seen.send_replace(Seen::There(Box::new(secret)));
+            }
+            Ok(Event::Delete(_)) => drop(seen.send_replace(Seen::Missing)),
+            Ok(Event::InitDone) if !listed => drop(seen.send_replace(Seen::Missing)),
+            Ok(Event::InitDone) => {}
+            Err(error) => {
+                metrics.watch_failed("Secret");
+                tracing::warn!(kind = "Secret", %error, "watch failed, it starts again");
+            }
+        }
+    }
+}
+
+/// Writes the data, if nobody has written since it was seen.
+pub async fn write(
+    client: Client,
+    namespace: &str,
+    name: &str,
+    seen: &Seen,
+    data: BTreeMap<String, ByteString>,
+) -> Result<Secret, WriteError> {
+    let api: Api<Secret> = Api::namespaced(client, namespace);
+    let params = PostParams::default();
+    let request = async {
+        if let Seen::There(secret) = seen {
+            let secret = Secret {
+                data: Some(data),
+                ..Secret::clone(secret)
+            };
+            return api.replace(name, &params, &secret).await;
+        }
+        let labels = [(
+            "app.kubernetes.io/part-of".to_owned(),
+            "k0smotron".to_owned(),
+        )];
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                labels: Some(labels.into()),
+                ..ObjectMeta::default()
+            },
+            type_: Some("kubernetes.io/tls".to_owned()),
+            data: Some(data),
+            ..Secret::default()
+        };
+        api.create(&params, &secret).await
+    };
+    Ok(timeout(DEADLINE, request)
+        .await
+        .map_err(|_| WriteError::Timeout)??)
+}

@@ -1,0 +1,30 @@
+use serde_json::Value;
+
+use crds::admission::{self, Decision, Request};
+use crds::v1beta2::PolicyKind;
+
+use super::{Kind, World};
+
+/// The rules for Clusters.
+pub struct Cluster;
+
+impl Kind for Cluster {
+    fn name(&self) -> &'static str {
+        "Cluster"
+    }
+
+    fn resource(&self) -> &'static str {
+        "clusters"
+    }
+
+    fn default(&self, request: &Request<'_>, world: World<'_>) -> Option<Value> {
+        world.defaulted(PolicyKind::Cluster, request, |request| {
+            admission::default(admission::Kind::Cluster, request)
+        })
+    }
+
+    fn decide(&self, request: &Request<'_>, world: World<'_>) -> Decision {
+        let decision = admission::validate(admission::Kind::Cluster, request, world.mothership);
+        world.judged(PolicyKind::Cluster, request, decision)
+    }
+}

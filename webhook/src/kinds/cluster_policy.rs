@@ -1,0 +1,44 @@
+use serde::Deserialize as _;
+
+use crds::admission::{Decision, Operation, Request};
+use crds::policy::validate_policy;
+use crds::v1beta2;
+use crds::validation::FieldError;
+
+use super::{Kind, World};
+
+/// The rules for ClusterPolicies.
+pub struct ClusterPolicy;
+
+impl Kind for ClusterPolicy {
+    fn name(&self) -> &'static str {
+        "ClusterPolicy"
+    }
+
+    fn resource(&self) -> &'static str {
+        "clusterpolicies"
+    }
+
+    fn decide(&self, request: &Request<'_>, _world: World<'_>) -> Decision {
+        let (Some(object), None) = (request.object, request.sub_resource) else {
+            return Decision::default();
+        };
+        if request.operation == Operation::Delete || request.is_ending() {
+            return Decision::default();
+        }
+        let errors = match v1beta2::ClusterPolicy::deserialize(object) {
+            Ok(policy) => validate_policy(&policy),
+            // The schema lets none through.
+            Err(error) => vec![FieldError {
+                path: "spec".to_owned(),
+                value: String::new(),
+                message: format!("cannot be read: {error}"),
+                hint: "kubectl explain clusterpolicy.spec shows what belongs there".to_owned(),
+            }],
+        };
+        Decision {
+            errors,
+            warnings: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The kinds that are decided about: a request in, a decision out, and nothing else.
+
+mod cluster;
+mod cluster_policy;
+mod join_token_request;
+
+use serde_json::Value;
+
+use crds::admission::{Decision, Mothership, Operation, Request};
+use crds::policy::{Input, Policies};
+use crds::v1beta2::PolicyKind;
+
+pub use cluster::Cluster;
+pub use cluster_policy::ClusterPolicy;
+pub use join_token_request::JoinTokenRequest;
+
+/// Group of the product's kinds.
+const GROUP: &str = "k0smotron.io";
+
+/// What decisions depend on besides the request.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// The mothership.
+    pub mothership: &'a dyn Mothership,
+    /// Its policies.
+    pub policies: &'a Policies,
+}
+
+impl World<'_> {
+    fn input<'a>(&'a self, kind: PolicyKind, request: &'a Request<'a>) -> Input<'a> {
+        Input {
+            request,
+            kind,
+            mothership: self.mothership,
+        }
+    }
+
+    /// The object with what policies have a default for, and then with the product's own: a policy
+    /// may choose a version where the product would.
+    fn defaulted(
+        &self,
+        kind: PolicyKind,
+        request: &Request<'_>,
+        own: impl Fn(&Request<'_>) -> Option<Value>,
+    ) -> Option<Value> {
+        if self.policies.is_empty() {
+            return own(request);
+        }
+        let mut object = request.object?.clone();
+        let input = self.input(kind, request);
+        if !self.policies.apply_defaults(&input, &mut object) {
+            return own(request);
+        }
+        let request = Request {
+            object: Some(&object),
+            ..request.clone()
+        };
+        own(&request).or(Some(object))
+    }
+
+    /// The decision with what policies say. Those have no say in what goes.
+    fn judged(&self, kind: PolicyKind, request: &Request<'_>, mut decision: Decision) -> Decision {
+        if request.operation == Operation::Delete || request.is_ending() {
+            return decision;
+        }
+        let outcome = self.policies.decide(&self.input(kind, request));
+        for audit in &outcome.audits {
+            tracing::info!(
+                kind = kind.as_str(),
+                namespace = request.namespace,
+                name = request.name,
+                violation = audit,
+                "accepted all the same"
+            );
+        }
+        decision.errors.extend(outcome.errors);
+        decision.warnings.extend(outcome.warnings);
+        decision
+    }
+}
+
+/// The rules of one kind.
+pub trait Kind: Send + Sync + 'static {
+    /// Its name, such as `Cluster`.
+    fn name(&self) -> &'static str;
+
+    /// Its name in paths, such as `clusters`.
+    fn resource(&self) -> &'static str;
+
+    /// The version that decisions are about: the stored one.
+    fn version(&self) -> &'static str {
+        "v1beta2"
+    }
+
+    /// The object with what is missing filled in; `None` when nothing is.
+    fn default(&self, _request: &Request<'_>, _world: World<'_>) -> Option<Value> {
+        None
+    }
+
+    /// Whether it may be.
+    fn decide(&self, request: &Request<'_>, world: World<'_>) -> Decision;
+}
+
+/// Every kind that is decided about.
+pub struct Kinds(Vec<Box<dyn Kind>>);
+
+impl Default for Kinds {
+    fn default() -> Self {
+        Self(vec![
+            Box::new(Cluster),
+            Box::new(JoinTokenRequest),
+            Box::new(ClusterPolicy),
+        ])
+    }
+}
+
+impl Kinds {
+    /// These and no others.
+    pub fn new(kinds: Vec<Box<dyn Kind>>) -> Self {
+        Self(kinds)
+    }
+
+    /// The kind of this resource.
+    pub fn of(&self, group: &str, resource: &str) -> Option<&dyn Kind> {
+        let kind = self.0.iter().find(|kind| kind.resource() == resource)?;
+        (group == GROUP).then_some(&**kind)
+    }
+}

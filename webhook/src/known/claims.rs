@@ -1,0 +1,40 @@
+use std::{collections::BTreeMap, collections::HashMap, hash::Hash};
+
+use crds::admission::Holder;
+
+/// Who holds what. The same holder may hold a thing for several reasons: a Cluster's own port and
+/// its Service's.
+pub(super) struct Claims<K>(HashMap<K, BTreeMap<Holder, usize>>);
+
+impl<K> Default for Claims<K> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Hash + Eq + Clone> Claims<K> {
+    pub(super) fn add(&mut self, thing: &K, holder: &Holder) {
+        let holders = self.0.entry(thing.clone()).or_default();
+        *holders.entry(holder.clone()).or_default() += 1;
+    }
+
+    pub(super) fn remove(&mut self, thing: &K, holder: &Holder) {
+        let Some(holders) = self.0.get_mut(thing) else {
+            return;
+        };
+        if let Some(count) = holders.get_mut(holder) {
+            *count -= 1;
+            if *count == 0 {
+                holders.remove(holder);
+            }
+        }
+        if holders.is_empty() {
+            self.0.remove(thing);
+        }
+    }
+
+    pub(super) fn holders(&self, thing: &K) -> Vec<Holder> {
+        let holders = self.0.get(thing).into_iter().flat_map(BTreeMap::keys);
+        holders.cloned().collect()
+    }
+}

@@ -1,0 +1,231 @@
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use crds::{
+    admission::{Holder, Namespace, Quota},
+    policy::Policies,
+    v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest, ServiceType},
+};
+
+use super::claims::Claims;
+
+/// Namespace and name; the namespace is empty for kinds without.
+pub(super) type Key = (String, String);
+
+#[derive(Default)]
+pub(super) struct Tables {
+    pub(super) clusters: BTreeMap<Key, Stored>,
+    pub(super) services: BTreeMap<Key, Ports>,
+    pub(super) namespaces: BTreeMap<String, Namespace>,
+    /// Whether each is the default.
+    pub(super) storage_classes: BTreeMap<String, bool>,
+    pub(super) storage_classes_listed: bool,
+    pub(super) quotas: BTreeMap<Key, Vec<Quota>>,
+    /// For the audit only.
+    pub(super) requests: BTreeMap<Key, Arc<JoinTokenRequest>>,
+    policies: BTreeMap<String, Arc<ClusterPolicy>>,
+    policies_listed: bool,
+    /// Counts changes of specs, labels and the like: not of a status.
+    pub(super) changes: u64,
+    /// The policies, ready to be asked.
+    pub(super) compiled: Arc<Policies>,
+    pub(super) node_ports: Claims<i32>,
+    pub(super) hosts: Claims<String>,
+    pub(super) addresses: Claims<(String, i32)>,
+}
+
+/// A Cluster and what it holds alone.
+pub(super) struct Stored {
+    pub(super) object: Arc<Cluster>,
+    node_ports: Vec<i32>,
+    hosts: Vec<String>,
+    addresses: Vec<(String, i32)>,
+}
+
+/// The node ports of a Service, and who is said to hold them.
+pub(super) struct Ports {
+    pub(super) holder: Holder,
+    pub(super) ports: Vec<i32>,
+}
+
+impl Tables {
+    pub(super) fn put_policy(&mut self, name: String, policy: ClusterPolicy) {
+        // The status that the audit writes says nothing that decisions depend on.
+        let known = self.policies.get(&name);
+        let is_news = known.is_none_or(|known| known.spec != policy.spec);
+        self.policies.insert(name, Arc::new(policy));
+        if is_news {
+            self.changes += 1;
+            self.compile();
+        }
+    }
+
+    pub(super) fn remove_policy(&mut self, name: &str) {
+        if self.policies.remove(name).is_some() {
+            self.changes += 1;
+            self.compile();
+        }
+    }
+
+    pub(super) fn policies_are_listed(&mut self) {
+        self.policies_listed = true;
+        self.compile();
+    }
+
+    pub(super) fn policies(&self) -> &BTreeMap<String, Arc<ClusterPolicy>> {
+        &self.policies
+    }
+
+    /// While the first list comes in, once at its end is enough.
+    fn compile(&mut self) {
+        if self.policies_listed {
+            self.compiled = Arc::new(Policies::new(
+                self.policies.values().map(|policy| &**policy),
+            ));
+        }
+    }
+
+    pub(super) fn put_cluster(&mut self, key: Key, object: Cluster) {
+        let known = self.clusters.get(&key);
+        let is_news = known.is_none_or(|known| {
+            let (known, object) = (&known.object, &object);
+            known.spec != object.spec
+                || known.metadata.labels != object.metadata.labels
+                || known.metadata.annotations != object.metadata.annotations
+        });
+        self.changes += u64::from(is_news);
+        self.unclaim(&key);
+        let holder = holder(&key);
+        let stored = Stored::new(object);
+        for port in &stored.node_ports {
+            self.node_ports.add(port, &holder);
+        }
+        for host in &stored.hosts {
+            self.hosts.add(host, &holder);
+        }
+        for address in &stored.addresses {
+            self.addresses.add(address, &holder);
+        }
+        self.clusters.insert(key, stored);
+    }
+
+    pub(super) fn remove_cluster(&mut self, key: &Key) {
+        if self.unclaim(key) {
+            self.changes += 1;
+        }
+    }
+
+    pub(super) fn put_request(&mut self, key: Key, request: JoinTokenRequest) {
+        let known = self.requests.get(&key);
+        let is_news = known.is_none_or(|known| known.spec != request.spec);
+        self.changes += u64::from(is_news);
+        self.requests.insert(key, Arc::new(request));
+    }
+
+    pub(super) fn remove_request(&mut self, key: &Key) {
+        if self.requests.remove(key).is_some() {
+            self.changes += 1;
+        }
+    }
+
+    pub(super) fn put_namespace(&mut self, namespace: Namespace) {
+        let known = self.namespaces.get(&namespace.name);
+        self.changes += u64::from(known != Some(&namespace));
+        self.namespaces.insert(namespace.name.clone(), namespace);
+    }
+
+    /// Takes a Cluster out; whether it was there.
+    fn unclaim(&mut self, key: &Key) -> bool {
+        let Some(stored) = self.clusters.remove(key) else {
+            return false;
+        };
+        let holder = holder(key);
+        for port in &stored.node_ports {
+            self.node_ports.remove(port, &holder);
+        }
+        for host in &stored.hosts {
+            self.hosts.remove(host, &holder);
+        }
+        for address in &stored.addresses {
+            self.addresses.remove(address, &holder);
+        }
+        true
+    }
+
+    pub(super) fn put_service(&mut self, key: Key, ports: Ports) {
+        self.remove_service(&key);
+        for port in &ports.ports {
+            self.node_ports.add(port, &ports.holder);
+        }
+        self.services.insert(key, ports);
+    }
+
+    pub(super) fn remove_service(&mut self, key: &Key) {
+        let Some(service) = self.services.remove(key) else {
+            return;
+        };
+        for port in &service.ports {
+            self.node_ports.remove(port, &service.holder);
+        }
+    }
+}
+
+fn holder((namespace, name): &Key) -> Holder {
+    Holder {
+        kind: "Cluster",
+        namespace: namespace.clone(),
+        name: name.clone(),
+    }
+}
+
+impl Stored {
+    fn new(object: Cluster) -> Self {
+        let spec = &object.spec;
+        let found = object.status.as_ref();
+        let given = found.and_then(|status| status.ports);
+        let ports: HashSet<i32> = [
+            (spec.service.api_port, given.map(|ports| ports.api)),
+            (
+                spec.service.konnectivity_port,
+                given.map(|ports| ports.konnectivity),
+            ),
+        ]
+        .into_iter()
+        // 0 stands for what the API server gives.
+        .map(|(wanted, given)| {
+            if wanted == 0 {
+                given.unwrap_or(0)
+            } else {
+                wanted
+            }
+        })
+        .filter(|port| *port != 0)
+        .collect();
+        let ports: Vec<i32> = ports.into_iter().collect();
+        let hosts: HashSet<String> = spec
+            .ingress
+            .iter()
+            .flat_map(|ingress| [&ingress.api_host, &ingress.konnectivity_host])
+            .map(|host| host.to_lowercase())
+            .collect();
+        let address = spec
+            .external_address
+            .as_ref()
+            .or_else(|| found?.external_address.as_ref())
+            // Behind an ingress many share one address.
+            .filter(|_| spec.ingress.is_none());
+        let addresses = address
+            .into_iter()
+            .flat_map(|address| ports.iter().map(|port| (address.to_lowercase(), *port)))
+            .collect();
+        let on_nodes = spec.service.type_ == ServiceType::NodePort;
+        Self {
+            node_ports: if on_nodes { ports.clone() } else { Vec::new() },
+            hosts: hosts.into_iter().collect(),
+            addresses,
+            object: Arc::new(object),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde_json::{Value, json};
+
+use super::{
+    kinds::{NamespaceMeta, ResourceQuota, Service, StorageClass, Watched},
+    *,
+};
+
+fn put<K: Watched>(known: &Known, object: Value) {
+    let object: K = serde_json::from_value(object).unwrap();
+    let key = object.key();
+    object.put(key, &mut known.0.write());
+}
+
+fn remove<K: Watched>(known: &Known, namespace: &str, name: &str) {
+    K::remove(
+        &(namespace.to_owned(), name.to_owned()),
+        &mut known.0.write(),
+    );
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "json! literals are moved in")]
+fn cluster(name: &str, spec: Value) -> Value {
+    json!({
+        "apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+        "metadata": {"namespace": "a", "name": name},
+        "spec": spec,
+    })
+}
+
+fn service(name: &str, owner: Option<&str>, port: i32) -> Value {
+    let owners = owner.map(|owner| {
+        json!([{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster", "name": owner, "uid": "u"}])
+    });
+    json!({
+        "metadata": {"namespace": "a", "name": name, "ownerReferences": owners},
+        "spec": {"ports": [{"port": 80, "nodePort": port}, {"port": 81}]},
+    })
+}
+
+fn holder(kind: &'static str, name: &str) -> Holder {
+    Holder {
+        kind,
+        namespace: "a".to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+fn node_port(port: i32) -> Value {
+    json!({"service": {"type": "NodePort", "apiPort": port, "konnectivityPort": 30132}})
+}
+
+#[test]
+fn a_node_port_is_held_until_the_last_who_has_it_is_gone() {
+    let known = Known::default();
+    put::<Cluster>(&known, cluster("c", node_port(30500)));
+    put::<Service>(&known, service("kmc-c-nodeport", Some("c"), 30500));
+    put::<Service>(&known, service("web", None, 30500));
+    let both = vec![holder("Cluster", "c"), holder("Service", "web")];
+    assert_eq!(known.node_port(30500), both);
+    // The Service outlives its Cluster for a moment.
+    remove::<Cluster>(&known, "a", "c");
+    assert_eq!(known.node_port(30500), both);
+    remove::<Service>(&known, "a", "kmc-c-nodeport");
+    assert_eq!(known.node_port(30500), [holder("Service", "web")]);
+    remove::<Service>(&known, "a", "web");
+    assert!(known.node_port(30500).is_empty());
+}
+
+#[test]
+fn a_changed_object_holds_what_it_says_now() {
+    let known = Known::default();
+    put::<Cluster>(&known, cluster("c", node_port(30500)));
+    put::<Cluster>(&known, cluster("c", node_port(30600)));
+    assert!(known.node_port(30500).is_empty());
+    assert_eq!(known.node_port(30600), [holder("Cluster", "c")]);
+    put::<Cluster>(
+        &known,
+        cluster(
+            "c",
+            json!({"service": {"type": "ClusterIP", "apiPort": 30600}}),
+        ),
+    );
+    assert!(known.node_port(30600).is_empty());
+}
+
+#[test]
+fn a_port_that_the_api_server_gave_is_held_too() {
+    let known = Known::default();
+    let mut given = cluster("c", node_port(0));
+    given["status"] = json!({"ports": {"api": 31000, "konnectivity": 31001}});
+    put::<Cluster>(&known, given);
+    assert_eq!(known.node_port(31000), [holder("Cluster", "c")]);
+    assert!(known.node_port(0).is_empty());
+}
+
+#[test]
+fn hosts_and_addresses_are_found_whatever_their_case() {
+    let known = Known::default();
+    let ingress =
+        json!({"ingress": {"apiHost": "API.example.com", "konnectivityHost": "k.example.com"}});
+    put::<Cluster>(&known, cluster("i", ingress));
+    assert_eq!(known.host("api.Example.com"), [holder("Cluster", "i")]);
+    put::<Cluster>(
+        &known,
+        cluster("e", json!({"externalAddress": "Cp.example.com"})),
+    );
+    assert_eq!(
+        known.address("cp.example.com", 30443),
+        [holder("Cluster", "e")]
+    );
+    assert!(known.address("cp.example.com", 443).is_empty());
+}
+
+#[test]
+fn usage_counts_a_namespace_without_the_one_that_is_asked_about() {
+    let known = Known::default();
+    for (name, replicas) in [("a", 1), ("b", 3), ("c", 5)] {
+        put::<Cluster>(&known, cluster(name, json!({"replicas": replicas})));
+    }
+    let mut elsewhere = cluster("d", json!({"replicas": 7}));
+    elsewhere["metadata"]["namespace"] = json!("aa");
+    put::<Cluster>(&known, elsewhere);
+    assert_eq!(
+        known.usage("a", "b"),
+        Usage {
+            clusters: 2,
+            replicas: 6
+        }
+    );
+    assert_eq!(known.usage("", ""), Usage::default());
+}
+
+#[test]
+fn storage_classes_are_unknown_until_they_were_listed() {
+    let known = Known::default();
+    assert_eq!(known.storage_class(Some("fast")), None);
+    let class = |name: &str, default: &str| {
+        json!({"metadata": {"name": name, "annotations": {
+            "storageclass.kubernetes.io/is-default-class": default,
+        }}})
+    };
+    put::<StorageClass>(&known, class("fast", "false"));
+    StorageClass::listed(&mut known.0.write());
+    assert_eq!(known.storage_class(Some("fast")), Some(true));
+    assert_eq!(known.storage_class(Some("slow")), Some(false));
+    assert_eq!(known.storage_class(None), Some(false));
+    put::<StorageClass>(&known, class("slow", "true"));
+    assert_eq!(known.storage_class(None), Some(true));
+}
+
+#[test]
+fn quotas_are_known_by_namespace_with_what_is_taken_of_them() {
+    let known = Known::default();
+    let quota = |namespace: &str, name: &str, spec: Value| {
+        json!({"metadata": {"namespace": namespace, "name": name}, "spec": spec, "status": {
+            "hard": {"pods": "10", "requests.cpu": "4"}, "used": {"pods": "7"},
+        }})
+    };
+    put::<ResourceQuota>(&known, quota("a", "q", json!({"hard": {"pods": "10"}})));
+    // Which of the pods these count is not known before there are any.
+    put::<ResourceQuota>(
+        &known,
+        quota("a", "best", json!({"scopes": ["BestEffort"]})),
+    );
+    let selector = json!({"scopeSelector": {"matchExpressions": [
+        {"scopeName": "PriorityClass", "operator": "In", "values": ["high"]},
+    ]}});
+    put::<ResourceQuota>(&known, quota("a", "high", selector));
+    put::<ResourceQuota>(&known, quota("aa", "other", json!({})));
+    let quantity = |text: &str| Quantity(text.to_owned());
+    let pods = Quota {
+        name: "q".to_owned(),
+        resource: "pods".to_owned(),
+        hard: quantity("10"),
+        used: quantity("7"),
+    };
+    assert_eq!(known.quotas("a"), [pods]);
+    assert_eq!(known.quotas(""), []);
+    remove::<ResourceQuota>(&known, "a", "q");
+    assert_eq!(known.quotas("a"), []);
+}
+
+#[test]
+fn what_a_new_list_does_not_hold_is_forgotten() {
+    let known = Known::default();
+    for name in ["x", "y"] {
+        put::<NamespaceMeta>(
+            &known,
+            json!({"metadata": {"name": name, "labels": {"a": "b"}}}),
+        );
+    }
+    let kept = [(String::new(), "y".to_owned())].into();
+    NamespaceMeta::retain(&kept, &mut known.0.write());
+    assert_eq!(known.namespace("x"), None);
+    assert_eq!(known.namespace("y").unwrap().labels["a"], "b");
+}
+
+#[test]
+fn what_kubectl_notes_about_an_object_is_not_kept() {
+    let known = Known::default();
+    let mut noted = cluster("c", json!({}));
+    let copy = "kubectl.kubernetes.io/last-applied-configuration";
+    noted["metadata"]["annotations"] = json!({copy: "{}", "kept": "yes"});
+    put::<Cluster>(&known, noted);
+    let annotations = known
+        .cluster("a", "c")
+        .unwrap()
+        .metadata
+        .annotations
+        .clone()
+        .unwrap();
+    assert_eq!(annotations.len(), 1);
+}

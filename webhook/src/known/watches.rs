@@ -1,0 +1,129 @@
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use futures::StreamExt as _;
+use kube::{
+    Api, Client,
+    core::DeserializeGuard,
+    runtime::watcher::{self, Event},
+};
+use tokio_util::sync::CancellationToken;
+
+use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest};
+
+use crate::metrics::Metrics;
+
+use super::{
+    Known,
+    kinds::{NamespaceMeta, ResourceQuota, Service, StorageClass, Watched},
+};
+
+/// Fills what is known, and tells when it is filled.
+#[derive(Clone)]
+pub struct Watches {
+    client: Client,
+    known: Known,
+    metrics: Metrics,
+    stop: CancellationToken,
+    filled: Vec<(String, Arc<AtomicBool>)>,
+}
+
+impl Watches {
+    /// Starts the watch of every kind.
+    pub fn start(client: Client, known: Known, metrics: Metrics, stop: CancellationToken) -> Self {
+        let mut watches = Self {
+            client,
+            known,
+            metrics,
+            stop,
+            filled: Vec::new(),
+        };
+        watches.add::<Cluster>();
+        watches.add::<Service>();
+        watches.add::<NamespaceMeta>();
+        watches.add::<StorageClass>();
+        watches.add::<ResourceQuota>();
+        watches.add::<ClusterPolicy>();
+        watches.add::<JoinTokenRequest>();
+        watches
+    }
+
+    /// Kinds whose first list has not come yet.
+    pub fn missing(&self) -> impl Iterator<Item = &str> {
+        self.filled
+            .iter()
+            .filter(|(_, filled)| !filled.load(Relaxed))
+            .map(|(kind, _)| kind.as_str())
+    }
+
+    fn add<K: Watched>(&mut self) {
+        let filled = Arc::new(AtomicBool::new(false));
+        self.filled
+            .push((K::kind(&()).into_owned(), filled.clone()));
+        let api: Api<DeserializeGuard<K>> = Api::all(self.client.clone());
+        let (known, metrics, stop) = (self.known.clone(), self.metrics.clone(), self.stop.clone());
+        tokio::spawn(async move {
+            let events = runtime::guarded(api, K::config()).take_until(stop.cancelled_owned());
+            tokio::pin!(events);
+            let mut listed = HashSet::new();
+            while let Some(event) = events.next().await {
+                match event {
+                    Ok(event) => {
+                        if take(event, &known, &mut listed) {
+                            filled.store(true, Relaxed);
+                        }
+                    }
+                    Err(error) => {
+                        let kind = K::kind(&());
+                        metrics.watch_failed(&kind);
+                        if is_no_kind(&error) {
+                            // There is none of a kind that is not installed.
+                            let mut tables = known.0.write();
+                            K::retain(&HashSet::new(), &mut tables);
+                            K::listed(&mut tables);
+                            filled.store(true, Relaxed);
+                        }
+                        tracing::warn!(%kind, %error, "watch failed, it starts again");
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Takes an event in; whether the kind is complete now.
+fn take<K: Watched>(
+    event: Event<K>,
+    known: &Known,
+    listed: &mut HashSet<super::tables::Key>,
+) -> bool {
+    match event {
+        Event::Init => listed.clear(),
+        Event::InitApply(object) => {
+            let key = object.key();
+            listed.insert(key.clone());
+            object.put(key, &mut known.0.write());
+        }
+        Event::Apply(object) => {
+            let key = object.key();
+            object.put(key, &mut known.0.write());
+        }
+        Event::Delete(object) => K::remove(&object.key(), &mut known.0.write()),
+        Event::InitDone => {
+            let mut tables = known.0.write();
+            K::retain(&std::mem::take(listed), &mut tables);
+            K::listed(&mut tables);
+            return true;
+        }
+    }
+    false
+}
+
+fn is_no_kind(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
+}
