@@ -54,9 +54,10 @@ test-long: ## what takes too long for every change (root)
 	  $(TEST) --test 'long_*' -- --test-threads=1; \
 	else echo 'nothing takes that long yet'; fi
 
-bench: ## what is measured: requests, time to Available, loss of a pod (root)
+bench: ## what is measured: requests, time to Available, loss of a pod, admission under load (root)
 	$(TEST) --test light_controller -- requests:: --nocapture
 	$(TEST) --test full_clusters -- ready:: highly_available:: --nocapture
+	$(TEST) --test bench_admission -- --nocapture
 
 lint: ## formatting, clippy, documentation, dependencies
 	$(CARGO) fmt --all --check
@@ -75,20 +76,26 @@ check-generated: ## fail when something generated is stale
 	$(BUILD) --bin crdgen
 	$(BIN)/crdgen --check
 	$(INSTALL_YAML) | diff -u deploy/install.yaml - || { echo 'deploy/install.yaml is stale: make generate' >&2; exit 1; }
-	$(KUBECTL) kustomize deploy/overlays/namespaced >/dev/null
+	for overlay in deploy/overlays/*; do $(KUBECTL) kustomize $$overlay >/dev/null; done
 
 deps: ## install the Debian packages that are missing (root)
 	@.ci/packages
 
 ##@ Install
 .PHONY: images install uninstall
-images: ## pack the product's image, and print its name and archive
+images: ## pack the product's images, and print their names and archives
 	$(BUILD) --bin mothership
 	$(BIN)/mothership image pack controller
+	$(BIN)/mothership image pack webhook
 
 install: ## install on the cluster of the current context; REGISTRY= says where its images are
 	sed 's#localhost/k0smotron/#$(REGISTRY)/#' deploy/install.yaml | $(KUBECTL) apply --server-side -f -
 	$(KUBECTL) --namespace k0smotron rollout status deployment/k0smotron-controller-manager --timeout 2m
+	$(KUBECTL) --namespace k0smotron rollout status deployment/k0smotron-webhook --timeout 2m
+	@# The API server learns a moment later than the Deployment where the webhook is.
+	@for _ in {1..20}; do \
+	  answer=$$($(KUBECTL) create --dry-run=server -f crds/examples/clusterip.yaml 2>&1) && exit 0; sleep 1; \
+	done; echo "the webhook is ready, and the API server does not reach it: $$answer" >&2; exit 1
 
 uninstall: ## remove it again; refused while Clusters exist, since the CRDs would take them along
 	@left=$$($(KUBECTL) get clusters.k0smotron.io --all-namespaces --output name --ignore-not-found); \
