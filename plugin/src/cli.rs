@@ -45,6 +45,8 @@ pub enum Command {
     /// Delete a cluster
     #[command(visible_alias = "rm")]
     Delete(commands::delete::DeleteArgs),
+    /// See what policies say about objects
+    Policy(commands::policy::PolicyArgs),
     /// Show the versions of this program and of the mothership
     Version(commands::version::VersionArgs),
 }
@@ -243,6 +245,10 @@ mod tests {
             let name = command.get_name().to_owned();
             let own = command.clone().term_width(100).render_long_help();
             write!(text, "\n\n===== {name} =====\n{own}").unwrap();
+            for inner in command.get_subcommands_mut() {
+                let own = inner.clone().term_width(100).render_long_help();
+                write!(text, "\n\n===== {name} {} =====\n{own}", inner.get_name()).unwrap();
+            }
         }
         insta::assert_snapshot!("help", text);
     }

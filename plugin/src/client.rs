@@ -20,6 +20,8 @@ use crate::{
 
 /// The first pause before a request that was put off is made again; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// How long an admission webhook that cannot be reached is waited for.
+const ADMISSION: Duration = Duration::from_secs(10);
 
 /// A client with its namespace, deadline and voice.
 pub struct Connection<'a> {
@@ -72,7 +74,7 @@ impl<'a> Connection<'a> {
     }
 
     /// Makes a request within the deadline; one that the server puts off (429, 503) is repeated
-    /// until then. `attempt` is a phrase like `list clusters in namespace "default"`.
+    /// until then, one whose admission webhook cannot be reached for ten seconds. `attempt` is a phrase like `list clusters in namespace "default"`.
     ///
     /// # Errors
     /// What [`Error::from_kube`] makes of the answer.
@@ -95,7 +97,13 @@ impl<'a> Connection<'a> {
                     cause: format!("no answer within {:?}", self.deadline.unwrap_or_default()),
                 });
             };
-            let put_off = matches!(&answer, Err(kube::Error::Api(status)) if matches!(status.code, 429 | 503));
+            let put_off = match &answer {
+                Err(kube::Error::Api(status)) => {
+                    matches!(status.code, 429 | 503)
+                        || (is_unadmitted(status) && started.elapsed() < ADMISSION)
+                }
+                _ => false,
+            };
             let in_time = end.is_none_or(|end| Instant::now() + pause < end);
             if !(put_off && in_time) {
                 break answer.map_err(|error| self.explain(attempt, error));
@@ -171,6 +179,12 @@ impl<'a> Connection<'a> {
             elsewhere: elsewhere.map(|(namespace, _)| namespace.clone()).collect(),
         }
     }
+}
+
+/// Whether nothing was stored because an admission webhook could not be reached: right after an
+/// installation or a restart the API server does not know the way to it for a second.
+fn is_unadmitted(status: &kube::core::Status) -> bool {
+    status.code == 500 && status.message.contains("failed calling webhook")
 }
 
 async fn within<T>(end: Option<Instant>, request: impl Future<Output = T>) -> Option<T> {

@@ -198,6 +198,14 @@ pub enum Error {
         /// What to do.
         hint: String,
     },
+    /// What was tested would not be accepted.
+    #[error("{refused} of {of} objects would be refused")]
+    WouldBeRefused {
+        /// How many.
+        refused: usize,
+        /// Of how many.
+        of: usize,
+    },
     /// Any other answer of the API server.
     #[error("cannot {attempt}: {answer}")]
     Server {
@@ -255,7 +263,7 @@ impl Error {
             Self::Kubeconfig { .. } => Exit::Kubeconfig,
             Self::TimedOut { .. } => Exit::TimedOut,
             Self::Conflict { .. } => Exit::Conflict,
-            Self::Refused { .. } => Exit::Refused,
+            Self::Refused { .. } | Self::WouldBeRefused { .. } => Exit::Refused,
             Self::Server { .. } | Self::Io { .. } | Self::Declined(_) => Exit::Failure,
             Self::BrokenPipe => Exit::Success,
             Self::Interrupted { .. } => Exit::Interrupted,
@@ -295,7 +303,10 @@ impl Error {
                 vec!["the API server is busy or starting; try again in a moment".to_owned()]
             }
             Self::Server { .. } => vec!["see the request with -v".to_owned()],
-            Self::Io { .. } | Self::BrokenPipe | Self::Declined(_) => Vec::new(),
+            Self::Io { .. }
+            | Self::BrokenPipe
+            | Self::Declined(_)
+            | Self::WouldBeRefused { .. } => Vec::new(),
         }
     }
 

@@ -31,6 +31,16 @@ pub fn join_token_requests() -> ApiResource {
     resource(GROUP, VERSION, "JoinTokenRequest", "jointokenrequests")
 }
 
+/// `ClusterPolicy`.
+pub fn cluster_policies() -> ApiResource {
+    resource(GROUP, VERSION, "ClusterPolicy", "clusterpolicies")
+}
+
+/// Namespace.
+pub fn namespaces() -> ApiResource {
+    resource("", "v1", "Namespace", "namespaces")
+}
+
 /// Secret.
 pub fn secrets() -> ApiResource {
     resource("", "v1", "Secret", "secrets")

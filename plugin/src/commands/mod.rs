@@ -5,6 +5,7 @@ pub mod delete;
 pub mod join;
 pub mod kubeconfig;
 pub mod list;
+pub mod policy;
 pub mod status;
 pub mod version;
 
@@ -22,6 +23,7 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
         Command::Kubeconfig(args) => kubeconfig::run(session, &args).await,
         Command::Join(args) => join::run(session, &args).await,
         Command::Delete(args) => delete::run(session, &args).await,
+        Command::Policy(args) => policy::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
     }
 }

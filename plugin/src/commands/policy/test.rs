@@ -1,0 +1,359 @@
+//! `policy test`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use crds::admission::{Mothership, Namespace, Operation, Request, Usage, User};
+use crds::policy::{Input, Policies};
+use crds::v1beta2::{ClusterPolicy, PolicyAction, PolicyKind};
+use kube::api::{DynamicObject, ListParams};
+use serde_json::Value;
+
+use super::documents::{self, Document};
+use super::report::{Line, Report, Result as Verdicted, Verdict};
+use super::rules;
+use crate::{client::Connection, error::Error, output::Structured, resources, session::Session};
+
+/// Flags of `policy test`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 kubectl k0smotron policy test -f cluster.yaml\n\
+    \x20 kubectl k0smotron policy test -f cluster.yaml --policy policies.yaml --namespace-labels tenant=true\n\
+    \x20 kustomize build . | kubectl k0smotron policy test -f - -o json")]
+pub struct TestArgs {
+    /// File with objects (YAML or JSON, any number of documents), - for standard input; may be
+    /// given several times
+    #[arg(short, long = "filename", value_name = "FILE", required = true)]
+    pub filename: Vec<PathBuf>,
+    /// File with policies, in place of the mothership's: nothing is asked there then; may be given
+    /// several times
+    #[arg(long, value_name = "FILE")]
+    pub policy: Vec<PathBuf>,
+    /// Labels of the objects' namespace, such as tenant=true; the mothership's unless given
+    #[arg(long, value_name = "LABELS", value_delimiter = ',', value_parser = label)]
+    pub namespace_labels: Option<Vec<(String, String)>>,
+    /// Output format; text unless given
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Structured>,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("a label is written key=value".to_owned()),
+    }
+}
+
+/// What is known of the mothership: nothing, unless it was asked.
+#[derive(Debug, Default)]
+struct Known {
+    namespaces: BTreeMap<String, Namespace>,
+    /// Clusters with their pods, by namespace and name.
+    clusters: BTreeMap<(String, String), i64>,
+}
+
+impl Mothership for Known {
+    fn namespace(&self, name: &str) -> Option<Namespace> {
+        self.namespaces.get(name).cloned()
+    }
+
+    fn usage(&self, namespace: &str, but: &str) -> Usage {
+        let others = self
+            .clusters
+            .iter()
+            .filter(|((place, name), _)| place == namespace && name != but);
+        others.fold(Usage::default(), |usage, (_, replicas)| Usage {
+            clusters: usage.clusters + 1,
+            replicas: usage.replicas.saturating_add(*replicas),
+        })
+    }
+}
+
+/// Decides about objects in files.
+///
+/// # Errors
+/// [`Error::WouldBeRefused`], or whatever kept it from deciding.
+pub async fn run(session: &Session, args: &TestArgs) -> Result<(), Error> {
+    let out = &session.out;
+    let mut objects = Vec::new();
+    for path in &args.filename {
+        for document in documents::read(path)? {
+            match document.kind()? {
+                Some("Cluster" | "JoinTokenRequest" | "ClusterPolicy") => objects.push(document),
+                _ => out.note(&format!(
+                    "{}: skipped, it is no Cluster, JoinTokenRequest or ClusterPolicy",
+                    document.source
+                )),
+            }
+        }
+    }
+    if objects.is_empty() {
+        return Err(Error::Usage {
+            message: "there is nothing to test".to_owned(),
+            hint: "name files with Clusters, JoinTokenRequests or ClusterPolicies with -f"
+                .to_owned(),
+        });
+    }
+    let (policies, mut known, namespace) = if args.policy.is_empty() {
+        let connection = session.connect().await?;
+        let policies = ask_policies(&connection).await?;
+        let namespace = connection.namespace.clone();
+        let known = ask(
+            &connection,
+            &objects,
+            args.namespace_labels.is_none(),
+            session,
+        )
+        .await?;
+        (policies, known, namespace)
+    } else {
+        let namespace = session.global.namespace.clone();
+        let namespace = namespace.unwrap_or_else(|| "default".to_owned());
+        (read_policies(&args.policy)?, Known::default(), namespace)
+    };
+    if let Some(labels) = &args.namespace_labels {
+        for document in &objects {
+            let name = namespace_of(&document.object, &namespace);
+            let known = known.namespaces.entry(name.to_owned()).or_default();
+            known.labels = labels.iter().cloned().collect();
+        }
+    }
+    let policies = Policies::new(policies);
+    let objects = objects
+        .iter()
+        .map(|document| verdict(document, &namespace, &policies, &known));
+    let objects: Vec<Verdict> = objects.collect();
+    let refused = objects.iter().filter(|verdict| !verdict.allowed).count();
+    let report = Report {
+        allowed: refused == 0,
+        objects,
+    };
+    match args.output {
+        Some(format) => out.structured(format, &report)?,
+        None => out.data(&report.render(out.paint()))?,
+    }
+    if refused == 0 {
+        Ok(())
+    } else {
+        Err(Error::WouldBeRefused {
+            refused,
+            of: report.objects.len(),
+        })
+    }
+}
+
+fn read_policies(paths: &[PathBuf]) -> Result<Vec<ClusterPolicy>, Error> {
+    let mut policies = Vec::new();
+    for path in paths {
+        let before = policies.len();
+        for document in documents::read(path)? {
+            if document.kind()? == Some("ClusterPolicy") {
+                let policy = serde_json::from_value(document.object.clone());
+                policies.push(policy.map_err(|error| document.unreadable(&error.to_string()))?);
+            }
+        }
+        if policies.len() == before {
+            return Err(Error::Usage {
+                message: format!("there is no ClusterPolicy in {}", path.display()),
+                hint: "is it the right file? Objects to test are named with -f".to_owned(),
+            });
+        }
+    }
+    Ok(policies)
+}
+
+async fn ask_policies(connection: &Connection<'_>) -> Result<Vec<ClusterPolicy>, Error> {
+    let attempt = "list policies";
+    let api = connection.api_everywhere(&resources::cluster_policies());
+    let all = ListParams::default();
+    let found = connection.call(attempt, || api.list(&all)).await?;
+    found
+        .items
+        .into_iter()
+        .map(|policy| {
+            serde_json::to_value(policy)
+                .and_then(serde_json::from_value)
+                .map_err(|error| Error::io("read the mothership's policies", error.into()))
+        })
+        .collect()
+}
+
+/// Asks for the namespaces of the objects and the Clusters in them. A user who may not see a
+/// namespace gets the answer for one without labels, and is told.
+async fn ask(
+    connection: &Connection<'_>,
+    objects: &[Document],
+    labels: bool,
+    session: &Session,
+) -> Result<Known, Error> {
+    let mut known = Known::default();
+    let names = objects
+        .iter()
+        .filter(|document| !matches!(document.kind(), Ok(Some("ClusterPolicy"))))
+        .map(|document| namespace_of(&document.object, &connection.namespace));
+    let names: std::collections::BTreeSet<&str> = names.collect();
+    for name in names {
+        if labels {
+            let api = connection.api_everywhere(&resources::namespaces());
+            let attempt = format!("get namespace \"{name}\"");
+            match connection.call(&attempt, || api.get(name)).await {
+                Ok(found) => {
+                    let metadata = found.metadata;
+                    let namespace = Namespace {
+                        name: name.to_owned(),
+                        labels: metadata.labels.unwrap_or_default(),
+                        annotations: metadata.annotations.unwrap_or_default(),
+                    };
+                    known.namespaces.insert(name.to_owned(), namespace);
+                }
+                Err(error @ (Error::Forbidden { .. } | Error::NotFound { .. })) => {
+                    session.out.note(&format!(
+                        "warning: {error}; its labels count as none, unless --namespace-labels names them"
+                    ));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let api: kube::Api<DynamicObject> =
+            kube::Api::namespaced_with(connection.client().clone(), name, &resources::clusters());
+        let attempt = format!("list clusters in namespace \"{name}\"");
+        let all = ListParams::default();
+        let found = connection.call(&attempt, || api.list(&all)).await?;
+        for cluster in found.items {
+            let replicas = cluster.data.pointer("/spec/replicas");
+            let replicas = replicas.and_then(Value::as_i64).unwrap_or(1);
+            let key = (name.to_owned(), cluster.metadata.name.unwrap_or_default());
+            known.clusters.insert(key, replicas);
+        }
+    }
+    Ok(known)
+}
+
+fn namespace_of<'a>(object: &'a Value, otherwise: &'a str) -> &'a str {
+    let found = object
+        .pointer("/metadata/namespace")
+        .and_then(Value::as_str);
+    found.filter(|name| !name.is_empty()).unwrap_or(otherwise)
+}
+
+/// What all rules say about one object that is submitted as new. Pure.
+fn verdict(
+    document: &Document,
+    namespace: &str,
+    policies: &Policies,
+    known: &dyn Mothership,
+) -> Verdict {
+    let object = &document.object;
+    let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
+    let name = object.pointer("/metadata/name").and_then(Value::as_str);
+    let mut verdict = Verdict {
+        source: document.source.clone(),
+        kind: text("kind").to_owned(),
+        namespace: namespace_of(object, namespace).to_owned(),
+        name: name.unwrap_or_default().to_owned(),
+        allowed: true,
+        results: Vec::new(),
+        not_selected: Vec::new(),
+    };
+    match text("kind") {
+        "Cluster" => decide(&mut verdict, PolicyKind::Cluster, object, policies, known),
+        "JoinTokenRequest" => {
+            let kind = PolicyKind::JoinTokenRequest;
+            decide(&mut verdict, kind, object, policies, known);
+        }
+        _ => {
+            verdict.namespace.clear();
+            own(&mut verdict, rules::check_policy(object), Vec::new());
+        }
+    }
+    let refused = |line: &Line| line.result == Verdicted::Refused;
+    verdict.allowed = !verdict.results.iter().any(refused);
+    verdict
+}
+
+fn decide(
+    verdict: &mut Verdict,
+    kind: PolicyKind,
+    object: &Value,
+    policies: &Policies,
+    known: &dyn Mothership,
+) {
+    let mut object = match rules::filled(kind, object) {
+        Ok(object) => object,
+        Err(error) => {
+            own(verdict, vec![error], Vec::new());
+            return;
+        }
+    };
+    let (namespace, name) = (verdict.namespace.clone(), verdict.name.clone());
+    let submitted = object.clone();
+    let request = |object| Request {
+        operation: Operation::Create,
+        sub_resource: None,
+        namespace: &namespace,
+        name: &name,
+        user: User::default(),
+        object: Some(object),
+        old_object: None,
+        dry_run: true,
+    };
+    let before = request(&submitted);
+    let input = Input {
+        request: &before,
+        kind,
+        mothership: known,
+    };
+    policies.apply_defaults(&input, &mut object);
+    let checked = rules::check(kind, object);
+    own(verdict, checked.errors, checked.warnings);
+    let after = request(&checked.object);
+    let input = Input {
+        request: &after,
+        ..input
+    };
+    policies.check(&input, &mut |finding| {
+        let line = |result, message| Line {
+            result,
+            policy: Some(finding.policy.to_owned()),
+            rule: finding.rule.to_owned(),
+            message,
+        };
+        let result = match finding.action {
+            PolicyAction::Enforce => Verdicted::Refused,
+            PolicyAction::Warn => Verdicted::Warning,
+            PolicyAction::Audit => Verdicted::Audit,
+        };
+        if finding.errors.is_empty() {
+            verdict.results.push(line(Verdicted::Pass, String::new()));
+        }
+        let broken = finding.errors.iter();
+        let broken = broken.map(|error| line(result, error.to_string()));
+        verdict.results.extend(broken);
+    });
+    let not_selected = policies.not_selecting(&input);
+    verdict.not_selected = not_selected.map(ToOwned::to_owned).collect();
+}
+
+/// What the rules of the kind itself say.
+fn own(verdict: &mut Verdict, errors: Vec<String>, warnings: Vec<String>) {
+    let line = |result, message| Line {
+        result,
+        policy: None,
+        rule: "validation".to_owned(),
+        message,
+    };
+    if errors.is_empty() && warnings.is_empty() {
+        verdict.results.push(line(Verdicted::Pass, String::new()));
+    }
+    let errors = errors
+        .into_iter()
+        .map(|text| line(Verdicted::Refused, text));
+    let warnings = warnings
+        .into_iter()
+        .map(|text| line(Verdicted::Warning, text));
+    verdict.results.extend(errors.chain(warnings));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+use std::fs;
+
+use super::*;
+use crate::cli::GlobalArgs;
+use crate::error::Exit;
+use crate::output::{Captured, Output, Paint};
+
+const POLICIES: &str = r#"
+apiVersion: k0smotron.io/v1beta2
+kind: ClusterPolicy
+metadata: {name: teams}
+spec:
+  namespaceSelector: {matchLabels: {tenant: "true"}}
+  versions: [">=1.35.0 <1.37.0"]
+  replicas: {max: 3}
+  maxTokenLifetime: 24h
+  defaults: {labels: {team: none}}
+  rules:
+  - {name: odd, expression: object.spec.replicas % 2 == 1, action: Warn}
+---
+apiVersion: k0smotron.io/v1beta2
+kind: ClusterPolicy
+metadata: {name: others}
+spec:
+  namespaceSelector: {matchLabels: {tenant: "false"}}
+  replicas: {max: 0}
+"#;
+
+const OBJECTS: &str = r"
+apiVersion: k0smotron.io/v1beta2
+kind: Cluster
+metadata: {name: good, namespace: team-a}
+spec: {replicas: 3, version: v1.36.3-k0s.2, service: {type: LoadBalancer}}
+---
+apiVersion: k0smotron.io/v1beta2
+kind: Cluster
+metadata: {name: bad, namespace: team-a}
+spec: {replicas: 4, version: v1.34.1+k0s.0, service: {type: LoadBalancer, apiPort: 70000}}
+---
+apiVersion: k0smotron.io/v1beta2
+kind: JoinTokenRequest
+metadata: {name: forever}
+spec: {clusterName: good}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: skipped}
+---
+apiVersion: k0smotron.io/v1beta2
+kind: Cluster
+metadata: {name: odd-type}
+spec: {replicas: many}
+---
+apiVersion: k0smotron.io/v1beta2
+kind: ClusterPolicy
+metadata: {name: typo}
+spec:
+  rules:
+  - name: typo
+    expression: |-
+      object.spec.replicas == 1 &&
+        self.x
+";
+
+async fn ran(
+    objects: &str,
+    policies: &str,
+    output: Option<Structured>,
+) -> (Captured, Result<(), Error>) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let args = TestArgs {
+        filename: vec![file("objects.yaml", objects)],
+        policy: vec![file("policies.yaml", policies)],
+        namespace_labels: Some(vec![("tenant".to_owned(), "true".to_owned())]),
+        output,
+    };
+    let (out, captured) = Output::captured();
+    let session = Session::new(GlobalArgs::default(), out);
+    let result = run(&session, &args).await;
+    (captured, result)
+}
+
+fn without_folder(text: &str) -> String {
+    let lines = text
+        .lines()
+        .map(|line| match line.split_once("objects.yaml") {
+            Some((_, rest)) => format!("objects.yaml{rest}"),
+            None => line.to_owned(),
+        });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn every_object_is_listed_with_what_each_rule_says() {
+    let (captured, result) = ran(OBJECTS, POLICIES, None).await;
+    let error = result.unwrap_err();
+    assert_eq!(error.exit(), Exit::Refused);
+    assert_eq!(error.to_string(), "4 of 5 objects would be refused");
+    insta::assert_snapshot!("text", without_folder(&captured.stdout()));
+    assert!(
+        captured.stderr().contains("document 4: skipped"),
+        "{}",
+        captured.stderr()
+    );
+}
+
+#[tokio::test]
+async fn what_is_accepted_ends_with_0() {
+    let good = OBJECTS.split("---").next().unwrap();
+    let (captured, result) = ran(good, POLICIES, Some(Structured::Json)).await;
+    result.unwrap();
+    let report: Value = serde_json::from_str(&captured.stdout()).unwrap();
+    assert_eq!(report["allowed"], true);
+    assert_eq!(
+        report["objects"][0]["notSelected"],
+        serde_json::json!(["others"])
+    );
+    assert_eq!(report["objects"][0]["results"][1]["result"], "pass");
+}
+
+#[tokio::test]
+async fn a_file_without_what_is_asked_for_is_an_error_of_the_command_line() {
+    let (_, result) = ran("apiVersion: v1\nkind: Secret\n", POLICIES, None).await;
+    assert_eq!(result.unwrap_err().exit(), Exit::Usage);
+    let (_, result) = ran(OBJECTS, OBJECTS.split("---").next().unwrap(), None).await;
+    assert_eq!(result.unwrap_err().exit(), Exit::Usage);
+}
+
+#[test]
+fn clusters_of_the_namespace_count_but_for_the_one_that_is_tested() {
+    let key = |namespace: &str, name: &str| (namespace.to_owned(), name.to_owned());
+    let known = Known {
+        clusters: [(key("a", "x"), 3), (key("a", "y"), 1), (key("b", "z"), 5)].into(),
+        ..Known::default()
+    };
+    let usage = known.usage("a", "x");
+    assert_eq!((usage.clusters, usage.replicas), (1, 1));
+}
+
+#[test]
+fn labels_are_written_as_kubectl_takes_them() {
+    assert_eq!(label("a=b"), Ok(("a".to_owned(), "b".to_owned())));
+    assert_eq!(label("a="), Ok(("a".to_owned(), String::new())));
+    assert!(label("a").is_err());
+    assert!(label("=b").is_err());
+}
+
+#[test]
+fn results_have_colours_where_there_are_any() {
+    let line = Line {
+        result: Verdicted::Refused,
+        policy: None,
+        rule: "validation".to_owned(),
+        message: String::new(),
+    };
+    let verdict = Verdict {
+        source: "a.yaml".to_owned(),
+        kind: "ClusterPolicy".to_owned(),
+        namespace: String::new(),
+        name: "p".to_owned(),
+        allowed: false,
+        results: vec![line],
+        not_selected: Vec::new(),
+    };
+    let report = Report {
+        allowed: false,
+        objects: vec![verdict],
+    };
+    let text = report.render(Paint::Always);
+    assert!(
+        text.starts_with("a.yaml: ClusterPolicy p: \u{1b}[31mrefused"),
+        "{text:?}"
+    );
+}
