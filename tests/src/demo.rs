@@ -53,14 +53,18 @@ fn up() -> Result<(), Stop> {
     }
     if place.is_ours() {
         tour.step(
-            "Build the controller's image and put it on the node",
-            &["mothership image load controller"],
+            "Build the product's images and put them on the node",
+            &[
+                "mothership image load controller",
+                "mothership image load webhook",
+            ],
         )?;
     }
     tour.step(
         "Install the product",
         &[
             &place.install(),
+            "kubectl --namespace k0smotron rollout status deployment/k0smotron-webhook --timeout 3m",
             "kubectl --namespace k0smotron rollout status deployment/k0smotron-controller-manager \
              --timeout 3m",
         ],

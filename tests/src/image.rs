@@ -16,7 +16,7 @@ use std::str::FromStr;
 use anyhow::{Context as _, Result};
 
 pub use airgap::AirgapImage;
-pub use sources::{K0s, controller, plugin};
+pub use sources::{K0s, controller, plugin, webhook};
 pub(crate) use sources::{PACKAGES, TARGET};
 
 use crate::components::K0sVersion;
@@ -26,7 +26,7 @@ use crate::progress::Progress;
 use recipe::Recipe;
 
 /// A shell command that prints `open` when a TCP port answers within 2 s, else `shut`. Runs in
-/// every image here but the controller's, and in every [machine](crate::machine).
+/// every image here but the product's own, and in every [machine](crate::machine).
 // With a plain redirection bash would connect in a child that outlives `timeout`.
 pub fn probe(address: &str, port: u16) -> String {
     format!(
@@ -47,6 +47,8 @@ pub enum Image {
     K0s(K0sVersion),
     /// The product's controller, built from this workspace.
     Controller,
+    /// The product's admission webhook, built from this workspace.
+    Webhook,
     /// What a real k0s of this version wants on its workers.
     Airgap(K0sVersion, AirgapImage),
 }
@@ -70,14 +72,17 @@ impl Image {
         Self::Etcd,
         Self::K0s(K0sVersion::Current),
     ];
+    /// The product's own.
+    pub const PRODUCT: [Self; 2] = [Self::Controller, Self::Webhook];
     /// Everything.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Pause,
         Self::Busybox,
         Self::Etcd,
         Self::K0s(K0sVersion::Current),
         Self::K0s(K0sVersion::Previous),
         Self::Controller,
+        Self::Webhook,
     ];
 
     /// The short name that the command line takes.
@@ -89,6 +94,7 @@ impl Image {
             Self::K0s(K0sVersion::Current) => "k0s",
             Self::K0s(K0sVersion::Previous) => "k0s-previous",
             Self::Controller => "controller",
+            Self::Webhook => "webhook",
             Self::Airgap(_, image) => image.name(),
         }
     }
@@ -105,9 +111,10 @@ impl Image {
                     K0s::release(version)?.replace('+', "-")
                 )
             }
-            Self::Controller => {
+            Self::Controller | Self::Webhook => {
                 format!(
-                    "localhost/k0smotron/controller:{}",
+                    "localhost/k0smotron/{}:{}",
+                    self.name(),
                     env!("CARGO_PKG_VERSION")
                 )
             }

@@ -12,6 +12,7 @@ pub mod failure;
 pub mod full;
 pub mod image;
 pub mod light;
+pub mod load;
 pub mod machine;
 pub mod paths;
 pub mod pki;

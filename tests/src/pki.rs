@@ -1,7 +1,6 @@
 //! Certificates, all ECDSA P-256.
 
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -28,17 +27,19 @@ impl Pair {
     }
 }
 
-/// Writes a file that only its owner can read.
+/// Writes a file that only its owner can read. Whoever reads it meanwhile reads the old one or the
+/// new one.
 pub fn write_private(path: &Path, text: &str) -> Result<()> {
     use std::io::Write as _;
-    std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .with_context(|| format!("writing {}", path.display()))
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    let write = || {
+        // Made with mode 0600.
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.persist(path).map_err(|error| error.error)
+    };
+    write().with_context(|| format!("writing {}", path.display()))?;
+    Ok(())
 }
 
 /// What a leaf is for.

@@ -17,6 +17,7 @@ use mothership::{Light, LightOptions, paths};
 
 const NAMESPACE: &str = "k0smotron";
 const CONTROLLER: &str = "system:serviceaccount:k0smotron:k0smotron-controller-manager";
+const WEBHOOK: &str = "system:serviceaccount:k0smotron:k0smotron-webhook";
 
 async fn installed() -> Result<Light> {
     let light = Light::start(LightOptions::default()).await?;
@@ -109,41 +110,126 @@ async fn installing_twice_changes_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn controller_pod_meets_the_restricted_profile() -> Result<()> {
+async fn every_pod_meets_the_restricted_profile() -> Result<()> {
     let light = installed().await?;
     let admin = light.admin().await?;
-    let deployment: Deployment = Api::namespaced(admin.clone(), NAMESPACE)
-        .get("k0smotron-controller-manager")
-        .await?;
-    let template = deployment.spec.context("no spec")?.template;
-    let mut pod = Pod {
-        metadata: template.metadata.unwrap_or_default(),
-        spec: template.spec,
-        ..Pod::default()
-    };
-    pod.metadata.name = Some("as-deployed".to_owned());
-    let pods: Api<Pod> = Api::namespaced(admin, NAMESPACE);
+    let pods: Api<Pod> = Api::namespaced(admin.clone(), NAMESPACE);
     let dry_run = PostParams {
         dry_run: true,
         ..PostParams::default()
     };
-    pods.create(&dry_run, &pod)
-        .await
-        .context("the pod as it is deployed")?;
+    for name in ["k0smotron-controller-manager", "k0smotron-webhook"] {
+        let deployment: Deployment = Api::namespaced(admin.clone(), NAMESPACE).get(name).await?;
+        let template = deployment.spec.context("no spec")?.template;
+        let mut pod = Pod {
+            metadata: template.metadata.unwrap_or_default(),
+            spec: template.spec,
+            ..Pod::default()
+        };
+        pod.metadata.name = Some("as-deployed".to_owned());
+        pods.create(&dry_run, &pod)
+            .await
+            .with_context(|| format!("the pod of {name} as it is deployed"))?;
 
-    // The same pod with one lapse is refused, so it is the profile that let the first one in.
-    for container in pod.spec.iter_mut().flat_map(|spec| &mut spec.containers) {
-        container.security_context = None;
-    }
-    match pods.create(&dry_run, &pod).await {
-        Err(kube::Error::Api(refusal)) if refusal.code == 403 => {
-            ensure!(
-                refusal.message.contains("restricted"),
-                "{}",
-                refusal.message
-            );
+        // The same pod with one lapse is refused, so it is the profile that let the first one in.
+        for container in pod.spec.iter_mut().flat_map(|spec| &mut spec.containers) {
+            container.security_context = None;
         }
-        other => bail!("a pod without a security context was let in: {other:?}"),
+        match pods.create(&dry_run, &pod).await {
+            Err(kube::Error::Api(refusal)) if refusal.code == 403 => {
+                ensure!(
+                    refusal.message.contains("restricted"),
+                    "{}",
+                    refusal.message
+                );
+            }
+            other => bail!("a pod without a security context was let in: {other:?}"),
+        }
+    }
+    light.down().await
+}
+
+#[tokio::test]
+async fn the_webhook_may_read_what_it_decides_by_and_write_its_certificate() -> Result<()> {
+    const NEEDED: &[(&str, &str, &[&str])] = &[
+        ("a-tenant", "k0smotron.io/clusters", &["list", "watch"]),
+        (
+            "a-tenant",
+            "k0smotron.io/jointokenrequests",
+            &["list", "watch"],
+        ),
+        ("", "k0smotron.io/clusterpolicies", &["list", "watch"]),
+        ("", "k0smotron.io/clusterpolicies/status", &["patch"]),
+        ("a-tenant", "/services", &["list", "watch"]),
+        ("a-tenant", "/resourcequotas", &["list", "watch"]),
+        ("", "/namespaces", &["list", "watch"]),
+        ("", "storage.k8s.io/storageclasses", &["list", "watch"]),
+        (NAMESPACE, "/secrets", &["create"]),
+        (NAMESPACE, "coordination.k8s.io/leases", &["create"]),
+    ];
+    const REFUSED: &[(&str, &str, &[&str])] = &[
+        (
+            "a-tenant",
+            "k0smotron.io/clusters",
+            &["get", "create", "update", "patch", "delete"],
+        ),
+        ("a-tenant", "k0smotron.io/clusters/status", &["patch"]),
+        (
+            "",
+            "k0smotron.io/clusterpolicies",
+            &["create", "update", "patch", "delete"],
+        ),
+        (
+            "a-tenant",
+            "/secrets",
+            &[
+                "get", "list", "watch", "create", "update", "patch", "delete",
+            ],
+        ),
+        (
+            NAMESPACE,
+            "/secrets",
+            &["get", "list", "watch", "update", "patch", "delete"],
+        ),
+        (
+            "a-tenant",
+            "/configmaps",
+            &["get", "list", "create", "patch"],
+        ),
+        (
+            "a-tenant",
+            "/services",
+            &["create", "update", "patch", "delete"],
+        ),
+        ("", "/namespaces", &["create", "update", "patch", "delete"]),
+        ("a-tenant", "/pods", &["get", "list", "create", "delete"]),
+        ("a-tenant", "/pods/exec", &["create"]),
+        (
+            "",
+            "admissionregistration.k8s.io/validatingwebhookconfigurations",
+            &["list", "create", "update", "patch", "delete"],
+        ),
+        (
+            "",
+            "apiextensions.k8s.io/customresourcedefinitions",
+            &["list", "create", "update", "patch", "delete"],
+        ),
+        (
+            "",
+            "rbac.authorization.k8s.io/clusterroles",
+            &["create", "bind", "escalate"],
+        ),
+    ];
+    let light = installed().await?;
+    let groups = ["system:serviceaccounts", "system:serviceaccounts:k0smotron"];
+    let client = light.client(WEBHOOK, &groups).await?;
+    for (expected, rights) in [(true, NEEDED), (false, REFUSED)] {
+        for (namespace, what, verbs) in rights {
+            for verb in *verbs {
+                let may = allowed(&client, namespace, what, verb).await?;
+                assert_eq!(may, expected, "{verb} {what} in {namespace:?}");
+            }
+        }
     }
     light.down().await
 }

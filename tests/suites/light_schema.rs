@@ -16,7 +16,11 @@ async fn installed() -> Result<(Light, kube::Client)> {
     let light = Light::start(LightOptions::default()).await?;
     let admin = light.admin().await?;
     let definitions: Api<CustomResourceDefinition> = Api::all(admin.clone());
-    for name in ["clusters.k0smotron.io", "jointokenrequests.k0smotron.io"] {
+    for name in [
+        "clusters.k0smotron.io",
+        "clusterpolicies.k0smotron.io",
+        "jointokenrequests.k0smotron.io",
+    ] {
         let path = paths::workspace().join(format!("crds/yaml/{name}.yaml"));
         let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let definition: Value = serde_saphyr::from_str(&text)?;
@@ -48,7 +52,13 @@ async fn create(
     spec: &Value,
 ) -> Result<Value, String> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("k0smotron.io", "v1beta2", kind));
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), "default", &resource);
+    let api: Api<DynamicObject> = if kind == "ClusterPolicy" {
+        let mut resource = resource.clone();
+        "clusterpolicies".clone_into(&mut resource.plural);
+        Api::all_with(client.clone(), &resource)
+    } else {
+        Api::namespaced_with(client.clone(), "default", &resource)
+    };
     let mut object = DynamicObject::new(name, &resource);
     object.data = json!({ "spec": spec });
     let parameters = PostParams {

@@ -109,12 +109,16 @@ impl Place {
     /// What a user should know before it starts.
     pub(super) fn describe(&self) -> Result<String, Stop> {
         if !self.is_ours() {
-            let image = match Self::registry() {
-                Some(registry) => format!("{registry}/controller:{}", env!("CARGO_PKG_VERSION")),
-                None => Image::Controller.reference()?,
+            let [controller, webhook] = match Self::registry() {
+                Some(registry) => Image::PRODUCT.map(|image| {
+                    let version = env!("CARGO_PKG_VERSION");
+                    format!("{registry}/{}:{version}", image.name())
+                }),
+                None => [Image::Controller.reference()?, Image::Webhook.reference()?],
             };
             return Ok(format!(
-                "Using the cluster of KUBECONFIG. It must be able to pull {image}\n\
+                "Using the cluster of KUBECONFIG. It must be able to pull {controller}\n\
+                 and {webhook}\n\
                  (no image is published; REGISTRY= names another place for it), the k0s image \
                  and the etcd image from quay.io/k0sproject."
             ));

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
 use super::layer::Layer;
-use super::sources::{K0s, controller};
+use super::sources::{K0s, controller, webhook};
 use super::{Image, Progress};
 use crate::components::{Components, Module};
 use crate::requirements;
@@ -100,14 +100,26 @@ impl Recipe {
                 })
             }
             Image::Airgap(_, part) => part.recipe(progress),
-            Image::Controller => Ok(Self {
-                layers: vec![
-                    Layer::default().program("k0smotron-controller", &controller(progress)?),
-                ],
-                entrypoint: vec!["/k0smotron-controller"],
-                user: "65532:65532",
-                ..Self::default()
-            }),
+            Image::Controller => Ok(Self::alone(
+                "k0smotron-controller",
+                "/k0smotron-controller",
+                &controller(progress)?,
+            )),
+            Image::Webhook => Ok(Self::alone(
+                "k0smotron-webhook",
+                "/k0smotron-webhook",
+                &webhook(progress)?,
+            )),
+        }
+    }
+
+    /// A static program and nothing else.
+    fn alone(name: &str, entrypoint: &'static str, program: &Path) -> Self {
+        Self {
+            layers: vec![Layer::default().program(name, program)],
+            entrypoint: vec![entrypoint],
+            user: "65532:65532",
+            ..Self::default()
         }
     }
 

@@ -1,5 +1,5 @@
-//! Programs of the project that go into images: k0s or its stand-in, and the controller; and the
-//! plugin, which is built along with them.
+//! Programs of the project that go into images: k0s or its stand-in, the controller and the webhook;
+//! and the plugin, which is built along with them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::progress::Progress;
 use crate::{paths, requirements};
 
 /// What is built for images, and the plugin, which the demo takes from the same build.
-pub(crate) const PACKAGES: [&str; 3] = ["controller", "k0s-standin", "plugin"];
+pub(crate) const PACKAGES: [&str; 4] = ["controller", "webhook", "k0s-standin", "plugin"];
 
 /// The target of programs that must run in an image without any library.
 pub(crate) const TARGET: &str = match std::env::consts::ARCH.as_bytes() {
@@ -111,6 +111,11 @@ fn ask_release(program: &Path) -> Result<String> {
 /// The controller's program, as its image has it.
 pub fn controller(progress: &Progress) -> Result<PathBuf> {
     cargo_build("MOTHERSHIP_CONTROLLER", "k0smotron-controller", progress)
+}
+
+/// The webhook's program, as its image has it.
+pub fn webhook(progress: &Progress) -> Result<PathBuf> {
+    cargo_build("MOTHERSHIP_WEBHOOK", "k0smotron-webhook", progress)
 }
 
 /// The plugin's program, from the same build.

@@ -33,7 +33,7 @@ pub struct World {
 impl World {
     /// Starts a mothership with the images and applies `deploy/install.yaml`.
     pub async fn start(images: &[Image]) -> Result<Self> {
-        let world = Self::without_product(&[&[Image::Controller], images].concat()).await?;
+        let world = Self::without_product(&[&Image::PRODUCT, images].concat()).await?;
         if let Err(error) = world.install().await {
             let around = world.look_around().await;
             world.end(false).await?;
@@ -74,10 +74,23 @@ impl World {
         let file = file.to_str().context("the workspace's path is no text")?;
         self.kubectl(&["apply", "--server-side", "--filename", file])
             .await?;
-        let rollout = "rollout status deployment/k0smotron-controller-manager --timeout 2m";
-        let mut words = vec!["--namespace", PRODUCT];
-        words.extend(rollout.split(' '));
-        self.kubectl(&words).await?;
+        for deployment in ["k0smotron-webhook", "k0smotron-controller-manager"] {
+            let rollout = format!("rollout status deployment/{deployment} --timeout 2m");
+            let mut words = vec!["--namespace", PRODUCT];
+            words.extend(rollout.split(' '));
+            self.kubectl(&words).await?;
+        }
+        // The pods are ready; the API server knows the way to them when kube-proxy has caught up.
+        let example = paths::workspace().join("crds/examples/clusterip.yaml");
+        let example = example
+            .to_str()
+            .context("the workspace's path is no text")?;
+        let dry_run = ["create", "--dry-run=server", "--filename", example];
+        super::until("admission", Duration::from_secs(20), async || {
+            let tried = self.kubectl(&dry_run).await;
+            tried.map(drop).map_err(|error| format!("{error:#}"))
+        })
+        .await?;
         self.say("the product is installed");
         Ok(())
     }

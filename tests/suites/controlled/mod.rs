@@ -1,9 +1,11 @@
-//! What suites share that run the controller against an API server without nodes: a mothership
-//! with the product installed, a scene of its own for each case, and the controller as a process.
+//! What suites share that run the product against an API server without nodes: a mothership with the
+//! product installed, a scene of its own for each case, and controller and webhook as processes.
 
 pub mod children;
 pub mod process;
+mod rights;
 pub mod scene;
+pub mod webhook;
 pub mod world;
 
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The controller as a process, with a client certificate of a user of its own.
+//! A program of the product as a process, with a client certificate of a user of its own.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -15,17 +15,19 @@ use tokio::net::TcpStream;
 
 use super::until;
 
-/// A running controller; it ends with this handle.
+/// A running program; it ends with this handle.
 #[derive(Debug)]
-pub struct Controller {
+pub struct Process {
+    what: &'static str,
     child: Child,
     log: PathBuf,
     health: SocketAddr,
 }
 
-impl Controller {
+impl Process {
     /// Starts one and waits until it is ready.
     pub async fn start(
+        what: &'static str,
         program: &Path,
         kubeconfig: &Path,
         log: PathBuf,
@@ -37,20 +39,22 @@ impl Controller {
         let child = Command::new(program)
             .args(args)
             .arg(format!("--health-address={health}"))
-            .args([
-                "--log-format=text",
-                "--log=info,controller=debug,kube_runtime=warn",
-            ])
+            .arg("--log-format=text")
             .env_clear()
             .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
-            .context("starting the controller")?;
-        let mut this = Self { child, log, health };
+            .with_context(|| format!("starting {what}"))?;
+        let mut this = Self {
+            what,
+            child,
+            log,
+            health,
+        };
         until(
-            "the controller is ready",
+            &format!("{what} is ready"),
             Duration::from_secs(30),
             async || {
                 if let Ok(Some(status)) = this.child.try_wait() {
@@ -62,7 +66,7 @@ impl Controller {
         .await?
         .0
         .map_err(|status: ExitStatus| {
-            anyhow::anyhow!("the controller ended: {status}\n{}", tail(&this.log, 5))
+            anyhow::anyhow!("{what} ended: {status}\n{}", tail(&this.log, 5))
         })?;
         Ok(this)
     }
@@ -84,15 +88,21 @@ impl Controller {
         }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn pid(&self) -> Result<Pid> {
         Ok(Pid::from_raw(i32::try_from(self.child.id())?))
     }
 
     /// SIGTERM, and waits for the end.
     pub async fn stop(mut self) -> Result<()> {
+        let what = self.what;
         self.terminate()?;
         let ((), _) = until(
-            "the controller ends",
+            &format!("{what} ends"),
             Duration::from_secs(20),
             async || match self.child.try_wait() {
                 Ok(Some(status)) if status.success() => Ok(Ok(())),
@@ -104,25 +114,27 @@ impl Controller {
         .await
         .and_then(|(ended, took)| match ended {
             Ok(()) => Ok(((), took)),
-            Err(status) => bail!("the controller ended with {status}"),
+            Err(status) => bail!("{what} ended with {status}"),
         })?;
         Ok(())
     }
 
     /// SIGTERM.
     pub fn terminate(&self) -> Result<()> {
-        kill(self.pid()?, Signal::SIGTERM).context("ending the controller")
+        kill(self.pid()?, Signal::SIGTERM).with_context(|| format!("ending {}", self.what))
     }
 
     /// SIGKILL.
     pub fn kill(mut self) -> Result<()> {
-        self.child.kill().context("killing the controller")?;
+        self.child
+            .kill()
+            .with_context(|| format!("killing {}", self.what))?;
         self.child.wait()?;
         Ok(())
     }
 }
 
-impl Drop for Controller {
+impl Drop for Process {
     fn drop(&mut self) {
         // Either has ended already or ends now.
         let _ = self.child.kill();

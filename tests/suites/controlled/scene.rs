@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,18 +13,31 @@ use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams,
 use kube::{Client, ResourceExt as _};
 use mothership::audit::{Counts, Entry, Mark};
 use mothership::failure::tail;
-use mothership::{Access, Audit};
+use mothership::{Access, Audit, paths};
 use serde_json::{Value, json};
 
 use super::children::{self, Children, KINDS};
-use super::process::Controller;
+use super::process::Process;
 use super::until;
+use super::webhook::Place;
+use super::world::PRODUCT;
 use crate::runner;
 
 /// Long enough for a busy machine; a case that works never waits for it.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Nothing is going on any more when the controller has asked nothing for so long.
 const SILENCE: Duration = Duration::from_millis(1200);
+
+/// What a command printed.
+#[derive(Debug)]
+pub struct Said {
+    /// Whether it ended with 0.
+    pub well: bool,
+    /// Standard output.
+    pub out: String,
+    /// Standard error: warnings and errors.
+    pub err: String,
+}
 
 /// The scene of one case.
 pub struct Scene {
@@ -35,31 +49,15 @@ pub struct Scene {
     pub namespace: String,
     /// The user that its controllers are.
     pub user: String,
-    program: PathBuf,
-    case: String,
-    told: Mutex<Vec<String>>,
+    /// Where webhooks of this mothership listen.
+    pub place: Place,
+    pub(super) program: PathBuf,
+    pub(super) kubectl: PathBuf,
+    pub(super) case: String,
+    pub(super) told: Mutex<Vec<String>>,
 }
 
 impl Scene {
-    pub(super) fn new(
-        access: Access,
-        admin: Client,
-        program: PathBuf,
-        namespace: String,
-        user: String,
-        case: &str,
-    ) -> Self {
-        Self {
-            access,
-            admin,
-            namespace,
-            user,
-            program,
-            case: case.to_owned(),
-            told: Mutex::default(),
-        }
-    }
-
     /// Every user that has the shipped rights: the scene's own, and three candidates.
     pub fn users(&self) -> Vec<String> {
         let candidates = ["a", "b", "c"].map(|letter| format!("{}-{letter}", self.user));
@@ -77,20 +75,72 @@ impl Scene {
     }
 
     /// A controller for the scene's namespace.
-    pub async fn controller(&self) -> Result<Controller> {
+    pub async fn controller(&self) -> Result<Process> {
         let namespace = format!("--namespace={}", self.namespace);
         self.controller_with(&[&namespace]).await
     }
 
     /// A controller with these arguments.
-    pub async fn controller_with(&self, args: &[&str]) -> Result<Controller> {
+    pub async fn controller_with(&self, args: &[&str]) -> Result<Process> {
         self.controller_as(&self.user, args).await
     }
 
     /// A controller as another user, whose name has to begin with the scene's.
-    pub async fn controller_as(&self, user: &str, args: &[&str]) -> Result<Controller> {
+    pub async fn controller_as(&self, user: &str, args: &[&str]) -> Result<Process> {
         let kubeconfig = self.access.kubeconfig(user, &[])?;
-        Controller::start(&self.program, &kubeconfig, self.log(), args).await
+        let log = ["--log=info,controller=debug,kube_runtime=warn"];
+        let args = [&log, args].concat();
+        Process::start(
+            "the controller",
+            &self.program,
+            &kubeconfig,
+            self.log(),
+            &args,
+        )
+        .await
+    }
+
+    /// What a person at a terminal gets: kubectl as administrator in the scene's namespace, with
+    /// this on its standard input.
+    pub async fn kubectl(&self, args: &[&str], input: &str) -> Result<Said> {
+        use tokio::io::AsyncWriteExt as _;
+        let mut child = tokio::process::Command::new(&self.kubectl)
+            .arg("--kubeconfig")
+            .arg(self.access.admin_kubeconfig()?)
+            .args(["--namespace", &self.namespace])
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("running kubectl")?;
+        let mut stdin = child.stdin.take().context("no standard input")?;
+        stdin.write_all(input.as_bytes()).await?;
+        drop(stdin);
+        let output = child.wait_with_output().await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Said {
+            well: output.status.success(),
+            out: text(&output.stdout),
+            err: text(&output.stderr),
+        })
+    }
+
+    /// `deploy/install.yaml` once more.
+    pub async fn install(&self) -> Result<()> {
+        let file = paths::workspace().join("deploy/install.yaml");
+        let file = file.to_str().context("a path that is no text")?;
+        let apply = [
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--filename",
+            file,
+        ];
+        let namespace = ["--namespace", PRODUCT];
+        let said = self.kubectl(&[&namespace[..], &apply].concat(), "").await?;
+        ensure!(said.well, "installing: {said:?}");
+        Ok(())
     }
 
     fn log(&self) -> PathBuf {

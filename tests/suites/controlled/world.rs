@@ -4,20 +4,26 @@
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
 use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::Client;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, DeleteParams, PostParams};
 use mothership::components::Components;
 use mothership::progress::Progress;
 use mothership::{Access, Light, LightOptions, image, paths};
 use serde_json::json;
 
+use super::process::Process;
+use super::rights;
 use super::scene::Scene;
+use super::webhook::Place;
 use crate::runner;
 
 /// The namespace of the product, where the lease is.
@@ -28,14 +34,40 @@ pub struct World {
     light: Light,
     admin: Client,
     program: PathBuf,
+    kubectl: PathBuf,
+    place: Place,
+    // Dropped before the API server that it watches.
+    webhook: Option<Process>,
     dir: PathBuf,
     scenes: AtomicUsize,
 }
 
 impl World {
-    /// Builds the controller, starts a mothership and applies `deploy/install.yaml`.
+    /// Builds the product, starts a mothership, applies `deploy/install.yaml` and starts a webhook.
     pub async fn start() -> Result<Self> {
-        let program = tokio::task::spawn_blocking(|| image::controller(&Progress::new())).await??;
+        let mut world = Self::without_webhook().await?;
+        world.webhook = Some(world.place.start(&[]).await?);
+        Ok(world)
+    }
+
+    /// The same with nobody who refuses or changes what is submitted.
+    pub async fn without_admission() -> Result<Self> {
+        let world = Self::without_webhook().await?;
+        let gone = DeleteParams::default();
+        let validating: Api<ValidatingWebhookConfiguration> = Api::all(world.admin.clone());
+        validating.delete("k0smotron", &gone).await?;
+        let mutating: Api<MutatingWebhookConfiguration> = Api::all(world.admin.clone());
+        mutating.delete("k0smotron", &gone).await?;
+        Ok(world)
+    }
+
+    /// The same without a webhook: whoever starts one decides when and how.
+    pub async fn without_webhook() -> Result<Self> {
+        let (program, webhook) = tokio::task::spawn_blocking(|| {
+            let progress = Progress::new();
+            anyhow::Ok((image::controller(&progress)?, image::webhook(&progress)?))
+        })
+        .await??;
         let dir = tempfile::Builder::new()
             .prefix("mothership-suite-")
             .tempdir()
@@ -49,7 +81,7 @@ impl World {
         let kubectl = Components::light(&Progress::new())?
             .path("kubectl")?
             .to_owned();
-        let output = tokio::process::Command::new(kubectl)
+        let output = tokio::process::Command::new(&kubectl)
             .arg("--kubeconfig")
             .arg(light.admin_kubeconfig()?)
             .args(["apply", "--server-side", "--filename"])
@@ -64,44 +96,18 @@ impl World {
                 String::from_utf8_lossy(&output.stderr).trim()
             );
         }
+        let admin = light.admin().await?;
+        let place = Place::prepare(Access::clone(&light), admin.clone(), webhook).await?;
         Ok(Self {
-            admin: light.admin().await?,
+            admin,
             light,
             program,
+            kubectl,
+            place,
+            webhook: None,
             dir,
             scenes: AtomicUsize::new(0),
         })
-    }
-
-    /// Binds the shipped roles to a user.
-    async fn grant(&self, user: &str) -> Result<()> {
-        let subjects =
-            json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]);
-        let reference = |kind: &str, name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name});
-        for role in [
-            "k0smotron-controller-manager",
-            "k0smotron-controller-children",
-        ] {
-            let binding: ClusterRoleBinding = serde_json::from_value(json!({
-                "metadata": {"name": format!("{role}-{user}")},
-                "roleRef": reference("ClusterRole", role),
-                "subjects": subjects,
-            }))?;
-            Api::all(self.admin.clone())
-                .create(&PostParams::default(), &binding)
-                .await
-                .context("binding a role")?;
-        }
-        let binding: RoleBinding = serde_json::from_value(json!({
-            "metadata": {"name": user},
-            "roleRef": reference("Role", "k0smotron-leader-election"),
-            "subjects": subjects,
-        }))?;
-        Api::namespaced(self.admin.clone(), PRODUCT)
-            .create(&PostParams::default(), &binding)
-            .await
-            .context("binding a role")?;
-        Ok(())
     }
 }
 
@@ -120,22 +126,26 @@ impl runner::World for World {
             .create(&PostParams::default(), &body)
             .await
             .context("creating a namespace")?;
-        let scene = Scene::new(
-            Access::clone(&self.light),
-            self.admin.clone(),
-            self.program.clone(),
+        let scene = Scene {
+            access: Access::clone(&self.light),
+            admin: self.admin.clone(),
             namespace,
-            format!("controller-{number}"),
-            case,
-        );
+            user: format!("controller-{number}"),
+            place: self.place.clone(),
+            program: self.program.clone(),
+            kubectl: self.kubectl.clone(),
+            case: case.to_owned(),
+            told: Mutex::default(),
+        };
         for user in scene.users() {
-            self.grant(&user).await?;
+            rights::grant(&self.admin, "k0smotron-controller-manager", &user).await?;
         }
         Ok(Box::new(scene))
     }
 
     /// Its folder goes only when there is nothing in it to read.
     async fn end(self, well: bool) -> Result<()> {
+        drop(self.webhook);
         self.light.down().await?;
         if well && std::env::var_os("MOTHERSHIP_KEEP").is_none() {
             std::fs::remove_dir_all(&self.dir)

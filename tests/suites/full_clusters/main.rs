@@ -6,6 +6,7 @@ mod common;
 #[path = "../runner.rs"]
 mod runner;
 
+mod admission;
 mod deletion;
 mod highly_available;
 mod labels;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
             case!(tokens::a_token_is_refused_after_its_expiry),
             case!(tokens::a_token_is_revoked_with_its_request),
             case!(labels::labelling_a_cluster_restarts_nothing_and_empties_no_endpoints),
+            case!(admission::a_restart_and_a_renewal_under_load_fail_no_admission),
             case!(live_config::a_changed_configuration_reaches_the_running_control_plane),
             case!(deletion::a_cluster_made_anew_at_once_has_keys_of_its_own),
             case!(deletion::deleting_a_cluster_leaves_only_volumes_that_are_to_be_kept),

@@ -1,6 +1,6 @@
 //! A worker in a machine of its own, which shares nothing with the mothership but two ports.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
@@ -12,7 +12,7 @@ use mothership::{Worker, WorkerOptions};
 use crate::LEFT;
 use crate::common::reach::{connects, pings, process_of};
 use crate::common::world::{PRODUCT, World};
-use crate::common::{clusters, hosted, node, tokens};
+use crate::common::{clusters, hosted, node, tokens, until};
 
 const NAME: &str = "apart";
 const KUBELET: u16 = 10250;
@@ -55,7 +55,35 @@ async fn prove(world: &World, worker: &Worker, started: Instant, allow: &[u16]) 
         ran.as_secs_f64()
     ));
     nothing_else_from_worker(world, worker, allow).await?;
-    nothing_to_worker(world, worker).await
+    nothing_to_worker(world, worker).await?;
+    counted(world).await
+}
+
+/// The mothership learns which nodes there are, and how old the oldest kubelet is: upgrades go by
+/// that.
+async fn counted(world: &World) -> Result<()> {
+    let started = Instant::now();
+    let nodes = until(
+        "the node is counted",
+        Duration::from_secs(100),
+        async || {
+            let cluster = clusters::api(world, LEFT).get(LEFT).await;
+            let cluster = cluster.map_err(|error| error.to_string())?;
+            let nodes = cluster.status.and_then(|status| status.nodes);
+            match nodes {
+                Some(nodes) if nodes.joined == 1 && nodes.ready == 1 => Ok(nodes),
+                other => Err(format!("{other:?}")),
+            }
+        },
+    )
+    .await?;
+    let kubelet = nodes.oldest_kubelet.context("no kubelet's version")?;
+    ensure!(kubelet.starts_with("v1."), "{kubelet}");
+    world.say(format!(
+        "the node is counted, with kubelet {kubelet}, after another {:.0} s",
+        started.elapsed().as_secs_f64()
+    ));
+    Ok(())
 }
 
 /// Addresses of the mothership's pods and Services at which somebody listens.

@@ -8,7 +8,7 @@ use kube::api::Api;
 use mothership::audit::Mark;
 use serde_json::json;
 
-use crate::controlled::process::Controller;
+use crate::controlled::process::Process;
 use crate::controlled::scene::Scene;
 use crate::controlled::until;
 use crate::controlled::world::PRODUCT;
@@ -18,7 +18,7 @@ const HANDED_OVER: Duration = Duration::from_secs(50);
 /// And waits for 15 s until one that is not renewed is free.
 const TAKEN_OVER: Duration = Duration::from_secs(60);
 
-async fn candidate(scene: &Scene, letter: &str) -> Result<Controller> {
+async fn candidate(scene: &Scene, letter: &str) -> Result<Process> {
     let user = format!("{}-{letter}", scene.user);
     let namespace = format!("--namespace={}", scene.namespace);
     let identity = format!("--identity={letter}");

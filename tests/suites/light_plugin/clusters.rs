@@ -126,7 +126,7 @@ async fn a_cluster_is_created_listed_shown_and_deleted() -> Result<()> {
     admin.runs("delete demo --ignore-not-found")?.expect(0, &[]);
 
     let version = admin.runs("version -o json")?.expect(0, &[]).json()?;
-    assert_eq!(version["api"], json!(["v1beta2"]));
+    assert_eq!(version["api"], json!(["v1beta2", "v1beta1"]));
     light.down().await
 }
 

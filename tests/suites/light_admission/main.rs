@@ -1,0 +1,49 @@
+//! Admission and conversion on a real API server: the shipped configurations, pointed at a webhook
+//! that runs as a process, with what `kubectl` prints.
+
+#[path = "../controlled/mod.rs"]
+#[expect(dead_code, reason = "each suite uses a part of it")]
+mod controlled;
+#[path = "../runner.rs"]
+mod runner;
+
+mod certificates;
+mod deletion;
+mod objects;
+mod outage;
+mod policies;
+mod rules;
+mod versions;
+mod writes;
+
+use std::process::ExitCode;
+
+use crate::controlled::world::World;
+
+fn main() -> ExitCode {
+    runner::main(
+        World::start(),
+        &[
+            // First, since it takes longest: a mothership of its own.
+            case!(outage::without_its_webhook_a_mothership_goes_on),
+            case!(certificates::authorities_and_leaves_change_without_one_failed_admission),
+            case!(rules::every_rule_lets_one_through_and_refuses_one),
+            case!(rules::every_rule_on_changes_lets_one_through_and_refuses_one),
+            case!(rules::all_that_is_wrong_is_said_at_once),
+            case!(rules::versions_go_up_one_minor_at_a_time),
+            case!(rules::what_another_has_already_is_named),
+            case!(versions::objects_of_the_old_version_are_converted_and_come_back_equal),
+            case!(versions::the_old_version_can_be_read_scaled_and_labelled),
+            case!(writes::apply_patch_scale_and_status_go_through_unharmed),
+            case!(writes::a_label_on_an_old_object_changes_no_version),
+            case!(writes::a_dry_run_shows_the_whole_decision),
+            case!(deletion::an_object_that_is_going_is_never_blocked),
+            case!(deletion::an_object_that_only_claims_to_be_going_is_refused),
+            case!(deletion::a_protected_cluster_stays_until_the_annotation_is_gone),
+            case!(policies::a_policy_enforces_warns_or_only_counts),
+            case!(policies::defaults_of_a_policy_are_merged_in_and_overwrite_nothing),
+            case!(policies::an_expression_with_a_fault_is_refused_with_its_place),
+            case!(policies::the_status_counts_what_violates_a_policy_now),
+        ],
+    )
+}

@@ -1,0 +1,424 @@
+//! Every rule, with one object that it lets through and one that it refuses, in kubectl's words.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+use super::objects::{
+    accepted, apply, cluster, refused, serving, set_status, token, try_apply, with,
+};
+use crate::controlled::scene::Scene;
+use crate::controlled::until;
+
+const VERSION: &str = "v1.36.3-k0s.2";
+
+fn plain() -> Value {
+    json!({"version": VERSION, "service": {"type": "ClusterIP"}})
+}
+
+/// What the spec gets, how it is let through, how it is refused, and the field that is named.
+fn new_clusters() -> Vec<(Value, Value, &'static str)> {
+    let ingress = |api: &str| json!({"ingress": {"apiHost": api, "konnectivityHost": "k.example.org", "annotations": {"a": "b"}}});
+    let patch = |type_: &str, content: &str| {
+        json!({"patches": [{"target": {"kind": "Service", "component": "control-plane"},
+            "patch": {"type": type_, "content": content}}]})
+    };
+    vec![
+        (
+            json!({"version": "v1.36.3"}),
+            json!({"version": "latest"}),
+            "spec.version",
+        ),
+        (
+            json!({"image": "registry.example.org:5000/k0s"}),
+            json!({"image": "registry.example.org/k0s:v1"}),
+            "spec.image",
+        ),
+        (
+            json!({"externalAddress": "api.example.org"}),
+            json!({"externalAddress": "https://api.example.org:6443"}),
+            "spec.externalAddress",
+        ),
+        (
+            json!({"service": {"apiPort": 6443, "konnectivityPort": 8132}}),
+            json!({"service": {"apiPort": 70000, "konnectivityPort": 8132}}),
+            "spec.service.apiPort",
+        ),
+        (
+            json!({"persistence": {"type": "hostPath", "hostPath": "/var/lib/x"}}),
+            json!({"replicas": 3, "persistence": {"type": "hostPath", "hostPath": "/var/lib/x"}}),
+            "spec.persistence.type",
+        ),
+        (
+            json!({"storage": {"etcd": {"persistence": {"size": "2Gi"}}}}),
+            json!({"storage": {"etcd": {"persistence": {"size": "0"}}}}),
+            "spec.storage.etcd.persistence.size",
+        ),
+        (
+            json!({"replicas": 1, "storage": {"type": "kine", "kine": {}}}),
+            json!({"replicas": 3, "storage": {"type": "kine", "kine": {}}}),
+            "spec.storage.kine",
+        ),
+        (
+            json!({"k0sConfig": {"apiVersion": "k0s.k0sproject.io/v1beta1", "spec": {}}}),
+            json!({"k0sConfig": {"apiVersion": "k0s.k0sproject.io/v1", "spec": {}}}),
+            "spec.k0sConfig",
+        ),
+        (
+            json!({"controlPlaneFlags": ["--debug", "--flag 'a value'"]}),
+            json!({"controlPlaneFlags": ["--flag 'a value"]}),
+            "spec.controlPlaneFlags[0]",
+        ),
+        (
+            json!({"certificateRefs": [{"type": "ca", "name": "my-ca"}, {"type": "sa", "name": "my-sa"},
+                {"type": "proxy", "name": "my-proxy"}, {"type": "etcd", "name": "my-etcd"}]}),
+            json!({"certificateRefs": [{"type": "ca", "name": "a"}, {"type": "ca", "name": "b"}]}),
+            "spec.certificateRefs",
+        ),
+        (
+            patch("json", r#"[{"op": "remove", "path": "/spec"}]"#),
+            patch("json", "spec: {}"),
+            "spec.patches[0].patch.content",
+        ),
+        (
+            patch("merge", "metadata: {labels: {a: b}}"),
+            patch("merge", "[1, 2"),
+            "spec.patches[0].patch.content",
+        ),
+        (
+            ingress("a.example.org"),
+            ingress("k.example.org"),
+            "spec.ingress.konnectivityHost",
+        ),
+        (
+            json!({"resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": "1"}}}),
+            json!({"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}),
+            "spec.resources",
+        ),
+        (
+            json!({"serviceAccount": "builder"}),
+            json!({"serviceAccount": "Not A Name"}),
+            "spec.serviceAccount",
+        ),
+        (
+            json!({"kubeconfigSecretMetadata": {"labels": {"a": "b"}}}),
+            json!({"kubeconfigSecretMetadata": {"labels": {"a": "not a value"}}}),
+            "spec.kubeconfigSecretMetadata.labels",
+        ),
+        (
+            json!({"remoteHostCluster": {"kubeconfigRef": {"name": "host", "namespace": "OWN"}}}),
+            json!({"remoteHostCluster": {"kubeconfigRef": {"name": "host", "namespace": "kube-system"}}}),
+            "spec.remoteHostCluster.kubeconfigRef.namespace",
+        ),
+    ]
+}
+
+pub async fn every_rule_lets_one_through_and_refuses_one(scene: &Scene) -> Result<()> {
+    let own = |change: &Value| -> Result<Value> {
+        let text = change.to_string().replace("OWN", &scene.namespace);
+        Ok(serde_json::from_str(&text)?)
+    };
+    let rules = new_clusters();
+    for (index, (good, bad, field)) in rules.iter().enumerate() {
+        let name = format!("rule-{index}");
+        let object = |change: &Value| -> Result<Value> {
+            let change = own(change)?;
+            Ok(cluster(&name, &with(plain(), &change)))
+        };
+        let said = try_apply(scene, &object(good)?).await?;
+        accepted(&said).with_context(|| format!("{field}: {good}"))?;
+        let said = try_apply(scene, &object(bad)?).await?;
+        refused(&said, &[field]).with_context(|| format!("{field}: {bad}"))?;
+    }
+    let long = "n".repeat(44);
+    refused(
+        &try_apply(scene, &cluster(&long, &plain())).await?,
+        &["metadata.name"],
+    )?;
+    accepted(&try_apply(scene, &cluster(&"n".repeat(43), &plain())).await?)?;
+
+    for (good, bad, field) in [
+        (
+            json!({"expiry": "24h"}),
+            json!({"expiry": "-1h"}),
+            "spec.expiry",
+        ),
+        (
+            json!({"clusterName": "one"}),
+            json!({"clusterName": "Not A Name"}),
+            "spec.clusterName",
+        ),
+    ] {
+        let spec = json!({"clusterName": "one", "expiry": "1h"});
+        let said = try_apply(scene, &token("one", &with(spec.clone(), &good))).await?;
+        accepted(&said).with_context(|| field.to_owned())?;
+        let said = try_apply(scene, &token("one", &with(spec, &bad))).await?;
+        refused(&said, &[field])?;
+    }
+    scene.say(format!("{} rules about new objects", rules.len() + 3));
+    Ok(())
+}
+
+/// What a running Cluster has, a change that is let through, one that is refused, and its field.
+fn changes() -> Vec<(Value, Value, Value, &'static str)> {
+    let claim = |size: &str| {
+        json!({"persistence": {"type": "pvc", "persistentVolumeClaim": {"spec": {
+            "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}}}})
+    };
+    let etcd = |change: Value| json!({"storage": {"etcd": change}});
+    let network = |change: Value| json!({"k0sConfig": {"spec": {"network": change}}});
+    vec![
+        (
+            json!({}),
+            json!({"replicas": 3}),
+            json!({"storage": {"type": "nats", "nats": {}}}),
+            "spec.storage.type",
+        ),
+        (
+            json!({}),
+            json!({"controlPlaneFlags": ["--debug"]}),
+            claim("1Gi"),
+            "spec.persistence.type",
+        ),
+        (
+            etcd(json!({"persistence": {"size": "2Gi"}})),
+            etcd(json!({"persistence": {"size": "3Gi"}})),
+            etcd(json!({"persistence": {"size": "1Gi"}})),
+            "spec.storage.etcd.persistence.size",
+        ),
+        (
+            etcd(json!({"persistence": {"size": "2Gi", "storageClass": "a"}})),
+            etcd(json!({"args": ["--max-request-bytes=2000000"]})),
+            etcd(json!({"persistence": {"storageClass": "b"}})),
+            "spec.storage.etcd.persistence.storageClass",
+        ),
+        (claim("2Gi"), claim("3Gi"), claim("1Gi"), "spec.persistence"),
+        (
+            json!({}),
+            json!({"resources": {"requests": {"cpu": "100m"}}}),
+            json!({"service": {"type": "LoadBalancer"}}),
+            "spec.service.type",
+        ),
+        (
+            json!({}),
+            json!({"externalAddress": "192.0.2.9"}),
+            json!({"service": {"apiPort": 6443}}),
+            "spec.service.apiPort",
+        ),
+        (
+            network(json!({"serviceCIDR": "10.112.0.0/12"})),
+            network(json!({"provider": "custom"})),
+            network(json!({"serviceCIDR": "10.128.0.0/12"})),
+            "spec.k0sConfig.spec.network.serviceCIDR",
+        ),
+        (
+            json!({}),
+            json!({"kubeconfigSecretMetadata": {"labels": {"a": "b"}}}),
+            json!({"certificateRefs": [{"type": "ca", "name": "another"}]}),
+            "spec.certificateRefs",
+        ),
+        (
+            etcd(json!({"image": "quay.io/k0sproject/etcd:v3.6.12"})),
+            etcd(json!({"image": "quay.io/k0sproject/etcd:v3.7.1"})),
+            etcd(json!({"image": "quay.io/k0sproject/etcd:v3.5.27"})),
+            "spec.storage.etcd.image",
+        ),
+    ]
+}
+
+/// A Cluster that has served, by its status.
+async fn running(scene: &Scene, name: &str, spec: &Value, version: &str) -> Result<()> {
+    accepted(&apply(scene, &cluster(name, spec)).await?)?;
+    let made = json!({
+        "etcdMembers": 1, "endpoint": "https://192.0.2.1:30443",
+        "conditions": [
+            {"type": "Available", "status": "True", "reason": "Available", "message": "",
+             "lastTransitionTime": "2026-01-01T00:00:00Z"},
+            {"type": "CertificatesAvailable", "status": "True", "reason": "Available", "message": "",
+             "lastTransitionTime": "2026-01-01T00:00:00Z"},
+        ],
+    });
+    set_status(scene, name, &with(serving(version), &made)).await
+}
+
+pub async fn every_rule_on_changes_lets_one_through_and_refuses_one(scene: &Scene) -> Result<()> {
+    let rules = changes();
+    for (index, (has, good, bad, field)) in rules.iter().enumerate() {
+        let name = format!("rule-{index}");
+        let spec = with(plain(), has);
+        running(scene, &name, &spec, VERSION).await?;
+        let said = try_apply(scene, &cluster(&name, &with(spec.clone(), good))).await?;
+        accepted(&said).with_context(|| format!("{field}: {good}"))?;
+        let said = try_apply(scene, &cluster(&name, &with(spec, bad))).await?;
+        refused(&said, &[field]).with_context(|| format!("{field}: {bad}"))?;
+    }
+    let spec = json!({"clusterName": "rule-0", "expiry": "1h"});
+    accepted(&apply(scene, &token("one", &spec)).await?)?;
+    let status = r#"{"status": {"tokenID": "abcdef"}}"#;
+    let patch = [
+        "patch",
+        "jtr",
+        "one",
+        "--subresource=status",
+        "--type=merge",
+        "--patch",
+        status,
+    ];
+    accepted(&scene.kubectl(&patch, "").await?)?;
+    let longer = with(spec, &json!({"expiry": "2h"}));
+    refused(&try_apply(scene, &token("one", &longer)).await?, &["spec"])?;
+    scene.say(format!("{} rules about changes", rules.len() + 1));
+    Ok(())
+}
+
+pub async fn all_that_is_wrong_is_said_at_once(scene: &Scene) -> Result<()> {
+    let wrong = json!({
+        "version": "newest",
+        "image": "registry.example.org/k0s:v1",
+        "externalAddress": "https://x",
+        "controlPlaneFlags": ["--a 'b"],
+        "serviceAccount": "Not A Name",
+    });
+    let said = try_apply(scene, &cluster("one", &with(plain(), &wrong))).await?;
+    refused(
+        &said,
+        &[
+            "spec.version",
+            "spec.image",
+            "spec.externalAddress",
+            "spec.controlPlaneFlags[0]",
+            "spec.serviceAccount",
+            // The value, and what to do.
+            "newest",
+            "v1.36.3",
+        ],
+    )?;
+    // What works but will have a consequence is said as well.
+    let later = with(plain(), &json!({"monitoring": {"enabled": true}}));
+    let said = try_apply(scene, &cluster("one", &later)).await?;
+    accepted(&said)?;
+    ensure!(
+        said.err.contains("Warning:") && said.err.contains("spec.monitoring.enabled"),
+        "{said:?}"
+    );
+    Ok(())
+}
+
+pub async fn versions_go_up_one_minor_at_a_time(scene: &Scene) -> Result<()> {
+    let spec = with(plain(), &json!({"version": "v1.34.5-k0s.0"}));
+    running(scene, "one", &spec, "v1.34.5-k0s.0").await?;
+    let to = |version: &str| cluster("one", &with(plain(), &json!({"version": version})));
+    let nodes = |oldest: &str| json!({"nodes": {"joined": 2, "ready": 2, "oldestKubelet": oldest}});
+
+    refused(
+        &try_apply(scene, &to("v1.33.9-k0s.0")).await?,
+        &["spec.version", "older"],
+    )?;
+    refused(
+        &try_apply(scene, &to("v1.36.3-k0s.2")).await?,
+        &["spec.version", "v1.35"],
+    )?;
+    // The same version written otherwise is no change.
+    accepted(&try_apply(scene, &to("v1.34.5+k0s.0")).await?)?;
+    accepted(&try_apply(scene, &to("v1.34.5")).await?)?;
+    let said = try_apply(scene, &to("v1.35.1-k0s.0")).await?;
+    accepted(&said)?;
+    ensure!(said.err.contains("Warning:"), "unknown kubelets: {said:?}");
+    let said = try_apply(scene, &to("v1.35.99-k0s.0")).await?;
+    accepted(&said)?;
+    ensure!(
+        said.err.contains("v1.35.99"),
+        "an unknown version: {said:?}"
+    );
+
+    set_status(scene, "one", &nodes("v1.31.14+k0s")).await?;
+    refused(
+        &try_apply(scene, &to("v1.35.1-k0s.0")).await?,
+        &["kubelet", "v1.31.14"],
+    )?;
+    set_status(scene, "one", &nodes("v1.33.1+k0s")).await?;
+    accepted(&apply(scene, &to("v1.35.1-k0s.0")).await?)?;
+
+    // While that runs: back, but nowhere else, unless forced to just that version.
+    refused(
+        &try_apply(scene, &to("v1.35.2-k0s.0")).await?,
+        &["spec.version", "v1.34.5"],
+    )?;
+    accepted(&try_apply(scene, &to("v1.34.5-k0s.0")).await?)?;
+    let forced = |version: &str| json!({"metadata": {"annotations": {"k0smotron.io/force-upgrade": version}}});
+    let said = try_apply(scene, &with(to("v1.35.2-k0s.0"), &forced("v1.35.1"))).await?;
+    refused(&said, &["k0smotron.io/force-upgrade"])?;
+    accepted(&try_apply(scene, &with(to("v1.35.2-k0s.0"), &forced("v1.35.2"))).await?)?;
+    refused(
+        &try_apply(scene, &with(to("v1.36.3-k0s.2"), &forced("v1.36.3-k0s.2"))).await?,
+        &["spec.version"],
+    )?;
+
+    // A cluster that is not healthy is left as it is.
+    let spec = with(plain(), &json!({"version": "v1.35.1-k0s.0"}));
+    running(scene, "two", &spec, "v1.35.1-k0s.0").await?;
+    let ill = json!({"conditions": [{"type": "Available", "status": "False", "reason": "NotReady",
+        "message": "no pod is ready", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+    set_status(scene, "two", &ill).await?;
+    let change = with(plain(), &json!({"version": "v1.36.3-k0s.2"}));
+    let said = try_apply(scene, &cluster("two", &change)).await?;
+    refused(&said, &["spec.version", "no pod is ready"])
+}
+
+pub async fn what_another_has_already_is_named(scene: &Scene) -> Result<()> {
+    let exposed = |api: i32, konnectivity: i32| {
+        json!({"version": VERSION, "externalAddress": "192.0.2.1", "service": {
+            "type": "NodePort", "apiPort": api, "konnectivityPort": konnectivity}})
+    };
+    accepted(&apply(scene, &cluster("one", &exposed(31001, 31002))).await?)?;
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "taken"},
+        "spec": {"type": "NodePort", "selector": {"a": "b"},
+            "ports": [{"port": 80, "nodePort": 31003}]},
+    });
+    accepted(&apply(scene, &service).await?)?;
+    let own = &scene.namespace;
+    let names = [format!("{own}/one"), format!("{own}/taken")];
+    for (spec, field, holder) in [
+        (exposed(31001, 31005), "spec.service.apiPort", &names[0]),
+        (
+            exposed(31006, 31003),
+            "spec.service.konnectivityPort",
+            &names[1],
+        ),
+    ] {
+        until("the holder is known", Duration::from_secs(10), async || {
+            let said = try_apply(scene, &cluster("two", &spec)).await;
+            match said {
+                Ok(said) if refused(&said, &[field, holder]).is_ok() => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await?;
+    }
+    accepted(&try_apply(scene, &cluster("two", &exposed(31006, 31007))).await?)?;
+
+    let behind = |host: &str| {
+        json!({"version": VERSION, "ingress": {"apiHost": host, "konnectivityHost": format!("k-{host}"),
+            "annotations": {"a": "b"}}})
+    };
+    accepted(&apply(scene, &cluster("three", &behind("one.example.org"))).await?)?;
+    until(
+        "the host is known",
+        Duration::from_secs(10),
+        async || match try_apply(scene, &cluster("four", &behind("one.example.org"))).await {
+            Ok(said) if refused(&said, &["spec.ingress.apiHost", "three"]).is_ok() => Ok(()),
+            other => Err(format!("{other:?}")),
+        },
+    )
+    .await?;
+    accepted(&try_apply(scene, &cluster("four", &behind("two.example.org"))).await?)?;
+
+    // What is not there yet may come: a warning.
+    let class = json!({"storage": {"etcd": {"persistence": {"storageClass": "fast"}}}});
+    let said = try_apply(scene, &cluster("five", &with(plain(), &class))).await?;
+    accepted(&said)?;
+    ensure!(said.err.contains("fast"), "no word of the class: {said:?}");
+    Ok(())
+}
