@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,31 +12,19 @@ use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams,
 use kube::{Client, ResourceExt as _};
 use mothership::audit::{Counts, Entry, Mark};
 use mothership::failure::tail;
-use mothership::{Access, Audit, paths};
+use mothership::{Access, Audit};
 use serde_json::{Value, json};
 
 use super::children::{self, Children, KINDS};
 use super::process::Process;
 use super::until;
 use super::webhook::Place;
-use super::world::PRODUCT;
 use crate::runner;
 
 /// Long enough for a busy machine; a case that works never waits for it.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Nothing is going on any more when the controller has asked nothing for so long.
 const SILENCE: Duration = Duration::from_millis(1200);
-
-/// What a command printed.
-#[derive(Debug)]
-pub struct Said {
-    /// Whether it ended with 0.
-    pub well: bool,
-    /// Standard output.
-    pub out: String,
-    /// Standard error: warnings and errors.
-    pub err: String,
-}
 
 /// The scene of one case.
 pub struct Scene {
@@ -98,49 +85,6 @@ impl Scene {
             &args,
         )
         .await
-    }
-
-    /// What a person at a terminal gets: kubectl as administrator in the scene's namespace, with
-    /// this on its standard input.
-    pub async fn kubectl(&self, args: &[&str], input: &str) -> Result<Said> {
-        use tokio::io::AsyncWriteExt as _;
-        let mut child = tokio::process::Command::new(&self.kubectl)
-            .arg("--kubeconfig")
-            .arg(self.access.admin_kubeconfig()?)
-            .args(["--namespace", &self.namespace])
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("running kubectl")?;
-        let mut stdin = child.stdin.take().context("no standard input")?;
-        stdin.write_all(input.as_bytes()).await?;
-        drop(stdin);
-        let output = child.wait_with_output().await?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(Said {
-            well: output.status.success(),
-            out: text(&output.stdout),
-            err: text(&output.stderr),
-        })
-    }
-
-    /// `deploy/install.yaml` once more.
-    pub async fn install(&self) -> Result<()> {
-        let file = paths::workspace().join("deploy/install.yaml");
-        let file = file.to_str().context("a path that is no text")?;
-        let apply = [
-            "apply",
-            "--server-side",
-            "--force-conflicts",
-            "--filename",
-            file,
-        ];
-        let namespace = ["--namespace", PRODUCT];
-        let said = self.kubectl(&[&namespace[..], &apply].concat(), "").await?;
-        ensure!(said.well, "installing: {said:?}");
-        Ok(())
     }
 
     fn log(&self) -> PathBuf {

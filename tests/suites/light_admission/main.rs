@@ -13,6 +13,7 @@ mod objects;
 mod outage;
 mod policies;
 mod rules;
+mod upgrades;
 mod versions;
 mod writes;
 
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
             case!(rules::every_rule_lets_one_through_and_refuses_one),
             case!(rules::every_rule_on_changes_lets_one_through_and_refuses_one),
             case!(rules::all_that_is_wrong_is_said_at_once),
-            case!(rules::versions_go_up_one_minor_at_a_time),
+            case!(upgrades::versions_go_up_one_minor_at_a_time),
             case!(rules::what_another_has_already_is_named),
             case!(versions::objects_of_the_old_version_are_converted_and_come_back_equal),
             case!(versions::the_old_version_can_be_read_scaled_and_labelled),

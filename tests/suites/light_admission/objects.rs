@@ -3,7 +3,8 @@
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use crate::controlled::scene::{Said, Scene};
+use crate::controlled::kubectl::Said;
+use crate::controlled::scene::Scene;
 
 /// A Cluster.
 pub fn cluster(name: &str, spec: &Value) -> Value {
@@ -85,4 +86,19 @@ pub fn serving(version: &str) -> Value {
         "conditions": [{"type": "Available", "status": "True", "reason": "Available", "message": "",
             "lastTransitionTime": "2026-01-01T00:00:00Z"}],
     })
+}
+
+/// A Cluster that has served, by its status.
+pub async fn running(scene: &Scene, name: &str, spec: &Value, version: &str) -> Result<()> {
+    accepted(&apply(scene, &cluster(name, spec)).await?)?;
+    let made = json!({
+        "etcdMembers": 1, "endpoint": "https://192.0.2.1:30443",
+        "conditions": [
+            {"type": "Available", "status": "True", "reason": "Available", "message": "",
+             "lastTransitionTime": "2026-01-01T00:00:00Z"},
+            {"type": "CertificatesAvailable", "status": "True", "reason": "Available", "message": "",
+             "lastTransitionTime": "2026-01-01T00:00:00Z"},
+        ],
+    });
+    set_status(scene, name, &with(serving(version), &made)).await
 }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::objects::{accepted, apply, cluster, refused, token, try_apply, with};
 use crate::controlled::children::at;
-use crate::controlled::scene::{Said, Scene};
+use crate::controlled::kubectl::Said;
+use crate::controlled::scene::Scene;
 use crate::controlled::until;
 
 const VERSION: &str = "v1.36.3-k0s.2";
