@@ -9,6 +9,7 @@ use super::cel::{Compiler, Expression};
 use super::image::Source;
 use super::path::Path;
 use super::range::Range;
+use super::resources::{self, Bound, Container};
 use super::typed::{Required, Typed};
 use super::{defaults, texts};
 use crate::names;
@@ -180,8 +181,8 @@ fn selector(spec: &ClusterPolicySpec, faults: &mut Faults) -> Option<Selector> {
 
 fn typed(spec: &ClusterPolicySpec, faults: &mut Faults) -> Typed {
     let mut typed = Typed {
-        service_types: spec.service_types.clone(),
-        storage_types: spec.storage_types.clone(),
+        service_types: spec.service_types.iter().map(ToString::to_string).collect(),
+        storage_types: spec.storage_types.iter().map(ToString::to_string).collect(),
         persistence_types: spec.persistence_types.clone(),
         replicas: spec.replicas,
         ..Typed::default()
@@ -215,18 +216,29 @@ fn typed(spec: &ClusterPolicySpec, faults: &mut Faults) -> Typed {
         }
     }
     if let Some(resources) = &spec.resources {
-        for (field, limits) in [
-            ("controlPlane", &resources.control_plane),
-            ("etcd", &resources.etcd),
+        for (container, field, limits) in [
+            (
+                Container::ControlPlane,
+                "controlPlane",
+                &resources.control_plane,
+            ),
+            (Container::Etcd, "etcd", &resources.etcd),
         ] {
-            let limits = limits.iter();
-            for (kind, bounds) in
-                limits.flat_map(|l| [("requests", &l.requests), ("limits", &l.limits)])
-            {
-                quantities(&format!("spec.resources.{field}.{kind}"), bounds, faults);
+            let kinds = limits.iter().flat_map(|limits| {
+                [
+                    (resources::Kind::Requests, &limits.requests),
+                    (resources::Kind::Limits, &limits.limits),
+                ]
+            });
+            for (kind, bounds) in kinds {
+                let path = format!("spec.resources.{field}.{}", kind.as_str());
+                quantities(&path, bounds, faults);
+                let bounds = bounds.iter();
+                typed
+                    .resources
+                    .extend(bounds.map(|(name, bounds)| Bound::new(container, kind, name, bounds)));
             }
         }
-        typed.resources = Some(resources.clone());
     }
     typed.required_labels = required("requiredLabels", &spec.required_labels, faults);
     typed.required_annotations =

@@ -32,11 +32,10 @@ impl Source {
         Ok(Self { parts })
     }
 
-    /// Whether an image comes from here. Whole parts of the path are compared, never letters.
-    pub(super) fn covers(&self, image: &str) -> bool {
-        parts(image).is_some_and(|parts| {
-            parts.len() >= self.parts.len() && parts.iter().zip(&self.parts).all(|(a, b)| a == b)
-        })
+    /// Whether an image of these [`parts`] comes from here. Whole parts are compared, never
+    /// letters.
+    pub(super) fn covers(&self, image: &[String]) -> bool {
+        image.starts_with(&self.parts)
     }
 }
 
@@ -48,7 +47,7 @@ impl fmt::Display for Source {
 
 /// Registry and path of an image as a container runtime reads it, without tag and digest; none
 /// when no runtime would.
-fn parts(image: &str) -> Option<Vec<String>> {
+pub(super) fn parts(image: &str) -> Option<Vec<String>> {
     let image = image.split_once('@').map_or(image, |(image, _)| image);
     let image = match image.rsplit_once(':') {
         // A colon before a slash belongs to the registry's port.
@@ -97,7 +96,7 @@ fn is_part(part: &str) -> bool {
 mod tests {
     use rstest::rstest;
 
-    use super::Source;
+    use super::{Source, parts};
 
     #[rstest]
     #[case("quay.io/k0sproject", "quay.io/k0sproject/k0s", true)]
@@ -122,7 +121,9 @@ mod tests {
         #[case] image: &str,
         #[case] covered: bool,
     ) {
-        assert_eq!(Source::parse(source).unwrap().covers(image), covered);
+        let source = Source::parse(source).unwrap();
+        let found = parts(image).is_some_and(|parts| source.covers(&parts));
+        assert_eq!(found, covered);
     }
 
     #[rstest]

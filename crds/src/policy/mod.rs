@@ -14,6 +14,7 @@ mod image;
 mod path;
 mod range;
 mod resources;
+mod seen;
 mod subject;
 mod texts;
 mod typed;
@@ -25,12 +26,12 @@ pub use audit::{Audit, Existing, MAX_VIOLATING};
 pub use compile::validate_policy;
 
 use std::borrow::Borrow;
-use std::cell::OnceCell;
 
 use serde_json::Value;
 
-use self::cel::{Compiler, Deadline, Engine, Facts};
+use self::cel::{Compiler, Engine, Facts, View};
 use self::compile::{FreeRule, Policy};
+use self::seen::Seen;
 use self::subject::Subject;
 use self::typed::{Breach, RULES};
 use crate::admission::{Mothership, Operation, Request};
@@ -164,7 +165,8 @@ impl Policies {
         let Some(subject) = Subject::of(input, &namespace) else {
             return;
         };
-        let deadline = OnceCell::new();
+        let seen = Seen::new(&subject.object);
+        let mut view = None;
         for policy in matching {
             if !policy.faults.is_empty() {
                 report(policy.unreadable(&subject));
@@ -172,7 +174,7 @@ impl Policies {
             for rule in &RULES {
                 if rule.kinds.contains(&subject.kind)
                     && (rule.scale || subject.whole)
-                    && let Some(breaches) = (rule.check)(&policy.typed, &subject.object)
+                    && let Some(breaches) = (rule.check)(&policy.typed, &seen)
                 {
                     report(policy.typed_finding(rule, breaches, &subject));
                 }
@@ -185,8 +187,8 @@ impl Policies {
             }
             for rule in &policy.rules {
                 if rule.kinds.contains(&subject.kind) {
-                    let deadline = *deadline.get_or_init(Deadline::new);
-                    report(self.free(policy, rule, &subject, deadline));
+                    let view = view.get_or_insert_with(|| self.view(&subject));
+                    report(rule.finding(policy, view));
                 }
             }
         }
@@ -202,41 +204,40 @@ impl Policies {
         others.map(|policy| policy.name.as_str())
     }
 
-    fn free<'a>(
-        &self,
-        policy: &'a Policy,
-        rule: &'a FreeRule,
-        subject: &Subject<'_>,
-        deadline: Deadline,
-    ) -> Finding<'a> {
-        let facts = Facts {
+    fn view<'a>(&'a self, subject: &'a Subject<'_>) -> View<'a> {
+        self.engine.view(Facts {
             object: &subject.object,
             old_object: subject.old.as_deref().unwrap_or(&Value::Null),
             request: subject.request_value(),
             namespace: subject.namespace_value(),
-        };
-        let text = match self.engine.holds(&rule.expression, facts, deadline) {
+        })
+    }
+}
+
+impl FreeRule {
+    fn finding<'a>(&'a self, policy: &'a Policy, view: &mut View<'_>) -> Finding<'a> {
+        let text = match view.holds(&self.expression) {
             Ok(true) => None,
             Ok(false) => {
-                let made = rule.message_expression.as_ref().and_then(|expression| {
-                    let text = self.engine.text(expression, facts, deadline).ok()?;
+                let made = self.message_expression.as_ref().and_then(|expression| {
+                    let text = view.text(expression).ok()?;
                     Some(text).filter(|text| !text.trim().is_empty())
                 });
-                Some(made.unwrap_or_else(|| rule.message.clone()))
+                Some(made.unwrap_or_else(|| self.message.clone()))
             }
             // As with the API server's own policies: what has no answer is not allowed.
             Err(error) => Some(format!("its expression has no answer: {error}")),
         };
         let errors = text.map(|text| FieldError {
-            path: rule.field_path.clone(),
+            path: self.field_path.clone(),
             value: String::new(),
-            message: format!("{text}; says policy {:?}, rule {}", policy.name, rule.name),
+            message: format!("{text}; says policy {:?}, rule {}", policy.name, self.name),
             hint: String::new(),
         });
         Finding {
             policy: &policy.name,
-            rule: &rule.name,
-            action: rule.action.unwrap_or(policy.action),
+            rule: &self.name,
+            action: self.action.unwrap_or(policy.action),
             errors: errors.into_iter().collect(),
             unchanged: Vec::new(),
         }
@@ -301,7 +302,7 @@ impl Policy {
         if !breaches.is_empty()
             && let Some(old) = &subject.old
         {
-            before = (rule.check)(&self.typed, old).unwrap_or_default();
+            before = (rule.check)(&self.typed, &Seen::new(old)).unwrap_or_default();
         }
         let (unchanged, errors) = breaches
             .into_iter()

@@ -56,13 +56,31 @@ impl Path {
     /// The fields of an object that the path leads to and that are set, each with its own path.
     pub(super) fn set<'a>(&self, object: &'a Value) -> Vec<(String, &'a Value)> {
         let mut found = Vec::new();
-        follow(&self.0, &mut Vec::new(), object, &mut found);
+        // Most paths lead nowhere, and that is soon seen.
+        if leads(&self.0, object) {
+            follow(&self.0, &mut Vec::new(), object, &mut found);
+        }
         found
     }
 }
 
-/// `trail` holds the steps so far, each with the item that it took: most paths lead nowhere, and
-/// those need no text.
+/// Whether the steps lead anywhere, as far as the first list.
+fn leads(steps: &[Step], object: &Value) -> bool {
+    let mut at = object;
+    for step in steps {
+        match step {
+            Step::Field(name) | Step::Key(name) => match at.get(name) {
+                Some(inner) => at = inner,
+                None => return false,
+            },
+            Step::Each => return true,
+        }
+    }
+    true
+}
+
+/// `trail` holds the steps so far, each with the item that it took: the text is made of those that
+/// have led to something.
 fn follow<'a, 'p>(
     steps: &'p [Step],
     trail: &mut Vec<(&'p Step, usize)>,

@@ -1,92 +1,125 @@
 //! Bounds of requests and limits.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use serde_json::Value;
 
 use super::texts;
 use super::typed::Breach;
-use crate::v1beta2::{QuantityBounds, ResourceLimits, ResourcePolicy, StorageType};
+use crate::v1beta2::{QuantityBounds, StorageType};
 use crate::validation::quantity::amount;
 
-pub(super) fn check(policy: &ResourcePolicy, object: &Value) -> Vec<Breach> {
-    let mut breaches = Vec::new();
-    if let Some(limits) = &policy.control_plane {
-        container(&mut breaches, limits, object, "spec.resources");
-    }
-    let etcd = StorageType::Etcd.as_str();
-    if let Some(limits) = &policy.etcd
-        && texts::filled(object, "/spec/storage/type", etcd) == etcd
-    {
-        container(&mut breaches, limits, object, "spec.storage.etcd.resources");
-    }
-    breaches
+/// Whose requests and limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Container {
+    ControlPlane,
+    Etcd,
 }
 
-fn container(breaches: &mut Vec<Breach>, policy: &ResourceLimits, object: &Value, path: &str) {
-    let found = path
-        .split('.')
-        .try_fold(object, |at, step| at.get(step))
-        .unwrap_or(&Value::Null);
-    // A request that is left out is the limit, as Kubernetes fills it in.
-    bounds(
-        breaches,
-        &policy.requests,
-        &format!("{path}.requests"),
-        |name| quantity(found, "requests", name).or_else(|| quantity(found, "limits", name)),
-        |bounds| bounds.min.is_some(),
-    );
-    bounds(
-        breaches,
-        &policy.limits,
-        &format!("{path}.limits"),
-        |name| quantity(found, "limits", name),
-        |_| true,
-    );
+/// Which of both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Requests,
+    Limits,
 }
 
-fn quantity(resources: &Value, kind: &str, name: &str) -> Option<String> {
-    match resources.get(kind)?.get(name)? {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(texts::shown(other)),
+/// What one quantity has to be between.
+#[derive(Debug)]
+pub(super) struct Bound {
+    container: Container,
+    kind: Kind,
+    /// Of the resource, such as `memory`.
+    name: String,
+    written: QuantityBounds,
+    min: Option<f64>,
+    max: Option<f64>,
+}
+
+impl Container {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::ControlPlane => "spec.resources",
+            Self::Etcd => "spec.storage.etcd.resources",
+        }
     }
-}
 
-fn bounds(
-    breaches: &mut Vec<Breach>,
-    policy: &BTreeMap<String, QuantityBounds>,
-    path: &str,
-    found: impl Fn(&str) -> Option<String>,
-    required: impl Fn(&QuantityBounds) -> bool,
-) {
-    for (name, bounds) in policy {
-        let path = format!("{path}.{name}");
-        match found(name) {
-            None if required(bounds) => breaches.push(Breach::missing(path, allowed(bounds))),
-            None => {}
-            Some(text) if within(&text, bounds) => {}
-            Some(text) => {
-                breaches.push(Breach::not_allowed(path, &text, allowed(bounds)));
-            }
+    fn runs(self, object: &Value) -> bool {
+        match self {
+            Self::ControlPlane => true,
+            Self::Etcd => texts::storage_type(object) == StorageType::Etcd.as_str(),
         }
     }
 }
 
-fn within(text: &str, bounds: &QuantityBounds) -> bool {
-    let Some(found) = amount(text) else {
-        return false;
-    };
-    let min = bounds.min.as_ref().and_then(|min| amount(&min.0));
-    let max = bounds.max.as_ref().and_then(|max| amount(&max.0));
-    min.is_none_or(|min| found >= min) && max.is_none_or(|max| found <= max)
+impl Kind {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Limits => "limits",
+        }
+    }
 }
 
-fn allowed(bounds: &QuantityBounds) -> String {
-    match (&bounds.min, &bounds.max) {
-        (Some(min), Some(max)) => format!("allowed: {} to {}", min.0, max.0),
-        (Some(min), None) => format!("at least {}", min.0),
-        (None, Some(max)) => format!("at most {}", max.0),
-        (None, None) => String::new(),
+impl Bound {
+    pub(super) fn new(
+        container: Container,
+        kind: Kind,
+        name: &str,
+        bounds: &QuantityBounds,
+    ) -> Self {
+        Self {
+            container,
+            kind,
+            name: name.to_owned(),
+            written: bounds.clone(),
+            min: bounds.min.as_ref().and_then(|min| amount(&min.0)),
+            max: bounds.max.as_ref().and_then(|max| amount(&max.0)),
+        }
+    }
+
+    pub(super) fn breach(&self, object: &Value) -> Option<Breach> {
+        if !self.container.runs(object) {
+            return None;
+        }
+        let path = self.container.path();
+        let resources = texts::field(object, path);
+        let quantity = |kind: Kind| quantity(resources?.get(kind.as_str())?.get(&self.name)?);
+        let found = match self.kind {
+            // A request that is left out is the limit, as Kubernetes fills it in.
+            Kind::Requests => quantity(Kind::Requests).or_else(|| quantity(Kind::Limits)),
+            Kind::Limits => quantity(Kind::Limits),
+        };
+        let path = || format!("{path}.{}.{}", self.kind.as_str(), self.name);
+        match found {
+            None => {
+                let required = self.kind == Kind::Limits || self.written.min.is_some();
+                required.then(|| Breach::missing(path(), self.allowed()))
+            }
+            Some(text) if self.covers(&text) => None,
+            Some(text) => Some(Breach::not_allowed(path(), &text, self.allowed())),
+        }
+    }
+
+    fn covers(&self, text: &str) -> bool {
+        amount(text).is_some_and(|found| {
+            self.min.is_none_or(|min| found >= min) && self.max.is_none_or(|max| found <= max)
+        })
+    }
+
+    fn allowed(&self) -> String {
+        match (&self.written.min, &self.written.max) {
+            (Some(min), Some(max)) => format!("allowed: {} to {}", min.0, max.0),
+            (Some(min), None) => format!("at least {}", min.0),
+            (None, Some(max)) => format!("at most {}", max.0),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+fn quantity(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        other => Some(Cow::Owned(texts::shown(other))),
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Input;
 use super::compile::Policy;
+use super::texts;
 use crate::admission::{Namespace, Operation, Usage};
 use crate::v1beta2::PolicyKind;
 
@@ -87,7 +88,7 @@ impl<'a> Subject<'a> {
             Some(_) => return None,
         };
         let leaving = |object: &Value| {
-            let at = object.pointer("/metadata/deletionTimestamp");
+            let at = texts::field(object, "metadata.deletionTimestamp");
             at.is_some_and(|at| !at.is_null())
         };
         if leaving(&object) {

@@ -11,13 +11,11 @@ use serde_json::Value;
 use super::image::Source;
 use super::path::Path;
 use super::range::Range;
-use super::{resources, texts};
-use crate::v1beta2::{
-    DEFAULT_ETCD_IMAGE, DEFAULT_IMAGE, PolicyKind, ReplicaBounds, ResourcePolicy, ServiceType,
-    StorageType,
-};
+use super::resources::Bound;
+use super::seen::Seen;
+use super::texts;
+use crate::v1beta2::{PolicyKind, ReplicaBounds, ServiceType};
 use crate::validation::parse_go_duration;
-use crate::version::{DEFAULT_VERSION, K0sVersion};
 
 /// The rules of one policy, read.
 #[derive(Debug, Default)]
@@ -26,11 +24,11 @@ pub(super) struct Typed {
     /// As they were written, for messages.
     pub version_texts: Vec<String>,
     pub images: Vec<Source>,
-    pub service_types: Vec<ServiceType>,
-    pub storage_types: Vec<StorageType>,
+    pub service_types: Vec<String>,
+    pub storage_types: Vec<String>,
     pub persistence_types: Vec<String>,
     pub replicas: Option<ReplicaBounds>,
-    pub resources: Option<ResourcePolicy>,
+    pub resources: Vec<Bound>,
     pub required_labels: Vec<Required>,
     pub required_annotations: Vec<Required>,
     pub max_token_lifetime: Option<(Duration, String)>,
@@ -88,12 +86,12 @@ pub(super) struct Rule {
     pub kinds: &'static [PolicyKind],
     /// Whether a `scale` can break it.
     pub scale: bool,
-    pub check: fn(&Typed, &Value) -> Answer,
+    pub check: fn(&Typed, &Seen<'_>) -> Answer,
 }
 
 const CLUSTERS: &[PolicyKind] = &[PolicyKind::Cluster];
 
-const fn of_clusters(name: &'static str, check: fn(&Typed, &Value) -> Answer) -> Rule {
+const fn of_clusters(name: &'static str, check: fn(&Typed, &Seen<'_>) -> Answer) -> Rule {
     Rule {
         name,
         kinds: CLUSTERS,
@@ -114,15 +112,12 @@ pub(super) const RULES: [Rule; 11] = [
         scale: true,
         check: replicas,
     },
-    of_clusters("resources", |typed, object| {
-        let policy = typed.resources.as_ref()?;
-        Some(resources::check(policy, object))
+    of_clusters("resources", resources),
+    of_clusters("requiredLabels", |typed, seen| {
+        required("labels", &typed.required_labels, seen)
     }),
-    of_clusters("requiredLabels", |typed, object| {
-        required("labels", &typed.required_labels, object)
-    }),
-    of_clusters("requiredAnnotations", |typed, object| {
-        required("annotations", &typed.required_annotations, object)
+    of_clusters("requiredAnnotations", |typed, seen| {
+        required("annotations", &typed.required_annotations, seen)
     }),
     Rule {
         name: "maxTokenLifetime",
@@ -138,25 +133,18 @@ pub(super) const RULES: [Rule; 11] = [
     },
 ];
 
-fn list<T: ToString>(items: &[T]) -> String {
-    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
-    items.join(", ")
-}
-
-fn versions(typed: &Typed, object: &Value) -> Answer {
+fn versions(typed: &Typed, seen: &Seen<'_>) -> Answer {
     if typed.versions.is_empty() {
         return None;
     }
-    let version = texts::filled(object, "/spec/version", DEFAULT_VERSION);
-    let inside = version.parse::<K0sVersion>().is_ok_and(|version| {
-        typed
-            .versions
-            .iter()
-            .any(|range| range.contains(version.kubernetes()))
+    let (text, version) = seen.version();
+    let inside = version.as_ref().is_some_and(|version| {
+        let mut ranges = typed.versions.iter();
+        ranges.any(|range| range.contains(version.kubernetes()))
     });
     Some(breach(inside, || {
         let ranges = typed.version_texts.join(" or ");
-        Breach::not_allowed("spec.version", &version, format!("allowed: {ranges}"))
+        Breach::not_allowed("spec.version", text, format!("allowed: {ranges}"))
     }))
 }
 
@@ -164,90 +152,59 @@ fn breach(allowed: bool, breach: impl FnOnce() -> Breach) -> Vec<Breach> {
     if allowed { Vec::new() } else { vec![breach()] }
 }
 
-fn images(typed: &Typed, object: &Value) -> Answer {
+fn images(typed: &Typed, seen: &Seen<'_>) -> Answer {
     if typed.images.is_empty() {
         return None;
     }
-    let mut breaches = Vec::new();
-    let mut check = |path: String, image: &str| {
-        if !typed.images.iter().any(|source| source.covers(image)) {
-            let allowed = format!("allowed from: {}", list(&typed.images));
-            breaches.push(Breach::not_allowed(path, image, allowed));
-        }
-    };
-    check(
-        "spec.image".to_owned(),
-        &texts::filled(object, "/spec/image", DEFAULT_IMAGE),
-    );
-    if storage_type(object) == StorageType::Etcd.as_str() {
-        check(
-            "spec.storage.etcd.image".to_owned(),
-            &texts::filled(object, "/spec/storage/etcd/image", DEFAULT_ETCD_IMAGE),
-        );
-    }
-    // Helpers count as soon as they are named, whether or not they run today.
-    for (path, pointer) in [
-        (
-            "spec.storage.etcd.defragJob.image",
-            "/spec/storage/etcd/defragJob/image",
-        ),
-        (
-            "spec.monitoring.prometheusImage",
-            "/spec/monitoring/prometheusImage",
-        ),
-        ("spec.monitoring.proxyImage", "/spec/monitoring/proxyImage"),
-    ] {
-        if let Some(image) = texts::at(object, pointer) {
-            check(path.to_owned(), &image);
-        }
-    }
-    for field in ["manifests", "mounts"] {
-        let volumes = object.get("spec").and_then(|spec| spec.get(field));
-        for (index, volume) in volumes
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .enumerate()
-        {
-            if let Some(image) = texts::at(volume, "/image/reference") {
-                check(format!("spec.{field}[{index}].image.reference"), &image);
-            }
-        }
-    }
-    Some(breaches)
+    let covered = |parts: &[String]| typed.images.iter().any(|source| source.covers(parts));
+    let others = seen
+        .images()
+        .iter()
+        .filter(|image| !image.parts.as_deref().is_some_and(covered));
+    let breaches = others.map(|image| {
+        let sources: Vec<String> = typed.images.iter().map(ToString::to_string).collect();
+        let allowed = format!("allowed from: {}", sources.join(", "));
+        Breach::not_allowed(image.path.as_str(), &image.text, allowed)
+    });
+    Some(breaches.collect())
 }
 
-fn storage_type(object: &Value) -> std::borrow::Cow<'_, str> {
-    texts::filled(object, "/spec/storage/type", StorageType::Etcd.as_str())
-}
-
-fn service_types(typed: &Typed, object: &Value) -> Answer {
+fn service_types(typed: &Typed, seen: &Seen<'_>) -> Answer {
     let default = ServiceType::default().as_str();
-    let found = texts::filled(object, "/spec/service/type", default);
+    let found = texts::filled(seen.object, "spec.service.type", default);
     one_of("spec.service.type", &found, &typed.service_types)
 }
 
-fn storage_types(typed: &Typed, object: &Value) -> Answer {
-    one_of(
-        "spec.storage.type",
-        &storage_type(object),
-        &typed.storage_types,
-    )
+fn storage_types(typed: &Typed, seen: &Seen<'_>) -> Answer {
+    let found = texts::storage_type(seen.object);
+    one_of("spec.storage.type", &found, &typed.storage_types)
 }
 
-fn persistence_types(typed: &Typed, object: &Value) -> Answer {
-    let found = texts::filled(object, "/spec/persistence/type", "emptyDir");
+fn persistence_types(typed: &Typed, seen: &Seen<'_>) -> Answer {
+    let found = texts::filled(seen.object, "spec.persistence.type", "emptyDir");
     one_of("spec.persistence.type", &found, &typed.persistence_types)
 }
 
-fn one_of<T: ToString>(path: &str, found: &str, allowed: &[T]) -> Answer {
+fn one_of(path: &str, found: &str, allowed: &[String]) -> Answer {
     if allowed.is_empty() {
         return None;
     }
-    let inside = allowed.iter().any(|allowed| allowed.to_string() == found);
+    let inside = allowed.iter().any(|allowed| allowed == found);
     Some(breach(inside, || {
-        Breach::not_allowed(path, found, format!("allowed: {}", list(allowed)))
+        Breach::not_allowed(path, found, format!("allowed: {}", allowed.join(", ")))
     }))
+}
+
+fn resources(typed: &Typed, seen: &Seen<'_>) -> Answer {
+    if typed.resources.is_empty() {
+        return None;
+    }
+    let bounds = typed.resources.iter();
+    Some(
+        bounds
+            .filter_map(|bound| bound.breach(seen.object))
+            .collect(),
+    )
 }
 
 /// Control-plane pods that a Cluster asks for.
@@ -256,10 +213,10 @@ pub(super) fn replicas_of(object: &Value) -> i64 {
     replicas.and_then(Value::as_i64).unwrap_or(1)
 }
 
-fn replicas(typed: &Typed, object: &Value) -> Answer {
+fn replicas(typed: &Typed, seen: &Seen<'_>) -> Answer {
     let bounds = typed.replicas?;
     let (min, max) = (bounds.min.map(i64::from), bounds.max.map(i64::from));
-    let found = replicas_of(object);
+    let found = replicas_of(seen.object);
     let inside = min.is_none_or(|min| found >= min) && max.is_none_or(|max| found <= max);
     Some(breach(inside, || {
         let allowed = match (min, max) {
@@ -271,11 +228,12 @@ fn replicas(typed: &Typed, object: &Value) -> Answer {
     }))
 }
 
-fn required(field: &str, keys: &[Required], object: &Value) -> Answer {
+fn required(field: &str, keys: &[Required], seen: &Seen<'_>) -> Answer {
     if keys.is_empty() {
         return None;
     }
-    let there = object
+    let there = seen
+        .object
         .get("metadata")
         .and_then(|metadata| metadata.get(field));
     let mut breaches = Vec::new();
@@ -313,9 +271,9 @@ fn required(field: &str, keys: &[Required], object: &Value) -> Answer {
     Some(breaches)
 }
 
-fn token_lifetime(typed: &Typed, object: &Value) -> Answer {
+fn token_lifetime(typed: &Typed, seen: &Seen<'_>) -> Answer {
     let (longest, text) = typed.max_token_lifetime.as_ref()?;
-    let expiry = texts::filled(object, "/spec/expiry", "0s");
+    let expiry = texts::filled(seen.object, "spec.expiry", "0s");
     let inside =
         parse_go_duration(&expiry).is_ok_and(|expiry| !expiry.is_zero() && expiry <= *longest);
     Some(breach(inside, || {
@@ -324,14 +282,14 @@ fn token_lifetime(typed: &Typed, object: &Value) -> Answer {
     }))
 }
 
-fn forbidden_fields(typed: &Typed, object: &Value) -> Answer {
+fn forbidden_fields(typed: &Typed, seen: &Seen<'_>) -> Answer {
     if typed.forbidden_fields.is_empty() {
         return None;
     }
     let found = typed
         .forbidden_fields
         .iter()
-        .flat_map(|path| path.set(object));
+        .flat_map(|path| path.set(seen.object));
     let breaches = found.map(|(path, value)| {
         let value = match value {
             Value::Array(_) | Value::Object(_) => String::new(),

@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::thread;
 
 use kube_cel::cel::IdedExpr;
@@ -6,10 +5,12 @@ use kube_cel::cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators,
 };
 use kube_cel::cel::parser::{ParseError, Parser};
-use regex::{Regex, RegexBuilder};
+use regex::RegexBuilder;
 
 use super::source::{locate, nesting};
-use super::{Expression, FUNCTIONS, Fault, MAX_DEPTH, MAX_LENGTH, MAX_LOOPS, Place, Root};
+use super::{
+    Compiler, Expression, FUNCTIONS, Fault, MAX_DEPTH, MAX_LENGTH, MAX_LOOPS, Place, Root, Turn,
+};
 
 /// The parser's own limit. Never met: it panics on its way out of it.
 const MAX_RECURSION: u16 = 96;
@@ -40,10 +41,7 @@ const OPERATORS: [&str; 18] = [
     operators::IN,
 ];
 
-pub(super) fn compile(
-    source: &str,
-    patterns: &mut HashMap<String, Regex>,
-) -> Result<Expression, Vec<Fault>> {
+pub(super) fn compile(source: &str, compiler: &mut Compiler) -> Result<Expression, Vec<Fault>> {
     let length = source.chars().count();
     if length > MAX_LENGTH {
         let message = format!("is {length} characters long; {MAX_LENGTH} are allowed");
@@ -52,9 +50,10 @@ pub(super) fn compile(
     let mut tree = parse(source)?;
     let mut walk = Walk {
         source,
-        patterns,
+        compiler,
         scope: Vec::new(),
         places: Vec::new(),
+        turns: Vec::new(),
         faults: Vec::new(),
     };
     walk.visit(&mut tree, 0);
@@ -62,6 +61,7 @@ pub(super) fn compile(
         Ok(Expression {
             tree,
             places: walk.places,
+            turns: walk.turns,
         })
     } else {
         Err(walk.faults)
@@ -115,10 +115,11 @@ fn one_line(text: &str) -> String {
 
 struct Walk<'a> {
     source: &'a str,
-    patterns: &'a mut HashMap<String, Regex>,
+    compiler: &'a mut Compiler,
     /// Variables of the loops around.
     scope: Vec<String>,
-    places: Vec<Place>,
+    places: Vec<usize>,
+    turns: Vec<Turn>,
     faults: Vec<Fault>,
 }
 
@@ -201,7 +202,13 @@ impl Walk<'_> {
                 self.visit(&mut each.loop_step, deeper);
                 self.visit(&mut each.result, deeper);
                 self.scope.pop();
-                let turn = format!("@pay:{}", parts(&each.loop_step) + 1);
+                let mut turn = Turn {
+                    parts: 1,
+                    places: Vec::new(),
+                };
+                turn.add(&each.loop_step);
+                self.turns.push(turn);
+                let turn = format!("@turn:{}", self.turns.len() - 1);
                 let condition = std::mem::take(&mut each.loop_cond);
                 each.loop_cond = ided(Expr::Call(CallExpr {
                     func_name: operators::LOGICAL_AND.to_owned(),
@@ -253,7 +260,7 @@ impl Walk<'_> {
         let compiled = RegexBuilder::new(pattern).size_limit(MAX_PATTERN).build();
         match compiled {
             Ok(compiled) => {
-                self.patterns.insert(pattern.to_owned(), compiled);
+                self.compiler.patterns.insert(pattern.to_owned(), compiled);
             }
             Err(error) => {
                 let text = error.to_string();
@@ -322,11 +329,12 @@ impl Walk<'_> {
     }
 
     fn index(&mut self, place: Place) -> usize {
-        let known = self.places.iter().position(|known| *known == place);
-        known.unwrap_or_else(|| {
-            self.places.push(place);
-            self.places.len() - 1
-        })
+        let next = self.compiler.places.len();
+        let index = *self.compiler.places.entry(place).or_insert(next);
+        if !self.places.contains(&index) {
+            self.places.push(index);
+        }
+        index
     }
 }
 
@@ -373,25 +381,32 @@ fn makes_more(expr: &Expr) -> bool {
     }
 }
 
-/// How many parts an expression has.
-fn parts(expr: &IdedExpr) -> usize {
-    let inner: usize = match &expr.expr {
-        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) | Expr::Struct(_) => 0,
-        Expr::Select(select) => parts(&select.operand),
-        Expr::List(list) => list.elements.iter().map(parts).sum(),
-        Expr::Map(map) => {
-            let entries = map.entries.iter().map(|entry| match &entry.expr {
-                EntryExpr::MapEntry(entry) => parts(&entry.key) + parts(&entry.value),
-                EntryExpr::StructField(_) => 0,
-            });
-            entries.sum()
+impl Turn {
+    /// Adds the parts of an expression, and what it looks at.
+    fn add(&mut self, expr: &IdedExpr) {
+        self.parts = self.parts.saturating_add(1);
+        match &expr.expr {
+            Expr::Unspecified | Expr::Literal(_) | Expr::Struct(_) => {}
+            Expr::Ident(name) => {
+                let place = name.strip_prefix('@').map(str::parse::<usize>);
+                self.places.extend(place.and_then(Result::ok));
+            }
+            Expr::Select(select) => self.add(&select.operand),
+            Expr::List(list) => list.elements.iter().for_each(|expr| self.add(expr)),
+            Expr::Map(map) => {
+                for entry in &map.entries {
+                    if let EntryExpr::MapEntry(entry) = &entry.expr {
+                        self.add(&entry.key);
+                        self.add(&entry.value);
+                    }
+                }
+            }
+            Expr::Call(call) => {
+                let target = call.target.as_deref().into_iter();
+                target.chain(&call.args).for_each(|expr| self.add(expr));
+            }
+            // A loop pays for its turns by itself.
+            Expr::Comprehension(each) => self.add(&each.iter_range),
         }
-        Expr::Call(call) => {
-            let target = call.target.as_deref().map_or(0, parts);
-            target + call.args.iter().map(parts).sum::<usize>()
-        }
-        // A loop pays for its turns by itself.
-        Expr::Comprehension(each) => parts(&each.iter_range),
-    };
-    1 + inner
+    }
 }

@@ -2,8 +2,9 @@
 //!
 //! The interpreter underneath has no limits of its own and copies whatever it looks into. So an
 //! expression is rewritten after it was read: paths such as `object.spec.replicas` become
-//! variables that are looked up in the submitted JSON; every turn of a loop costs as much as its
-//! body has parts; and what makes larger values out of smaller ones pays for them, or is left out.
+//! variables that are looked up in the submitted JSON, once for all expressions about a request;
+//! every turn of a loop costs as much as its body has parts; and what makes larger values out of
+//! smaller ones pays for them, or is left out.
 
 mod compile;
 mod run;
@@ -11,7 +12,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub(super) use run::{Deadline, Facts};
+pub(super) use run::{Facts, View};
 
 use std::collections::HashMap;
 use std::fmt;
@@ -95,11 +96,23 @@ const FUNCTIONS: [&str; 55] = [
 #[derive(Debug)]
 pub(super) struct Expression {
     tree: IdedExpr,
-    places: Vec<Place>,
+    /// What it looks at, by index into the engine's places.
+    places: Vec<usize>,
+    /// Its loops.
+    turns: Vec<Turn>,
+}
+
+/// What is done in one turn of a loop, without what loops inside of it do.
+#[derive(Debug)]
+struct Turn {
+    /// How many parts are evaluated.
+    parts: u32,
+    /// What is looked at: functions copy what they are given.
+    places: Vec<usize>,
 }
 
 /// A path into what an expression sees.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Place {
     root: Root,
     steps: Vec<String>,
@@ -116,7 +129,7 @@ impl fmt::Display for Place {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Root {
     Object,
     OldObject,
@@ -164,21 +177,27 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Reads expressions, and keeps their regular expressions.
+/// Reads expressions, and keeps what they have in common.
 #[derive(Debug, Default)]
 pub(super) struct Compiler {
     patterns: HashMap<String, Regex>,
+    places: HashMap<Place, usize>,
 }
 
 impl Compiler {
     /// Reads an expression.
     pub(super) fn compile(&mut self, source: &str) -> Result<Expression, Vec<Fault>> {
-        compile::compile(source, &mut self.patterns)
+        compile::compile(source, self)
     }
 
     /// What evaluates the expressions that were read.
     pub(super) fn finish(self) -> Engine {
-        let patterns = self.patterns;
+        let Self { patterns, places } = self;
+        let mut places: Vec<(usize, Place)> = places
+            .into_iter()
+            .map(|(place, index)| (index, place))
+            .collect();
+        places.sort_by_key(|(index, _)| *index);
         let mut context = Context::default().with_all();
         context.add_function("@sized", sized);
         context.add_function(
@@ -190,7 +209,10 @@ impl Compiler {
                 None => Err(ExecutionError::function_error("matches", "unknown pattern")),
             },
         );
-        Engine { context }
+        Engine {
+            context,
+            places: places.into_iter().map(|(_, place)| place).collect(),
+        }
     }
 }
 
@@ -228,6 +250,7 @@ fn length(value: &Value) -> usize {
 /// Evaluates expressions.
 pub(super) struct Engine {
     context: Context<'static>,
+    places: Vec<Place>,
 }
 
 impl fmt::Debug for Engine {

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use kube_cel::cel::context::VariableResolver;
 use kube_cel::cel::objects::{Key, Map};
-use kube_cel::cel::{ExecutionError, Value};
+use kube_cel::cel::{Context, ExecutionError, Value};
 use serde_json::Value as Json;
 
-use super::{Engine, Expression, Place, Root};
+use super::{Engine, Expression, Place, Root, Turn};
 
 /// What evaluating one expression may cost: a unit for each part of a loop's body at each turn, for
 /// each value and 64 bytes of text that are looked up, and for 16 items or bytes of what is made.
@@ -26,31 +26,41 @@ pub(in crate::policy) struct Facts<'a> {
     pub namespace: &'a Json,
 }
 
-/// Until when all expressions about one request have to be done.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::policy) struct Deadline(Instant);
+/// Until when all expressions about one request have to be done. Costs come first, and end the same
+/// way everywhere; this is for what they don't see.
+const LIMIT: Duration = Duration::from_millis(25);
+/// Up to this cost of one expression time is not looked at: a machine that stalls is no reason to
+/// refuse what takes microseconds.
+const FREE: u32 = 1_000;
 
-impl Deadline {
-    /// Costs come first, and end the same way everywhere; this is for what they don't see.
-    const LIMIT: Duration = Duration::from_millis(25);
-    /// Up to this cost of one expression time is not looked at: a machine that stalls is no reason
-    /// to refuse what takes microseconds.
-    const FREE: u32 = 1_000;
-
-    pub(in crate::policy) fn new() -> Self {
-        Self(Instant::now() + Self::LIMIT)
-    }
+/// What the expressions about one request see, and until when.
+pub(in crate::policy) struct View<'a> {
+    places: &'a [Place],
+    facts: Facts<'a>,
+    deadline: Instant,
+    /// With a variable for each place that was looked up and is there.
+    context: Context<'a>,
+    /// What it costs to read what is at a place; of those that were looked up.
+    costs: Vec<Option<u32>>,
 }
 
 impl Engine {
+    /// Lets expressions look at a request, from now on.
+    pub(in crate::policy) fn view<'a>(&'a self, facts: Facts<'a>) -> View<'a> {
+        View {
+            places: &self.places,
+            facts,
+            deadline: Instant::now() + LIMIT,
+            context: self.context.new_inner_scope(),
+            costs: vec![None; self.places.len()],
+        }
+    }
+}
+
+impl View<'_> {
     /// Whether the expression holds; an error when it has no answer or one that is neither.
-    pub(in crate::policy) fn holds(
-        &self,
-        expression: &Expression,
-        facts: Facts<'_>,
-        deadline: Deadline,
-    ) -> Result<bool, String> {
-        match self.value(expression, facts, deadline)? {
+    pub(in crate::policy) fn holds(&mut self, expression: &Expression) -> Result<bool, String> {
+        match self.value(expression)? {
             Value::Bool(holds) => Ok(holds),
             other => Err(format!(
                 "it is a {}, neither true nor false",
@@ -60,31 +70,28 @@ impl Engine {
     }
 
     /// The text that the expression makes.
-    pub(in crate::policy) fn text(
-        &self,
-        expression: &Expression,
-        facts: Facts<'_>,
-        deadline: Deadline,
-    ) -> Result<String, String> {
-        match self.value(expression, facts, deadline)? {
+    pub(in crate::policy) fn text(&mut self, expression: &Expression) -> Result<String, String> {
+        match self.value(expression)? {
             Value::String(text) => Ok(short(&text)),
             other => Err(format!("it is a {} and no text", other.type_of())),
         }
     }
 
-    fn value(
-        &self,
-        expression: &Expression,
-        facts: Facts<'_>,
-        deadline: Deadline,
-    ) -> Result<Value, String> {
+    fn value(&mut self, expression: &Expression) -> Result<Value, String> {
+        // Everything that it names is looked up beforehand: a variable is lent to the interpreter,
+        // and what a resolver hands over is copied at each use.
+        for index in &expression.places {
+            self.look_up(*index);
+        }
         let run = Run {
-            facts,
-            places: &expression.places,
-            deadline,
+            deadline: self.deadline,
+            turns: &expression.turns,
+            costs: &self.costs,
             cost: AtomicU32::new(0),
             late: AtomicBool::new(false),
         };
+        run.pay(run.cost_of(&expression.places));
+        run.within_limits()?;
         let mut context = self.context.new_inner_scope();
         context.set_variable_resolver(&run);
         // The interpreter panics where it is not finished. None of the ways that are known lead
@@ -93,33 +100,46 @@ impl Engine {
             Value::resolve(&expression.tree, &context)
         }));
         // A limit that was met counts even where an operator has swallowed the error.
-        if run.cost.load(Ordering::Relaxed) > MAX_COST {
-            return Err(format!(
-                "it costs more than {MAX_COST}: too many turns of loops, or too much to look at"
-            ));
-        }
-        if run.late.load(Ordering::Relaxed) {
-            return Err(out_of_time());
-        }
+        run.within_limits()?;
         match result {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(run.explain(&error)),
+            Ok(Err(error)) => Err(self.explain(&error)),
             Err(_) => Err("it cannot be evaluated".to_owned()),
         }
     }
+
+    /// Makes a variable of what is at a place, unless there is one.
+    fn look_up(&mut self, index: usize) {
+        let (Some(place), Some(cost)) = (self.places.get(index), self.costs.get_mut(index)) else {
+            return;
+        };
+        if cost.is_none() {
+            let mut reader = Reader { cost: 0 };
+            if let Some(value) = reader.look_up(self.facts, place) {
+                self.context
+                    .add_variable_from_value(format!("@{index}"), value);
+            }
+            *cost = Some(reader.cost);
+        }
+    }
+
+    fn explain(&self, error: &ExecutionError) -> String {
+        if let ExecutionError::UndeclaredReference(name) = error
+            && let Some(place) = name
+                .strip_prefix('@')
+                .and_then(|index| self.places.get(index.parse::<usize>().ok()?))
+        {
+            return format!("there is no {place}");
+        }
+        short(&error.to_string())
+    }
 }
 
-fn out_of_time() -> String {
-    format!(
-        "it takes longer than the {} ms that all rules have together",
-        Deadline::LIMIT.as_millis()
-    )
-}
-
+/// One evaluation.
 struct Run<'a> {
-    facts: Facts<'a>,
-    places: &'a [Place],
-    deadline: Deadline,
+    deadline: Instant,
+    turns: &'a [Turn],
+    costs: &'a [Option<u32>],
     cost: AtomicU32,
     late: AtomicBool,
 }
@@ -134,19 +154,65 @@ impl Run<'_> {
             self.cost.store(u32::MAX / 2, Ordering::Relaxed);
             return false;
         }
-        let in_time = cost <= Deadline::FREE || Instant::now() <= self.deadline.0;
+        let in_time = cost <= FREE || Instant::now() <= self.deadline;
         if !in_time {
             self.late.store(true, Ordering::Relaxed);
         }
         in_time
     }
 
-    fn look_up(&self, place: &Place) -> Option<Value> {
+    fn cost_of(&self, places: &[usize]) -> u32 {
+        let costs = places.iter().filter_map(|index| *self.costs.get(*index)?);
+        costs.fold(0, u32::saturating_add)
+    }
+
+    fn within_limits(&self) -> Result<(), String> {
+        if self.cost.load(Ordering::Relaxed) > MAX_COST {
+            return Err(format!(
+                "it costs more than {MAX_COST}: too many turns of loops, or too much to look at"
+            ));
+        }
+        if self.late.load(Ordering::Relaxed) {
+            return Err(format!(
+                "it takes longer than the {} ms that all rules have together",
+                LIMIT.as_millis()
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl VariableResolver for Run<'_> {
+    fn resolve(&self, name: &str) -> Option<Value> {
+        let cost = match name.strip_prefix("@turn:") {
+            Some(turn) => {
+                let turn = self.turns.get(turn.parse::<usize>().ok()?)?;
+                turn.parts.saturating_add(self.cost_of(&turn.places))
+            }
+            None => name.strip_prefix("@pay:")?.parse().ok()?,
+        };
+        self.pay(cost).then_some(Value::Bool(true))
+    }
+}
+
+/// Reads values out of submitted JSON, and counts what they cost.
+struct Reader {
+    cost: u32,
+}
+
+impl Reader {
+    /// False when that was too much: reading ends there, and the price says so.
+    fn pay(&mut self, cost: u32) -> bool {
+        self.cost = self.cost.saturating_add(cost);
+        self.cost <= MAX_COST
+    }
+
+    fn look_up(&mut self, facts: Facts<'_>, place: &Place) -> Option<Value> {
         let root = match place.root {
-            Root::Object => self.facts.object,
-            Root::OldObject => self.facts.old_object,
-            Root::Request => self.facts.request,
-            Root::Namespace => self.facts.namespace,
+            Root::Object => facts.object,
+            Root::OldObject => facts.old_object,
+            Root::Request => facts.request,
+            Root::Namespace => facts.namespace,
         };
         let (steps, last) = match place.steps.split_last() {
             Some((last, steps)) if place.test => (steps, Some(last)),
@@ -168,7 +234,7 @@ impl Run<'_> {
     }
 
     /// An item with the given fields only.
-    fn narrow(&self, item: &Json, only: &[String]) -> Option<Value> {
+    fn narrow(&mut self, item: &Json, only: &[String]) -> Option<Value> {
         let Json::Object(fields) = item else {
             return self.convert(item);
         };
@@ -184,7 +250,7 @@ impl Run<'_> {
         Some(Value::Map(Map { map: Arc::new(map) }))
     }
 
-    fn convert(&self, json: &Json) -> Option<Value> {
+    fn convert(&mut self, json: &Json) -> Option<Value> {
         let text = match json {
             Json::String(text) => text.len() / 64,
             _ => 0,
@@ -217,29 +283,6 @@ impl Run<'_> {
                 })
             }
         })
-    }
-
-    fn explain(&self, error: &ExecutionError) -> String {
-        if let ExecutionError::UndeclaredReference(name) = error
-            && let Some(place) = self.place(name)
-        {
-            return format!("there is no {place}");
-        }
-        short(&error.to_string())
-    }
-
-    fn place(&self, name: &str) -> Option<&Place> {
-        self.places
-            .get(name.strip_prefix('@')?.parse::<usize>().ok()?)
-    }
-}
-
-impl VariableResolver for Run<'_> {
-    fn resolve(&self, name: &str) -> Option<Value> {
-        match name.strip_prefix("@pay:") {
-            Some(cost) => self.pay(cost.parse().ok()?).then_some(Value::Bool(true)),
-            None => self.look_up(self.place(name)?),
-        }
     }
 }
 

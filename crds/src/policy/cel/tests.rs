@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{Compiler, Deadline, Facts, Fault};
+use super::{Compiler, Facts, Fault};
 
 fn object() -> Value {
     json!({
@@ -33,7 +33,7 @@ fn eval_with(source: &str, object: &Value) -> Result<bool, String> {
         request: &request,
         namespace: &namespace,
     };
-    compiler.finish().holds(&expression, facts, Deadline::new())
+    compiler.finish().view(facts).holds(&expression)
 }
 
 /// What a decision may take: the promise, which a build without optimisation cannot keep.
@@ -256,10 +256,10 @@ fn a_stall_of_the_machine_refuses_nothing_that_is_cheap() {
         request: &Value::Null,
         namespace: &Value::Null,
     };
-    let deadline = Deadline::new();
-    std::thread::sleep(Duration::from_millis(60));
     let engine = compiler.finish();
-    assert_eq!(engine.holds(&expression, facts, deadline), Ok(true));
+    let mut view = engine.view(facts);
+    std::thread::sleep(Duration::from_millis(60));
+    assert_eq!(view.holds(&expression), Ok(true));
 }
 
 const SEEDS: [&str; 8] = [

@@ -8,9 +8,10 @@ use super::{Known, cluster, policy, request};
 use crate::v1beta2::PolicyKind;
 
 /// What a decision with a hundred policies is promised to take in a release build.
-const PROMISE_MICROSECONDS: u128 = 300;
+const PROMISE_MICROSECONDS: u128 = 500;
 
-fn hundred() -> Policies {
+/// Six rules of their own fields in each, and free rules in every third if they are asked for.
+fn hundred(free: bool) -> Policies {
     Policies::new((0..100).map(|n| {
         let selector = if n % 4 == 3 {
             json!({"matchLabels": {"env": "other"}})
@@ -26,13 +27,36 @@ fn hundred() -> Policies {
             "requiredLabels": [{"key": "team", "pattern": "[a-z]+"}],
             "forbiddenFields": ["spec.patches", "spec.persistence.hostPath", "spec.mounts[*].hostPath"],
         });
-        if n % 3 == 0 {
+        if free && n % 3 == 0 {
             spec["rules"] = json!([
                 {"name": "odd", "expression": "object.spec.replicas % 2 == 1"},
                 {"name": "mounts", "expression": "!has(object.spec.mounts) || object.spec.mounts.all(m, m.path.startsWith('/'))"},
             ]);
         }
         policy(&format!("p{n:03}"), &spec)
+    }))
+}
+
+/// One rule in each, a free one in every tenth: what the webhook is measured with.
+fn one_each() -> Policies {
+    Policies::new((0..100).map(|n| {
+        let mut spec = match n % 5 {
+            0 => json!({"versions": [">=1.30.0 <1.40.0"]}),
+            1 => json!({"images": ["quay.io/k0sproject"]}),
+            2 => json!({"replicas": {"max": 5}, "serviceTypes": ["ClusterIP", "NodePort", "LoadBalancer"]}),
+            3 => json!({"forbiddenFields": ["spec.persistence.hostPath", "spec.patches"]}),
+            _ => json!({"requiredLabels": [{"key": "team"}]}),
+        };
+        if n % 10 == 0 {
+            spec["rules"] = json!([{
+                "name": "flags",
+                "expression": "!has(object.spec.controlPlaneFlags) || object.spec.controlPlaneFlags.all(f, !f.startsWith('--enable-worker'))",
+            }]);
+        }
+        if n % 20 == 7 {
+            spec["namespaceSelector"] = json!({"matchLabels": {"stage": "production"}});
+        }
+        policy(&format!("load-{n}"), &spec)
     }))
 }
 
@@ -49,8 +73,9 @@ fn object() -> Value {
         "service": {"type": "LoadBalancer", "apiPort": 6443, "konnectivityPort": 8132},
         "storage": {"type": "etcd", "etcd": {"image": "quay.io/k0sproject/etcd:v3.7.1"}},
         "mounts": mounts,
+        "controlPlaneFlags": ["--debug", "--kube-controller-manager-extra-args='--v=2'"],
         "k0sConfig": {"apiVersion": "k0s.k0sproject.io/v1beta1", "kind": "ClusterConfig",
-            "spec": {"api": {"sans": (0..40).map(|n| format!("host-{n}.example.com")).collect::<Vec<_>>()}}},
+            "spec": {"api": {"sans": (0..37).map(|n| format!("host-{n}.example.com")).collect::<Vec<_>>()}}},
     }));
     object["metadata"]["labels"] = json!({"team": "web"});
     object
@@ -58,7 +83,6 @@ fn object() -> Value {
 
 #[test]
 fn a_hundred_policies_are_decided_fast() {
-    let policies = hundred();
     let object = object();
     let known = Known {
         labels: [("env".to_owned(), "prod".to_owned())].into(),
@@ -70,23 +94,30 @@ fn a_hundred_policies_are_decided_fast() {
         kind: PolicyKind::Cluster,
         mothership: &known,
     };
-    assert_eq!(policies.decide(&input).errors, []);
-    // The fastest of some: what the machine does besides is not what is measured.
-    let fastest = (0..50).map(|_| {
-        let started = Instant::now();
-        black_box(policies.decide(black_box(&input)));
-        started.elapsed()
-    });
-    let fastest = fastest.min().unwrap_or_default();
-    println!(
-        "100 policies, object of {} bytes: {fastest:?} a decision",
-        object.to_string().len()
-    );
-    // Ten times as long is no matter of a busy machine; without optimisation there is no promise.
-    if cfg!(not(debug_assertions)) {
-        assert!(
-            fastest.as_micros() < 10 * PROMISE_MICROSECONDS,
-            "{fastest:?}"
+    for (mix, policies) in [
+        ("six rules each, free ones in every third", hundred(true)),
+        ("six rules each", hundred(false)),
+        ("one rule each, a free one in every tenth", one_each()),
+    ] {
+        assert_eq!(policies.decide(&input).errors, []);
+        // The fastest of some: what the machine does besides is not what is measured.
+        let fastest = (0..200).map(|_| {
+            let started = Instant::now();
+            black_box(policies.decide(black_box(&input)));
+            started.elapsed()
+        });
+        let fastest = fastest.min().unwrap_or_default();
+        println!(
+            "100 policies, {mix}; object of {} bytes: {fastest:?} a decision",
+            object.to_string().len()
         );
+        // Ten times as long is no matter of a busy machine; without optimisation there is no
+        // promise.
+        if cfg!(not(debug_assertions)) {
+            assert!(
+                fastest.as_micros() < 10 * PROMISE_MICROSECONDS,
+                "{mix}: {fastest:?}"
+            );
+        }
     }
 }
