@@ -7,7 +7,7 @@ mod validate;
 
 pub use defaults::{default, patch};
 pub use mothership::{Holder, Mothership, Namespace, Quota, Unknown, Usage};
-pub use validate::validate;
+pub use validate::{validate, validate_new};
 
 use serde_json::Value;
 
@@ -93,7 +93,8 @@ impl Request<'_> {
     pub fn is_ending(&self) -> bool {
         let ending = |object: &Value| {
             object
-                .pointer("/metadata/deletionTimestamp")
+                .get("metadata")
+                .and_then(|metadata| metadata.get("deletionTimestamp"))
                 .is_some_and(|time| !time.is_null())
         };
         self.operation != Operation::Create

@@ -1,5 +1,6 @@
 //! Whether an object may be stored, changed or deleted.
 
+use kube::ResourceExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -22,22 +23,45 @@ pub fn validate(kind: Kind, request: &Request<'_>, known: &dyn Mothership) -> De
         (Kind::Cluster, Operation::Delete, None) => delete(request, known),
         (_, Operation::Delete, _) | (_, _, Some(_)) => Decision::default(),
         (Kind::Cluster, _, None) => match read::<Cluster>(request) {
-            Ok((old, mut new)) => {
-                let namespace = || request.namespace.to_owned();
-                new.metadata.namespace.get_or_insert_with(namespace);
-                cluster(old.as_ref(), &new, known)
-            }
+            Ok((old, new)) => cluster(old.as_ref(), &placed(new, request), known),
             Err(decision) => decision,
         },
         (Kind::JoinTokenRequest, _, None) => match read::<JoinTokenRequest>(request) {
-            Ok((old, mut new)) => {
-                let namespace = || request.namespace.to_owned();
-                new.metadata.namespace.get_or_insert_with(namespace);
-                join_token_request(old.as_ref(), &new)
-            }
+            Ok((old, new)) => join_token_request(old.as_ref(), &placed(new, request)),
             Err(decision) => decision,
         },
     }
+}
+
+/// What [`validate`] says about a new object, from the text that it was submitted as: to make a
+/// tree of it first is most of the work. `None` for what takes the tree: what is not new, and what
+/// cannot be read and deserves to be told where.
+pub fn validate_new(
+    kind: Kind,
+    request: &Request<'_>,
+    text: &str,
+    known: &dyn Mothership,
+) -> Option<Decision> {
+    if request.operation != Operation::Create || request.sub_resource.is_some() {
+        return None;
+    }
+    Some(match kind {
+        Kind::Cluster => {
+            let new = serde_json::from_str(text).ok()?;
+            cluster(None, &placed(new, request), known)
+        }
+        Kind::JoinTokenRequest => {
+            let new = serde_json::from_str(text).ok()?;
+            join_token_request(None, &placed(new, request))
+        }
+    })
+}
+
+/// The object in the namespace that it is submitted to.
+fn placed<T: ResourceExt>(mut object: T, request: &Request<'_>) -> T {
+    let namespace = || request.namespace.to_owned();
+    object.meta_mut().namespace.get_or_insert_with(namespace);
+    object
 }
 
 /// Whether the spec is as it was, to the letter, and so is what v1beta1 has in the spec and v1beta2
@@ -56,7 +80,7 @@ fn leaves_spec(request: &Request<'_>) -> bool {
 }
 
 fn annotation<'a>(object: Option<&'a Value>, key: &str) -> Option<&'a str> {
-    let annotations = object?.pointer("/metadata/annotations")?;
+    let annotations = object?.get("metadata")?.get("annotations")?;
     annotations.get(key)?.as_str()
 }
 

@@ -19,7 +19,9 @@ mod services;
 mod speed;
 mod upgrades;
 
-use crds::admission::{Decision, Kind, Mothership, Operation, Request, Unknown, User, validate};
+use crds::admission::{
+    Decision, Kind, Mothership, Operation, Request, Unknown, User, validate, validate_new,
+};
 use serde_json::{Value, json};
 
 /// A Cluster as a client writes it.
@@ -76,7 +78,12 @@ fn create(kind: Kind, object: &Value) -> Decision {
 
 fn create_on(kind: Kind, object: &Value, known: &dyn Mothership) -> Decision {
     let request = request(Operation::Create, None, Some(object));
-    validate(kind, &request, known)
+    let decision = validate(kind, &request, known);
+    // With or without a tree of the object, it is the same decision.
+    if let Some(new) = validate_new(kind, &request, &object.to_string(), known) {
+        assert_eq!(new, decision, "{object}");
+    }
+    decision
 }
 
 fn update(kind: Kind, old: &Value, new: &Value) -> Decision {

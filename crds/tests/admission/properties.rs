@@ -1,6 +1,6 @@
 //! What holds of any object.
 
-use crds::admission::{Kind, Operation, Unknown, default, validate};
+use crds::admission::{Kind, Operation, Unknown, default, validate, validate_new};
 use crds::version::K0sVersion;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -76,6 +76,25 @@ proptest! {
     fn any_json_is_decided_about(old in any_json(), new in any_json()) {
         for kind in Kind::ALL {
             decide(kind, &old, &new);
+        }
+    }
+
+    #[test]
+    fn the_text_of_a_new_object_says_what_its_tree_says(faults in faults(), other in any_json()) {
+        for (kind, object) in [
+            (Kind::Cluster, whole()),
+            (Kind::Cluster, broken(whole(), &faults)),
+            (Kind::JoinTokenRequest, token()),
+            (Kind::JoinTokenRequest, broken(token(), &faults)),
+            (Kind::Cluster, other),
+        ] {
+            let request = request(Operation::Create, None, Some(&object));
+            let tree = validate(kind, &request, &full());
+            match validate_new(kind, &request, &object.to_string(), &full()) {
+                Some(text) => prop_assert_eq!(text, tree),
+                // What cannot be read is refused, with the place.
+                None => prop_assert!(!tree.errors.is_empty(), "{}", object),
+            }
         }
     }
 

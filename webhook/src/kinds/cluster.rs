@@ -27,4 +27,12 @@ impl Kind for Cluster {
         let decision = admission::validate(admission::Kind::Cluster, request, world.mothership);
         world.judged(PolicyKind::Cluster, request, decision)
     }
+
+    fn decide_new(&self, request: &Request<'_>, text: &str, world: World<'_>) -> Option<Decision> {
+        // Policies look at the tree.
+        if !world.policies.is_empty() {
+            return None;
+        }
+        admission::validate_new(admission::Kind::Cluster, request, text, world.mothership)
+    }
 }

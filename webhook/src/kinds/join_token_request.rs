@@ -28,4 +28,17 @@ impl Kind for JoinTokenRequest {
             admission::validate(admission::Kind::JoinTokenRequest, request, world.mothership);
         world.judged(PolicyKind::JoinTokenRequest, request, decision)
     }
+
+    fn decide_new(&self, request: &Request<'_>, text: &str, world: World<'_>) -> Option<Decision> {
+        // Policies look at the tree.
+        if !world.policies.is_empty() {
+            return None;
+        }
+        admission::validate_new(
+            admission::Kind::JoinTokenRequest,
+            request,
+            text,
+            world.mothership,
+        )
+    }
 }

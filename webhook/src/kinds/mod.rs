@@ -99,6 +99,17 @@ pub trait Kind: Send + Sync + 'static {
 
     /// Whether it may be.
     fn decide(&self, request: &Request<'_>, world: World<'_>) -> Decision;
+
+    /// The same about a new object from its text, of which the request then has no tree; `None`
+    /// when that takes one.
+    fn decide_new(
+        &self,
+        _request: &Request<'_>,
+        _text: &str,
+        _world: World<'_>,
+    ) -> Option<Decision> {
+        None
+    }
 }
 
 /// Every kind that is decided about.

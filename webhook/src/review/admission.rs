@@ -189,32 +189,60 @@ fn respond<'a>(
         );
         return (kind.name(), refused(message));
     }
-    let response = match request(asked) {
-        Err(message) => refused(message),
-        Ok((operation, object, old_object)) => {
-            let request = Request {
-                operation,
-                sub_resource: asked
-                    .sub_resource
-                    .as_deref()
-                    .filter(|name| !name.is_empty()),
-                namespace: asked.namespace.as_deref().unwrap_or_default(),
-                name: asked.name.as_deref().unwrap_or_default(),
-                user: User {
-                    name: asked.user_info.username.clone().unwrap_or_default(),
-                    groups: asked.user_info.groups.clone().unwrap_or_default(),
-                },
-                object: object.as_ref(),
-                old_object: old_object.as_ref(),
-                dry_run: asked.dry_run.unwrap_or_default(),
-            };
-            match stage {
-                Stage::Mutate => defaulted(kind, &request, world, allowed),
-                Stage::Validate => decided(kind, &request, world, allowed),
+    let response = match decided_at_once(kind, asked, world, stage) {
+        Some(decision) => decided(kind, &asked.head(Operation::Create), decision, allowed),
+        None => match parts(asked) {
+            Err(message) => refused(message),
+            Ok((operation, object, old_object)) => {
+                let request = Request {
+                    object: object.as_ref(),
+                    old_object: old_object.as_ref(),
+                    ..asked.head(operation)
+                };
+                match stage {
+                    Stage::Mutate => defaulted(kind, &request, world, allowed),
+                    Stage::Validate => {
+                        let decision = kind.decide(&request, world);
+                        decided(kind, &request, decision, allowed)
+                    }
+                }
             }
-        }
+        },
     };
     (kind.name(), response)
+}
+
+/// A decision that does not take the object as a tree.
+fn decided_at_once(
+    kind: &dyn Kind,
+    asked: &Asked<'_>,
+    world: World<'_>,
+    stage: Stage,
+) -> Option<Decision> {
+    if stage != Stage::Validate || operation(&asked.operation) != Some(Operation::Create) {
+        return None;
+    }
+    let text = asked.object?.get();
+    kind.decide_new(&asked.head(Operation::Create), text, world)
+}
+
+impl Asked<'_> {
+    /// The request without objects.
+    fn head(&self, operation: Operation) -> Request<'_> {
+        Request {
+            operation,
+            sub_resource: self.sub_resource.as_deref().filter(|name| !name.is_empty()),
+            namespace: self.namespace.as_deref().unwrap_or_default(),
+            name: self.name.as_deref().unwrap_or_default(),
+            user: User {
+                name: self.user_info.username.clone().unwrap_or_default(),
+                groups: self.user_info.groups.clone().unwrap_or_default(),
+            },
+            object: None,
+            old_object: None,
+            dry_run: self.dry_run.unwrap_or_default(),
+        }
+    }
 }
 
 fn operation(name: &str) -> Option<Operation> {
@@ -226,7 +254,7 @@ fn operation(name: &str) -> Option<Operation> {
 type Parts = (Operation, Option<Value>, Option<Value>);
 
 /// What is done, the object and the old object; or what is missing.
-fn request(asked: &Asked<'_>) -> Result<Parts, String> {
+fn parts(asked: &Asked<'_>) -> Result<Parts, String> {
     let operation = operation(&asked.operation).ok_or_else(|| {
         format!(
             "{} is no operation that can be decided about",
@@ -277,10 +305,9 @@ fn defaulted<'a>(
 fn decided<'a>(
     kind: &dyn Kind,
     request: &Request<'_>,
-    world: World<'_>,
+    Decision { errors, warnings }: Decision,
     allowed: Response<'a>,
 ) -> Response<'a> {
-    let Decision { errors, warnings } = kind.decide(request, world);
     if errors.is_empty() {
         return Response {
             warnings,
