@@ -17,19 +17,19 @@ use prometheus_client::{
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Admission {
-    kind: String,
-    operation: String,
-    verdict: String,
+    kind: &'static str,
+    operation: &'static str,
+    verdict: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Why {
-    reason: String,
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
-    result: String,
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -142,18 +142,23 @@ impl Metrics {
     }
 
     /// An object of this kind was decided about.
-    pub fn admitted(&self, kind: &str, operation: &str, verdict: &str, seconds: f64) {
+    pub fn admitted(
+        &self,
+        kind: &'static str,
+        operation: &'static str,
+        verdict: &'static str,
+        seconds: f64,
+    ) {
         let labels = Admission {
-            kind: kind.to_owned(),
-            operation: operation.to_owned(),
-            verdict: verdict.to_owned(),
+            kind,
+            operation,
+            verdict,
         };
         self.admissions.get_or_create(&labels).observe(seconds);
     }
 
     /// Objects were converted, or not.
-    pub fn converted(&self, result: &str, seconds: f64) {
-        let result = result.to_owned();
+    pub fn converted(&self, result: &'static str, seconds: f64) {
         self.conversions
             .get_or_create(&Outcome { result })
             .observe(seconds);
@@ -166,20 +171,17 @@ impl Metrics {
     }
 
     /// A request or connection was not looked at.
-    pub fn rejected(&self, reason: &str) {
-        let reason = reason.to_owned();
+    pub fn rejected(&self, reason: &'static str) {
         self.rejected.get_or_create(&Why { reason }).inc();
     }
 
     /// A handshake failed.
-    pub fn handshake_failed(&self, reason: &str) {
-        let reason = reason.to_owned();
+    pub fn handshake_failed(&self, reason: &'static str) {
         self.handshakes.get_or_create(&Why { reason }).inc();
     }
 
     /// A certificate was read: `served`, or why it is not.
-    pub fn reloaded(&self, result: &str) {
-        let result = result.to_owned();
+    pub fn reloaded(&self, result: &'static str) {
         self.reloads.get_or_create(&Outcome { result }).inc();
     }
 
@@ -193,14 +195,12 @@ impl Metrics {
     }
 
     /// A step of renewal was taken: `done` or `failed`.
-    pub fn renewed(&self, result: &str) {
-        let result = result.to_owned();
+    pub fn renewed(&self, result: &'static str) {
         self.renewals.get_or_create(&Outcome { result }).inc();
     }
 
     /// The status of a policy was to be written: `written` or `failed`.
-    pub fn audited(&self, result: &str) {
-        let result = result.to_owned();
+    pub fn audited(&self, result: &'static str) {
         self.audits.get_or_create(&Outcome { result }).inc();
     }
 

@@ -35,13 +35,13 @@ pub trait Endpoints: Send + Sync + 'static {
 
 /// Routes to the endpoints, within the limits.
 pub fn router<E: Endpoints>(endpoints: Arc<E>, limits: Limits, metrics: Metrics) -> Router {
-    let gate = Gate {
+    let gate = Arc::new(Gate {
         endpoints,
         limits,
         metrics,
-        requests: Arc::new(Semaphore::new(limits.requests)),
-        kibibytes: Arc::new(Semaphore::new(limits.bodies.div_ceil(KIBI))),
-    };
+        requests: Semaphore::new(limits.requests),
+        kibibytes: Semaphore::new(limits.bodies.div_ceil(KIBI)),
+    });
     Router::new()
         .route(
             "/mutate",
@@ -64,20 +64,8 @@ struct Gate<E> {
     endpoints: Arc<E>,
     limits: Limits,
     metrics: Metrics,
-    requests: Arc<Semaphore>,
-    kibibytes: Arc<Semaphore>,
-}
-
-impl<E> Clone for Gate<E> {
-    fn clone(&self) -> Self {
-        Self {
-            endpoints: self.endpoints.clone(),
-            limits: self.limits,
-            metrics: self.metrics.clone(),
-            requests: self.requests.clone(),
-            kibibytes: self.kibibytes.clone(),
-        }
-    }
+    requests: Semaphore,
+    kibibytes: Semaphore,
 }
 
 /// Why a request was not looked at.
@@ -126,7 +114,7 @@ impl Refusal {
 }
 
 async fn answer<E: Endpoints>(
-    State(gate): State<Gate<E>>,
+    State(gate): State<Arc<Gate<E>>>,
     request: Request<Body>,
     endpoint: fn(&E, &[u8]) -> Result<Vec<u8>, ReviewError>,
 ) -> Response {
