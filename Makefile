@@ -57,7 +57,8 @@ test-long: ## what takes too long for every change (root)
 bench: ## what is measured: requests, time to Available, loss of a pod, admission under load (root)
 	$(TEST) --test light_controller -- requests:: --nocapture
 	$(TEST) --test full_clusters -- ready:: highly_available:: --nocapture
-	$(TEST) --test bench_admission -- --nocapture
+	@# Optimised, or the load would take most of the processors that it shares with the webhook.
+	$(TEST) --release --test bench_admission -- --nocapture
 
 lint: ## formatting, clippy, documentation, dependencies
 	$(CARGO) fmt --all --check

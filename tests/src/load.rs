@@ -95,8 +95,18 @@ impl Report {
     }
 }
 
-/// Sends it and waits until every answer is there.
+/// Sends it from a thread of its own, and from no other, and waits until every answer is there: the
+/// rest of the machine is the server's.
 pub async fn run(load: &Load, authority: &str) -> Result<Report> {
+    let (load, authority) = (load.clone(), authority.to_owned());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let sent = tokio::task::spawn_blocking(move || runtime.block_on(send(&load, &authority)));
+    sent.await?
+}
+
+async fn send(load: &Load, authority: &str) -> Result<Report> {
     ensure!(
         load.address.ip().is_loopback(),
         "load goes to loopback only, not to {}",

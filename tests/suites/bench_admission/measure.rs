@@ -27,7 +27,8 @@ async fn release() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = tokio::process::Command::new(cargo)
         .current_dir(paths::workspace())
-        .args(["build", "--quiet", "--release", "--package", "webhook"])
+        .args(["build", "--quiet", "--release", "--workspace"])
+        .args(["--bin", "k0smotron-webhook"])
         .stdin(Stdio::null())
         .status()
         .await
