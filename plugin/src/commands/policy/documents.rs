@@ -3,9 +3,11 @@
 use std::io::{self, Read};
 use std::path::Path;
 
+use crds::conversion;
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::resources;
 
 /// The largest file that is read, in bytes; no object is as large.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -27,12 +29,28 @@ impl Document {
             return Err(self.unreadable("it has no apiVersion or no kind"));
         };
         match version.split_once('/') {
-            Some((crate::resources::GROUP, crate::resources::VERSION)) => Ok(Some(kind)),
-            Some((crate::resources::GROUP, other)) => Err(self.unreadable(&format!(
+            Some((resources::GROUP, resources::VERSION)) => Ok(Some(kind)),
+            Some((resources::GROUP, other)) => Err(self.unreadable(&format!(
                 "it is written for {other}; write it for {}",
-                crate::resources::VERSION
+                resources::VERSION
             ))),
             _ => Ok(None),
+        }
+    }
+
+    /// The same with the object as it is stored: clients may write it in an older version.
+    fn stored(self) -> Result<Self, Error> {
+        let version = self.object.get("apiVersion").and_then(Value::as_str);
+        let older = version
+            .and_then(|version| version.strip_prefix(resources::GROUP)?.strip_prefix('/'))
+            .is_some_and(|version| version != resources::VERSION);
+        if !older {
+            return Ok(self);
+        }
+        let stored = format!("{}/{}", resources::GROUP, resources::VERSION);
+        match conversion::convert(self.object.clone(), &stored) {
+            Ok(object) => Ok(Self { object, ..self }),
+            Err(error) => Err(self.unreadable(&error.to_string())),
         }
     }
 
@@ -55,7 +73,8 @@ pub fn read(path: &Path) -> Result<Vec<Document>, Error> {
         (path.display().to_string(), text)
     };
     let text = result.map_err(|source| Error::io(format!("read {name}"), source))?;
-    parse(&name, &text)
+    let documents = parse(&name, &text)?;
+    documents.into_iter().map(Document::stored).collect()
 }
 
 fn read_all(from: impl Read) -> io::Result<String> {
@@ -145,6 +164,20 @@ mod tests {
             error.starts_with("cannot read /nowhere/a.yaml: "),
             "{error}"
         );
+    }
+
+    #[test]
+    fn an_older_version_is_read_as_what_is_stored() {
+        let stored = |text: &str| parse("a.yaml", text).unwrap().remove(0).stored();
+        let old = "apiVersion: k0smotron.io/v1beta1\nkind: Cluster\nmetadata: {name: c}\nspec: {service: {type: NodePort}}";
+        let object = stored(old).unwrap().object;
+        assert_eq!(object["apiVersion"], "k0smotron.io/v1beta2");
+        assert_eq!(object["spec"]["service"]["type"], "NodePort");
+        let other = "apiVersion: k0smotron.io/v9\nkind: Cluster\nmetadata: {name: c}";
+        let error = stored(other).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read a.yaml: "), "{error}");
+        let foreign = "apiVersion: apps/v1\nkind: Deployment";
+        assert_eq!(stored(foreign).unwrap().object["kind"], "Deployment");
     }
 
     #[test]

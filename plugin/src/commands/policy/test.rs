@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use crds::admission::{Mothership, Namespace, Operation, Request, Usage, User};
+use crds::admission::{self, Mothership, Namespace, Operation, Request, Usage, User};
 use crds::policy::{Input, Policies};
 use crds::v1beta2::{ClusterPolicy, PolicyAction, PolicyKind};
 use kube::api::{DynamicObject, ListParams};
@@ -20,7 +20,10 @@ use crate::{client::Connection, error::Error, output::Structured, resources, ses
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron policy test -f cluster.yaml\n\
     \x20 kubectl k0smotron policy test -f cluster.yaml --policy policies.yaml --namespace-labels tenant=true\n\
-    \x20 kustomize build . | kubectl k0smotron policy test -f - -o json")]
+    \x20 kustomize build . | kubectl k0smotron policy test -f - -o json\n\n\
+    Objects are decided about as new ones, by the code of the webhook. What only the mothership\n\
+    knows is not: node ports, host names and addresses that are taken, storage classes and quotas.\n\
+    kubectl apply --dry-run=server asks for all of it.")]
 pub struct TestArgs {
     /// File with objects (YAML or JSON, any number of documents), - for standard input; may be
     /// given several times
@@ -304,10 +307,17 @@ fn decide(
         kind,
         mothership: known,
     };
+    // In the webhook's order: a policy may choose what the product would choose otherwise.
     policies.apply_defaults(&input, &mut object);
-    let checked = rules::check(kind, object);
-    own(verdict, checked.errors, checked.warnings);
-    let after = request(&checked.object);
+    let itself = match kind {
+        PolicyKind::Cluster => admission::Kind::Cluster,
+        PolicyKind::JoinTokenRequest => admission::Kind::JoinTokenRequest,
+    };
+    let filled = admission::default(itself, &request(&object));
+    let after = request(filled.as_ref().unwrap_or(&object));
+    let decision = admission::validate(itself, &after, known);
+    let errors = decision.errors.iter().map(ToString::to_string);
+    own(verdict, errors.collect(), decision.warnings);
     let input = Input {
         request: &after,
         ..input

@@ -177,3 +177,57 @@ fn results_have_colours_where_there_are_any() {
         "{text:?}"
     );
 }
+
+const NO_VERSION: &str = r"
+apiVersion: k0smotron.io/v1beta2
+kind: Cluster
+metadata: {name: c}
+spec: {service: {type: LoadBalancer}}
+";
+
+#[tokio::test]
+async fn a_policys_default_comes_before_the_products() {
+    let policy = |spec: &str| {
+        format!(
+            "apiVersion: k0smotron.io/v1beta2\nkind: ClusterPolicy\nmetadata: {{name: p}}\nspec: {spec}\n"
+        )
+    };
+    let only = policy("{versions: ['1.35']}");
+    let (captured, result) = ran(NO_VERSION, &only, None).await;
+    assert_eq!(result.unwrap_err().exit(), Exit::Refused);
+    assert!(
+        captured.stdout().contains("rule versions"),
+        "{}",
+        captured.stdout()
+    );
+    let chosen = policy("{versions: ['1.35'], defaults: {spec: {version: v1.35.1-k0s.0}}}");
+    ran(NO_VERSION, &chosen, None).await.1.unwrap();
+}
+
+#[tokio::test]
+async fn the_products_own_rules_hold_without_any_policy_about_them() {
+    // What depends on where the object goes is in no schema.
+    let reference = "remoteHostCluster: {kubeconfigRef: {name: k, namespace: other}}";
+    let objects = NO_VERSION.replace("spec: {", &format!("spec: {{{reference}, "));
+    let (captured, result) = ran(&objects, POLICIES, None).await;
+    assert_eq!(result.unwrap_err().exit(), Exit::Refused);
+    let path = "spec.remoteHostCluster.kubeconfigRef.namespace";
+    assert!(captured.stdout().contains(path), "{}", captured.stdout());
+}
+
+#[tokio::test]
+async fn an_object_of_the_old_version_is_decided_about_as_it_will_be_stored() {
+    let old = NO_VERSION.replace("v1beta2", "v1beta1");
+    let (captured, result) = ran(&old, POLICIES, Some(Structured::Json)).await;
+    result.unwrap();
+    let report: Value = serde_json::from_str(&captured.stdout()).unwrap();
+    assert_eq!(report["objects"][0]["name"], "c");
+    let old = old.replace("spec: {", "spec: {replicas: 4, ");
+    let (captured, result) = ran(&old, POLICIES, None).await;
+    assert_eq!(result.unwrap_err().exit(), Exit::Refused);
+    assert!(
+        captured.stdout().contains("spec.replicas"),
+        "{}",
+        captured.stdout()
+    );
+}
