@@ -38,6 +38,20 @@ pub fn default(kind: Kind, request: &Request<'_>) -> Option<Value> {
     }
 }
 
+/// Fills in what the schema of the object's own version has a default for, as the API server does
+/// before it shows an object to anybody. Objects of other kinds and versions stay as they are.
+pub fn schema_defaults(object: &mut Value) {
+    let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
+    let shape: &Shape = match (text("apiVersion"), text("kind")) {
+        ("k0smotron.io/v1beta2", "Cluster") => &CLUSTER,
+        ("k0smotron.io/v1beta1", "Cluster") => &V1BETA1_CLUSTER,
+        ("k0smotron.io/v1beta2", "JoinTokenRequest") => &JOIN_TOKEN_REQUEST,
+        ("k0smotron.io/v1beta1", "JoinTokenRequest") => &V1BETA1_JOIN_TOKEN_REQUEST,
+        _ => return,
+    };
+    shape.fill(object);
+}
+
 /// The JSON patch (RFC 6902) of exactly what changed.
 pub fn patch(before: &Value, after: &Value) -> json_patch::Patch {
     json_patch::diff(before, after)
@@ -99,9 +113,13 @@ fn at<'a>(value: &'a mut Value, place: &[&str]) -> Option<&'a mut Map<String, Va
         .as_object_mut()
 }
 
-static CLUSTER: LazyLock<Shape> = LazyLock::new(|| Shape::stored(&definitions::cluster()));
+static CLUSTER: LazyLock<Shape> = LazyLock::new(|| Shape::of(&definitions::cluster(), "v1beta2"));
+static V1BETA1_CLUSTER: LazyLock<Shape> =
+    LazyLock::new(|| Shape::of(&definitions::cluster(), "v1beta1"));
 static JOIN_TOKEN_REQUEST: LazyLock<Shape> =
-    LazyLock::new(|| Shape::stored(&definitions::join_token_request()));
+    LazyLock::new(|| Shape::of(&definitions::join_token_request(), "v1beta2"));
+static V1BETA1_JOIN_TOKEN_REQUEST: LazyLock<Shape> =
+    LazyLock::new(|| Shape::of(&definitions::join_token_request(), "v1beta1"));
 
 /// As much of a schema as the API server needs to fill in defaults.
 #[derive(Default)]
@@ -113,12 +131,12 @@ struct Shape {
 }
 
 impl Shape {
-    /// The shape of the stored version.
-    fn stored(definition: &CustomResourceDefinition) -> Self {
+    /// The shape of a version.
+    fn of(definition: &CustomResourceDefinition, version: &str) -> Self {
         let mut versions = definition.spec.versions.iter();
         let mut shape = versions
-            .find(|version| version.storage)
-            .and_then(|version| version.schema.as_ref()?.open_api_v3_schema.as_ref())
+            .find(|found| found.name == version)
+            .and_then(|found| found.schema.as_ref()?.open_api_v3_schema.as_ref())
             .map(Self::new)
             .unwrap_or_default();
         // What the user writes of an object is its spec.

@@ -5,7 +5,7 @@ mod defaults;
 mod mothership;
 mod validate;
 
-pub use defaults::{default, patch};
+pub use defaults::{default, patch, schema_defaults};
 pub use mothership::{Holder, Mothership, Namespace, Quota, Unknown, Usage};
 pub use validate::{validate, validate_new};
 

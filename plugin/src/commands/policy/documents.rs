@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use crds::conversion;
+use crds::{admission, conversion};
 use serde_json::Value;
 
 use crate::error::Error;
@@ -38,6 +38,17 @@ impl Document {
         }
     }
 
+    /// Whether it is a Namespace.
+    pub fn is_namespace(&self) -> bool {
+        self.object
+            .get("apiVersion")
+            .is_some_and(|version| version == "v1")
+            && self
+                .object
+                .get("kind")
+                .is_some_and(|kind| kind == "Namespace")
+    }
+
     /// The same with the object as it is stored: clients may write it in an older version.
     fn stored(self) -> Result<Self, Error> {
         let version = self.object.get("apiVersion").and_then(Value::as_str);
@@ -48,7 +59,10 @@ impl Document {
             return Ok(self);
         }
         let stored = format!("{}/{}", resources::GROUP, resources::VERSION);
-        match conversion::convert(self.object.clone(), &stored) {
+        let mut object = self.object.clone();
+        // The conversion tells what was written from what the schema fills in.
+        admission::schema_defaults(&mut object);
+        match conversion::convert(object, &stored) {
             Ok(object) => Ok(Self { object, ..self }),
             Err(error) => Err(self.unreadable(&error.to_string())),
         }

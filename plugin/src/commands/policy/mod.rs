@@ -1,6 +1,7 @@
 //! `policy`: what policies say about objects.
 
 mod documents;
+mod known;
 mod report;
 mod rules;
 mod test;

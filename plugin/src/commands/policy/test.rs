@@ -1,19 +1,18 @@
 //! `policy test`.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use crds::admission::{self, Mothership, Namespace, Operation, Request, Usage, User};
+use crds::admission::{self, Mothership, Operation, Request, User};
 use crds::policy::{Input, Policies};
 use crds::v1beta2::{ClusterPolicy, PolicyAction, PolicyKind};
-use kube::api::{DynamicObject, ListParams};
 use serde_json::Value;
 
 use super::documents::{self, Document};
+use super::known::{Known, ask, ask_policies};
 use super::report::{Line, Report, Result as Verdicted, Verdict};
 use super::rules;
-use crate::{client::Connection, error::Error, output::Structured, resources, session::Session};
+use crate::{error::Error, output::Structured, session::Session};
 
 /// Flags of `policy test`.
 #[derive(Debug, Args)]
@@ -21,8 +20,10 @@ use crate::{client::Connection, error::Error, output::Structured, resources, ses
     \x20 kubectl k0smotron policy test -f cluster.yaml\n\
     \x20 kubectl k0smotron policy test -f cluster.yaml --policy policies.yaml --namespace-labels tenant=true\n\
     \x20 kustomize build . | kubectl k0smotron policy test -f - -o json\n\n\
-    Objects are decided about as new ones, by the code of the webhook. What only the mothership\n\
-    knows is not: node ports, host names and addresses that are taken, storage classes and quotas.\n\
+    Objects are decided about as new ones, by the code of the webhook, in the order of the files.\n\
+    Namespaces in them are known, and Clusters count for the limits of those after them. What only\n\
+    the mothership knows is not: node ports, host names and addresses that are taken, storage\n\
+    classes and quotas.\n\
     kubectl apply --dry-run=server asks for all of it.")]
 pub struct TestArgs {
     /// File with objects (YAML or JSON, any number of documents), - for standard input; may be
@@ -48,31 +49,6 @@ fn label(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// What is known of the mothership: nothing, unless it was asked.
-#[derive(Debug, Default)]
-struct Known {
-    namespaces: BTreeMap<String, Namespace>,
-    /// Clusters with their pods, by namespace and name.
-    clusters: BTreeMap<(String, String), i64>,
-}
-
-impl Mothership for Known {
-    fn namespace(&self, name: &str) -> Option<Namespace> {
-        self.namespaces.get(name).cloned()
-    }
-
-    fn usage(&self, namespace: &str, but: &str) -> Usage {
-        let others = self
-            .clusters
-            .iter()
-            .filter(|((place, name), _)| place == namespace && name != but);
-        others.fold(Usage::default(), |usage, (_, replicas)| Usage {
-            clusters: usage.clusters + 1,
-            replicas: usage.replicas.saturating_add(*replicas),
-        })
-    }
-}
-
 /// Decides about objects in files.
 ///
 /// # Errors
@@ -80,10 +56,12 @@ impl Mothership for Known {
 pub async fn run(session: &Session, args: &TestArgs) -> Result<(), Error> {
     let out = &session.out;
     let mut objects = Vec::new();
+    let mut known = Known::default();
     for path in &args.filename {
         for document in documents::read(path)? {
             match document.kind()? {
                 Some("Cluster" | "JoinTokenRequest" | "ClusterPolicy") => objects.push(document),
+                None if document.is_namespace() => known.put_namespace(&document)?,
                 _ => out.note(&format!(
                     "{}: skipped, it is no Cluster, JoinTokenRequest or ClusterPolicy",
                     document.source
@@ -98,22 +76,17 @@ pub async fn run(session: &Session, args: &TestArgs) -> Result<(), Error> {
                 .to_owned(),
         });
     }
-    let (policies, mut known, namespace) = if args.policy.is_empty() {
+    let (policies, namespace) = if args.policy.is_empty() {
         let connection = session.connect().await?;
         let policies = ask_policies(&connection).await?;
         let namespace = connection.namespace.clone();
-        let known = ask(
-            &connection,
-            &objects,
-            args.namespace_labels.is_none(),
-            session,
-        )
-        .await?;
-        (policies, known, namespace)
+        let labels = args.namespace_labels.is_none();
+        ask(&connection, &objects, labels, session, &mut known).await?;
+        (policies, namespace)
     } else {
         let namespace = session.global.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| "default".to_owned());
-        (read_policies(&args.policy)?, Known::default(), namespace)
+        (read_policies(&args.policy)?, namespace)
     };
     if let Some(labels) = &args.namespace_labels {
         for document in &objects {
@@ -123,14 +96,18 @@ pub async fn run(session: &Session, args: &TestArgs) -> Result<(), Error> {
         }
     }
     let policies = Policies::new(policies);
-    let objects = objects
-        .iter()
-        .map(|document| verdict(document, &namespace, &policies, &known));
-    let objects: Vec<Verdict> = objects.collect();
-    let refused = objects.iter().filter(|verdict| !verdict.allowed).count();
+    let mut verdicts = Vec::new();
+    for document in &objects {
+        let verdict = verdict(document, &namespace, &policies, &known);
+        if verdict.allowed && verdict.kind == "Cluster" {
+            known.put_cluster(&verdict.namespace, &verdict.name, &document.object);
+        }
+        verdicts.push(verdict);
+    }
+    let refused = verdicts.iter().filter(|verdict| !verdict.allowed).count();
     let report = Report {
         allowed: refused == 0,
-        objects,
+        objects: verdicts,
     };
     match args.output {
         Some(format) => out.structured(format, &report)?,
@@ -166,74 +143,7 @@ fn read_policies(paths: &[PathBuf]) -> Result<Vec<ClusterPolicy>, Error> {
     Ok(policies)
 }
 
-async fn ask_policies(connection: &Connection<'_>) -> Result<Vec<ClusterPolicy>, Error> {
-    let attempt = "list policies";
-    let api = connection.api_everywhere(&resources::cluster_policies());
-    let all = ListParams::default();
-    let found = connection.call(attempt, || api.list(&all)).await?;
-    found
-        .items
-        .into_iter()
-        .map(|policy| {
-            serde_json::to_value(policy)
-                .and_then(serde_json::from_value)
-                .map_err(|error| Error::io("read the mothership's policies", error.into()))
-        })
-        .collect()
-}
-
-/// Asks for the namespaces of the objects and the Clusters in them. A user who may not see a
-/// namespace gets the answer for one without labels, and is told.
-async fn ask(
-    connection: &Connection<'_>,
-    objects: &[Document],
-    labels: bool,
-    session: &Session,
-) -> Result<Known, Error> {
-    let mut known = Known::default();
-    let names = objects
-        .iter()
-        .filter(|document| !matches!(document.kind(), Ok(Some("ClusterPolicy"))))
-        .map(|document| namespace_of(&document.object, &connection.namespace));
-    let names: std::collections::BTreeSet<&str> = names.collect();
-    for name in names {
-        if labels {
-            let api = connection.api_everywhere(&resources::namespaces());
-            let attempt = format!("get namespace \"{name}\"");
-            match connection.call(&attempt, || api.get(name)).await {
-                Ok(found) => {
-                    let metadata = found.metadata;
-                    let namespace = Namespace {
-                        name: name.to_owned(),
-                        labels: metadata.labels.unwrap_or_default(),
-                        annotations: metadata.annotations.unwrap_or_default(),
-                    };
-                    known.namespaces.insert(name.to_owned(), namespace);
-                }
-                Err(error @ (Error::Forbidden { .. } | Error::NotFound { .. })) => {
-                    session.out.note(&format!(
-                        "warning: {error}; its labels count as none, unless --namespace-labels names them"
-                    ));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        let api: kube::Api<DynamicObject> =
-            kube::Api::namespaced_with(connection.client().clone(), name, &resources::clusters());
-        let attempt = format!("list clusters in namespace \"{name}\"");
-        let all = ListParams::default();
-        let found = connection.call(&attempt, || api.list(&all)).await?;
-        for cluster in found.items {
-            let replicas = cluster.data.pointer("/spec/replicas");
-            let replicas = replicas.and_then(Value::as_i64).unwrap_or(1);
-            let key = (name.to_owned(), cluster.metadata.name.unwrap_or_default());
-            known.clusters.insert(key, replicas);
-        }
-    }
-    Ok(known)
-}
-
-fn namespace_of<'a>(object: &'a Value, otherwise: &'a str) -> &'a str {
+pub(super) fn namespace_of<'a>(object: &'a Value, otherwise: &'a str) -> &'a str {
     let found = object
         .pointer("/metadata/namespace")
         .and_then(Value::as_str);
@@ -282,15 +192,14 @@ fn decide(
     policies: &Policies,
     known: &dyn Mothership,
 ) {
-    let mut object = match rules::filled(kind, object) {
-        Ok(object) => object,
-        Err(error) => {
-            own(verdict, vec![error], Vec::new());
-            return;
-        }
-    };
     let (namespace, name) = (verdict.namespace.clone(), verdict.name.clone());
-    let submitted = object.clone();
+    let mut submitted = object.clone();
+    // The API server writes it in, where a file may leave it to the command line.
+    if let Some(metadata) = submitted.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert("namespace".to_owned(), Value::from(namespace.as_str()));
+    }
+    admission::schema_defaults(&mut submitted);
+    let mut object = submitted.clone();
     let request = |object| Request {
         operation: Operation::Create,
         sub_resource: None,
@@ -318,6 +227,9 @@ fn decide(
     let decision = admission::validate(itself, &after, known);
     let errors = decision.errors.iter().map(ToString::to_string);
     own(verdict, errors.collect(), decision.warnings);
+    if !after.object.is_some_and(|object| rules::fits(kind, object)) {
+        return;
+    }
     let input = Input {
         request: &after,
         ..input

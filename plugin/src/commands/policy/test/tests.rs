@@ -67,6 +67,16 @@ async fn ran(
     policies: &str,
     output: Option<Structured>,
 ) -> (Captured, Result<(), Error>) {
+    let labels = vec![("tenant".to_owned(), "true".to_owned())];
+    ran_with(objects, policies, output, Some(labels)).await
+}
+
+async fn ran_with(
+    objects: &str,
+    policies: &str,
+    output: Option<Structured>,
+    namespace_labels: Option<Vec<(String, String)>>,
+) -> (Captured, Result<(), Error>) {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -76,7 +86,7 @@ async fn ran(
     let args = TestArgs {
         filename: vec![file("objects.yaml", objects)],
         policy: vec![file("policies.yaml", policies)],
-        namespace_labels: Some(vec![("tenant".to_owned(), "true".to_owned())]),
+        namespace_labels,
         output,
     };
     let (out, captured) = Output::captured();
@@ -213,6 +223,104 @@ async fn the_products_own_rules_hold_without_any_policy_about_them() {
     assert_eq!(result.unwrap_err().exit(), Exit::Refused);
     let path = "spec.remoteHostCluster.kubeconfigRef.namespace";
     assert!(captured.stdout().contains(path), "{}", captured.stdout());
+}
+
+#[tokio::test]
+async fn what_the_api_server_or_the_webhook_mends_is_not_refused() {
+    let accepted = [
+        "{replicas: null, service: {type: LoadBalancer}}",
+        "{service: null}",
+        "{service: {type: ''}}",
+        "null",
+    ];
+    let policy = "apiVersion: k0smotron.io/v1beta2\nkind: ClusterPolicy\nmetadata: {name: p}\nspec: {serviceTypes: [LoadBalancer, NodePort, ClusterIP]}\n";
+    for spec in accepted {
+        let objects = NO_VERSION.replace("{service: {type: LoadBalancer}}", spec);
+        let (captured, result) = ran(&objects, policy, None).await;
+        assert!(result.is_ok(), "{spec}: {}", captured.stdout());
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_out_in_the_old_version_and_filled_in_anyway_breaks_no_policy() {
+    let old = NO_VERSION
+        .replace("v1beta2", "v1beta1")
+        .replace("spec: {", "spec: {persistence: {type: emptyDir}, ");
+    let policy = "apiVersion: k0smotron.io/v1beta2\nkind: ClusterPolicy\nmetadata: {name: p}\nspec: {forbiddenFields: [spec.persistence]}\n";
+    let (captured, result) = ran(&old, policy, None).await;
+    assert!(result.is_ok(), "{}", captured.stdout());
+}
+
+#[tokio::test]
+async fn free_rules_see_the_namespace_that_a_file_leaves_out() {
+    let policy = "apiVersion: k0smotron.io/v1beta2\nkind: ClusterPolicy\nmetadata: {name: p}\nspec: {rules: [{name: place, expression: object.metadata.namespace == 'default'}]}\n";
+    let (captured, result) = ran(NO_VERSION, policy, None).await;
+    assert!(result.is_ok(), "{}", captured.stdout());
+}
+
+#[tokio::test]
+async fn a_list_that_is_empty_is_there_for_free_rules() {
+    let objects = NO_VERSION.replace("spec: {", "spec: {controlPlaneFlags: [], ");
+    let policy = "apiVersion: k0smotron.io/v1beta2\nkind: ClusterPolicy\nmetadata: {name: p}\nspec: {rules: [{name: none, expression: size(object.spec.controlPlaneFlags) == 0}]}\n";
+    let (captured, result) = ran(&objects, policy, None).await;
+    assert!(result.is_ok(), "{}", captured.stdout());
+}
+
+#[tokio::test]
+async fn namespaces_and_accepted_clusters_of_the_files_are_known_to_what_follows() {
+    let policy = "apiVersion: k0smotron.io/v1beta2\nkind: ClusterPolicy\nmetadata: {name: p}\nspec: {namespaceSelector: {matchLabels: {stage: test}}, namespaceLimits: {clusters: 1}}\n";
+    let named =
+        |name: &str| NO_VERSION.replace("{name: c}", &format!("{{name: {name}, namespace: a}}"));
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: {stage: test}}\n";
+    let objects = [&named("one"), &named("two"), namespace].join("---\n");
+    let (captured, result) = ran_with(&objects, policy, None, None).await;
+    assert_eq!(
+        result.unwrap_err().to_string(),
+        "1 of 2 objects would be refused"
+    );
+    let refusal = "document 2: Cluster a/two: refused";
+    assert!(captured.stdout().contains(refusal), "{}", captured.stdout());
+    let objects = [named("one"), named("one")].join("---\n");
+    ran(&objects, policy, None).await.1.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_request_is_held_to_the_same_rules_in_both_versions() {
+    let requests = |expiry: &str| {
+        let head = |version: &str, name: &str| {
+            format!(
+                "apiVersion: k0smotron.io/{version}\nkind: JoinTokenRequest\nmetadata: {{name: {name}, namespace: a}}\n"
+            )
+        };
+        format!(
+            "{}spec: {{clusterName: c, expiry: {expiry}}}\n---\n{}spec: {{clusterRef: {{name: c, namespace: a}}, expiry: {expiry}}}\n",
+            head("v1beta2", "new"),
+            head("v1beta1", "old"),
+        )
+    };
+    ran(&requests("12h"), POLICIES, None).await.1.unwrap();
+    for (expiry, rule) in [("soon", "is no duration"), ("48h", "rule maxTokenLifetime")] {
+        let (captured, result) = ran(&requests(expiry), POLICIES, None).await;
+        let text = result.unwrap_err().to_string();
+        assert_eq!(text, "2 of 2 objects would be refused");
+        let text = captured.stdout();
+        assert_eq!(text.matches(rule).count(), 2, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_converted_is_named_with_its_field() {
+    let bad = NO_VERSION
+        .replace("v1beta2", "v1beta1")
+        .replace("{type: LoadBalancer}", "many");
+    let objects = [NO_VERSION, &bad].join("---\n");
+    let error = ran(&objects, POLICIES, None)
+        .await
+        .1
+        .unwrap_err()
+        .to_string();
+    let end = "objects.yaml, document 2: spec.service: must be an object, not a string";
+    assert!(error.ends_with(end), "{error}");
 }
 
 #[tokio::test]

@@ -1,0 +1,132 @@
+//! What is known of the mothership.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crds::admission::{Mothership, Namespace, Usage};
+use crds::v1beta2::ClusterPolicy;
+use kube::api::{DynamicObject, ListParams, ObjectMeta};
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use super::documents::Document;
+use super::test::namespace_of;
+use crate::{client::Connection, error::Error, resources, session::Session};
+
+/// What is known of the mothership: what the files say, and what it answered when it was asked.
+#[derive(Debug, Default)]
+pub struct Known {
+    pub namespaces: BTreeMap<String, Namespace>,
+    /// Clusters with their pods, by namespace and name.
+    pub clusters: BTreeMap<(String, String), i64>,
+}
+
+impl Known {
+    /// What is submitted together is there together.
+    pub fn put_namespace(&mut self, document: &Document) -> Result<(), Error> {
+        let found: ObjectMeta = document
+            .object
+            .get("metadata")
+            .map(ObjectMeta::deserialize)
+            .transpose()
+            .map_err(|error| document.unreadable(&error.to_string()))?
+            .unwrap_or_default();
+        let namespace = Namespace {
+            name: found.name.unwrap_or_default(),
+            labels: found.labels.unwrap_or_default(),
+            annotations: found.annotations.unwrap_or_default(),
+        };
+        self.namespaces.insert(namespace.name.clone(), namespace);
+        Ok(())
+    }
+
+    /// One more Cluster, or another state of it.
+    pub fn put_cluster(&mut self, namespace: &str, name: &str, cluster: &Value) {
+        let replicas = cluster.pointer("/spec/replicas");
+        let replicas = replicas.and_then(Value::as_i64).unwrap_or(1);
+        let key = (namespace.to_owned(), name.to_owned());
+        self.clusters.insert(key, replicas);
+    }
+}
+
+impl Mothership for Known {
+    fn namespace(&self, name: &str) -> Option<Namespace> {
+        self.namespaces.get(name).cloned()
+    }
+
+    fn usage(&self, namespace: &str, but: &str) -> Usage {
+        let others = self
+            .clusters
+            .iter()
+            .filter(|((place, name), _)| place == namespace && name != but);
+        others.fold(Usage::default(), |usage, (_, replicas)| Usage {
+            clusters: usage.clusters + 1,
+            replicas: usage.replicas.saturating_add(*replicas),
+        })
+    }
+}
+
+/// Asks for the policies.
+pub async fn ask_policies(connection: &Connection<'_>) -> Result<Vec<ClusterPolicy>, Error> {
+    let attempt = "list policies";
+    let api = connection.api_everywhere(&resources::cluster_policies());
+    let all = ListParams::default();
+    let found = connection.call(attempt, || api.list(&all)).await?;
+    found
+        .items
+        .into_iter()
+        .map(|policy| {
+            serde_json::to_value(policy)
+                .and_then(serde_json::from_value)
+                .map_err(|error| Error::io("read the mothership's policies", error.into()))
+        })
+        .collect()
+}
+
+/// Asks for the namespaces of the objects, those of the files apart, and the Clusters in them. A
+/// user who may not see a namespace gets the answer for one without labels, and is told.
+pub async fn ask(
+    connection: &Connection<'_>,
+    objects: &[Document],
+    labels: bool,
+    session: &Session,
+    known: &mut Known,
+) -> Result<(), Error> {
+    let names = objects
+        .iter()
+        .filter(|document| !matches!(document.kind(), Ok(Some("ClusterPolicy"))))
+        .map(|document| namespace_of(&document.object, &connection.namespace));
+    let names: BTreeSet<&str> = names.collect();
+    for name in names {
+        if labels && !known.namespaces.contains_key(name) {
+            let api = connection.api_everywhere(&resources::namespaces());
+            let attempt = format!("get namespace \"{name}\"");
+            match connection.call(&attempt, || api.get(name)).await {
+                Ok(found) => {
+                    let metadata = found.metadata;
+                    let namespace = Namespace {
+                        name: name.to_owned(),
+                        labels: metadata.labels.unwrap_or_default(),
+                        annotations: metadata.annotations.unwrap_or_default(),
+                    };
+                    known.namespaces.insert(name.to_owned(), namespace);
+                }
+                Err(error @ (Error::Forbidden { .. } | Error::NotFound { .. })) => {
+                    session.out.note(&format!(
+                        "warning: {error}; its labels count as none, unless --namespace-labels names them"
+                    ));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let api: kube::Api<DynamicObject> =
+            kube::Api::namespaced_with(connection.client().clone(), name, &resources::clusters());
+        let attempt = format!("list clusters in namespace \"{name}\"");
+        let all = ListParams::default();
+        let found = connection.call(&attempt, || api.list(&all)).await?;
+        for cluster in found.items {
+            let cluster_name = cluster.metadata.name.unwrap_or_default();
+            known.put_cluster(name, &cluster_name, &cluster.data);
+        }
+    }
+    Ok(())
+}
