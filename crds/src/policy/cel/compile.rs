@@ -7,6 +7,7 @@ use kube_cel::cel::common::ast::{
 use kube_cel::cel::parser::{ParseError, Parser};
 use regex::RegexBuilder;
 
+use super::parts::{fields_of, makes_more};
 use super::source::{locate, nesting};
 use super::{
     Compiler, Expression, FUNCTIONS, Fault, MAX_DEPTH, MAX_LENGTH, MAX_LOOPS, Place, Root, Turn,
@@ -202,12 +203,7 @@ impl Walk<'_> {
                 self.visit(&mut each.loop_step, deeper);
                 self.visit(&mut each.result, deeper);
                 self.scope.pop();
-                let mut turn = Turn {
-                    parts: 1,
-                    places: Vec::new(),
-                };
-                turn.add(&each.loop_step);
-                self.turns.push(turn);
+                self.turns.push(Turn::of(&each.loop_step));
                 let turn = format!("@turn:{}", self.turns.len() - 1);
                 let condition = std::mem::take(&mut each.loop_cond);
                 each.loop_cond = ided(Expr::Call(CallExpr {
@@ -329,8 +325,7 @@ impl Walk<'_> {
     }
 
     fn index(&mut self, place: Place) -> usize {
-        let next = self.compiler.places.len();
-        let index = *self.compiler.places.entry(place).or_insert(next);
+        let (index, _) = self.compiler.places.insert_full(place);
         if !self.places.contains(&index) {
             self.places.push(index);
         }
@@ -340,73 +335,4 @@ impl Walk<'_> {
 
 fn ided(expr: Expr) -> IdedExpr {
     IdedExpr { id: 0, expr }
-}
-
-/// Gathers the fields of a variable that an expression looks at; false when it looks at the
-/// variable as a whole.
-fn fields_of(expr: &IdedExpr, variable: &str, fields: &mut Vec<String>) -> bool {
-    let mut all = |mut exprs: &mut dyn Iterator<Item = &IdedExpr>| {
-        Iterator::all(&mut exprs, |expr| fields_of(expr, variable, fields))
-    };
-    match &expr.expr {
-        Expr::Literal(_) => true,
-        Expr::Ident(name) => name != variable,
-        Expr::Select(select) => match &select.operand.expr {
-            Expr::Ident(name) if name == variable => {
-                if !fields.contains(&select.field) {
-                    fields.push(select.field.clone());
-                }
-                true
-            }
-            _ => all(&mut std::iter::once(&*select.operand)),
-        },
-        Expr::List(list) => all(&mut list.elements.iter()),
-        Expr::Call(call) => all(&mut call.target.as_deref().into_iter().chain(&call.args)),
-        // An inner loop may have a variable of the same name.
-        Expr::Comprehension(each) if each.iter_var != variable => {
-            all(&mut [&each.iter_range, &each.loop_step].into_iter())
-        }
-        _ => false,
-    }
-}
-
-/// Whether it makes a larger value out of smaller ones that are not all written down.
-fn makes_more(expr: &Expr) -> bool {
-    let written = |expr: &IdedExpr| matches!(expr.expr, Expr::Literal(_));
-    match expr {
-        Expr::Call(call) => call.func_name == operators::ADD,
-        Expr::List(list) => !list.elements.iter().all(written),
-        Expr::Map(map) => !map.entries.is_empty(),
-        _ => false,
-    }
-}
-
-impl Turn {
-    /// Adds the parts of an expression, and what it looks at.
-    fn add(&mut self, expr: &IdedExpr) {
-        self.parts = self.parts.saturating_add(1);
-        match &expr.expr {
-            Expr::Unspecified | Expr::Literal(_) | Expr::Struct(_) => {}
-            Expr::Ident(name) => {
-                let place = name.strip_prefix('@').map(str::parse::<usize>);
-                self.places.extend(place.and_then(Result::ok));
-            }
-            Expr::Select(select) => self.add(&select.operand),
-            Expr::List(list) => list.elements.iter().for_each(|expr| self.add(expr)),
-            Expr::Map(map) => {
-                for entry in &map.entries {
-                    if let EntryExpr::MapEntry(entry) = &entry.expr {
-                        self.add(&entry.key);
-                        self.add(&entry.value);
-                    }
-                }
-            }
-            Expr::Call(call) => {
-                let target = call.target.as_deref().into_iter();
-                target.chain(&call.args).for_each(|expr| self.add(expr));
-            }
-            // A loop pays for its turns by itself.
-            Expr::Comprehension(each) => self.add(&each.iter_range),
-        }
-    }
 }

@@ -7,6 +7,7 @@
 //! smaller ones pays for them, or is left out.
 
 mod compile;
+mod parts;
 mod run;
 mod source;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use indexmap::IndexSet;
 use kube_cel::KubeCelExt;
 use kube_cel::cel::extractors::This;
 use kube_cel::cel::{Context, ExecutionError, FunctionContext, IdedExpr, Value};
@@ -181,7 +183,7 @@ impl fmt::Display for Fault {
 #[derive(Debug, Default)]
 pub(super) struct Compiler {
     patterns: HashMap<String, Regex>,
-    places: HashMap<Place, usize>,
+    places: IndexSet<Place>,
 }
 
 impl Compiler {
@@ -193,11 +195,6 @@ impl Compiler {
     /// What evaluates the expressions that were read.
     pub(super) fn finish(self) -> Engine {
         let Self { patterns, places } = self;
-        let mut places: Vec<(usize, Place)> = places
-            .into_iter()
-            .map(|(place, index)| (index, place))
-            .collect();
-        places.sort_by_key(|(index, _)| *index);
         let mut context = Context::default().with_all();
         context.add_function("@sized", sized);
         context.add_function(
@@ -209,10 +206,7 @@ impl Compiler {
                 None => Err(ExecutionError::function_error("matches", "unknown pattern")),
             },
         );
-        Engine {
-            context,
-            places: places.into_iter().map(|(_, place)| place).collect(),
-        }
+        Engine { context, places }
     }
 }
 
@@ -250,7 +244,7 @@ fn length(value: &Value) -> usize {
 /// Evaluates expressions.
 pub(super) struct Engine {
     context: Context<'static>,
-    places: Vec<Place>,
+    places: IndexSet<Place>,
 }
 
 impl fmt::Debug for Engine {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use indexmap::IndexSet;
 use kube_cel::cel::context::VariableResolver;
 use kube_cel::cel::objects::{Key, Map};
 use kube_cel::cel::{Context, ExecutionError, Value};
@@ -35,7 +36,7 @@ const FREE: u32 = 1_000;
 
 /// What the expressions about one request see, and until when.
 pub(in crate::policy) struct View<'a> {
-    places: &'a [Place],
+    places: &'a IndexSet<Place>,
     facts: Facts<'a>,
     deadline: Instant,
     /// With a variable for each place that was looked up and is there.
@@ -110,7 +111,8 @@ impl View<'_> {
 
     /// Makes a variable of what is at a place, unless there is one.
     fn look_up(&mut self, index: usize) {
-        let (Some(place), Some(cost)) = (self.places.get(index), self.costs.get_mut(index)) else {
+        let (Some(place), Some(cost)) = (self.places.get_index(index), self.costs.get_mut(index))
+        else {
             return;
         };
         if cost.is_none() {
@@ -127,7 +129,7 @@ impl View<'_> {
         if let ExecutionError::UndeclaredReference(name) = error
             && let Some(place) = name
                 .strip_prefix('@')
-                .and_then(|index| self.places.get(index.parse::<usize>().ok()?))
+                .and_then(|index| self.places.get_index(index.parse().ok()?))
         {
             return format!("there is no {place}");
         }
