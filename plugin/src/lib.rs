@@ -15,6 +15,7 @@ pub mod kubeconfig_file;
 pub mod merge;
 pub mod model;
 pub mod output;
+pub mod print;
 pub mod progress;
 pub mod resources;
 pub mod session;

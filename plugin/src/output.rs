@@ -74,6 +74,7 @@ pub struct Output {
     stdout_paint: Paint,
     stderr_paint: Paint,
     stderr_is_terminal: bool,
+    columns: Option<usize>,
     verbosity: u8,
 }
 
@@ -101,6 +102,8 @@ impl Output {
             stdout_paint: paint(stdout_choice),
             stderr_paint: paint(stderr_choice),
             stderr_is_terminal: io::stderr().is_terminal(),
+            columns: terminal_size::terminal_size_of(io::stdout())
+                .map(|(terminal_size::Width(columns), _)| usize::from(columns)),
             verbosity,
         }
     }
@@ -114,6 +117,7 @@ impl Output {
             stdout_paint: Paint::Never,
             stderr_paint: Paint::Never,
             stderr_is_terminal: false,
+            columns: None,
             verbosity: 0,
         };
         (output, captured)
@@ -156,6 +160,11 @@ impl Output {
     /// How data is painted.
     pub fn paint(&self) -> Paint {
         self.stdout_paint
+    }
+
+    /// How wide the terminal is that data goes to; `None` when it goes elsewhere.
+    pub fn columns(&self) -> Option<usize> {
+        self.columns
     }
 
     /// Whether a person watches standard error.

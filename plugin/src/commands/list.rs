@@ -1,15 +1,24 @@
 //! `list`.
 
-use clap::{Args, ValueEnum};
+use std::pin::pin;
+
+use clap::Args;
+use futures::TryStreamExt as _;
 use jiff::Timestamp;
-use kube::api::{DynamicObject, ListParams};
-use serde_json::{Value, json};
+use kube::{
+    Api,
+    api::{DynamicObject, ListParams},
+    runtime::{WatchStreamExt as _, watcher},
+};
+use serde_json::Value;
 
 use crate::{
+    client::Connection,
     duration,
     error::Error,
     model::{self, ClusterRow},
     output::{Structured, Style},
+    print::{self, Format, PrintArgs},
     resources,
     session::Session,
     table::{Cell, Table},
@@ -20,6 +29,8 @@ use crate::{
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron list -A\n\
     \x20 kubectl k0smotron list -l team=web -o wide\n\
+    \x20 kubectl k0smotron list -A --sort-by .metadata.creationTimestamp\n\
+    \x20 kubectl k0smotron list -o custom-columns=NAME:.metadata.name,API:.status.endpoint\n\
     \x20 kubectl k0smotron list -o json | jq -r '.items[].status.endpoint'")]
 pub struct ListArgs {
     /// In every namespace
@@ -28,25 +39,15 @@ pub struct ListArgs {
     /// Only clusters with these labels, such as team=web or tier!=test
     #[arg(short = 'l', long, value_name = "LABELS")]
     pub selector: Option<String>,
-    /// Output format; a table unless given
-    #[arg(short, long, value_enum, value_name = "FORMAT")]
-    pub output: Option<Format>,
-    /// Leave the titles out
-    #[arg(long)]
-    pub no_headers: bool,
-}
-
-/// How the list is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A table with more columns.
-    Wide,
-    /// A v1 List of the objects.
-    Json,
-    /// The same as YAML.
-    Yaml,
-    /// Only the names, with their kind.
-    Name,
+    /// Only clusters with these fields, such as metadata.name=demo
+    #[arg(long, value_name = "FIELDS")]
+    pub field_selector: Option<String>,
+    /// Stay, and print each cluster anew when it changes; Ctrl-C ends it
+    #[arg(short, long)]
+    pub watch: bool,
+    /// How it is printed.
+    #[command(flatten)]
+    pub print: PrintArgs,
 }
 
 /// Lists clusters.
@@ -54,6 +55,12 @@ pub enum Format {
 /// # Errors
 /// Whatever the API server answers.
 pub async fn run(session: &Session, args: &ListArgs) -> Result<(), Error> {
+    if args.watch && matches!(args.print.output, Some(Format::CustomColumns(_))) {
+        return Err(Error::Usage {
+            message: "--watch prints no custom columns".to_owned(),
+            hint: "use -o jsonpath with --watch".to_owned(),
+        });
+    }
     let connection = session.connect().await?;
     let resource = resources::clusters();
     let (api, place) = if args.all_namespaces {
@@ -65,51 +72,128 @@ pub async fn run(session: &Session, args: &ListArgs) -> Result<(), Error> {
         let place = format!("in namespace \"{}\"", connection.namespace);
         (connection.api(&resource), place)
     };
-    let mut parameters = ListParams::default();
-    if let Some(selector) = &args.selector {
-        parameters = parameters.labels(selector);
+    if args.watch {
+        return follow(session, &connection, args, &api, &place).await;
     }
+    let parameters = ListParams {
+        label_selector: args.selector.clone(),
+        field_selector: args.field_selector.clone(),
+        ..ListParams::default()
+    };
     let attempt = format!("list clusters {place}");
     let list = connection.call(&attempt, || api.list(&parameters)).await?;
-    let items: Vec<DynamicObject> = list.items.into_iter().map(identified).collect();
-    let out = &session.out;
-    match args.output {
-        Some(Format::Json) => out.structured(Structured::Json, &as_list(&items)),
-        Some(Format::Yaml) => out.structured(Structured::Yaml, &as_list(&items)),
-        Some(Format::Name) => {
-            let names: Vec<String> = items
-                .iter()
-                .filter_map(|item| item.metadata.name.as_deref())
-                .map(|name| model::qualified(name) + "\n")
-                .collect();
-            out.data(&names.concat())
-        }
-        None | Some(Format::Wide) if items.is_empty() => {
-            out.note(&format!("No clusters found {place}."));
-            Ok(())
-        }
-        None | Some(Format::Wide) => {
-            let rows: Vec<ClusterRow> = items.iter().map(ClusterRow::of).collect();
-            let wide = args.output.is_some();
-            let table = table(&rows, args.all_namespaces, wide, Timestamp::now());
-            let text = table.render(out.paint());
-            let skip = usize::from(args.no_headers);
-            out.data(&text.split_inclusive('\n').skip(skip).collect::<String>())
+    if args.print.is_table() && list.items.is_empty() {
+        session.out.note(&format!("No clusters found {place}."));
+        return Ok(());
+    }
+    let items = list
+        .items
+        .into_iter()
+        .map(|item| value(&item_of(item)))
+        .collect::<Result<Vec<_>, _>>()?;
+    print::list(session, &args.print, items, |items| {
+        let rows: Vec<ClusterRow> = items.iter().filter_map(row).collect();
+        table(
+            &rows,
+            args.all_namespaces,
+            args.print.is_wide(),
+            Timestamp::now(),
+        )
+    })
+}
+
+/// Prints what is there and then each change. The table's columns are those of its first lines,
+/// as kubectl has it.
+async fn follow(
+    session: &Session,
+    connection: &Connection<'_>,
+    args: &ListArgs,
+    api: &Api<DynamicObject>,
+    place: &str,
+) -> Result<(), Error> {
+    session.leaves("nothing was changed", Vec::new());
+    // The watch would try a wrong selector for ever; this says what is wrong with it.
+    let trial = ListParams {
+        label_selector: args.selector.clone(),
+        field_selector: args.field_selector.clone(),
+        limit: Some(1),
+        ..ListParams::default()
+    };
+    let attempt = format!("watch clusters {place}");
+    connection
+        .call(&attempt, || api.list_metadata(&trial))
+        .await?;
+    let mut config = watcher::Config::default();
+    config.label_selector.clone_from(&args.selector);
+    config.field_selector.clone_from(&args.field_selector);
+    let mut changes = pin!(watcher::watcher(api.clone(), config).default_backoff());
+    let mut lines = Lines::default();
+    loop {
+        match changes.try_next().await {
+            Ok(Some(
+                watcher::Event::InitApply(item)
+                | watcher::Event::Apply(item)
+                | watcher::Event::Delete(item),
+            )) => show(session, args, &mut lines, item)?,
+            Ok(Some(watcher::Event::Init | watcher::Event::InitDone)) => {}
+            Ok(None) => return Ok(()),
+            Err(error) => session.out.note(&format!(
+                "the watch was broken and is made anew: {}",
+                crate::error::innermost(&error)
+            )),
         }
     }
 }
 
+/// The rows of a watch that were printed.
+#[derive(Default)]
+struct Lines {
+    widths: Vec<usize>,
+}
+
+fn show(
+    session: &Session,
+    args: &ListArgs,
+    lines: &mut Lines,
+    item: DynamicObject,
+) -> Result<(), Error> {
+    let out = &session.out;
+    let item = item_of(item);
+    match &args.print.output {
+        None | Some(Format::Wide) => {
+            let rows = [ClusterRow::of(&item)];
+            let wide = args.print.is_wide();
+            let table = table(&rows, args.all_namespaces, wide, Timestamp::now());
+            let first = lines.widths.is_empty();
+            let text = table.render_after(out.paint(), &mut lines.widths);
+            let skip = usize::from(!first || args.print.no_headers);
+            out.data(&text.split_inclusive('\n').skip(skip).collect::<String>())
+        }
+        Some(Format::Json) => out.structured(Structured::Json, &item),
+        Some(Format::Yaml) => {
+            out.data("---\n")?;
+            out.structured(Structured::Yaml, &item)
+        }
+        Some(_) => print::object(session, &args.print, value(&item)?, |_| Table::default()),
+    }
+}
+
+fn row(item: &Value) -> Option<ClusterRow> {
+    let cluster: DynamicObject = serde_json::from_value(item.clone()).ok()?;
+    Some(ClusterRow::of(&cluster))
+}
+
+fn value(item: &DynamicObject) -> Result<Value, Error> {
+    serde_json::to_value(item).map_err(|source| Error::io("read a cluster", source.into()))
+}
+
 /// Items of a list may come without their kind; programs that read one need it.
-fn identified(mut item: DynamicObject) -> DynamicObject {
+fn item_of(mut item: DynamicObject) -> DynamicObject {
     item.types.get_or_insert_with(|| kube::core::TypeMeta {
         api_version: resources::clusters().api_version,
         kind: resources::clusters().kind,
     });
     model::without_managed_fields(item)
-}
-
-fn as_list(items: &[DynamicObject]) -> Value {
-    json!({"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}})
 }
 
 fn table(rows: &[ClusterRow], namespaces: bool, wide: bool, now: Timestamp) -> Table {
@@ -150,6 +234,8 @@ fn table(rows: &[ClusterRow], namespaces: bool, wide: bool, now: Timestamp) -> T
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::{model::tests::cluster, output::Paint};
 
