@@ -45,6 +45,12 @@ pub enum Command {
     /// Delete a cluster
     #[command(visible_alias = "rm")]
     Delete(commands::delete::DeleteArgs),
+    /// Wait until a cluster is available, upgraded, scaled, deleted, or has nodes
+    Wait(commands::wait::WaitArgs),
+    /// Change how many control-plane pods a cluster has
+    Scale(commands::scale::ScaleArgs),
+    /// Plan an upgrade of a cluster, do it and follow it
+    Upgrade(commands::upgrade::UpgradeArgs),
     /// See what policies say about objects
     Policy(commands::policy::PolicyArgs),
     /// Show the versions of this program and of the mothership

@@ -5,6 +5,7 @@
 //! [`tree`], [`merge`]: pure and tested without a server) and renders that through
 //! [`output::Output`].
 
+pub mod ask;
 pub mod cli;
 pub mod client;
 pub mod commands;
@@ -21,6 +22,7 @@ pub mod resources;
 pub mod session;
 pub mod suggest;
 pub mod table;
+pub mod target;
 pub mod tree;
 pub mod wait;
 

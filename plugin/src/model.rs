@@ -1,5 +1,6 @@
 //! What the commands read out of objects: tolerant of fields that are missing or new.
 
+use crds::{names, version::K0sVersion};
 use kube::{ResourceExt as _, api::DynamicObject};
 use serde_json::Value;
 
@@ -192,6 +193,30 @@ pub fn refusal(cluster: &DynamicObject) -> Option<String> {
     (accepted.status == "False" && is_observed(cluster)).then(|| accepted.summary())
 }
 
+/// Whether two texts name the same k0s version: `v1.36.3-k0s.2` is the image's tag of
+/// `v1.36.3+k0s.2`.
+pub fn same_version(one: &str, other: &str) -> bool {
+    let read = |text: &str| text.parse::<K0sVersion>().ok();
+    one == other || read(one).is_some_and(|version| Some(version) == read(other))
+}
+
+/// What a deletion waits for: the controller's own words, else the finalizers.
+pub fn holds(cluster: &DynamicObject) -> String {
+    if let Some(deleting) = condition(cluster, "Deleting").filter(Condition::is_true) {
+        return deleting.summary();
+    }
+    match cluster.metadata.finalizers.as_deref() {
+        None | Some([]) => "the API server removes it".to_owned(),
+        Some([own]) if own == names::CLUSTER_FINALIZER => {
+            "the controller removes what belongs to it".to_owned()
+        }
+        Some(finalizers) => format!(
+            "held by {}; is the controller that owns it running?",
+            finalizers.join(", ")
+        ),
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use serde_json::json;
@@ -274,5 +299,16 @@ pub(crate) mod tests {
             "NotImplemented: spec.ingress is not supported yet"
         );
         assert_eq!(refusal(&cluster(json!({}))), None);
+    }
+
+    #[test]
+    fn a_deletion_that_hangs_names_what_holds_it() {
+        let mut held = cluster(json!({}));
+        held.metadata.finalizers = Some(vec!["example.org/held".into()]);
+        assert!(holds(&held).starts_with("held by example.org/held"));
+        let deleting = json!({"type": "Deleting", "status": "True", "reason": "RemovingEtcd",
+            "message": "kmc-demo-etcd still has pods"});
+        let told = cluster(json!({"conditions": [deleting]}));
+        assert_eq!(holds(&told), "RemovingEtcd: kmc-demo-etcd still has pods");
     }
 }

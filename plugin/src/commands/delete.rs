@@ -1,22 +1,22 @@
 //! `delete`.
 
 use std::{
-    io::{self, BufRead as _, IsTerminal as _},
+    io::{self, IsTerminal as _},
     time::Duration,
 };
 
 use clap::{Args, ValueEnum};
-use crds::names;
 use kube::api::{DeleteParams, DynamicObject, Preconditions};
 
 use crate::{
+    ask,
     cli::{self, DryRun},
     client::Connection,
     duration,
     error::Error,
     model, resources,
     session::Session,
-    wait::{Look, Wait},
+    target::Target,
 };
 
 /// Flags of `delete`.
@@ -82,7 +82,7 @@ pub async fn run(session: &Session, args: &DeleteArgs) -> Result<(), Error> {
     }
     report(session, args)?;
     if args.wait && args.dry_run == DryRun::None {
-        gone(session, &connection, args, &cluster).await?;
+        gone(session, &connection, args).await?;
     }
     Ok(())
 }
@@ -152,83 +152,20 @@ async fn confirm(
          plane.",
         connection.server
     ));
-    session.out.note("Delete it? [y/N]");
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        io::stdin().lock().read_line(&mut line).map(|_| line)
-    });
-    let answer = answer
-        .await
-        .map_err(|source| Error::io("ask", io::Error::other(source)))?;
-    let answer = answer.map_err(|source| Error::io("read the answer", source))?;
-    match answer.trim().to_ascii_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(Error::Declined("nothing was deleted".to_owned())),
-    }
+    ask::confirm(session, "Delete it?", "nothing was deleted").await
 }
 
 async fn gone(
     session: &Session,
     connection: &Connection<'_>,
     args: &DeleteArgs,
-    cluster: &DynamicObject,
 ) -> Result<(), Error> {
-    let what = format!("cluster {}/{} to be gone", connection.namespace, args.name);
-    let wait = Wait {
-        what: &what,
-        timeout: cli::timeout(args.timeout),
-        interval: Duration::from_millis(500),
-    };
-    let api = connection.api(&resources::clusters());
-    let attempt = format!("get cluster {}/{}", connection.namespace, args.name);
-    wait.until(session, async || {
-        match connection.call(&attempt, || api.get(&args.name)).await {
-            Err(error) if error.is_not_found() => Ok(Look::Done(())),
-            Err(error) => Err(error),
-            Ok(found) if found.metadata.uid != cluster.metadata.uid => Ok(Look::Done(())),
-            Ok(found) => Ok(Look::Pending(holds(&found))),
-        }
-    })
-    .await?;
+    let timeout = cli::timeout(args.timeout);
+    Target::Deleted
+        .wait(session, connection, &args.name, timeout)
+        .await?;
     session
         .out
         .note(&format!("{} is gone", model::qualified(&args.name)));
     Ok(())
-}
-
-/// What a deletion waits for: the controller's own words, else the finalizers.
-fn holds(cluster: &DynamicObject) -> String {
-    if let Some(deleting) = model::condition(cluster, "Deleting").filter(model::Condition::is_true)
-    {
-        return deleting.summary();
-    }
-    match cluster.metadata.finalizers.as_deref() {
-        None | Some([]) => "the API server removes it".to_owned(),
-        Some([own]) if own == names::CLUSTER_FINALIZER => {
-            "the controller removes what belongs to it".to_owned()
-        }
-        Some(finalizers) => format!(
-            "held by {}; is the controller that owns it running?",
-            finalizers.join(", ")
-        ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::model::tests::cluster;
-
-    #[test]
-    fn a_deletion_that_hangs_names_what_holds_it() {
-        let mut held = cluster(json!({}));
-        held.metadata.finalizers = Some(vec!["example.org/held".into()]);
-        assert!(holds(&held).starts_with("held by example.org/held"));
-        let deleting = json!({"type": "Deleting", "status": "True", "reason": "RemovingEtcd",
-            "message": "kmc-demo-etcd still has pods"});
-        let told = cluster(json!({"conditions": [deleting]}));
-        assert_eq!(holds(&told), "RemovingEtcd: kmc-demo-etcd still has pods");
-    }
 }

@@ -6,8 +6,11 @@ pub mod join;
 pub mod kubeconfig;
 pub mod list;
 pub mod policy;
+pub mod scale;
 pub mod status;
+pub mod upgrade;
 pub mod version;
+pub mod wait;
 
 use crate::{cli::Command, error::Error, session::Session};
 
@@ -23,6 +26,9 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
         Command::Kubeconfig(args) => kubeconfig::run(session, &args).await,
         Command::Join(args) => join::run(session, &args).await,
         Command::Delete(args) => delete::run(session, &args).await,
+        Command::Wait(args) => wait::run(session, &args).await,
+        Command::Scale(args) => scale::run(session, &args).await,
+        Command::Upgrade(args) => upgrade::run(session, &args).await,
         Command::Policy(args) => policy::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
     }

@@ -17,7 +17,7 @@ use crate::{
     output::Structured,
     resources,
     session::Session,
-    wait::{Look, Wait},
+    target::Target,
 };
 
 /// Flags of `create`.
@@ -250,31 +250,11 @@ async fn available(
     args: &CreateArgs,
 ) -> Result<(), Error> {
     let name = &args.name;
-    let what = format!("cluster {}/{name} to be available", connection.namespace);
-    let wait = Wait {
-        what: &what,
-        timeout: cli::timeout(args.timeout),
-        interval: Duration::from_millis(500),
+    let timeout = cli::timeout(args.timeout);
+    let waited = Target::Available.wait(session, connection, name, timeout);
+    let Some(cluster) = waited.await? else {
+        return Ok(());
     };
-    let cluster = wait
-        .until(session, async || {
-            let cluster = connection.cluster(name).await?;
-            if let Some(refusal) = model::refusal(&cluster) {
-                return Err(Error::Refused {
-                    attempt: format!("start cluster {}/{name}", connection.namespace),
-                    causes: vec![refusal],
-                    hint: format!(
-                        "change what it names: {}; nothing is made until then",
-                        session.kubectl(&format!("edit kmc {name}"), &connection.namespace)
-                    ),
-                });
-            }
-            Ok(match model::obstacle(&cluster) {
-                Some(obstacle) => Look::Pending(obstacle),
-                None => Look::Done(cluster),
-            })
-        })
-        .await?;
     let endpoint = model::text(&cluster, "/status/endpoint");
     session.out.note(&format!(
         "{} is available{}",

@@ -1,0 +1,37 @@
+//! Questions to the person at the terminal.
+
+use std::io::{self, BufRead as _};
+
+use crate::{error::Error, session::Session};
+
+/// Asks, and takes anything but yes for no.
+///
+/// # Errors
+/// [`Error::Declined`] with `otherwise` when the answer is no.
+pub async fn confirm(session: &Session, question: &str, otherwise: &str) -> Result<(), Error> {
+    let answer = line(session, &format!("{question} [y/N]")).await?;
+    match answer.to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Error::Declined(otherwise.to_owned())),
+    }
+}
+
+/// Asks, and returns the answer without the blanks around it.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read, [`Error::Declined`] when there is no more input.
+pub async fn line(session: &Session, question: &str) -> Result<String, Error> {
+    session.out.note(question);
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        let read = io::stdin().lock().read_line(&mut line);
+        read.map(|bytes| (bytes > 0).then_some(line))
+    });
+    let answer = answer
+        .await
+        .map_err(|source| Error::io("ask", io::Error::other(source)))?
+        .map_err(|source| Error::io("read the answer", source))?;
+    answer
+        .map(|line| line.trim().to_owned())
+        .ok_or_else(|| Error::Declined("the input ended, nothing was done".to_owned()))
+}

@@ -1,0 +1,119 @@
+//! `scale`.
+
+use std::time::Duration;
+
+use clap::Args;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use crate::{
+    cli::{self, DryRun},
+    duration,
+    error::Error,
+    model, resources,
+    session::Session,
+    target::Target,
+};
+
+/// Flags of `scale`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 kubectl k0smotron scale demo --replicas 3 --wait\n\
+    \x20 kubectl k0smotron scale demo --replicas 5 --current-replicas 3")]
+pub struct ScaleArgs {
+    /// Name of the cluster
+    #[arg(value_parser = cli::object_name)]
+    pub name: String,
+    /// Control-plane pods; 3 survive the loss of any one
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub replicas: u16,
+    /// Only if it has this many now
+    #[arg(long, value_name = "N")]
+    pub current_replicas: Option<u16>,
+    /// Wait until all of them are ready
+    #[arg(long)]
+    pub wait: bool,
+    /// How long --wait waits; 0 is for ever
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
+    pub timeout: Duration,
+    /// Only say what would be done
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t,
+        default_missing_value = "client"
+    )]
+    pub dry_run: DryRun,
+}
+
+/// Changes how many control-plane pods a cluster has.
+///
+/// # Errors
+/// Whatever the API server answers; [`Error::Conflict`] when it has another number now.
+pub async fn run(session: &Session, args: &ScaleArgs) -> Result<(), Error> {
+    let connection = session.connect().await?;
+    let (name, place) = (&args.name, connection.namespace.as_str());
+    let cluster = connection.cluster(name).await?;
+    let now = model::number(&cluster, "/spec/replicas").unwrap_or(1);
+    let attempt = format!("scale cluster {place}/{name}");
+    if args
+        .current_replicas
+        .is_some_and(|wanted| i64::from(wanted) != now)
+    {
+        return Err(Error::Conflict {
+            attempt,
+            answer: format!("it has {now} replicas"),
+            hint: "leave --current-replicas out to scale it all the same".to_owned(),
+        });
+    }
+    let qualified = model::qualified(name);
+    let dry = match args.dry_run {
+        DryRun::None => "",
+        DryRun::Client => " (dry run)",
+        DryRun::Server => " (server dry run)",
+    };
+    if args.dry_run != DryRun::Client && now != i64::from(args.replicas) {
+        let status = session.kubectl(&format!("k0smotron status {name}"), place);
+        let back = format!("k0smotron scale {name} --replicas {now}");
+        if args.dry_run == DryRun::None {
+            session.leaves(
+                format!(
+                    "cluster {place}/{name} goes on from {now} to {} replicas",
+                    args.replicas
+                ),
+                vec![
+                    format!("follow it: {status}"),
+                    format!("take it back: {}", session.kubectl(&back, place)),
+                ],
+            );
+        }
+        let parameters = PatchParams {
+            dry_run: args.dry_run == DryRun::Server,
+            field_manager: Some("kubectl-k0smotron".to_owned()),
+            ..PatchParams::default()
+        };
+        // What was looked at is what is changed.
+        let patch = Patch::Merge(json!({
+            "metadata": {"resourceVersion": cluster.metadata.resource_version},
+            "spec": {"replicas": args.replicas},
+        }));
+        let api = connection.api(&resources::clusters());
+        connection
+            .call(&attempt, || api.patch(name, &parameters, &patch))
+            .await?;
+    }
+    session.out.data(&format!("{qualified} scaled{dry}\n"))?;
+    if args.wait && args.dry_run == DryRun::None {
+        let timeout = cli::timeout(args.timeout);
+        Target::Scaled
+            .wait(session, &connection, name, timeout)
+            .await?;
+        session
+            .out
+            .note(&format!("{qualified} has {} replicas", args.replicas));
+    }
+    Ok(())
+}

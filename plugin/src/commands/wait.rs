@@ -1,0 +1,55 @@
+//! `wait`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::{cli, duration, error::Error, model, session::Session, target::Target};
+
+/// Flags of `wait`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 kubectl k0smotron wait demo\n\
+    \x20 kubectl k0smotron wait demo --for nodes=3 --timeout 15m\n\
+    \x20 kubectl k0smotron wait demo --for deleted")]
+pub struct WaitArgs {
+    /// Name of the cluster
+    #[arg(value_parser = cli::object_name)]
+    pub name: String,
+    /// What to wait for: available, upgraded, scaled, deleted or nodes=N
+    #[arg(
+        long = "for",
+        value_name = "WHAT",
+        default_value = "available",
+        hide_default_value = false
+    )]
+    pub target: Target,
+    /// How long to wait; 0 is for ever
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
+    pub timeout: Duration,
+}
+
+/// Waits until a cluster is what was asked for.
+///
+/// # Errors
+/// [`Error::TimedOut`], or whatever the API server answers.
+pub async fn run(session: &Session, args: &WaitArgs) -> Result<(), Error> {
+    let connection = session.connect().await?;
+    session.leaves(
+        "nothing was changed",
+        vec![format!(
+            "see what it is at: {}",
+            session.kubectl(
+                &format!("k0smotron status {}", args.name),
+                &connection.namespace
+            )
+        )],
+    );
+    let timeout = cli::timeout(args.timeout);
+    args.target
+        .wait(session, &connection, &args.name, timeout)
+        .await?;
+    session
+        .out
+        .data(&format!("{} condition met\n", model::qualified(&args.name)))
+}
