@@ -51,6 +51,10 @@ pub enum Command {
     Scale(commands::scale::ScaleArgs),
     /// Plan an upgrade of a cluster, do it and follow it
     Upgrade(commands::upgrade::UpgradeArgs),
+    /// Show the events of a cluster and of what belongs to it
+    Events(commands::events::EventsArgs),
+    /// Print the logs of a control plane
+    Logs(commands::logs::LogsArgs),
     /// See what policies say about objects
     Policy(commands::policy::PolicyArgs),
     /// Show the versions of this program and of the mothership

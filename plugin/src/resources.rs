@@ -41,6 +41,11 @@ pub fn namespaces() -> ApiResource {
     resource("", "v1", "Namespace", "namespaces")
 }
 
+/// Event, of the core group.
+pub fn events() -> ApiResource {
+    resource("", "v1", "Event", "events")
+}
+
 /// Secret.
 pub fn secrets() -> ApiResource {
     resource("", "v1", "Secret", "secrets")

@@ -2,9 +2,11 @@
 
 pub mod create;
 pub mod delete;
+pub mod events;
 pub mod join;
 pub mod kubeconfig;
 pub mod list;
+pub mod logs;
 pub mod policy;
 pub mod scale;
 pub mod status;
@@ -29,6 +31,8 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
         Command::Wait(args) => wait::run(session, &args).await,
         Command::Scale(args) => scale::run(session, &args).await,
         Command::Upgrade(args) => upgrade::run(session, &args).await,
+        Command::Events(args) => events::run(session, &args).await,
+        Command::Logs(args) => logs::run(session, &args).await,
         Command::Policy(args) => policy::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
     }

@@ -1,25 +1,17 @@
 //! `status`.
 
 use clap::Args;
-use crds::labels;
-use futures::future::join_all;
 use jiff::Timestamp;
-use kube::{
-    ResourceExt as _,
-    api::{ApiResource, DynamicObject, ListParams},
-    core::TypeMeta,
-};
+use kube::api::DynamicObject;
 use serde::Serialize;
 
 use crate::{
     cli,
-    client::Connection,
     error::Error,
-    model,
+    model, observe,
     output::Structured,
-    resources,
     session::Session,
-    tree::{self, Node, Observed},
+    tree::{self, Node},
 };
 
 /// Flags of `status`.
@@ -52,7 +44,7 @@ struct Report<'a> {
 pub async fn run(session: &Session, args: &StatusArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let cluster = connection.cluster(&args.name).await?;
-    let observed = observe(&connection, &cluster).await?;
+    let observed = observe::observe(&connection, &cluster).await?;
     let cluster = model::without_managed_fields(cluster);
     let tree = tree::build(&cluster, &observed);
     if let Some(format) = args.output {
@@ -66,114 +58,4 @@ pub async fn run(session: &Session, args: &StatusArgs) -> Result<(), Error> {
     }
     let table = tree::table(&tree, Timestamp::now());
     session.out.data(&table.render(session.out.paint()))
-}
-
-async fn observe(connection: &Connection<'_>, cluster: &DynamicObject) -> Result<Observed, Error> {
-    let name = cluster.name_any();
-    let own = format!(
-        "{}={},{}={name}",
-        labels::APP,
-        labels::APP_VALUE,
-        labels::CLUSTER
-    );
-    let certificates = format!("{}={name}", labels::CLUSTER_NAME);
-    let kinds = resources::children();
-    let secrets = resources::secrets();
-    // Of Secrets only the metadata is fetched: a status must not carry keys over the network.
-    let lists = kinds
-        .iter()
-        .map(|kind| (kind, own.clone(), true))
-        .chain([
-            (&secrets, own.clone(), false),
-            (&secrets, certificates, false),
-        ])
-        .map(|(kind, selector, whole)| list(connection, kind, selector, whole));
-    let requests = resources::join_token_requests();
-    let (lists, requests) = futures::join!(
-        join_all(lists),
-        list(connection, &requests, String::new(), true)
-    );
-    let mut observed = Observed::default();
-    for found in lists {
-        keep(&mut observed.gaps, found, &mut observed.children)?;
-    }
-    let uid = cluster.metadata.uid.as_deref();
-    observed.children.retain(|child| belongs(child, uid));
-    keep(&mut observed.gaps, requests, &mut observed.requests)?;
-    observed
-        .requests
-        .retain(|request| model::text(request, "/spec/clusterName").as_ref() == Some(&name));
-    observed.gaps.dedup();
-    Ok(observed)
-}
-
-/// What carries the labels but is owned by another Cluster (of the same name, being deleted) is
-/// not this one's.
-fn belongs(child: &DynamicObject, uid: Option<&str>) -> bool {
-    let owners = child.owner_references();
-    let mut clusters = owners
-        .iter()
-        .filter(|owner| owner.kind == "Cluster")
-        .peekable();
-    clusters.peek().is_none() || clusters.any(|owner| Some(owner.uid.as_str()) == uid)
-}
-
-async fn list(
-    connection: &Connection<'_>,
-    kind: &ApiResource,
-    selector: String,
-    whole: bool,
-) -> Result<Vec<DynamicObject>, Error> {
-    let mut parameters = ListParams::default();
-    if !selector.is_empty() {
-        parameters = parameters.labels(&selector);
-    }
-    let api = connection.api(kind);
-    let attempt = format!(
-        "list {} in namespace \"{}\"",
-        kind.plural, connection.namespace
-    );
-    let types = TypeMeta {
-        api_version: kind.api_version.clone(),
-        kind: kind.kind.clone(),
-    };
-    let items: Vec<DynamicObject> = if whole {
-        connection
-            .call(&attempt, || api.list(&parameters))
-            .await?
-            .items
-    } else {
-        let found = connection
-            .call(&attempt, || api.list_metadata(&parameters))
-            .await?;
-        let only_metadata = |item: kube::core::PartialObjectMeta<DynamicObject>| DynamicObject {
-            types: None,
-            metadata: item.metadata,
-            data: serde_json::Value::Null,
-        };
-        found.items.into_iter().map(only_metadata).collect()
-    };
-    Ok(items
-        .into_iter()
-        .map(|item| DynamicObject {
-            types: Some(types.clone()),
-            ..item
-        })
-        .collect())
-}
-
-/// A kind that may not be listed is a gap in the tree; anything else ends the command.
-fn keep(
-    gaps: &mut Vec<String>,
-    found: Result<Vec<DynamicObject>, Error>,
-    into: &mut Vec<DynamicObject>,
-) -> Result<(), Error> {
-    match found {
-        Ok(items) => into.extend(items),
-        Err(error @ (Error::Forbidden { .. } | Error::NotInstalled { .. })) => {
-            gaps.push(error.to_string());
-        }
-        Err(error) => return Err(error),
-    }
-    Ok(())
 }

@@ -1,0 +1,148 @@
+//! Everything that belongs to a Cluster, fetched. What may not be read is a gap, not an error.
+
+use crds::labels;
+use futures::future::join_all;
+use kube::{
+    ResourceExt as _,
+    api::{ApiResource, DynamicObject, ListParams},
+    core::TypeMeta,
+};
+
+use crate::{client::Connection, error::Error, event, model, resources, tree::Observed};
+
+/// Fetches what carries the Cluster's labels, and the join token requests that name it.
+///
+/// # Errors
+/// Whatever the API server answers, but for what may not be read.
+pub async fn observe(
+    connection: &Connection<'_>,
+    cluster: &DynamicObject,
+) -> Result<Observed, Error> {
+    let name = cluster.name_any();
+    let own = format!(
+        "{}={},{}={name}",
+        labels::APP,
+        labels::APP_VALUE,
+        labels::CLUSTER
+    );
+    let certificates = format!("{}={name}", labels::CLUSTER_NAME);
+    let kinds = resources::children();
+    let secrets = resources::secrets();
+    // Of Secrets only the metadata is fetched: a status must not carry keys over the network.
+    let lists = kinds
+        .iter()
+        .map(|kind| (kind, own.clone(), true))
+        .chain([
+            (&secrets, own.clone(), false),
+            (&secrets, certificates, false),
+        ])
+        .map(|(kind, selector, whole)| list(connection, kind, selector, whole));
+    let requests = resources::join_token_requests();
+    let (lists, requests) = futures::join!(
+        join_all(lists),
+        list(connection, &requests, String::new(), true)
+    );
+    let mut observed = Observed::default();
+    for found in lists {
+        keep(&mut observed.gaps, found, &mut observed.children)?;
+    }
+    let uid = cluster.metadata.uid.as_deref();
+    observed.children.retain(|child| belongs(child, uid));
+    keep(&mut observed.gaps, requests, &mut observed.requests)?;
+    observed
+        .requests
+        .retain(|request| model::text(request, "/spec/clusterName").as_ref() == Some(&name));
+    observed.gaps.dedup();
+    Ok(observed)
+}
+
+/// What carries the labels but is owned by another Cluster (of the same name, being deleted) is
+/// not this one's.
+fn belongs(child: &DynamicObject, uid: Option<&str>) -> bool {
+    let owners = child.owner_references();
+    let mut clusters = owners
+        .iter()
+        .filter(|owner| owner.kind == "Cluster")
+        .peekable();
+    clusters.peek().is_none() || clusters.any(|owner| Some(owner.uid.as_str()) == uid)
+}
+
+async fn list(
+    connection: &Connection<'_>,
+    kind: &ApiResource,
+    selector: String,
+    whole: bool,
+) -> Result<Vec<DynamicObject>, Error> {
+    let mut parameters = ListParams::default();
+    if !selector.is_empty() {
+        parameters = parameters.labels(&selector);
+    }
+    let api = connection.api(kind);
+    let attempt = format!(
+        "list {} in namespace \"{}\"",
+        kind.plural, connection.namespace
+    );
+    let types = TypeMeta {
+        api_version: kind.api_version.clone(),
+        kind: kind.kind.clone(),
+    };
+    let items: Vec<DynamicObject> = if whole {
+        connection
+            .call(&attempt, || api.list(&parameters))
+            .await?
+            .items
+    } else {
+        let found = connection
+            .call(&attempt, || api.list_metadata(&parameters))
+            .await?;
+        let only_metadata = |item: kube::core::PartialObjectMeta<DynamicObject>| DynamicObject {
+            types: None,
+            metadata: item.metadata,
+            data: serde_json::Value::Null,
+        };
+        found.items.into_iter().map(only_metadata).collect()
+    };
+    Ok(items
+        .into_iter()
+        .map(|item| DynamicObject {
+            types: Some(types.clone()),
+            ..item
+        })
+        .collect())
+}
+
+/// A kind that may not be listed is a gap in the tree; anything else ends the command.
+fn keep(
+    gaps: &mut Vec<String>,
+    found: Result<Vec<DynamicObject>, Error>,
+    into: &mut Vec<DynamicObject>,
+) -> Result<(), Error> {
+    match found {
+        Ok(items) => into.extend(items),
+        Err(error @ (Error::Forbidden { .. } | Error::NotInstalled { .. })) => {
+            gaps.push(error.to_string());
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// The events about a Cluster and what belongs to it, the newest last.
+///
+/// # Errors
+/// Whatever the API server answers.
+pub async fn events(
+    connection: &Connection<'_>,
+    cluster: &DynamicObject,
+    observed: &Observed,
+) -> Result<Vec<DynamicObject>, Error> {
+    let found = list(connection, &resources::events(), String::new(), true).await?;
+    let uids = observed
+        .children
+        .iter()
+        .chain(&observed.requests)
+        .chain([cluster])
+        .filter_map(|object| object.metadata.uid.clone())
+        .collect();
+    Ok(event::concerning(found, &cluster.name_any(), &uids))
+}
