@@ -55,6 +55,10 @@ pub enum Command {
     Events(commands::events::EventsArgs),
     /// Print the logs of a control plane
     Logs(commands::logs::LogsArgs),
+    /// Describe a cluster: what was asked for, what is known of it, its conditions and events
+    Describe(commands::describe::DescribeArgs),
+    /// Open a cluster in an editor and apply what you changed
+    Edit(commands::edit::EditArgs),
     /// See what policies say about objects
     Policy(commands::policy::PolicyArgs),
     /// Show the versions of this program and of the mothership

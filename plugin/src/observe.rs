@@ -1,10 +1,15 @@
 //! Everything that belongs to a Cluster, fetched. What may not be read is a gap, not an error.
 
-use crds::labels;
+use std::collections::BTreeMap;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use crds::{labels, names};
 use futures::future::join_all;
+use jiff::Timestamp;
 use kube::{
     ResourceExt as _,
     api::{ApiResource, DynamicObject, ListParams},
+    config::Kubeconfig,
     core::TypeMeta,
 };
 
@@ -145,4 +150,52 @@ pub async fn events(
         .filter_map(|object| object.metadata.uid.clone())
         .collect();
     Ok(event::concerning(found, &cluster.name_any(), &uids))
+}
+
+/// When the certificates in a Cluster's Secrets end, by the Secret's name: of a kubeconfig that of
+/// its user.
+///
+/// # Errors
+/// Whatever the API server answers; who asked for them wants to know that they may not be read.
+pub async fn ends(
+    connection: &Connection<'_>,
+    cluster: &DynamicObject,
+) -> Result<BTreeMap<String, Timestamp>, Error> {
+    let name = cluster.name_any();
+    let secrets = resources::secrets();
+    let mut ends = BTreeMap::new();
+    let own = format!(
+        "{}={},{}={name}",
+        labels::APP,
+        labels::APP_VALUE,
+        labels::CLUSTER
+    );
+    for selector in [own, format!("{}={name}", labels::CLUSTER_NAME)] {
+        for secret in list(connection, &secrets, selector, true).await? {
+            let field = |key: &str| {
+                let text = model::text(&secret, &format!("/data/{key}"))?;
+                STANDARD.decode(text).ok()
+            };
+            let end = field(names::TLS_CERT_KEY)
+                .or_else(|| field(names::KUBECONFIG_KEY).and_then(|text| of_user(&text)))
+                .and_then(|pem| end(&pem));
+            if let Some(end) = end {
+                ends.insert(secret.name_any(), end);
+            }
+        }
+    }
+    Ok(ends)
+}
+
+/// The client certificate of a kubeconfig's first user.
+fn of_user(kubeconfig: &[u8]) -> Option<Vec<u8>> {
+    let config = Kubeconfig::from_yaml(std::str::from_utf8(kubeconfig).ok()?).ok()?;
+    let user = config.auth_infos.into_iter().next()?.auth_info?;
+    STANDARD.decode(user.client_certificate_data?).ok()
+}
+
+fn end(pem: &[u8]) -> Option<Timestamp> {
+    let (_, block) = x509_parser::pem::parse_x509_pem(pem).ok()?;
+    let certificate = block.parse_x509().ok()?;
+    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
 }

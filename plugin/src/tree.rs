@@ -9,12 +9,15 @@ use serde::Serialize;
 
 mod node;
 
-use self::node::{of_condition, of_object, of_request};
+use self::node::{of_condition, of_end, of_event, of_nodes, of_object, of_request};
 use crate::{
     duration, model,
     output::Style,
     table::{Cell, Table},
 };
+
+/// How many events the tree shows; `events` shows all of them.
+const EVENTS: usize = 5;
 
 /// How well something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -108,12 +111,16 @@ pub struct Observed {
     pub children: Vec<DynamicObject>,
     /// `JoinTokenRequests` that name the Cluster.
     pub requests: Vec<DynamicObject>,
+    /// Events about any of them, the newest last.
+    pub events: Vec<DynamicObject>,
+    /// When the certificates of Secrets end, by the Secret's name; empty unless asked for.
+    pub ends: BTreeMap<String, Timestamp>,
     /// What could not be fetched, and why.
     pub gaps: Vec<String>,
 }
 
 /// The tree of a Cluster.
-pub fn build(cluster: &DynamicObject, observed: &Observed) -> Node {
+pub fn build(cluster: &DynamicObject, observed: &Observed, now: Timestamp) -> Node {
     let mut parts = Parts::default();
     for child in unique(&observed.children) {
         parts.add(child);
@@ -130,7 +137,8 @@ pub fn build(cluster: &DynamicObject, observed: &Observed) -> Node {
         children: Vec::new(),
     });
     let tokens = observed.requests.iter().map(of_request).collect();
-    let groups = [
+    let events = observed.events.iter().rev().take(EVENTS).rev();
+    let mut groups = [
         Node::group("Conditions", conditions.collect()),
         Node::group("etcd", parts.workload("etcd")),
         Node::group("Control plane", parts.workload("cluster")),
@@ -145,7 +153,19 @@ pub fn build(cluster: &DynamicObject, observed: &Observed) -> Node {
         Node::group("Certificates", parts.take(|kind, _| kind == "Secret")),
         Node::group("Configuration", parts.take(|_, _| true)),
         Node::group("Join tokens", tokens),
+        Node::group("Nodes", of_nodes(cluster).into_iter().collect()),
+        Node::group("Last events", events.map(of_event).collect()),
     ];
+    for node in groups
+        .iter_mut()
+        .flatten()
+        .flat_map(|group| &mut group.children)
+    {
+        let secret = node.name.strip_prefix("Secret/");
+        if let Some(end) = secret.and_then(|name| observed.ends.get(name)) {
+            (node.ready, node.message) = of_end(*end, now);
+        }
+    }
     let available = model::condition(cluster, "Available");
     let deleting = cluster.metadata.deletion_timestamp.is_some();
     let (ready, reason, message) = match &available {

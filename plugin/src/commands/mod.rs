@@ -2,6 +2,8 @@
 
 pub mod create;
 pub mod delete;
+pub mod describe;
+pub mod edit;
 pub mod events;
 pub mod join;
 pub mod kubeconfig;
@@ -33,6 +35,8 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
         Command::Upgrade(args) => upgrade::run(session, &args).await,
         Command::Events(args) => events::run(session, &args).await,
         Command::Logs(args) => logs::run(session, &args).await,
+        Command::Describe(args) => describe::run(session, &args).await,
+        Command::Edit(args) => edit::run(session, &args).await,
         Command::Policy(args) => policy::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
     }

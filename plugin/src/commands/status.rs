@@ -1,5 +1,7 @@
 //! `status`.
 
+use std::time::Duration;
+
 use clap::Args;
 use jiff::Timestamp;
 use kube::api::DynamicObject;
@@ -7,6 +9,7 @@ use serde::Serialize;
 
 use crate::{
     cli,
+    client::Connection,
     error::Error,
     model, observe,
     output::Structured,
@@ -23,6 +26,12 @@ pub struct StatusArgs {
     /// Name of the cluster
     #[arg(value_parser = cli::object_name)]
     pub name: String,
+    /// Stay, and show it anew every two seconds; Ctrl-C ends it
+    #[arg(short, long)]
+    pub watch: bool,
+    /// Tell when certificates end: reads their Secrets, whose keys come along
+    #[arg(long)]
+    pub certificates: bool,
     /// Output format; a tree unless given
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Structured>,
@@ -43,19 +52,59 @@ struct Report<'a> {
 /// named in the tree.
 pub async fn run(session: &Session, args: &StatusArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
-    let cluster = connection.cluster(&args.name).await?;
-    let observed = observe::observe(&connection, &cluster).await?;
-    let cluster = model::without_managed_fields(cluster);
-    let tree = tree::build(&cluster, &observed);
-    if let Some(format) = args.output {
-        return session.out.structured(
-            format,
-            &Report {
-                cluster: &cluster,
-                tree: &tree,
-            },
-        );
+    let mut shown: Option<Node> = None;
+    loop {
+        let (cluster, tree) = look(&connection, args).await?;
+        if shown.as_ref() != Some(&tree) {
+            if args.watch && args.output.is_none() && session.out.columns().is_some() {
+                // To the first line, and everything below it away.
+                session.out.data("\u{1b}[H\u{1b}[2J")?;
+            } else if shown.is_some() {
+                session
+                    .out
+                    .data(if args.output.is_some() { "" } else { "\n" })?;
+            }
+            print(session, args, &cluster, &tree)?;
+        }
+        if !args.watch {
+            return Ok(());
+        }
+        shown = Some(tree);
+        tokio::time::sleep(Duration::from_secs(2)).await;
     }
-    let table = tree::table(&tree, Timestamp::now());
-    session.out.data(&table.render(session.out.paint()))
+}
+
+async fn look(
+    connection: &Connection<'_>,
+    args: &StatusArgs,
+) -> Result<(DynamicObject, Node), Error> {
+    let cluster = connection.cluster(&args.name).await?;
+    let mut observed = observe::observe(connection, &cluster).await?;
+    if args.certificates {
+        observed.ends = observe::ends(connection, &cluster).await?;
+    }
+    match observe::events(connection, &cluster, &observed).await {
+        Ok(events) => observed.events = events,
+        Err(error @ Error::Forbidden { .. }) => observed.gaps.push(error.to_string()),
+        Err(error) => return Err(error),
+    }
+    let cluster = model::without_managed_fields(cluster);
+    let tree = tree::build(&cluster, &observed, Timestamp::now());
+    Ok((cluster, tree))
+}
+
+fn print(
+    session: &Session,
+    args: &StatusArgs,
+    cluster: &DynamicObject,
+    tree: &Node,
+) -> Result<(), Error> {
+    let out = &session.out;
+    match args.output {
+        Some(format) => out.structured(format, &Report { cluster, tree }),
+        None => {
+            let table = tree::table(tree, Timestamp::now());
+            out.data(&table.render_within(out.paint(), out.columns()))
+        }
+    }
 }

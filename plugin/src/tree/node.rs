@@ -1,10 +1,14 @@
 //! What one object or condition says about itself, as a line of the tree.
 
+use jiff::Timestamp;
 use kube::{ResourceExt as _, api::DynamicObject};
 use serde_json::Value;
 
 use super::{Health, Node, kind};
-use crate::model::{self, Condition};
+use crate::{
+    event::Event,
+    model::{self, Condition},
+};
 
 pub(super) fn of_condition(cluster: &DynamicObject, condition: Condition) -> Node {
     // Some conditions tell of something under way; False is as it should be.
@@ -46,6 +50,59 @@ pub(super) fn of_request(request: &DynamicObject) -> Node {
         since: model::created(request),
         children: Vec::new(),
     }
+}
+
+/// What the controller has counted; `None` until it has.
+pub(super) fn of_nodes(cluster: &DynamicObject) -> Option<Node> {
+    let joined = model::number(cluster, "/status/nodes/joined")?;
+    let ready = model::number(cluster, "/status/nodes/ready").unwrap_or_default();
+    let health = match joined {
+        0 => Health::Present,
+        joined if ready >= joined => Health::Good,
+        _ => Health::Bad,
+    };
+    let oldest = model::text(cluster, "/status/nodes/oldestKubelet");
+    Some(Node {
+        name: "joined".to_owned(),
+        ready: health,
+        reason: format!("{ready}/{joined}"),
+        message: oldest
+            .map(|version| format!("the oldest kubelet is {version}"))
+            .unwrap_or_default(),
+        since: None,
+        children: Vec::new(),
+    })
+}
+
+pub(super) fn of_event(event: &DynamicObject) -> Node {
+    let event = Event::of(event);
+    Node {
+        name: event.object,
+        ready: if event.kind == "Warning" {
+            Health::Bad
+        } else {
+            Health::Present
+        },
+        reason: event.reason,
+        message: event.message,
+        since: Some(event.last),
+        children: Vec::new(),
+    }
+}
+
+/// How long a certificate is still good for.
+pub(super) fn of_end(end: Timestamp, now: Timestamp) -> (Health, String) {
+    let left = end.duration_since(now);
+    if left.is_negative() {
+        return (Health::Bad, format!("ended {end}"));
+    }
+    let days = left.as_hours() / 24;
+    let health = if days < 14 {
+        Health::Unknown
+    } else {
+        Health::Good
+    };
+    (health, format!("{days} days left, until {end}"))
 }
 
 pub(super) fn of_object(object: &DynamicObject, children: Vec<Node>) -> Node {

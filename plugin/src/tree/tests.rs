@@ -145,6 +145,16 @@ fn observed() -> Observed {
                 {"type": "JoinTokenSecretCreated", "status": "True", "reason": "Created"},
             ]},
         }))],
+        events: vec![crate::event::tests::event(
+            "kmc-demo-etcd-0",
+            "u-5",
+            &json!({"type": "Warning", "reason": "BackOff", "message": "Back-off restarting"}),
+        )],
+        ends: [(
+            "demo-ca".to_owned(),
+            "2027-11-22T10:00:00Z".parse().unwrap(),
+        )]
+        .into(),
         gaps: vec!["no permission to list poddisruptionbudgets".into()],
     }
 }
@@ -167,13 +177,13 @@ fn now() -> Timestamp {
 
 #[test]
 fn everything_has_its_place_and_its_reason() {
-    let tree = build(&cluster(status()), &observed());
+    let tree = build(&cluster(status()), &observed(), now());
     insta::assert_snapshot!("tree", table(&tree, now()).render(Paint::Never));
 }
 
 #[test]
 fn a_cluster_that_nobody_looked_at_says_so() {
-    let tree = build(&cluster(json!({})), &Observed::default());
+    let tree = build(&cluster(json!({})), &Observed::default(), now());
     insta::assert_snapshot!(table(&tree, now()).render(Paint::Never), @r"
     NAME           READY     REASON      SINCE   MESSAGE
     Cluster/demo   Unknown   <pending>   5m30s   the controller has not answered yet
@@ -184,7 +194,7 @@ fn a_cluster_that_nobody_looked_at_says_so() {
 fn conditions_of_an_older_spec_count_for_nothing() {
     let mut old = status();
     old["observedGeneration"] = json!(1);
-    let tree = build(&cluster(old), &Observed::default());
+    let tree = build(&cluster(old), &Observed::default(), now());
     let conditions = &tree.children[0];
     assert!(
         conditions
@@ -203,7 +213,7 @@ fn claims_of_one_set_are_not_given_to_another() {
 
 #[test]
 fn programs_read_stable_names() {
-    let tree = serde_json::to_value(build(&cluster(status()), &observed())).unwrap();
+    let tree = serde_json::to_value(build(&cluster(status()), &observed(), now())).unwrap();
     assert_eq!(tree["ready"], "False");
     assert_eq!(tree["children"][0]["name"], "Conditions");
     assert_eq!(tree["children"][1]["children"][0]["reason"], "1/1");
