@@ -32,7 +32,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Create a cluster
-    Create(commands::create::CreateArgs),
+    Create(Box<commands::create::CreateArgs>),
     /// List clusters
     #[command(visible_alias = "ls", alias = "get")]
     List(commands::list::ListArgs),

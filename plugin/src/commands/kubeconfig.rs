@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Flags of `kubeconfig`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron kubeconfig demo --merge && kubectl --context demo get nodes\n\
     \x20 kubectl k0smotron kubeconfig demo --output demo.kubeconfig\n\
@@ -111,6 +111,21 @@ pub async fn run(session: &Session, args: &KubeconfigArgs) -> Result<(), Error> 
             Ok(())
         }
     }
+}
+
+/// Merges a cluster's kubeconfig as `--merge --wait` does.
+///
+/// # Errors
+/// As [`run`].
+pub async fn merge(session: &Session, name: &str) -> Result<(), Error> {
+    let args = KubeconfigArgs {
+        name: name.to_owned(),
+        merge: true,
+        wait: true,
+        timeout: Duration::from_secs(60),
+        ..KubeconfigArgs::default()
+    };
+    run(session, &args).await
 }
 
 /// --context chooses the mothership; who meant the new context is told how to name that.

@@ -24,7 +24,7 @@ use crate::{cli::Command, error::Error, session::Session};
 /// Whatever ended it early.
 pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
     match command {
-        Command::Create(args) => create::run(session, &args).await,
+        Command::Create(args) => create::run(session, *args).await,
         Command::List(args) => list::run(session, &args).await,
         Command::Status(args) => status::run(session, &args).await,
         Command::Kubeconfig(args) => kubeconfig::run(session, &args).await,

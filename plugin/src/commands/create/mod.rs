@@ -1,13 +1,15 @@
 //! `create`.
 
 mod object;
+mod questions;
+mod set;
 
-use std::time::Duration;
+use std::{io::IsTerminal as _, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use kube::api::{DynamicObject, PostParams};
 
-use self::object::object;
+use self::{object::object, set::Set};
 use crate::{
     cli::{self, DryRun},
     client::Connection,
@@ -20,16 +22,43 @@ use crate::{
     target::Target,
 };
 
+/// The flags that make a spec, which --from has made already.
+const SPEC: [&str; 12] = [
+    "version",
+    "replicas",
+    "service",
+    "storage",
+    "storage_size",
+    "storage_class",
+    "persistence",
+    "host_path",
+    "persistence_size",
+    "api_port",
+    "konnectivity_port",
+    "external_address",
+];
+
 /// Flags of `create`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron create demo --wait\n\
     \x20 kubectl k0smotron create prod --replicas 3 --service LoadBalancer --version v1.36.3\n\
-    \x20 kubectl k0smotron create demo --dry-run=client -o yaml > demo.yaml")]
+    \x20 kubectl k0smotron create demo --dry-run=client -o yaml > demo.yaml\n\
+    \x20 kubectl k0smotron create --from demo.yaml --set spec.replicas=3\n\
+    \x20 kubectl k0smotron create demo --kubeconfig-merge && kubectl --context demo get nodes\n\n\
+    Without a name, in a terminal, it asks for what a person decides.")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct CreateArgs {
-    /// Name of the cluster
+    /// Name of the cluster; with --from, in place of the file's
     #[arg(value_parser = cli::object_name)]
-    pub name: String,
+    pub name: Option<String>,
+    /// Take the Cluster of this file, YAML or JSON, in place of what the flags below say; - is
+    /// standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = SPEC)]
+    pub from: Option<PathBuf>,
+    /// Set any field, such as spec.ttl=2h; may be given several times
+    #[arg(long, value_name = "PATH=VALUE", value_parser = <Set as std::str::FromStr>::from_str)]
+    pub set: Vec<Set>,
     /// k0s version, such as v1.36.3 or v1.36.3-k0s.2; the product's own choice unless given
     #[arg(long, value_name = "VERSION")]
     pub version: Option<String>,
@@ -73,6 +102,9 @@ pub struct CreateArgs {
     /// Wait until the cluster is available
     #[arg(long)]
     pub wait: bool,
+    /// Wait as --wait does, and merge its kubeconfig into yours
+    #[arg(long)]
+    pub kubeconfig_merge: bool,
     /// How long --wait waits; 0 is for ever
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
     pub timeout: Duration,
@@ -154,46 +186,55 @@ pub enum Persistence {
 ///
 /// # Errors
 /// Whatever the API server answers, [`Error::Refused`] for what can never work.
-pub async fn run(session: &Session, args: &CreateArgs) -> Result<(), Error> {
+pub async fn run(session: &Session, mut args: CreateArgs) -> Result<(), Error> {
+    if args.name.is_none() && args.from.is_none() {
+        if !std::io::stdin().is_terminal() {
+            return Err(Error::Usage {
+                message: "a name is missing".to_owned(),
+                hint: "write kubectl k0smotron create NAME, or --from FILE".to_owned(),
+            });
+        }
+        questions::fill_in(session, &mut args).await?;
+    }
+    let args = &args;
     if args.dry_run == DryRun::Client {
         let namespace = kubeconfig::namespace(&session.global)?;
-        let object = object(args, &namespace)?;
-        session.out.note(&format!(
-            "{} created (dry run)",
-            model::qualified(&args.name)
-        ));
+        let (name, object) = object(args, &namespace)?;
+        session
+            .out
+            .note(&format!("{} created (dry run)", model::qualified(&name)));
         return print(session, args, &object);
     }
     let connection = session.connect().await?;
-    let object = object(args, &connection.namespace)?;
+    let (name, object) = object(args, &connection.namespace)?;
     let api = connection.api(&resources::clusters());
     let server_dry_run = args.dry_run == DryRun::Server;
     let parameters = PostParams {
         dry_run: server_dry_run,
         field_manager: Some("kubectl-k0smotron".to_owned()),
     };
-    let attempt = format!("create cluster {}/{}", connection.namespace, args.name);
+    let attempt = format!("create cluster {}/{}", connection.namespace, name);
     if !server_dry_run {
         session.leaves(
             format!(
                 "cluster {}/{} may have been created",
-                connection.namespace, args.name
+                connection.namespace, name
             ),
             vec![format!(
                 "look: {}",
-                again(session, "status", &connection, &args.name)
+                again(session, "status", &connection, &name)
             )],
         );
     }
     let created = connection
         .call(&attempt, || api.create(&parameters, &object))
         .await
-        .map_err(|error| already(error, session, &connection, &args.name))?;
+        .map_err(|error| already(error, session, &connection, &name))?;
     let created = model::without_managed_fields(created);
     if server_dry_run {
         session.out.note(&format!(
             "{} created (server dry run)",
-            model::qualified(&args.name)
+            model::qualified(&name)
         ));
         return print(session, args, &created);
     }
@@ -201,21 +242,24 @@ pub async fn run(session: &Session, args: &CreateArgs) -> Result<(), Error> {
     session.leaves(
         format!(
             "cluster {}/{} was created and goes on starting",
-            connection.namespace, args.name
+            connection.namespace, name
         ),
         vec![
             format!(
                 "follow it: {}",
-                again(session, "status", &connection, &args.name)
+                again(session, "status", &connection, &name)
             ),
             format!(
                 "take it back: {}",
-                again(session, "delete", &connection, &args.name)
+                again(session, "delete", &connection, &name)
             ),
         ],
     );
-    if args.wait {
-        available(session, &connection, args).await?;
+    if args.wait || args.kubeconfig_merge {
+        available(session, &connection, args, &name).await?;
+    }
+    if args.kubeconfig_merge {
+        super::kubeconfig::merge(session, &name).await?;
     }
     Ok(())
 }
@@ -248,8 +292,8 @@ async fn available(
     session: &Session,
     connection: &Connection<'_>,
     args: &CreateArgs,
+    name: &str,
 ) -> Result<(), Error> {
-    let name = &args.name;
     let timeout = cli::timeout(args.timeout);
     let waited = Target::Available.wait(session, connection, name, timeout);
     let Some(cluster) = waited.await? else {
@@ -275,15 +319,14 @@ async fn available(
 }
 
 fn print(session: &Session, args: &CreateArgs, object: &DynamicObject) -> Result<(), Error> {
+    let qualified = model::qualified(object.metadata.name.as_deref().unwrap_or_default());
     let shown = args
         .output
         .or_else(|| (args.dry_run != DryRun::None).then_some(Format::Yaml));
     match shown {
         Some(Format::Json) => session.out.structured(Structured::Json, object),
         Some(Format::Yaml) => session.out.structured(Structured::Yaml, object),
-        Some(Format::Name) => session.out.data(&(model::qualified(&args.name) + "\n")),
-        None => session
-            .out
-            .data(&format!("{} created\n", model::qualified(&args.name))),
+        Some(Format::Name) => session.out.data(&(qualified + "\n")),
+        None => session.out.data(&format!("{qualified} created\n")),
     }
 }

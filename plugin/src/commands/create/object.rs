@@ -1,20 +1,84 @@
 //! From flags to the Cluster that is sent. Pure.
 
+use std::path::Path;
+
 use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
 use super::{CreateArgs, Persistence, ServiceType, StorageType};
-use crate::{error::Error, resources};
+use crate::{cli, error::Error, resources};
 
-/// The object that these flags ask for: what the user said, and nothing that the server defaults.
-pub fn object(args: &CreateArgs, namespace: &str) -> Result<DynamicObject, Error> {
-    let body = json!({
-        "apiVersion": format!("{}/{}", resources::GROUP, resources::VERSION),
-        "kind": "Cluster",
-        "metadata": {"name": args.name, "namespace": namespace},
-        "spec": spec(args)?,
-    });
-    serde_json::from_value(body).map_err(|source| Error::io("build the object", source.into()))
+/// Name and object that these flags ask for: what the user said, and nothing that the server
+/// defaults.
+pub fn object(args: &CreateArgs, namespace: &str) -> Result<(String, DynamicObject), Error> {
+    let mut body = match &args.from {
+        Some(path) => read(path)?,
+        None => json!({
+            "apiVersion": format!("{}/{}", resources::GROUP, resources::VERSION),
+            "kind": "Cluster",
+            "metadata": {},
+            "spec": spec(args)?,
+        }),
+    };
+    for set in &args.set {
+        set.apply(&mut body).map_err(|message| Error::Usage {
+            message: format!("--set: {message}"),
+            hint: "see the fields with: kubectl explain cluster.spec --api-version=k0smotron.io/v1beta2"
+                .to_owned(),
+        })?;
+    }
+    if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
+        if let Some(name) = &args.name {
+            metadata.insert("name".to_owned(), json!(name));
+        }
+        metadata.insert("namespace".to_owned(), json!(namespace));
+    }
+    let name = body.pointer("/metadata/name").and_then(Value::as_str);
+    let name = name.unwrap_or_default();
+    let name = cli::object_name(name).map_err(|why| Error::Usage {
+        message: format!("the Cluster's name \"{name}\" is none: {why}"),
+        hint: "name it on the command line".to_owned(),
+    })?;
+    let object = serde_json::from_value(body)
+        .map_err(|source| Error::io("build the object", source.into()))?;
+    Ok((name, object))
+}
+
+/// The Cluster of a file.
+fn read(path: &Path) -> Result<Value, Error> {
+    let shown = path.display();
+    let text = if path == Path::new("-") {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(path)
+    };
+    let text = text.map_err(|source| Error::io(format!("read {shown}"), source))?;
+    let wrong = |message: String| Error::Usage {
+        message,
+        hint: "a file for --from holds one Cluster of k0smotron.io; kubectl apply takes several \
+               objects"
+            .to_owned(),
+    };
+    let value: Value = serde_saphyr::from_str(&text)
+        .map_err(|error| wrong(format!("{shown} is no YAML with one object: {error}")))?;
+    let field = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
+    let group = field("apiVersion").split_once('/').map(|(group, _)| group);
+    if field("kind") != "Cluster" || group != Some(resources::GROUP) {
+        return Err(wrong(format!(
+            "{shown} holds a \"{}\" of \"{}\"",
+            field("kind"),
+            field("apiVersion")
+        )));
+    }
+    if field("apiVersion") != format!("{}/{}", resources::GROUP, resources::VERSION) {
+        return Err(wrong(format!(
+            "{shown} is written for {}; this command speaks {}/{}",
+            field("apiVersion"),
+            resources::GROUP,
+            resources::VERSION
+        )));
+    }
+    Ok(value)
 }
 
 fn spec(args: &CreateArgs) -> Result<Value, Error> {
@@ -98,13 +162,13 @@ mod tests {
     fn flags(line: &str) -> CreateArgs {
         let words = std::iter::once("k").chain(line.split_whitespace());
         match Cli::try_parse_from(words).unwrap().command {
-            Command::Create(args) => args,
+            Command::Create(args) => *args,
             other => panic!("{other:?}"),
         }
     }
 
     fn made(line: &str) -> Value {
-        serde_json::to_value(object(&flags(line), "team-a").unwrap()).unwrap()
+        serde_json::to_value(object(&flags(line), "team-a").unwrap().1).unwrap()
     }
 
     #[test]
@@ -148,6 +212,53 @@ mod tests {
                 .iter()
                 .all(|(key, value)| whole.get(key).is_some_and(|found| contains(found, value))),
             _ => whole == part,
+        }
+    }
+
+    #[test]
+    fn a_file_is_taken_as_it_is_and_single_fields_are_set() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "apiVersion: k0smotron.io/v1beta2\nkind: Cluster\n\
+            metadata: {name: mine, labels: {a: b}}\nspec: {replicas: 1}\n";
+        std::fs::write(file.path(), text).unwrap();
+        let from = file.path().display();
+        let as_it_is = made(&format!("create --from {from}"));
+        assert_eq!(
+            as_it_is["metadata"],
+            json!({"name": "mine", "namespace": "team-a", "labels": {"a": "b"}})
+        );
+        let changed = made(&format!("create other --from {from} --set spec.replicas=3"));
+        assert_eq!(changed["metadata"]["name"], "other");
+        assert_eq!(changed["spec"], json!({"replicas": 3}));
+        let line = format!("k create --from {from} --replicas 3");
+        let refused = Cli::try_parse_from(line.split_whitespace()).unwrap_err();
+        assert_eq!(refused.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_file_that_holds_no_cluster_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (text, why) in [
+            ("kind: Pod\napiVersion: v1\n", "holds a \"Pod\""),
+            (
+                "kind: Cluster\napiVersion: k0smotron.io/v1beta1\n",
+                "is written for",
+            ),
+            (
+                "kind: Cluster\napiVersion: cluster.x-k8s.io/v1beta1\n",
+                "of \"cluster.x-k8s.io",
+            ),
+            ("a: [", "is no YAML"),
+            (
+                "kind: Cluster\napiVersion: k0smotron.io/v1beta2\nmetadata: {name: A}\n",
+                "\"A\" is none",
+            ),
+        ] {
+            std::fs::write(file.path(), text).unwrap();
+            let args = flags(&format!("create --from {}", file.path().display()));
+            let error = object(&args, "x").unwrap_err();
+            assert_eq!(error.exit().code(), 2);
+            assert!(error.to_string().contains(why), "{error}");
         }
     }
 
