@@ -59,6 +59,10 @@ pub enum Command {
     Describe(commands::describe::DescribeArgs),
     /// Open a cluster in an editor and apply what you changed
     Edit(commands::edit::EditArgs),
+    /// Open the way to a hosted cluster, and a shell or command that uses it
+    Connect(commands::connect::ConnectArgs),
+    /// Run a command that finds a hosted cluster in its KUBECONFIG
+    Exec(commands::connect::ExecArgs),
     /// See what policies say about objects
     Policy(commands::policy::PolicyArgs),
     /// Show the versions of this program and of the mothership

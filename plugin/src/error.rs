@@ -227,6 +227,12 @@ pub enum Error {
     /// The reader of standard output has gone; nothing is wrong.
     #[error("nobody reads the output any more")]
     BrokenPipe,
+    /// A command of the user's has failed, and has said why.
+    #[error("the command ended with exit code {code}")]
+    Child {
+        /// Its exit code.
+        code: u8,
+    },
     /// The person said no.
     #[error("{0}")]
     Declined(String),
@@ -252,7 +258,15 @@ impl Error {
         }
     }
 
-    /// The exit code of a process that ends with this.
+    /// The exit code as a number: that of a command of the user's where one was run.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Child { code } => *code,
+            other => other.exit().code(),
+        }
+    }
+
+    /// The kind of end of a process that ends with this.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage { .. } => Exit::Usage,
@@ -264,7 +278,9 @@ impl Error {
             Self::TimedOut { .. } => Exit::TimedOut,
             Self::Conflict { .. } => Exit::Conflict,
             Self::Refused { .. } | Self::WouldBeRefused { .. } => Exit::Refused,
-            Self::Server { .. } | Self::Io { .. } | Self::Declined(_) => Exit::Failure,
+            Self::Server { .. } | Self::Io { .. } | Self::Declined(_) | Self::Child { .. } => {
+                Exit::Failure
+            }
             Self::BrokenPipe => Exit::Success,
             Self::Interrupted { .. } => Exit::Interrupted,
         }
@@ -306,6 +322,7 @@ impl Error {
             Self::Io { .. }
             | Self::BrokenPipe
             | Self::Declined(_)
+            | Self::Child { .. }
             | Self::WouldBeRefused { .. } => Vec::new(),
         }
     }

@@ -12,6 +12,7 @@ pub mod commands;
 pub mod duration;
 pub mod error;
 pub mod event;
+pub mod hosted;
 pub mod kubeconfig;
 pub mod kubeconfig_file;
 pub mod merge;
@@ -51,5 +52,5 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let out = Output::of_process(cli.global.color, cli.global.verbosity);
     let session = Session::new(cli.global, out);
-    ExitCode::from(session.run(cli.command).code())
+    ExitCode::from(session.run(cli.command))
 }

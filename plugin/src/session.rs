@@ -1,6 +1,6 @@
 //! One run of a command: its flags, its streams, and what an interrupt leaves behind.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use crate::{
     cli::{Command, GlobalArgs},
@@ -25,6 +25,8 @@ pub struct Session {
     /// Where it prints.
     pub out: Output,
     leftover: RefCell<Leftover>,
+    /// Whether Ctrl-C is for a command that was started.
+    deferred: Cell<bool>,
 }
 
 impl Session {
@@ -38,6 +40,7 @@ impl Session {
             global,
             out,
             leftover: RefCell::new(leftover),
+            deferred: Cell::new(false),
         }
     }
 
@@ -55,6 +58,12 @@ impl Session {
             left: left.into(),
             hints,
         };
+    }
+
+    /// From here on Ctrl-C is for a command that was started, which gets it from the terminal;
+    /// SIGTERM still ends both.
+    pub fn defer_interrupts(&self) {
+        self.deferred.set(true);
     }
 
     /// A command that the user may type next, with the flags that lead to the same mothership.
@@ -76,16 +85,18 @@ impl Session {
         self.leftover.borrow().hints.clone()
     }
 
-    /// Runs a command to its end or to the first interrupt, and prints what went wrong.
-    pub fn run(&self, command: Command) -> Exit {
+    /// Runs a command to its end or to the first interrupt, prints what went wrong, and returns
+    /// the exit code.
+    pub fn run(&self, command: Command) -> u8 {
         let result = self.block_on(command);
         let Err(error) = result else {
-            return Exit::Success;
+            return Exit::Success.code();
         };
-        if !matches!(error, Error::BrokenPipe) {
+        // What a command of the user's says about itself is enough.
+        if !matches!(error, Error::BrokenPipe | Error::Child { .. }) {
             self.out.error(&error);
         }
-        error.exit()
+        error.code()
     }
 
     fn block_on(&self, command: Command) -> Result<(), Error> {
@@ -98,7 +109,7 @@ impl Session {
         let result = runtime.block_on(async {
             tokio::select! {
                 biased;
-                () = interrupted() => Err(self.interruption()),
+                () = interrupted(&self.deferred) => Err(self.interruption()),
                 result = commands::run(self, command) => result,
             }
         });
@@ -123,18 +134,25 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// Ends with the first SIGINT or SIGTERM; never, when signals cannot be watched.
-async fn interrupted() {
+/// Ends with the first SIGINT that is not for another, or with SIGTERM; never, when signals cannot
+/// be watched.
+async fn interrupted(deferred: &Cell<bool>) {
     use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                Ok(()) = tokio::signal::ctrl_c() => {}
-                Some(()) = terminate.recv() => {}
-                else => std::future::pending().await,
-            }
+    let watched = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    );
+    let (Ok(mut interrupt), Ok(mut terminate)) = watched else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            Some(()) = interrupt.recv() => if !deferred.get() {
+                return;
+            },
+            Some(()) = terminate.recv() => return,
+            else => std::future::pending().await,
         }
-        Err(_) => std::future::pending().await,
     }
 }
 

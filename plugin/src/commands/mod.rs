@@ -1,5 +1,6 @@
 //! One module a command: its flags, and the way from them to an answer.
 
+pub mod connect;
 pub mod create;
 pub mod delete;
 pub mod describe;
@@ -37,6 +38,8 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
         Command::Logs(args) => logs::run(session, &args).await,
         Command::Describe(args) => describe::run(session, &args).await,
         Command::Edit(args) => edit::run(session, &args).await,
+        Command::Connect(args) => connect::run(session, &args).await,
+        Command::Exec(args) => connect::exec(session, &args).await,
         Command::Policy(args) => policy::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
     }

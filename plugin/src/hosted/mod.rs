@@ -1,0 +1,180 @@
+//! The way to a hosted cluster's API: straight to where it is exposed, or through the mothership.
+
+mod tunnel;
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use clap::{Args, ValueEnum};
+use crds::names;
+use kube::{
+    Client, Config,
+    api::DynamicObject,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use tokio::net::TcpStream;
+
+pub use self::tunnel::Tunnel;
+use crate::{
+    client::Connection, error::Error, merge, model, output::Structured, output::structured,
+    resources, session::Session,
+};
+
+/// How long the exposed address may take to answer before the tunnel is taken.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Flags of what talks to a hosted cluster.
+#[derive(Debug, Clone, Args)]
+pub struct WayArgs {
+    /// How to reach the hosted API: at its address (direct), through the mothership's API
+    /// (tunnel), or at its address when that answers within two seconds (auto)
+    #[arg(long, value_enum, value_name = "WAY", default_value_t)]
+    pub via: Via,
+    /// Local port of the tunnel; a free one unless given
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    pub port: u16,
+}
+
+/// `--via`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Via {
+    /// Whichever works.
+    #[default]
+    Auto,
+    /// The address of the kubeconfig.
+    Direct,
+    /// A port-forward to a control-plane pod.
+    Tunnel,
+}
+
+/// A hosted cluster that can be talked to for as long as this lives.
+#[derive(Debug)]
+pub struct Hosted {
+    /// A kubeconfig whose server answers from here.
+    pub kubeconfig: String,
+    /// Its server.
+    pub server: String,
+    /// The tunnel, when there is one.
+    pub tunnel: Option<Tunnel>,
+}
+
+impl Hosted {
+    /// Finds the way to a cluster, and opens the tunnel when it leads through one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] while there is no kubeconfig, or whatever the mothership answers.
+    pub async fn open(
+        session: &Session,
+        connection: &Connection<'_>,
+        name: &str,
+        way: &WayArgs,
+    ) -> Result<Self, Error> {
+        let cluster = connection.cluster(name).await?;
+        let text = kubeconfig(connection, &cluster).await?;
+        let entry = merge::Entry::current(&text).map_err(|problem| Error::Kubeconfig {
+            message: format!(
+                "the kubeconfig of cluster {}/{name} cannot be used: {problem}",
+                connection.namespace
+            ),
+            hint: "delete its Secret: the controller makes it anew".to_owned(),
+        })?;
+        let server = server(&text)?;
+        let inside = model::text(&cluster, "/spec/service/type").as_deref() == Some("ClusterIP");
+        let direct = match way.via {
+            Via::Direct => true,
+            Via::Tunnel => false,
+            Via::Auto => !inside && answers(&server).await,
+        };
+        if direct {
+            return Ok(Self {
+                kubeconfig: text,
+                server,
+                tunnel: None,
+            });
+        }
+        let tunnel = Tunnel::open(session, connection, &cluster, way.port).await?;
+        let server = format!("https://{}", tunnel.address());
+        let alone = entry.at(&server).alone(name);
+        Ok(Self {
+            kubeconfig: structured(Structured::Yaml, &alone)?,
+            server,
+            tunnel: Some(tunnel),
+        })
+    }
+
+    /// A client of the hosted API.
+    ///
+    /// # Errors
+    /// [`Error::Kubeconfig`] when its certificates cannot be used.
+    pub async fn client(&self) -> Result<Client, Error> {
+        let broken = |error: &dyn std::fmt::Display| Error::Kubeconfig {
+            message: format!("the kubeconfig of the hosted cluster cannot be used: {error}"),
+            hint: "delete its Secret: the controller makes it anew".to_owned(),
+        };
+        let config = Kubeconfig::from_yaml(&self.kubeconfig).map_err(|error| broken(&error))?;
+        let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default())
+            .await
+            .map_err(|error| broken(&error))?;
+        Client::try_from(config).map_err(|error| broken(&error))
+    }
+}
+
+/// The kubeconfig that the controller has made for a Cluster.
+///
+/// # Errors
+/// [`Error::NotFound`] with what it waits for.
+pub async fn kubeconfig(
+    connection: &Connection<'_>,
+    cluster: &DynamicObject,
+) -> Result<String, Error> {
+    let name = cluster.metadata.name.as_deref().unwrap_or_default();
+    let place = &connection.namespace;
+    let secret = names::kubeconfig(name);
+    let api = connection.api(&resources::secrets());
+    let attempt = format!("read the kubeconfig in Secret {place}/{secret}");
+    let found = match connection.call(&attempt, || api.get(&secret)).await {
+        Err(error) if error.is_not_found() => None,
+        other => Some(other?),
+    };
+    let pointer = format!("/data/{}", names::KUBECONFIG_KEY);
+    let text = found
+        .and_then(|found| model::text(&found, &pointer))
+        .and_then(|encoded| STANDARD.decode(encoded).ok())
+        .and_then(|bytes| String::from_utf8(bytes).ok());
+    text.ok_or_else(|| Error::NotFound {
+        attempt: format!("reach the API of cluster {place}/{name}"),
+        answer: model::obstacle(cluster)
+            .unwrap_or_else(|| format!("there is no kubeconfig in Secret {place}/{secret}")),
+        hint: format!("wait for it: kubectl k0smotron wait {name} -n {place}"),
+    })
+}
+
+fn server(kubeconfig: &str) -> Result<String, Error> {
+    let config = Kubeconfig::from_yaml(kubeconfig).ok();
+    let cluster = config.and_then(|config| config.clusters.into_iter().next()?.cluster);
+    cluster
+        .and_then(|cluster| cluster.server)
+        .ok_or_else(|| Error::Kubeconfig {
+            message: "the kubeconfig of the hosted cluster names no server".to_owned(),
+            hint: "delete its Secret: the controller makes it anew".to_owned(),
+        })
+}
+
+/// Whether something listens there.
+async fn answers(server: &str) -> bool {
+    let Ok(uri) = server.parse::<http::Uri>() else {
+        return false;
+    };
+    let Some(host) = uri.host() else {
+        return false;
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port = uri.port_u16().unwrap_or(443);
+    let connect = TcpStream::connect((host, port));
+    matches!(tokio::time::timeout(PATIENCE, connect).await, Ok(Ok(_)))
+}
