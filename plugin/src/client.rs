@@ -6,8 +6,8 @@ use std::{
 };
 
 use kube::{
-    Api, Client,
-    api::{ApiResource, DynamicObject, ListParams, ObjectList},
+    Api, Client, Resource as _,
+    api::{ApiResource, DynamicObject, ListParams, ObjectList, PostParams},
 };
 
 use crate::{
@@ -22,6 +22,17 @@ use crate::{
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How long an admission webhook that cannot be reached is waited for.
 const ADMISSION: Duration = Duration::from_secs(10);
+
+/// What is to become of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Submission {
+    /// A new one.
+    Create,
+    /// A new one that is checked and not kept.
+    Trial,
+    /// In the place of the one of its name.
+    Replace,
+}
 
 /// A client with its namespace, deadline and voice.
 pub struct Connection<'a> {
@@ -73,8 +84,49 @@ impl<'a> Connection<'a> {
         Api::all_with(self.client.clone(), resource)
     }
 
+    /// Creates an object, or puts it in the place of the one of its name. A field that the API does
+    /// not know is an error, as kubectl has it: it would be dropped without a word.
+    ///
+    /// # Errors
+    /// As [`Connection::call`].
+    pub async fn submit(
+        &self,
+        attempt: &str,
+        resource: &ApiResource,
+        object: &DynamicObject,
+        submission: Submission,
+    ) -> Result<DynamicObject, Error> {
+        let body = serde_json::to_vec(object)
+            .map_err(|source| Error::io("write the object", source.into()))?;
+        let parameters = PostParams {
+            dry_run: submission == Submission::Trial,
+            field_manager: Some("kubectl-k0smotron".to_owned()),
+        };
+        let path = DynamicObject::url_path(resource, Some(&self.namespace));
+        let requests = kube::core::Request::new(path);
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let built = match submission {
+            Submission::Replace => requests.replace(name, &parameters, body),
+            Submission::Create | Submission::Trial => requests.create(&parameters, body),
+        };
+        let (mut parts, body) = built
+            .map_err(|error| Error::io("build the request", std::io::Error::other(error)))?
+            .into_parts();
+        let uri = format!("{}&fieldValidation=Strict", parts.uri);
+        parts.uri = uri
+            .parse()
+            .map_err(|error| Error::io("build the request", std::io::Error::other(error)))?;
+        let (parts, body) = (&parts, &body);
+        self.call(attempt, || {
+            let request = http::Request::from_parts(parts.clone(), body.clone());
+            self.client.request::<DynamicObject>(request)
+        })
+        .await
+    }
+
     /// Makes a request within the deadline; one that the server puts off (429, 503) is repeated
-    /// until then, one whose admission webhook cannot be reached for ten seconds. `attempt` is a phrase like `list clusters in namespace "default"`.
+    /// until then, one whose admission webhook cannot be reached for ten seconds. `attempt` is a
+    /// phrase like `list clusters in namespace "default"`.
     ///
     /// # Errors
     /// What [`Error::from_kube`] makes of the answer.

@@ -3,15 +3,12 @@
 use std::{fmt::Write as _, fs, path::Path, process::Stdio};
 
 use clap::Args;
-use kube::{
-    Api, ResourceExt as _,
-    api::{DynamicObject, PostParams},
-};
+use kube::{ResourceExt as _, api::DynamicObject};
 use serde_json::Value;
 
 use crate::{
     cli,
-    client::Connection,
+    client::{Connection, Submission},
     error::Error,
     model,
     output::{Structured, structured},
@@ -134,14 +131,14 @@ async fn apply(
             session.kubectl(&format!("k0smotron status {name}"), place)
         )],
     );
-    let parameters = PostParams {
-        field_manager: Some("kubectl-k0smotron".to_owned()),
-        ..PostParams::default()
-    };
-    let api: Api<DynamicObject> = connection.api(&resources::clusters());
     let attempt = format!("change cluster {place}/{name}");
     connection
-        .call(&attempt, || api.replace(&name, &parameters, &object))
+        .submit(
+            &attempt,
+            &resources::clusters(),
+            &object,
+            Submission::Replace,
+        )
         .await
         .map(drop)
 }

@@ -7,12 +7,12 @@ mod set;
 use std::{io::IsTerminal as _, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
-use kube::api::{DynamicObject, PostParams};
+use kube::api::DynamicObject;
 
 use self::{object::object, set::Set};
 use crate::{
     cli::{self, DryRun},
-    client::Connection,
+    client::{Connection, Submission},
     duration,
     error::Error,
     kubeconfig, model,
@@ -56,7 +56,7 @@ pub struct CreateArgs {
     /// standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = SPEC)]
     pub from: Option<PathBuf>,
-    /// Set any field, such as spec.ttl=2h; may be given several times
+    /// Set any field, such as metadata.labels.team=web; may be given several times
     #[arg(long, value_name = "PATH=VALUE", value_parser = <Set as std::str::FromStr>::from_str)]
     pub set: Vec<Set>,
     /// k0s version, such as v1.36.3 or v1.36.3-k0s.2; the product's own choice unless given
@@ -207,11 +207,11 @@ pub async fn run(session: &Session, mut args: CreateArgs) -> Result<(), Error> {
     }
     let connection = session.connect().await?;
     let (name, object) = object(args, &connection.namespace)?;
-    let api = connection.api(&resources::clusters());
     let server_dry_run = args.dry_run == DryRun::Server;
-    let parameters = PostParams {
-        dry_run: server_dry_run,
-        field_manager: Some("kubectl-k0smotron".to_owned()),
+    let submission = if server_dry_run {
+        Submission::Trial
+    } else {
+        Submission::Create
     };
     let attempt = format!("create cluster {}/{}", connection.namespace, name);
     if !server_dry_run {
@@ -227,7 +227,7 @@ pub async fn run(session: &Session, mut args: CreateArgs) -> Result<(), Error> {
         );
     }
     let created = connection
-        .call(&attempt, || api.create(&parameters, &object))
+        .submit(&attempt, &resources::clusters(), &object, submission)
         .await
         .map_err(|error| already(error, session, &connection, &name))?;
     let created = model::without_managed_fields(created);

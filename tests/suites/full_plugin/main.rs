@@ -1,0 +1,30 @@
+//! What a person types and sees, on a real mothership with the product installed: transcripts, in
+//! which `kubectl` is the real one and finds the plugin as it finds any.
+//!
+//! `TRYCMD=dump` writes what was seen into a folder beside the expected lines.
+
+#[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "the suites share it, and none uses all of it")]
+mod common;
+#[path = "../runner.rs"]
+mod runner;
+
+mod transcripts;
+
+use std::process::ExitCode;
+
+use mothership::Image;
+use mothership::components::K0sVersion;
+
+use crate::common::world::World;
+
+fn main() -> ExitCode {
+    runner::main(
+        World::start(&[Image::K0s(K0sVersion::Previous)]),
+        &[
+            case!(transcripts::a_cluster_from_its_creation_to_its_deletion),
+            case!(transcripts::a_cluster_is_made_from_a_file_and_edited),
+            case!(transcripts::an_upgrade_is_planned_done_and_followed),
+        ],
+    )
+}

@@ -1,0 +1,82 @@
+//! Each transcript on its own, with a home and a namespace of its own.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use mothership::components::{Components, K0sVersion};
+use mothership::image;
+use mothership::paths;
+use mothership::progress::Progress;
+
+use crate::common::clusters;
+use crate::common::world::World;
+
+/// Runs one transcript as somebody whose kubeconfig leads to the mothership.
+async fn play(world: &World, name: &'static str) -> Result<()> {
+    clusters::namespace(&world.client, name).await?;
+    let progress = Progress::new();
+    let plugin = tokio::task::spawn_blocking(move || image::plugin(&progress)).await??;
+    let kubectl = Components::light(&Progress::new())?
+        .path("kubectl")?
+        .to_owned();
+    let home = tempfile::tempdir().context("making a home")?;
+    let bin = home.path().join("bin");
+    std::fs::create_dir(&bin)?;
+    std::os::unix::fs::symlink(&plugin, bin.join("kubectl-k0smotron"))?;
+    std::os::unix::fs::symlink(&kubectl, bin.join("kubectl"))?;
+    let kubeconfig = home.path().join("config");
+    std::fs::copy(world.full.admin_kubeconfig()?, &kubeconfig)?;
+    let editor = bin.join("three-replicas");
+    std::fs::write(
+        &editor,
+        "#!/bin/sh\nexec sed -i 's/replicas: 1/replicas: 3/' \"$1\"\n",
+    )?;
+    std::fs::set_permissions(&editor, std::fs::Permissions::from_mode(0o755))?;
+    let path = format!(
+        "{}:{}",
+        bin.display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let file = paths::workspace()
+        .join("tests/suites/full_plugin/transcripts")
+        .join(format!("{name}.trycmd"));
+    let text = std::fs::read_to_string(&file)
+        .with_context(|| format!("reading {}", file.display()))?
+        .replace("[PREVIOUS]", &clusters::version(K0sVersion::Previous)?)
+        .replace("[CURRENT]", &clusters::version(K0sVersion::Current)?);
+    let file = home.path().join(format!("{name}.trycmd"));
+    std::fs::write(&file, text)?;
+    let folder = home.path().to_owned();
+    let played = tokio::task::spawn_blocking(move || {
+        let cases = trycmd::TestCases::new();
+        cases
+            .register_bin("kubectl", kubectl.as_path())
+            .env("PATH", path)
+            .env("HOME", folder.display().to_string())
+            .env("KUBECONFIG", kubeconfig.display().to_string())
+            .env("EDITOR", "three-replicas")
+            .env("NO_COLOR", "1")
+            .timeout(Duration::from_secs(180));
+        cases.case(&file);
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cases.run()))
+            .map_err(|_| "it went another way; see above".to_owned())
+    })
+    .await?;
+    if let Err(error) = played {
+        bail!("{name}.trycmd: {error}");
+    }
+    Ok(())
+}
+
+pub async fn a_cluster_from_its_creation_to_its_deletion(world: &World) -> Result<()> {
+    play(world, "life").await
+}
+
+pub async fn a_cluster_is_made_from_a_file_and_edited(world: &World) -> Result<()> {
+    play(world, "file").await
+}
+
+pub async fn an_upgrade_is_planned_done_and_followed(world: &World) -> Result<()> {
+    play(world, "upgrade").await
+}
