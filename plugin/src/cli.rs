@@ -63,6 +63,10 @@ pub enum Command {
     Connect(commands::connect::ConnectArgs),
     /// Run a command that finds a hosted cluster in its KUBECONFIG
     Exec(commands::connect::ExecArgs),
+    /// List k0s versions, and which of them a cluster can go to
+    Versions(commands::versions::VersionsArgs),
+    /// Let kubectl complete commands, flags and names
+    Completion(commands::completion::CompletionArgs),
     /// See what policies say about objects
     Policy(commands::policy::PolicyArgs),
     /// Show the versions of this program and of the mothership

@@ -33,10 +33,15 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser;
 
-use crate::{cli::Cli, error::Exit, output::Output, session::Session};
+use crate::{cli::Cli, commands::completion, error::Exit, output::Output, session::Session};
 
 /// Runs the program with these arguments and says how the process ends.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut arguments = arguments.into_iter().peekable();
+    if completion::is_helper(arguments.peek().map(OsString::as_os_str)) {
+        completion::complete(arguments.skip(1));
+        return ExitCode::SUCCESS;
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(message) => {

@@ -1,5 +1,6 @@
 //! One module a command: its flags, and the way from them to an answer.
 
+pub mod completion;
 pub mod connect;
 pub mod create;
 pub mod delete;
@@ -15,6 +16,7 @@ pub mod scale;
 pub mod status;
 pub mod upgrade;
 pub mod version;
+pub mod versions;
 pub mod wait;
 
 use crate::{cli::Command, error::Error, session::Session};
@@ -40,6 +42,8 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
         Command::Edit(args) => edit::run(session, &args).await,
         Command::Connect(args) => connect::run(session, &args).await,
         Command::Exec(args) => connect::exec(session, &args).await,
+        Command::Versions(args) => versions::run(session, &args).await,
+        Command::Completion(args) => completion::run(session, &args),
         Command::Policy(args) => policy::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
     }
