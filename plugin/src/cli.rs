@@ -67,6 +67,8 @@ pub enum Command {
     Versions(commands::versions::VersionsArgs),
     /// Let kubectl complete commands, flags and names
     Completion(commands::completion::CompletionArgs),
+    /// List, drain and remove the nodes of a hosted cluster
+    Node(commands::node::NodeArgs),
     /// See what policies say about objects
     Policy(commands::policy::PolicyArgs),
     /// Show the versions of this program and of the mothership

@@ -69,6 +69,17 @@ impl<'a> Connection<'a> {
         })
     }
 
+    /// The same deadline and voice for another API server, such as a hosted one.
+    #[must_use]
+    pub fn to(self, client: Client, server: String) -> Self {
+        Self {
+            client,
+            server,
+            proxy: None,
+            ..self
+        }
+    }
+
     /// The raw client, for requests that have no type.
     pub fn client(&self) -> &Client {
         &self.client

@@ -46,6 +46,11 @@ pub fn events() -> ApiResource {
     resource("", "v1", "Event", "events")
 }
 
+/// Node.
+pub fn nodes() -> ApiResource {
+    resource("", "v1", "Node", "nodes")
+}
+
 /// Secret.
 pub fn secrets() -> ApiResource {
     resource("", "v1", "Secret", "secrets")

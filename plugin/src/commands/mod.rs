@@ -11,6 +11,7 @@ pub mod join;
 pub mod kubeconfig;
 pub mod list;
 pub mod logs;
+pub mod node;
 pub mod policy;
 pub mod scale;
 pub mod status;
@@ -44,6 +45,7 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
         Command::Exec(args) => connect::exec(session, &args).await,
         Command::Versions(args) => versions::run(session, &args).await,
         Command::Completion(args) => completion::run(session, &args),
+        Command::Node(args) => node::run(session, &args).await,
         Command::Policy(args) => policy::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
     }

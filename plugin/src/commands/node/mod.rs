@@ -1,0 +1,346 @@
+//! `node`: the machines that have joined a hosted cluster.
+
+mod drain;
+mod pods;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Preconditions},
+    core::TypeMeta,
+};
+use serde_json::Value;
+
+pub use self::drain::{CordonArgs, DrainArgs};
+use crate::{
+    ask, cli,
+    client::Connection,
+    duration,
+    error::Error,
+    hosted::{Hosted, WayArgs},
+    model,
+    output::Style,
+    print::{self, PrintArgs},
+    resources,
+    session::Session,
+    suggest,
+    table::{Cell, Table},
+};
+
+/// `node` and what it can do.
+#[derive(Debug, Args)]
+pub struct NodeArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: NodeCommand,
+}
+
+/// What to do with nodes.
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// List the nodes of a cluster
+    List(ListArgs),
+    /// Let no new pods come to nodes, and move theirs elsewhere
+    Drain(DrainArgs),
+    /// Let pods come to nodes again
+    Uncordon(CordonArgs),
+    /// Drain nodes and remove them from the cluster
+    Remove(RemoveArgs),
+}
+
+/// Flags of `node list`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 kubectl k0smotron node list demo\n\
+    \x20 kubectl k0smotron node list demo -o name")]
+pub struct ListArgs {
+    /// Name of the cluster
+    #[arg(id = "hosted", value_name = "NAME", value_parser = cli::object_name)]
+    pub cluster: String,
+    /// Only nodes with these labels
+    #[arg(short = 'l', long, value_name = "LABELS")]
+    pub selector: Option<String>,
+    /// How to get there.
+    #[command(flatten)]
+    pub way: WayArgs,
+    /// How it is printed.
+    #[command(flatten)]
+    pub print: PrintArgs,
+}
+
+/// Flags of `node remove`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 kubectl k0smotron node remove demo worker-1\n\
+    \x20 kubectl k0smotron node remove demo worker-1 --no-drain --yes")]
+pub struct RemoveArgs {
+    /// What is drained, and how.
+    #[command(flatten)]
+    pub drain: DrainArgs,
+    /// Leave the pods where they are: for a machine that is gone
+    #[arg(long)]
+    pub no_drain: bool,
+    /// Don't ask; nothing is asked either when standard input is no terminal
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// Runs a command about nodes.
+///
+/// # Errors
+/// Whatever ended it early.
+pub async fn run(session: &Session, args: &NodeArgs) -> Result<(), Error> {
+    match &args.command {
+        NodeCommand::List(args) => list(session, args).await,
+        NodeCommand::Drain(args) => drain::run(session, args).await,
+        NodeCommand::Uncordon(args) => drain::uncordon(session, args).await,
+        NodeCommand::Remove(args) => remove(session, args).await,
+    }
+}
+
+/// A hosted cluster with its voice: requests to it are told apart from those to the mothership.
+pub(super) struct Place<'a> {
+    pub hosted: Hosted,
+    pub client: Client,
+    pub connection: Connection<'a>,
+    pub name: String,
+}
+
+impl<'a> Place<'a> {
+    pub(super) async fn open(
+        session: &'a Session,
+        name: &str,
+        way: &WayArgs,
+    ) -> Result<Self, Error> {
+        let connection = session.connect().await?;
+        let hosted = Hosted::open(session, &connection, name, way).await?;
+        let client = hosted.client().await?;
+        let connection = connection.to(client.clone(), hosted.server.clone());
+        Ok(Self {
+            hosted,
+            client,
+            connection,
+            name: name.to_owned(),
+        })
+    }
+
+    pub(super) fn nodes(&self) -> Api<DynamicObject> {
+        Api::all_with(self.client.clone(), &resources::nodes())
+    }
+
+    /// The node of this name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] with names that look alike.
+    pub(super) async fn node(&self, name: &str) -> Result<DynamicObject, Error> {
+        let api = self.nodes();
+        let attempt = format!("get node {name} of cluster {}", self.name);
+        match self.connection.call(&attempt, || api.get(name)).await {
+            Err(Error::NotFound {
+                attempt, answer, ..
+            }) => {
+                let listed = ListParams::default();
+                let all = self
+                    .connection
+                    .call("list nodes", || api.list_metadata(&listed))
+                    .await?;
+                let names: Vec<String> =
+                    all.items.iter().map(kube::ResourceExt::name_any).collect();
+                let near = suggest::near(name, names.iter().map(String::as_str));
+                let hint = match (near.as_slice(), names.as_slice()) {
+                    ([], []) => "no node has joined".to_owned(),
+                    ([], names) => format!("there are {}", names.join(", ")),
+                    (near, _) => format!("did you mean {}?", near.join(" or ")),
+                };
+                Err(Error::NotFound {
+                    attempt,
+                    answer,
+                    hint,
+                })
+            }
+            other => other,
+        }
+    }
+}
+
+async fn list(session: &Session, args: &ListArgs) -> Result<(), Error> {
+    let place = Place::open(session, &args.cluster, &args.way).await?;
+    let listed = ListParams {
+        label_selector: args.selector.clone(),
+        ..ListParams::default()
+    };
+    let api = place.nodes();
+    let attempt = format!("list the nodes of cluster {}", args.cluster);
+    let found = place
+        .connection
+        .call(&attempt, || api.list(&listed))
+        .await?;
+    if found.items.is_empty() && args.print.is_table() {
+        session.out.note(&format!(
+            "No nodes found in cluster {}; let a machine join: kubectl k0smotron join {}",
+            args.cluster, args.cluster
+        ));
+        return Ok(());
+    }
+    let items = found
+        .items
+        .into_iter()
+        .map(|node| identified(node, &resources::nodes()))
+        .filter_map(|node| serde_json::to_value(node).ok())
+        .collect();
+    print::list(session, &args.print, items, |items| {
+        table(items, args.print.is_wide(), Timestamp::now())
+    })
+}
+
+fn identified(node: DynamicObject, kind: &ApiResource) -> DynamicObject {
+    DynamicObject {
+        types: Some(TypeMeta {
+            api_version: kind.api_version.clone(),
+            kind: kind.kind.clone(),
+        }),
+        ..model::without_managed_fields(node)
+    }
+}
+
+fn table(items: &[Value], wide: bool, now: Timestamp) -> Table {
+    let titles = ["NAME", "STATUS", "ROLES", "AGE", "VERSION"].into_iter();
+    let mut table = Table::new(
+        titles.chain(
+            wide.then_some(["INTERNAL-IP", "OS-IMAGE"])
+                .into_iter()
+                .flatten(),
+        ),
+    );
+    for item in items {
+        let Ok(node) = serde_json::from_value::<DynamicObject>(item.clone()) else {
+            continue;
+        };
+        let ready = model::condition(&node, "Ready");
+        let is_ready = ready.as_ref().is_some_and(model::Condition::is_true);
+        let status = match (&ready, model::text(&node, "/spec/unschedulable").as_deref()) {
+            (Some(_), Some("true")) if is_ready => "Ready,SchedulingDisabled",
+            (_, Some("true")) => "NotReady,SchedulingDisabled",
+            _ if is_ready => "Ready",
+            (None, _) => "Unknown",
+            _ => "NotReady",
+        };
+        let roles: Vec<&str> = node
+            .labels()
+            .keys()
+            .filter_map(|key| key.strip_prefix("node-role.kubernetes.io/"))
+            .collect();
+        let roles = if roles.is_empty() {
+            "<none>".to_owned()
+        } else {
+            roles.join(",")
+        };
+        let style = if is_ready { Style::Good } else { Style::Bad };
+        let text = |pointer: &str| model::text(&node, pointer).unwrap_or_else(|| "<none>".into());
+        let mut cells: Vec<Cell> = vec![
+            node.name_any().into(),
+            Cell::styled(status, style),
+            roles.into(),
+            duration::age_since(model::created(&node).as_deref(), now).into(),
+            text("/status/nodeInfo/kubeletVersion").into(),
+        ];
+        if wide {
+            let addresses = item.pointer("/status/addresses").and_then(Value::as_array);
+            let internal = addresses
+                .into_iter()
+                .flatten()
+                .find(|address| address.get("type").and_then(Value::as_str) == Some("InternalIP"));
+            let internal = internal
+                .and_then(|address| address.get("address"))
+                .and_then(Value::as_str);
+            cells.push(internal.unwrap_or("<none>").into());
+            cells.push(text("/status/nodeInfo/osImage").into());
+        }
+        table.push(cells);
+    }
+    table
+}
+
+async fn remove(session: &Session, args: &RemoveArgs) -> Result<(), Error> {
+    use std::io::IsTerminal as _;
+    let drained = &args.drain;
+    let place = Place::open(session, &drained.cluster, &drained.way).await?;
+    let mut nodes = Vec::new();
+    for name in &drained.nodes {
+        nodes.push(place.node(name).await?);
+    }
+    if !args.yes && !drained.dry_run && std::io::stdin().is_terminal() {
+        let question = format!(
+            "Remove {} from cluster {}? Its pods go elsewhere, if there is room.",
+            drained.nodes.join(", "),
+            drained.cluster
+        );
+        ask::confirm(session, &question, "nothing was removed").await?;
+    }
+    for node in nodes {
+        let name = node.name_any();
+        if !args.no_drain {
+            drain::drain(session, &place, drained, &node).await?;
+        }
+        if drained.dry_run {
+            session
+                .out
+                .data(&format!("node/{name} removed (dry run)\n"))?;
+            continue;
+        }
+        let parameters = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: node.metadata.uid.clone(),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        let api = place.nodes();
+        let attempt = format!("remove node {name} of cluster {}", place.name);
+        place
+            .connection
+            .call(&attempt, || api.delete(&name, &parameters))
+            .await?;
+        session.out.data(&format!("node/{name} removed\n"))?;
+        session.out.note(&format!(
+            "  it comes back when its k0s starts again; on the machine: k0s stop && k0s reset"
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::output::Paint;
+
+    #[test]
+    fn nodes_are_listed_as_kubectl_lists_them() {
+        let node = |name: &str, ready: &str, closed: bool| {
+            json!({
+                "apiVersion": "v1", "kind": "Node",
+                "metadata": {"name": name, "creationTimestamp": "2026-11-22T10:00:00Z",
+                    "labels": {"node-role.kubernetes.io/edge": ""}},
+                "spec": {"unschedulable": closed},
+                "status": {"conditions": [{"type": "Ready", "status": ready}],
+                    "nodeInfo": {"kubeletVersion": "v1.36.3+k0s", "osImage": "Debian"},
+                    "addresses": [{"type": "InternalIP", "address": "10.0.0.9"}]},
+            })
+        };
+        let nodes = [
+            node("a", "True", false),
+            node("b", "True", true),
+            node("c", "Unknown", false),
+        ];
+        let now = "2026-11-22T10:05:00Z".parse().unwrap();
+        insta::assert_snapshot!(table(&nodes, true, now).render(Paint::Never), @"
+        NAME   STATUS                     ROLES   AGE   VERSION       INTERNAL-IP   OS-IMAGE
+        a      Ready                      edge    5m    v1.36.3+k0s   10.0.0.9      Debian
+        b      Ready,SchedulingDisabled   edge    5m    v1.36.3+k0s   10.0.0.9      Debian
+        c      NotReady                   edge    5m    v1.36.3+k0s   10.0.0.9      Debian
+        ");
+    }
+}
