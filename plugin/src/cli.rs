@@ -69,6 +69,8 @@ pub enum Command {
     Completion(commands::completion::CompletionArgs),
     /// List, drain and remove the nodes of a hosted cluster
     Node(commands::node::NodeArgs),
+    /// Look whether everything is there that hosted clusters need
+    Doctor(commands::doctor::DoctorArgs),
     /// See what policies say about objects
     Policy(commands::policy::PolicyArgs),
     /// Show the versions of this program and of the mothership

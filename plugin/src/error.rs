@@ -227,6 +227,12 @@ pub enum Error {
     /// The reader of standard output has gone; nothing is wrong.
     #[error("nobody reads the output any more")]
     BrokenPipe,
+    /// What was looked at does not work.
+    #[error("{problems} of what was looked at does not work")]
+    Unwell {
+        /// How many findings say so.
+        problems: usize,
+    },
     /// A command of the user's has failed, and has said why.
     #[error("the command ended with exit code {code}")]
     Child {
@@ -278,9 +284,11 @@ impl Error {
             Self::TimedOut { .. } => Exit::TimedOut,
             Self::Conflict { .. } => Exit::Conflict,
             Self::Refused { .. } | Self::WouldBeRefused { .. } => Exit::Refused,
-            Self::Server { .. } | Self::Io { .. } | Self::Declined(_) | Self::Child { .. } => {
-                Exit::Failure
-            }
+            Self::Server { .. }
+            | Self::Io { .. }
+            | Self::Declined(_)
+            | Self::Child { .. }
+            | Self::Unwell { .. } => Exit::Failure,
             Self::BrokenPipe => Exit::Success,
             Self::Interrupted { .. } => Exit::Interrupted,
         }
@@ -323,6 +331,7 @@ impl Error {
             | Self::BrokenPipe
             | Self::Declined(_)
             | Self::Child { .. }
+            | Self::Unwell { .. }
             | Self::WouldBeRefused { .. } => Vec::new(),
         }
     }

@@ -7,7 +7,8 @@ pub const GROUP: &str = "k0smotron.io";
 /// The version of them that the plugin speaks.
 pub const VERSION: &str = "v1beta2";
 
-fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+/// Any kind, by its names.
+pub fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
     ApiResource {
         group: group.to_owned(),
         version: version.to_owned(),

@@ -13,7 +13,7 @@ use clap::Args;
 use crate::{
     cli,
     error::Error,
-    hosted::{Hosted, WayArgs},
+    hosted::{Hosted, Tunnel, WayArgs},
     kubeconfig_file,
     session::Session,
 };
@@ -133,7 +133,7 @@ async fn with(session: &Session, hosted: &Hosted, command: &[OsString]) -> Resul
     if ended.success() {
         return Ok(());
     }
-    if let Some(trouble) = hosted.tunnel.as_ref().and_then(|tunnel| tunnel.trouble()) {
+    if let Some(trouble) = hosted.tunnel.as_ref().and_then(Tunnel::trouble) {
         session
             .out
             .note(&format!("warning: the tunnel had trouble: {trouble}"));

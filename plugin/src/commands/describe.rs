@@ -1,5 +1,7 @@
 //! `describe`.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use jiff::Timestamp;
 use kube::{ResourceExt as _, api::DynamicObject};
@@ -179,7 +181,8 @@ fn tree(out: &mut String, indent: usize, name: &str, value: &Value) {
                     }
                     other => {
                         let text = plain(other);
-                        out.push_str(&format!("{:width$}- {text}\n", "", width = indent + 2));
+                        // Writing to a String cannot fail.
+                        let _ = writeln!(out, "{:width$}- {text}", "", width = indent + 2);
                     }
                 }
             }

@@ -5,6 +5,7 @@ pub mod connect;
 pub mod create;
 pub mod delete;
 pub mod describe;
+pub mod doctor;
 pub mod edit;
 pub mod events;
 pub mod join;
@@ -46,6 +47,7 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
         Command::Versions(args) => versions::run(session, &args).await,
         Command::Completion(args) => completion::run(session, &args),
         Command::Node(args) => node::run(session, &args).await,
+        Command::Doctor(args) => doctor::run(session, &args).await,
         Command::Policy(args) => policy::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
     }

@@ -100,11 +100,9 @@ fn print(
     tree: &Node,
 ) -> Result<(), Error> {
     let out = &session.out;
-    match args.output {
-        Some(format) => out.structured(format, &Report { cluster, tree }),
-        None => {
-            let table = tree::table(tree, Timestamp::now());
-            out.data(&table.render_within(out.paint(), out.columns()))
-        }
+    if let Some(format) = args.output {
+        return out.structured(format, &Report { cluster, tree });
     }
+    let table = tree::table(tree, Timestamp::now());
+    out.data(&table.render_within(out.paint(), out.columns()))
 }

@@ -183,7 +183,7 @@ fn ready(pods: &[Pod]) -> Option<String> {
                 .filter(|condition| condition.type_ == "Ready")
                 .any(|condition| condition.status == "True")
     };
-    pods.iter().find(is_ready).map(|pod| pod.name_any())
+    pods.iter().find(is_ready).map(kube::ResourceExt::name_any)
 }
 
 #[cfg(test)]

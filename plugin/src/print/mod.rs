@@ -103,7 +103,7 @@ pub fn list(
     table: impl FnOnce(&[Value]) -> Table,
 ) -> Result<(), Error> {
     if let Some(path) = &args.sort_by {
-        items.sort_by(|one, other| compare(&key(path, one), &key(path, other)));
+        items.sort_by(|one, other| compare(key(path, one), key(path, other)));
     }
     let out = &session.out;
     match &args.output {
@@ -188,12 +188,12 @@ fn own(columns: &[(String, Path)], items: &[Value]) -> Table {
     table
 }
 
-fn key(path: &Path, item: &Value) -> Option<Value> {
-    path.find(item).first().map(|found| (*found).clone())
+fn key<'a>(path: &Path, item: &'a Value) -> Option<&'a Value> {
+    path.find(item).first().copied()
 }
 
 /// What is missing comes first; numbers by their size, everything else by its text.
-fn compare(one: &Option<Value>, other: &Option<Value>) -> Ordering {
+fn compare(one: Option<&Value>, other: Option<&Value>) -> Ordering {
     match (one, other) {
         (Some(Value::Number(one)), Some(Value::Number(other))) => one
             .as_f64()

@@ -1,5 +1,5 @@
 //! One path as kubectl writes it, `.metadata.labels.app\.kubernetes\.io/name`, evaluated as the
-//! JSONPath of RFC 9535.
+//! `JSONPath` of RFC 9535.
 
 use serde_json::Value;
 use serde_json_path::JsonPath;
@@ -70,11 +70,7 @@ fn standard(text: &str) -> String {
                 rest = name(tail, &mut out);
                 continue;
             }
-            '@' | '$' => {
-                in_path = true;
-                out.push(next);
-            }
-            ']' => {
+            '@' | '$' | ']' => {
                 in_path = true;
                 out.push(next);
             }

@@ -59,7 +59,7 @@ pub struct CompletionArgs {
 pub fn run(session: &Session, args: &CompletionArgs) -> Result<(), Error> {
     let this = std::env::current_exe().map_err(|source| Error::io("find this program", source))?;
     let folder = args.folder.as_deref().or_else(|| this.parent());
-    let helper = folder.unwrap_or(Path::new(".")).join(HELPER);
+    let helper = folder.unwrap_or_else(|| Path::new(".")).join(HELPER);
     let attempt = format!("make {}", helper.display());
     match std::fs::read_link(&helper) {
         Ok(target) if target == this => {
@@ -123,9 +123,9 @@ pub fn complete(words: impl IntoIterator<Item = OsString>) {
             .rev()
             .map(|version| (version.to_string(), String::new()))
             .collect(),
-        Wanted::Clusters => ask(&global, &out, resources::clusters()),
-        Wanted::Namespaces => ask(&global, &out, resources::namespaces()),
-        Wanted::Requests => ask(&global, &out, resources::join_token_requests()),
+        Wanted::Clusters => ask(&global, &out, &resources::clusters()),
+        Wanted::Namespaces => ask(&global, &out, &resources::namespaces()),
+        Wanted::Requests => ask(&global, &out, &resources::join_token_requests()),
     };
     let mut text = String::new();
     for (word, about) in found.iter().filter(|(word, _)| word.starts_with(typed)) {
@@ -154,7 +154,7 @@ fn contexts(global: &GlobalArgs) -> Vec<(String, String)> {
 fn ask(
     global: &GlobalArgs,
     out: &Output,
-    resource: kube::api::ApiResource,
+    resource: &kube::api::ApiResource,
 ) -> Vec<(String, String)> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
@@ -167,9 +167,9 @@ fn ask(
         let connection = Connection::open(global, out).await.ok()?;
         let everywhere = resource.plural == "namespaces";
         let api = if everywhere {
-            connection.api_everywhere(&resource)
+            connection.api_everywhere(resource)
         } else {
-            connection.api(&resource)
+            connection.api(resource)
         };
         let parameters = ListParams::default().limit(500);
         let found = connection

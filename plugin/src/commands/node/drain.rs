@@ -172,7 +172,7 @@ pub(super) async fn drain(
         let mut state = None;
         for pod in &left {
             if pod.metadata.deletion_timestamp.is_some() {
-                state.get_or_insert(format!("{} ends", of(pod)));
+                state.get_or_insert_with(|| format!("{} ends", of(pod)));
             } else if let Some(held) = evict(place, pod, args.grace_period).await? {
                 state = Some(format!("{}: {held}", of(pod)));
             }

@@ -303,9 +303,9 @@ async fn remove(session: &Session, args: &RemoveArgs) -> Result<(), Error> {
             .call(&attempt, || api.delete(&name, &parameters))
             .await?;
         session.out.data(&format!("node/{name} removed\n"))?;
-        session.out.note(&format!(
-            "  it comes back when its k0s starts again; on the machine: k0s stop && k0s reset"
-        ));
+        session.out.note(
+            "  it comes back when its k0s starts again; on the machine: k0s stop && k0s reset",
+        );
     }
     Ok(())
 }

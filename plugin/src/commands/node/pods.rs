@@ -112,7 +112,11 @@ mod tests {
                 ),
             ]
         };
-        let names = |pods: &[Pod]| pods.iter().map(|pod| pod.name_any()).collect::<Vec<_>>();
+        let names = |pods: &[Pod]| {
+            pods.iter()
+                .map(kube::ResourceExt::name_any)
+                .collect::<Vec<_>>()
+        };
         let sorted = sort(pods(), Allowed::default());
         assert_eq!(names(&sorted.evicted), ["web", "done"]);
         let obstacles: Vec<&str> = sorted

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
     use crate::model::tests::cluster;
 
-    fn running(version: &str, nodes: Value) -> Cluster {
+    fn running(version: &str, nodes: &Value) -> Cluster {
         let available = json!({"type": "Available", "status": "True", "reason": "Available",
             "message": "", "lastTransitionTime": "2026-11-22T10:00:00Z"});
         let mut object = cluster(
@@ -134,7 +134,7 @@ mod tests {
     fn a_plan_says_what_happens_to_pods_and_nodes() {
         let cluster = running(
             "v1.35.4+k0s.0",
-            json!({"joined": 2, "ready": 2, "oldestKubelet": "v1.34.2+k0s"}),
+            &json!({"joined": 2, "ready": 2, "oldestKubelet": "v1.34.2+k0s"}),
         );
         insta::assert_snapshot!(Plan::of(&cluster, "v1.36.3+k0s.2").render(), @"
         Upgrade of cluster team-a/demo: v1.35.4+k0s.0 -> v1.36.3+k0s.2
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn what_forbids_it_is_the_webhooks_own_rule() {
         let old = json!({"joined": 1, "ready": 1, "oldestKubelet": "v1.31.2+k0s"});
-        let cluster = running("v1.35.4+k0s.0", old);
+        let cluster = running("v1.35.4+k0s.0", &old);
         let skipped = Plan::of(&cluster, "v1.37.0+k0s.0");
         assert!(skipped.forbidden[0].contains("skips a minor version"));
         let back = Plan::of(&cluster, "v1.34.1+k0s.0");
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_newest_step_goes_one_minor_version_at_most() {
-        let step = |text: &str| newest_step(&text.parse().unwrap()).map(|found| found.minor());
+        let step = |text: &str| newest_step(&text.parse().unwrap()).map(K0sVersion::minor);
         assert_eq!(step("v1.33.1+k0s.0"), Some(34));
         assert_eq!(step("v1.36.1+k0s.0"), Some(36));
         let newest = upgrade::newest(36).unwrap().to_string();

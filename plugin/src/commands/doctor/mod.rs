@@ -1,0 +1,338 @@
+//! `doctor`: is everything there that a hosted cluster needs?
+
+mod checks;
+
+use clap::Args;
+use kube::{
+    Api,
+    api::{ApiResource, DynamicObject, ListParams},
+};
+use serde_json::{Value, json};
+
+use self::checks::{Finding, Level};
+use crate::{
+    client::{Connection, Submission},
+    error::Error,
+    output::{Structured, Style},
+    resources,
+    session::Session,
+    table::{Cell, Table},
+};
+
+/// Flags of `doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 kubectl k0smotron doctor\n\
+    \x20 kubectl k0smotron doctor -o json | jq '.[] | select(.level != \"OK\")'\n\n\
+    It changes nothing. It ends with exit code 1 when something does not work.")]
+pub struct DoctorArgs {
+    /// Only what is not as it should be
+    #[arg(long)]
+    pub problems: bool,
+    /// Output format; a table unless given
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Structured>,
+}
+
+/// Looks at the mothership, the installation and the person's rights.
+///
+/// # Errors
+/// [`Error::Unwell`] when something does not work; whatever keeps the mothership from answering at
+/// all.
+pub async fn run(session: &Session, args: &DoctorArgs) -> Result<(), Error> {
+    let connection = session.connect().await?;
+    let mut findings = look(&connection).await?;
+    let broken = findings
+        .iter()
+        .filter(|found| found.level == Level::Fail)
+        .count();
+    if args.problems {
+        findings.retain(|found| found.level != Level::Ok);
+    }
+    let out = &session.out;
+    match args.output {
+        Some(format) => out.structured(format, &findings)?,
+        None if findings.is_empty() => out.note("No problems were found."),
+        None => {
+            let mut table = Table::new(["CHECK", "LEVEL", "FOUND", "REMEDY"]);
+            for found in &findings {
+                let (text, style) = match found.level {
+                    Level::Ok => ("OK", Style::Good),
+                    Level::Warn => ("WARN", Style::Waiting),
+                    Level::Fail => ("FAIL", Style::Bad),
+                };
+                table.push(vec![
+                    found.check.into(),
+                    Cell::styled(text, style),
+                    found.found.as_str().into(),
+                    found.remedy.as_str().into(),
+                ]);
+            }
+            out.data(&table.render(out.paint()))?;
+        }
+    }
+    if broken > 0 {
+        return Err(Error::Unwell { problems: broken });
+    }
+    Ok(())
+}
+
+async fn look(connection: &Connection<'_>) -> Result<Vec<Finding>, Error> {
+    let client = connection.client();
+    let version = connection
+        .call("ask the mothership for its version", || {
+            client.apiserver_version()
+        })
+        .await?;
+    let mut findings = vec![
+        Finding::ok("API server", format!("{} answers", connection.server)),
+        checks::kubernetes(&version.major, &version.minor),
+    ];
+    for name in ["clusters", "jointokenrequests", "clusterpolicies"] {
+        let name = format!("{name}.{}", resources::GROUP);
+        seen(
+            &mut findings,
+            "CRDs",
+            get(connection, &definitions(), &name).await,
+            |found| checks::definition(&name, found),
+        )?;
+    }
+    let own = env!("CARGO_PKG_VERSION");
+    for (check, name) in [
+        ("Controller", "k0smotron-controller-manager"),
+        ("Webhook", "k0smotron-webhook"),
+    ] {
+        let found = in_product(connection, name).await;
+        seen(&mut findings, check, found, |found| {
+            checks::deployment(check, name, found, own)
+        })?;
+    }
+    for kind in ["Mutating", "Validating"] {
+        let resource = configurations(kind);
+        let found = get(connection, &resource, "k0smotron").await;
+        seen(&mut findings, "Admission", found, |found| {
+            checks::configuration(&resource.kind, "k0smotron", found)
+        })?;
+    }
+    findings.push(admission(connection).await);
+    let classes = list(connection, &classes()).await;
+    seen_all(&mut findings, "Storage", classes, |all| {
+        vec![checks::storage(all)]
+    })?;
+    let services = list(connection, &services()).await;
+    seen_all(&mut findings, "Load balancer", services, |all| {
+        vec![checks::load_balancer(all)]
+    })?;
+    for (what, group, resource, sub, verb) in [
+        (
+            "create clusters",
+            resources::GROUP,
+            "clusters",
+            "",
+            "create",
+        ),
+        (
+            "ask for join tokens",
+            resources::GROUP,
+            "jointokenrequests",
+            "",
+            "create",
+        ),
+        (
+            "read kubeconfigs and tokens (Secrets)",
+            "",
+            "secrets",
+            "",
+            "get",
+        ),
+        ("read logs", "", "pods", "log", "get"),
+        (
+            "make tunnels (pods/portforward)",
+            "",
+            "pods",
+            "portforward",
+            "create",
+        ),
+    ] {
+        let allowed = may(connection, group, resource, sub, verb).await?;
+        let what = format!("{what} in namespace \"{}\"", connection.namespace);
+        findings.push(checks::right(&what, allowed));
+    }
+    let all = list(connection, &resources::clusters()).await;
+    seen_all(&mut findings, "Clusters", all, checks::clusters)?;
+    Ok(findings)
+}
+
+/// Whether a Cluster that is as simple as can be would be accepted now.
+async fn admission(connection: &Connection<'_>) -> Finding {
+    let body = json!({
+        "apiVersion": format!("{}/{}", resources::GROUP, resources::VERSION),
+        "kind": "Cluster",
+        "metadata": {"name": "k0smotron-doctor", "namespace": connection.namespace},
+        "spec": {"service": {"type": "ClusterIP"}},
+    });
+    let check = "Admission";
+    let Ok(object) = serde_json::from_value::<DynamicObject>(body) else {
+        return Finding::warn(check, "the trial could not be made", "");
+    };
+    let clusters = resources::clusters();
+    let tried = connection
+        .submit("try out a cluster", &clusters, &object, Submission::Trial)
+        .await;
+    match tried {
+        Ok(_) => Finding::ok(check, "a simple cluster would be accepted"),
+        Err(error @ (Error::Refused { .. } | Error::Forbidden { .. } | Error::NotFound { .. })) => {
+            let hint = error.hints().into_iter().next().unwrap_or_default();
+            Finding::warn(check, error.to_string(), hint)
+        }
+        Err(error) => {
+            let hint = error.hints().into_iter().next().unwrap_or_default();
+            Finding::fail(check, error.to_string(), hint)
+        }
+    }
+}
+
+/// What the person may not see is a finding of its own; anything else ends the command.
+fn seen(
+    findings: &mut Vec<Finding>,
+    check: &'static str,
+    found: Result<Option<DynamicObject>, Error>,
+    judge: impl FnOnce(Option<&DynamicObject>) -> Finding,
+) -> Result<(), Error> {
+    match found {
+        Ok(found) => findings.push(judge(found.as_ref())),
+        Err(error) => findings.push(hidden(check, error)?),
+    }
+    Ok(())
+}
+
+fn seen_all(
+    findings: &mut Vec<Finding>,
+    check: &'static str,
+    found: Result<Vec<DynamicObject>, Error>,
+    judge: impl FnOnce(&[DynamicObject]) -> Vec<Finding>,
+) -> Result<(), Error> {
+    match found {
+        Ok(found) => findings.extend(judge(&found)),
+        // Said already by what is missing.
+        Err(Error::NotInstalled { .. }) => {}
+        Err(error) => findings.push(hidden(check, error)?),
+    }
+    Ok(())
+}
+
+fn hidden(check: &'static str, error: Error) -> Result<Finding, Error> {
+    match error {
+        Error::Forbidden { .. } => Ok(Finding::warn(
+            check,
+            error.to_string(),
+            "ask somebody who may see it",
+        )),
+        other => Err(other),
+    }
+}
+
+async fn get(
+    connection: &Connection<'_>,
+    resource: &ApiResource,
+    name: &str,
+) -> Result<Option<DynamicObject>, Error> {
+    let api = connection.api_everywhere(resource);
+    let attempt = format!("get {} {name}", resource.kind);
+    match connection.call(&attempt, || api.get(name)).await {
+        Err(error) if error.is_not_found() => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+async fn in_product(
+    connection: &Connection<'_>,
+    name: &str,
+) -> Result<Option<DynamicObject>, Error> {
+    let product = crds::names::SYSTEM_NAMESPACE;
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(connection.client().clone(), product, &deployments());
+    let attempt = format!("get Deployment {product}/{name}");
+    match connection.call(&attempt, || api.get(name)).await {
+        Err(error) if error.is_not_found() => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+async fn list(
+    connection: &Connection<'_>,
+    resource: &ApiResource,
+) -> Result<Vec<DynamicObject>, Error> {
+    let api = connection.api_everywhere(resource);
+    let all = ListParams::default();
+    let attempt = format!("list {}", resource.plural);
+    Ok(connection.call(&attempt, || api.list(&all)).await?.items)
+}
+
+async fn may(
+    connection: &Connection<'_>,
+    group: &str,
+    resource: &str,
+    subresource: &str,
+    verb: &str,
+) -> Result<bool, Error> {
+    let body = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "metadata": {},
+        "spec": {"resourceAttributes": {
+            "namespace": connection.namespace, "group": group, "resource": resource,
+            "subresource": subresource, "verb": verb,
+        }},
+    });
+    let object: DynamicObject = serde_json::from_value(body)
+        .map_err(|source| Error::io("build a review", source.into()))?;
+    let api = connection.api_everywhere(&reviews());
+    let parameters = kube::api::PostParams::default();
+    let answer = connection
+        .call("ask for your rights", || api.create(&parameters, &object))
+        .await?;
+    let allowed = answer
+        .data
+        .pointer("/status/allowed")
+        .and_then(Value::as_bool);
+    Ok(allowed.unwrap_or_default())
+}
+
+fn kind(group: &str, kind: &str, plural: &str) -> ApiResource {
+    resources::resource(group, "v1", kind, plural)
+}
+
+fn definitions() -> ApiResource {
+    kind(
+        "apiextensions.k8s.io",
+        "CustomResourceDefinition",
+        "customresourcedefinitions",
+    )
+}
+
+fn deployments() -> ApiResource {
+    kind("apps", "Deployment", "deployments")
+}
+
+fn configurations(which: &str) -> ApiResource {
+    let name = format!("{which}WebhookConfiguration");
+    let plural = format!("{}s", name.to_lowercase());
+    kind("admissionregistration.k8s.io", &name, &plural)
+}
+
+fn classes() -> ApiResource {
+    kind("storage.k8s.io", "StorageClass", "storageclasses")
+}
+
+fn services() -> ApiResource {
+    kind("", "Service", "services")
+}
+
+fn reviews() -> ApiResource {
+    kind(
+        "authorization.k8s.io",
+        "SelfSubjectAccessReview",
+        "selfsubjectaccessreviews",
+    )
+}
