@@ -55,6 +55,8 @@ pub enum Command {
     Policy(commands::policy::PolicyArgs),
     /// Show the versions of this program and of the mothership
     Version(commands::version::VersionArgs),
+    /// List, make and revoke tokens with which machines join
+    Token(commands::token::TokenArgs),
 }
 
 /// Flags that every command has; kubectl's names and meanings.

@@ -8,6 +8,7 @@ pub mod list;
 pub mod policy;
 pub mod scale;
 pub mod status;
+pub mod token;
 pub mod upgrade;
 pub mod version;
 pub mod wait;
@@ -31,5 +32,6 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
         Command::Upgrade(args) => upgrade::run(session, &args).await,
         Command::Policy(args) => policy::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
+        Command::Token(args) => token::run(session, &args).await,
     }
 }

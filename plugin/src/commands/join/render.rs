@@ -87,15 +87,12 @@ impl JoinToken {
             .as_deref()
             .map(|version| format!("K0S_VERSION={version} "))
             .unwrap_or_default();
-        let arguments: String = setup
-            .arguments
-            .iter()
-            .map(|word| format!(" {}", shell_words::quote(word)))
-            .collect();
+        let told = ["--token-file", &path].map(str::to_owned);
+        let arguments = shell_words::join(told.iter().chain(&setup.arguments));
         let start = if foreground {
-            format!("exec k0s {role} --token-file {path}{arguments}")
+            format!("exec k0s {role} {arguments}")
         } else {
-            format!("k0s install {role} --token-file {path}{arguments} && k0s start")
+            format!("k0s install {role} {arguments} && k0s start")
         };
         let program = format!(
             "(umask 077 && mkdir -p /etc/k0s && cat > {path}) && \

@@ -23,10 +23,7 @@ use crate::{
 
 /// The command that takes a token back.
 pub fn revoke(session: &Session, request: &str, namespace: &str) -> String {
-    session.kubectl(
-        &format!("delete jointokenrequests.k0smotron.io {request}"),
-        namespace,
-    )
+    session.kubectl(&format!("k0smotron token revoke {request}"), namespace)
 }
 
 /// Asks for a token; the name of the request is returned.
@@ -67,7 +64,7 @@ pub async fn ask(
         "a join token may have been asked for",
         vec![format!(
             "look: {}",
-            session.kubectl("get jointokenrequests.k0smotron.io", place)
+            session.kubectl("k0smotron token list", place)
         )],
     );
     let attempt = format!("ask for a join token for cluster {place}/{}", args.cluster);

@@ -156,10 +156,8 @@ pub fn script(token: &JoinToken, setup: &Setup) -> Result<String, Error> {
     ]
     .map(|(name, value)| format!("{name}={}\n", quoted(value)))
     .concat();
-    let arguments: String = setup
-        .arguments
-        .iter()
-        .map(|word| format!(" {}", quoted(word)))
+    let call: Vec<String> = std::iter::once("main".to_owned())
+        .chain(setup.arguments.iter().map(|word| quoted(word)))
         .collect();
     Ok(format!(
         "#!/bin/sh\n\
@@ -168,11 +166,12 @@ pub fn script(token: &JoinToken, setup: &Setup) -> Result<String, Error> {
          set -eu\n\n\
          {assignments}\n\
          {BODY}\n\
-         main{arguments}\n",
+         {call}\n",
         role = token.role.name(),
         namespace = token.namespace,
         cluster = token.cluster,
         until = token.until(),
+        call = call.join(" "),
     ))
 }
 
