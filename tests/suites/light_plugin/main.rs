@@ -7,4 +7,5 @@ mod joins;
 mod kubeconfigs;
 mod person;
 mod scene;
+mod tokens;
 mod waits;
