@@ -17,7 +17,7 @@ become_root() {
     */*) ;;
     *) fail 4 "this needs root: pipe it into 'sudo sh'" ;;
     esac
-    sudo -n true 2>/dev/null || [ -t 2 ] || fail 4 "this needs root, and sudo asks for a password"
+    sudo -n true </dev/null 2>/dev/null || [ -t 2 ] || fail 4 "this needs root, and sudo asks for a password"
     exec sudo sh "$0"
 }
 

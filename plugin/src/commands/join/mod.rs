@@ -3,6 +3,7 @@
 mod render;
 mod request;
 mod script;
+mod ssh;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// Flags of what makes a token.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct TokenArgs {
     /// Name of the cluster
     // An id of its own: the global --cluster is another thing.
@@ -26,13 +27,14 @@ pub struct TokenArgs {
     /// What the machine becomes
     #[arg(long, value_enum, value_name = "ROLE", default_value_t)]
     pub role: Role,
-    /// How long the token is good for; 0 is for ever [default: 24h]
+    /// How long the token is good for; 0 is for ever [default: 24h, or 1h with --ssh]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub ttl: Option<Duration>,
     /// Name of the JoinTokenRequest; made up from cluster and role unless given
     #[arg(long, value_name = "REQUEST", value_parser = cli::object_name)]
     pub name: Option<String>,
-    /// How long to wait for the token; 0 is for ever [default: 2m]
+    /// How long to wait for the token, or with --ssh for each machine; 0 is for ever
+    /// [default: 2m, or 10m with --ssh]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub timeout: Option<Duration>,
 }
@@ -58,7 +60,8 @@ impl TokenArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron join demo\n\
-    \x20 kubectl k0smotron join demo -o script | ssh root@machine sh\n\
+    \x20 kubectl k0smotron join demo --ssh root@node-1,root@node-2\n\
+    \x20 kubectl k0smotron join demo --ssh me@node-1 --k0s-binary ./k0s --print\n\
     \x20 kubectl k0smotron join demo -o cloud-init --labels tier=web > user-data\n\
     \x20 kubectl k0smotron join demo -o script --download-url 'https://mirror.example.org/k0s-{version}-{arch}'")]
 pub struct JoinArgs {
@@ -74,7 +77,8 @@ pub struct JoinArgs {
     /// Where the machine gets k0s; {version} and {arch} are replaced
     #[arg(long, value_name = "URL", value_parser = download_url)]
     pub download_url: Option<String>,
-    /// Take k0s from this path of the machine rather than download it
+    /// Take k0s from this path of the machine rather than download it; with --ssh it is a file
+    /// of this machine, which is sent along
     #[arg(long, value_name = "PATH", conflicts_with = "download_url")]
     pub k0s_binary: Option<PathBuf>,
     /// Labels of the node, such as tier=web; several with commas
@@ -100,6 +104,9 @@ pub struct JoinArgs {
     /// What to print
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
     pub output: Format,
+    /// Joining machines from here.
+    #[command(flatten)]
+    pub ssh: ssh::SshArgs,
 }
 
 fn download_url(text: &str) -> Result<String, String> {
@@ -157,7 +164,9 @@ pub enum Format {
 /// Whatever the API server answers; [`Error::TimedOut`] when no token comes.
 pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Error> {
     let setup = Setup::of(args)?;
-    on_the_machine(args)?;
+    if args.ssh.machines.is_empty() {
+        on_the_machine(args)?;
+    }
     let connection = session.connect().await?;
     let cluster = connection.cluster(&args.request.cluster).await?;
     let version = match &args.k0s_version {
@@ -170,6 +179,9 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Error> {
         args.request.role,
         version.clone(),
     );
+    if !args.ssh.machines.is_empty() {
+        return ssh::run(session, &connection, args, &cluster, &masked).await;
+    }
     // What cannot be shown is not worth a token.
     let preview = render(&masked, args, &setup)?;
     if args.print {

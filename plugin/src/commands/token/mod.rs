@@ -6,6 +6,8 @@ mod state;
 
 use clap::{Args, Subcommand};
 
+pub use self::revoke::revoke;
+
 use super::join;
 use crate::{error::Error, session::Session};
 
@@ -37,6 +39,6 @@ pub async fn run(session: &Session, args: &TokenArgs) -> Result<(), Error> {
     match &args.command {
         TokenCommand::List(args) => list::run(session, args).await,
         TokenCommand::Create(args) => join::token(session, args).await,
-        TokenCommand::Revoke(args) => revoke::run(session, args).await,
+        TokenCommand::Revoke(args) => self::revoke::run(session, args).await,
     }
 }
