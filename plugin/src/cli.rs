@@ -41,7 +41,7 @@ pub enum Command {
     /// Print a cluster's kubeconfig, or merge it into yours
     Kubeconfig(commands::kubeconfig::KubeconfigArgs),
     /// Make a token with which a machine joins a cluster
-    Join(commands::join::JoinArgs),
+    Join(Box<commands::join::JoinArgs>),
     /// Delete a cluster
     #[command(visible_alias = "rm")]
     Delete(commands::delete::DeleteArgs),

@@ -149,7 +149,9 @@ undo() {
     [ -z "$wrote_token" ] || rm -f "$wrote_token"
     [ -z "$made_dir" ] || rmdir "$made_dir" 2>/dev/null || :
     [ -z "$placed" ] || rm -f "$placed"
-    [ -z "$before" ] || mv -f "$before" "$placed"
+    if [ -n "$before" ]; then
+        if [ -s "$before" ]; then mv -f "$before" "$k0s"; else rm -f "$before"; fi
+    fi
     exit "$code"
 }
 

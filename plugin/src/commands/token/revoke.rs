@@ -190,7 +190,12 @@ mod tests {
         Line::try_parse_from(line.split(' ')).map(|line| line.args)
     }
 
-    fn chosen(line: &str) -> Result<Vec<String>, Error> {
+    fn chosen(line: &str) -> Vec<String> {
+        chosen_or(line).unwrap()
+    }
+
+    #[allow(clippy::unwrap_in_result, reason = "the line is the test's own")]
+    fn chosen_or(line: &str) -> Result<Vec<String>, Error> {
         let request = |name: &str, cluster: &str, until: &str| {
             object(
                 json!({"metadata": {"name": name}, "spec": {"clusterName": cluster},
@@ -209,15 +214,15 @@ mod tests {
 
     #[test]
     fn flags_choose_by_name_by_cluster_or_by_end() {
-        assert_eq!(chosen("revoke one three").unwrap(), ["one", "three"]);
-        assert_eq!(chosen("revoke --all --of demo").unwrap(), ["one", "two"]);
-        assert_eq!(chosen("revoke --expired").unwrap(), ["two", "three"]);
-        assert_eq!(chosen("revoke --expired --of demo").unwrap(), ["two"]);
+        assert_eq!(chosen("revoke one three"), ["one", "three"]);
+        assert_eq!(chosen("revoke --all --of demo"), ["one", "two"]);
+        assert_eq!(chosen("revoke --expired"), ["two", "three"]);
+        assert_eq!(chosen("revoke --expired --of demo"), ["two"]);
     }
 
     #[test]
     fn a_wrong_name_ends_it_before_anything_is_revoked() {
-        let error = chosen("revoke one thre").unwrap_err();
+        let error = chosen_or("revoke one thre").unwrap_err();
         assert_eq!(error.hints(), ["did you mean three?"]);
     }
 

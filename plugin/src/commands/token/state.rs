@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::model::tests::object;
 
-    fn state(status: &str, reason: &str, expires: Value) -> State {
+    fn state(status: &str, reason: &str, expires: &Value) -> State {
         let condition = json!({"type": "JoinTokenSecretCreated", "status": status,
             "reason": reason, "message": ""});
         let request = object(json!({"metadata": {"name": "r"},
@@ -80,8 +80,8 @@ mod tests {
 
     #[test]
     fn a_token_is_valid_until_the_second_in_which_it_ends() {
-        assert_eq!(state("True", "Created", Value::Null), State::Valid);
-        let at = |time: &str| state("True", "Created", json!(time));
+        assert_eq!(state("True", "Created", &Value::Null), State::Valid);
+        let at = |time: &str| state("True", "Created", &json!(time));
         assert_eq!(at("2026-11-22T10:00:01Z"), State::Valid);
         assert_eq!(at("2026-11-22T10:00:00Z"), State::Expired);
     }
@@ -89,11 +89,11 @@ mod tests {
     #[test]
     fn what_passes_by_itself_is_pending_and_what_does_not_is_invalid() {
         for reason in ["ClusterNotReady", "HostedUnreachable", "ClusterDeleting"] {
-            assert_eq!(state("False", reason, Value::Null), State::Pending);
+            assert_eq!(state("False", reason, &Value::Null), State::Pending);
         }
         for reason in ["Invalid", "NameTaken", "ClusterNotFound"] {
-            assert_eq!(state("False", reason, Value::Null), State::Invalid);
+            assert_eq!(state("False", reason, &Value::Null), State::Invalid);
         }
-        assert_eq!(state("False", "Expired", Value::Null), State::Expired);
+        assert_eq!(state("False", "Expired", &Value::Null), State::Expired);
     }
 }

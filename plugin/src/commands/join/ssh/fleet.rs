@@ -146,12 +146,10 @@ impl<'a> Board<'a> {
             .map(|(name, state)| format!("{name}: {state}"))
             .collect();
         (self.changed)(&all.join("; "));
-        match self.bars.get(index) {
-            Some(bar) => bar.set_message(state.to_owned()),
-            None => {
-                let name = self.names.get(index).map_or("", String::as_str);
-                self.out.note(&format!("{name}: {state}"));
-            }
+        if let Some(bar) = self.bars.get(index) {
+            bar.set_message(state.to_owned());
+        } else if let Some(name) = self.names.get(index) {
+            self.out.note(&format!("{name}: {state}"));
         }
     }
 }

@@ -32,7 +32,7 @@ use crate::{
     error::{Error, Exit},
     output::Structured,
     resources,
-    session::Session,
+    session::{Session, quoted},
 };
 
 /// How long the token of a call is good for unless the user says otherwise.
@@ -50,7 +50,7 @@ pub struct SshArgs {
     /// Private key to log in with
     #[arg(long, value_name = "FILE", requires = "machines")]
     pub identity: Option<PathBuf>,
-    /// File with the machines' host keys, in place of ~/.ssh/known_hosts
+    /// File with the machines' host keys, in place of your own
     #[arg(long, value_name = "FILE", requires = "machines")]
     pub known_hosts: Option<PathBuf>,
     /// Accept the keys of machines that are not known yet; a changed key is refused all the same
@@ -143,14 +143,12 @@ pub async fn run(
     };
     let outcomes = join(session, connection, args, &load, nodes.as_ref(), &name).await;
     end_token(session, connection, args, &name).await;
-    match args.output {
-        Format::Json => session
-            .out
-            .structured(Structured::Json, &fleet::report(&outcomes))?,
-        _ => {
-            let text = fleet::table(&outcomes).render(session.out.paint());
-            session.out.data(&text)?;
-        }
+    if args.output == Format::Json {
+        let report = fleet::report(&outcomes);
+        session.out.structured(Structured::Json, &report)?;
+    } else {
+        let table = fleet::table(&outcomes);
+        session.out.data(&table.render(session.out.paint()))?;
     }
     ended(&outcomes)
 }
@@ -287,9 +285,11 @@ fn review(ssh: &SshArgs, binary: Option<&Path>, script: &str) -> String {
     let mut text = String::new();
     for machine in &ssh.machines {
         let words = host::arguments(machine, ssh, remote::command(script));
-        let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-        text.push_str("ssh ");
-        text.push_str(&shell_words::join(words));
+        text.push_str("ssh");
+        for word in words {
+            text.push(' ');
+            text.push_str(&quoted(&word.to_string_lossy()));
+        }
         text.push('\n');
     }
     text.push_str("\nEach is given this on its standard input");

@@ -72,9 +72,10 @@ pub async fn run(
                 node = Some(name.trim().to_owned());
             }
         }),
-        lines(errors, |line| match line.strip_prefix(STEP) {
-            Some(now) => step(now),
-            None => {
+        lines(errors, |line| {
+            if let Some(now) = line.strip_prefix(STEP) {
+                step(now);
+            } else {
                 if said.len() == KEPT {
                     said.remove(0);
                 }

@@ -85,7 +85,7 @@ async fn joined(
     let told = std::cell::RefCell::new(Vec::new());
     let hosts = hosts(names);
     let board = Board::new(&out, &hosts, |states| {
-        told.borrow_mut().push(states.to_owned())
+        told.borrow_mut().push(states.to_owned());
     });
     let args = SshArgs::default();
     let outcomes = fleet::all(
