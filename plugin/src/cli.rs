@@ -40,7 +40,7 @@ pub enum Command {
     Status(commands::status::StatusArgs),
     /// Print a cluster's kubeconfig, or merge it into yours
     Kubeconfig(commands::kubeconfig::KubeconfigArgs),
-    /// Make a token with which a machine joins a cluster
+    /// Let machines join a cluster: with a command, a script, user data, or over ssh
     Join(Box<commands::join::JoinArgs>),
     /// Delete a cluster
     #[command(visible_alias = "rm")]

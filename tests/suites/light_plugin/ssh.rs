@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use crds::v1beta2::JoinTokenRequest;
 use k8s_openapi::api::core::v1::{Node, Secret};
-use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use mothership::Light;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -123,8 +123,31 @@ async fn machines_join_over_ssh_and_are_waited_for_until_their_nodes_are_ready()
     admin
         .runs("create demo --version v1.36.3-k0s.2")?
         .expect(0, &[]);
-    // The mothership is its own hosted cluster here.
     let kubeconfig = fs::read_to_string(&admin.kubeconfig)?;
+    let mut nowhere: serde_json::Value = serde_json::from_str(&kubeconfig)?;
+    nowhere["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:1");
+    let unreachable = secret("demo-kubeconfig", "value", &nowhere.to_string())?;
+    secrets.create(&PostParams::default(), &unreachable).await?;
+    let join = machines.starts(&admin, "join demo --ssh node-1,node-2")?;
+    ends(join).await?.expect(
+        5,
+        &[
+            "2 of 2 machines have not joined: the hosted API at",
+            "hint: join without waiting for the nodes: --no-wait",
+        ],
+    );
+    assert!(!machines.file("node-1").exists());
+    assert!(
+        requests
+            .list(&ListParams::default())
+            .await?
+            .items
+            .is_empty()
+    );
+    secrets
+        .delete("demo-kubeconfig", &DeleteParams::default())
+        .await?;
+    // The mothership is its own hosted cluster here.
     let kubeconfig = secret("demo-kubeconfig", "value", &kubeconfig)?;
     secrets.create(&PostParams::default(), &kubeconfig).await?;
     let node = |name: &str| serde_json::from_value::<Node>(json!({"metadata": {"name": name}}));

@@ -69,7 +69,7 @@ pub struct JoinArgs {
     #[command(flatten)]
     pub request: TokenArgs,
     /// The command runs k0s in the foreground rather than as a service
-    #[arg(long)]
+    #[arg(long, conflicts_with = "machines")]
     pub foreground: bool,
     /// k0s version of the machine; the cluster's unless given
     #[arg(long, value_name = "VERSION")]

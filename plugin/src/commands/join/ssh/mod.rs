@@ -114,7 +114,7 @@ pub async fn run(
         Some(
             Nodes::open(connection, &args.request.cluster)
                 .await
-                .map_err(not_from_here)?,
+                .map_err(|error| not_from_here(error, args.ssh.machines.len()))?,
         )
     } else {
         None
@@ -223,12 +223,14 @@ fn twice(machines: &[Host]) -> Option<&Host> {
 }
 
 /// Nothing was done yet; who cannot see the nodes from here may still join machines.
-fn not_from_here(error: Error) -> Error {
+fn not_from_here(error: Error, machines: usize) -> Error {
     match error {
-        Error::Unreachable { server, cause } => Error::NotFound {
-            attempt: "wait for the nodes".to_owned(),
-            answer: format!("the hosted API at {server} cannot be reached from here: {cause}"),
-            hint: "join without waiting for them: --no-wait".to_owned(),
+        Error::Unreachable { server, cause } => Error::NotJoined {
+            failed: machines,
+            of: machines,
+            first: format!("the hosted API at {server} cannot be reached from here: {cause}"),
+            exit: Exit::Unreachable,
+            hints: vec!["join without waiting for the nodes: --no-wait".to_owned()],
         },
         other => other,
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crds::names;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, NodeCondition};
 use kube::{
     Api, Client, Config, ResourceExt as _,
     api::ListParams,
@@ -80,7 +80,7 @@ impl Nodes {
     pub async fn ready(&self, name: &str, step: impl Fn(&str)) -> Result<(), Failure> {
         loop {
             match tokio::time::timeout(DEADLINE, self.api.get_opt(name)).await {
-                Ok(Ok(node)) => match self.obstacle(name, node.as_ref()) {
+                Ok(Ok(node)) => match obstacle(self.before.get(name), node.as_ref()) {
                     None => return Ok(()),
                     Some(obstacle) => step(&format!("waiting for node {name}: {obstacle}")),
                 },
@@ -96,40 +96,81 @@ impl Nodes {
             tokio::time::sleep(INTERVAL).await;
         }
     }
+}
 
-    /// What is in the way of being Ready.
-    fn obstacle(&self, name: &str, node: Option<&Node>) -> Option<String> {
-        let Some(node) = node else {
-            return Some("it has not registered".to_owned());
-        };
-        if self
-            .before
-            .get(name)
-            .is_some_and(|before| *before == heartbeat(node))
-        {
-            return Some("it is there from before and has not come back".to_owned());
+/// What is in the way of being Ready; `before` is what the Node of this name had to say at the
+/// beginning, if there was one.
+fn obstacle(before: Option<&Option<String>>, node: Option<&Node>) -> Option<String> {
+    let Some(node) = node else {
+        return Some("it has not registered".to_owned());
+    };
+    if before.is_some_and(|before| *before == heartbeat(node)) {
+        return Some("it is there from before and has not come back".to_owned());
+    }
+    match readiness(node) {
+        Some(ready) if ready.status == "True" => None,
+        Some(ready) => {
+            let message = ready.message.as_deref().unwrap_or_default();
+            Some(message.lines().next().unwrap_or("not Ready").to_owned())
         }
-        let conditions = node.status.as_ref()?.conditions.as_ref()?;
-        let ready = conditions
-            .iter()
-            .find(|condition| condition.type_ == "Ready");
-        match ready {
-            Some(ready) if ready.status == "True" => None,
-            Some(ready) => {
-                let message = ready.message.as_deref().unwrap_or_default();
-                Some(message.lines().next().unwrap_or_default().to_owned())
-            }
-            None => Some("it has not told its state".to_owned()),
-        }
+        None => Some("it has not told its state".to_owned()),
     }
 }
 
-/// When the node last said that it is Ready or not.
-fn heartbeat(node: &Node) -> Option<String> {
+fn readiness(node: &Node) -> Option<&NodeCondition> {
     let conditions = node.status.as_ref()?.conditions.as_ref()?;
-    let ready = conditions
+    conditions
         .iter()
-        .find(|condition| condition.type_ == "Ready")?;
-    let at = ready.last_heartbeat_time.as_ref()?;
+        .find(|condition| condition.type_ == "Ready")
+}
+
+/// When the node last said whether it is Ready.
+fn heartbeat(node: &Node) -> Option<String> {
+    let at = readiness(node)?.last_heartbeat_time.as_ref()?;
     Some(at.0.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn node(status: &Value) -> Node {
+        serde_json::from_value(json!({"metadata": {"name": "node-1"}, "status": status})).unwrap()
+    }
+
+    fn told(status: &str) -> Node {
+        let condition = json!({"type": "Ready", "status": status, "message": "no network\nyet",
+            "lastHeartbeatTime": "2026-11-22T10:00:00Z"});
+        node(&json!({"conditions": [condition]}))
+    }
+
+    #[test]
+    fn only_a_node_that_says_so_is_ready() {
+        assert_eq!(obstacle(None, Some(&told("True"))), None);
+        let waits = [
+            (None, "it has not registered"),
+            (Some(node(&json!({}))), "it has not told its state"),
+            (
+                Some(node(&json!({"conditions": []}))),
+                "it has not told its state",
+            ),
+            (Some(told("False")), "no network"),
+            (Some(told("Unknown")), "no network"),
+        ];
+        for (node, why) in waits {
+            assert_eq!(obstacle(None, node.as_ref()).as_deref(), Some(why));
+        }
+    }
+
+    #[test]
+    fn what_a_node_said_before_is_not_believed() {
+        let before = heartbeat(&told("True"));
+        let found = obstacle(Some(&before), Some(&told("True")));
+        assert!(found.unwrap().contains("from before"));
+        let earlier = Some("2026-11-22T09:00:00Z".to_owned());
+        assert_eq!(obstacle(Some(&earlier), Some(&told("True"))), None);
+        assert_eq!(obstacle(Some(&None), Some(&told("True"))), None);
+    }
 }
