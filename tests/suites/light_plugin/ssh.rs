@@ -240,7 +240,8 @@ async fn an_interrupt_ends_ssh_and_tells_what_each_machine_was_at() -> Result<()
         .runs("create demo --version v1.36.3-k0s.2")?
         .expect(0, &[]);
     let mut command = admin.command("join demo --ssh gone,node-1 --start-command")?;
-    command.arg("sleep 20");
+    let sleeper = machines.file("sleeper");
+    command.arg(format!("echo $$ >{}; exec sleep 60", sleeper.display()));
     let path = format!(
         "{}:{}",
         machines.file("bin").display(),
@@ -253,13 +254,8 @@ async fn an_interrupt_ends_ssh_and_tells_what_each_machine_was_at() -> Result<()
         .spawn()?;
     let token = make_token(&light).await?;
     let pid = machines.file("node-1/pid");
-    until(async || {
-        Ok(machines
-            .file("node-1/etc/k0s/demo-worker.token")
-            .exists()
-            .then_some(()))
-    })
-    .await?;
+    until(async || Ok(sleeper.exists().then_some(()))).await?;
+    // What the machines say has to get here.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let asked = Instant::now();
     kill(Pid::from_raw(join.id().try_into()?), Signal::SIGINT)?;
@@ -273,6 +269,9 @@ async fn an_interrupt_ends_ssh_and_tells_what_each_machine_was_at() -> Result<()
     );
     assert!(asked.elapsed() < Duration::from_secs(10), "{ended:#?}");
     let pid: i32 = fs::read_to_string(pid)?.trim().parse()?;
-    assert!(kill(Pid::from_raw(pid), None).is_err(), "ssh goes on");
+    // Who is killed is there until somebody has taken note of it; the wait is half of the sleep.
+    until(async || Ok(kill(Pid::from_raw(pid), None).is_err().then_some(()))).await?;
+    let sleeper: i32 = fs::read_to_string(sleeper)?.trim().parse()?;
+    kill(Pid::from_raw(sleeper), Signal::SIGKILL)?;
     light.down().await
 }

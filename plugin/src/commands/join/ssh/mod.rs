@@ -128,7 +128,7 @@ pub async fn run(
         Ok(token) => token,
         Err(error) => {
             end_token(session, connection, args, &name).await;
-            return Err(error);
+            return Err(without_token(error, args.ssh.keep_token));
         }
     };
     let token = JoinToken {
@@ -253,6 +253,23 @@ async fn end_token(session: &Session, connection: &Connection<'_>, args: &JoinAr
             "The token could not be revoked ({error}); do it later: {}",
             request::revoke(session, name, &connection.namespace)
         ));
+    }
+}
+
+/// The hints about a token that is late are no good once it is taken back.
+fn without_token(error: Error, kept: bool) -> Error {
+    match error {
+        Error::TimedOut {
+            waited, what, last, ..
+        } if !kept => Error::TimedOut {
+            waited,
+            what,
+            last,
+            hints: vec![
+                "no machine was touched, and the token's request was taken back".to_owned(),
+            ],
+        },
+        other => other,
     }
 }
 
