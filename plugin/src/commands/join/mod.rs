@@ -2,8 +2,8 @@
 
 mod render;
 mod request;
-mod script;
-mod ssh;
+pub mod script;
+pub mod ssh;
 
 use std::{path::PathBuf, time::Duration};
 

@@ -44,8 +44,13 @@ const PATIENCE: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Joining over ssh")]
 pub struct SshArgs {
-    /// Join these machines from here: [user@]host[:port], several with commas
-    #[arg(long = "ssh", value_name = "MACHINE", value_delimiter = ',')]
+    /// Join these machines from here
+    #[arg(
+        help = "Join these machines from here: [user@]host[:port], several with commas",
+        long = "ssh",
+        value_name = "MACHINE",
+        value_delimiter = ','
+    )]
     pub machines: Vec<Host>,
     /// Private key to log in with
     #[arg(long, value_name = "FILE", requires = "machines")]
