@@ -40,8 +40,8 @@ pub enum Command {
     Status(commands::status::StatusArgs),
     /// Print a cluster's kubeconfig, or merge it into yours
     Kubeconfig(commands::kubeconfig::KubeconfigArgs),
-    /// Make a token with which a machine joins a cluster
-    Join(commands::join::JoinArgs),
+    /// Let machines join a cluster: with a command, a script, user data, or over ssh
+    Join(Box<commands::join::JoinArgs>),
     /// Delete a cluster
     #[command(visible_alias = "rm")]
     Delete(commands::delete::DeleteArgs),
@@ -75,6 +75,8 @@ pub enum Command {
     Policy(commands::policy::PolicyArgs),
     /// Show the versions of this program and of the mothership
     Version(commands::version::VersionArgs),
+    /// List, make and revoke tokens with which machines join
+    Token(commands::token::TokenArgs),
 }
 
 /// Flags that every command has; kubectl's names and meanings.

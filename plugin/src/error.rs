@@ -206,6 +206,20 @@ pub enum Error {
         /// Of how many.
         of: usize,
     },
+    /// Machines that were to join have not.
+    #[error("{failed} of {of} machines have not joined: {first}")]
+    NotJoined {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        of: usize,
+        /// Why the first of them has not.
+        first: String,
+        /// How the process ends.
+        exit: Exit,
+        /// What to do.
+        hints: Vec<String>,
+    },
     /// Any other answer of the API server.
     #[error("cannot {attempt}: {answer}")]
     Server {
@@ -289,6 +303,7 @@ impl Error {
             | Self::Declined(_)
             | Self::Child { .. }
             | Self::Unwell { .. } => Exit::Failure,
+            Self::NotJoined { exit, .. } => *exit,
             Self::BrokenPipe => Exit::Success,
             Self::Interrupted { .. } => Exit::Interrupted,
         }
@@ -322,7 +337,9 @@ impl Error {
                 vec!["log in again, or use another --context or --kubeconfig".to_owned()]
             }
             Self::Unreachable { server, cause } => vec![unreachable(server, cause)],
-            Self::TimedOut { hints, .. } | Self::Interrupted { hints, .. } => hints.clone(),
+            Self::TimedOut { hints, .. }
+            | Self::NotJoined { hints, .. }
+            | Self::Interrupted { hints, .. } => hints.clone(),
             Self::Server { passing: true, .. } => {
                 vec!["the API server is busy or starting; try again in a moment".to_owned()]
             }

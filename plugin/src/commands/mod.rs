@@ -16,6 +16,7 @@ pub mod node;
 pub mod policy;
 pub mod scale;
 pub mod status;
+pub mod token;
 pub mod upgrade;
 pub mod version;
 pub mod versions;
@@ -50,5 +51,6 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
         Command::Doctor(args) => doctor::run(session, &args).await,
         Command::Policy(args) => policy::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
+        Command::Token(args) => token::run(session, &args).await,
     }
 }

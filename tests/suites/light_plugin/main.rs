@@ -7,4 +7,6 @@ mod joins;
 mod kubeconfigs;
 mod person;
 mod scene;
+mod ssh;
+mod tokens;
 mod waits;

@@ -1,40 +1,25 @@
 //! `join`.
 
 mod render;
+mod request;
+pub mod script;
+pub mod ssh;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::{Args, ValueEnum};
-use crds::{names, version::K0sVersion};
-use kube::{
-    ResourceExt as _,
-    api::{DynamicObject, PostParams},
-};
+use crds::version::K0sVersion;
 use serde::Serialize;
-use serde_json::json;
 
 pub use self::render::JoinToken;
+use self::script::Setup;
 use crate::{
-    cli,
-    client::Connection,
-    duration,
-    error::Error,
-    model,
-    output::Structured,
-    resources,
-    session::Session,
-    wait::{Look, Wait},
+    cli, duration, error::Error, output::Structured, output::structured, session::Session,
 };
 
-/// Flags of `join`.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n\
-    \x20 kubectl k0smotron join demo\n\
-    \x20 kubectl k0smotron join demo | ssh root@machine sh\n\
-    \x20 kubectl k0smotron join demo --ttl 1h -o token > token\n\
-    \x20 kubectl k0smotron join demo -o cloud-init > user-data")]
-pub struct JoinArgs {
+/// Flags of what makes a token.
+#[derive(Debug, Clone, Args)]
+pub struct TokenArgs {
     /// Name of the cluster
     // An id of its own: the global --cluster is another thing.
     #[arg(id = "hosted", value_name = "NAME", value_parser = cli::object_name)]
@@ -42,21 +27,94 @@ pub struct JoinArgs {
     /// What the machine becomes
     #[arg(long, value_enum, value_name = "ROLE", default_value_t)]
     pub role: Role,
-    /// How long the token is good for; 0 is for ever
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration::parse)]
-    pub ttl: Duration,
+    /// How long the token is good for; 0 is for ever [default: 24h, or 1h with --ssh]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub ttl: Option<Duration>,
     /// Name of the JoinTokenRequest; made up from cluster and role unless given
     #[arg(long, value_name = "REQUEST", value_parser = cli::object_name)]
     pub name: Option<String>,
-    /// How long to wait for the token; 0 is for ever
-    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration::parse)]
-    pub timeout: Duration,
+    /// How long to wait for the token, or with --ssh for each machine; 0 is for ever
+    /// [default: 2m, or 10m with --ssh]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub timeout: Option<Duration>,
+}
+
+/// How long a token is good for unless the user says otherwise.
+const TTL: Duration = Duration::from_secs(24 * 3600);
+/// How long a token is waited for unless the user says otherwise.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+impl TokenArgs {
+    /// How long the token is good for.
+    pub fn ttl(&self) -> Duration {
+        self.ttl.unwrap_or(TTL)
+    }
+
+    /// How long to wait for it.
+    pub fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(PATIENCE)
+    }
+}
+
+/// Flags of `join`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 kubectl k0smotron join demo\n\
+    \x20 kubectl k0smotron join demo --ssh root@node-1,root@node-2\n\
+    \x20 kubectl k0smotron join demo --ssh me@node-1 --k0s-binary ./k0s --print\n\
+    \x20 kubectl k0smotron join demo -o cloud-init --labels tier=web > user-data\n\
+    \x20 kubectl k0smotron join demo -o script --download-url 'https://mirror.example.org/k0s-{version}-{arch}'")]
+pub struct JoinArgs {
+    /// The token.
+    #[command(flatten)]
+    pub request: TokenArgs,
     /// The command runs k0s in the foreground rather than as a service
-    #[arg(long)]
+    #[arg(long, conflicts_with = "machines")]
     pub foreground: bool,
+    /// k0s version of the machine; the cluster's unless given
+    #[arg(long, value_name = "VERSION")]
+    pub k0s_version: Option<K0sVersion>,
+    /// Where the machine gets k0s; {version} and {arch} are replaced
+    #[arg(long, value_name = "URL", value_parser = download_url)]
+    pub download_url: Option<String>,
+    /// Take k0s from this path of the machine rather than download it; with --ssh it is a file
+    /// of this machine, which is sent along
+    #[arg(long, value_name = "PATH", conflicts_with = "download_url")]
+    pub k0s_binary: Option<PathBuf>,
+    /// Labels of the node, such as tier=web; several with commas
+    #[arg(long, value_name = "LABEL", value_delimiter = ',', value_parser = script::label)]
+    pub labels: Vec<String>,
+    /// Taints of the node, such as dedicated=web:NoSchedule; several with commas
+    #[arg(long, value_name = "TAINT", value_delimiter = ',', value_parser = script::taint)]
+    pub taints: Vec<String>,
+    /// Further arguments of k0s worker, in one text, quoted as for a shell
+    #[arg(
+        long,
+        value_name = "ARGUMENTS",
+        allow_hyphen_values = true,
+        value_parser = script::plain
+    )]
+    pub worker_args: Option<String>,
+    /// What runs in place of k0s install and k0s start
+    #[arg(long, value_name = "COMMAND", hide = true, value_parser = script::plain)]
+    pub start_command: Option<String>,
+    /// Show what would be printed, with the token masked; nothing is asked for
+    #[arg(long)]
+    pub print: bool,
     /// What to print
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
     pub output: Format,
+    /// Joining machines from here.
+    #[command(flatten)]
+    pub ssh: ssh::SshArgs,
+}
+
+fn download_url(text: &str) -> Result<String, String> {
+    let known = ["https://", "http://", "file://"];
+    if !known.iter().any(|scheme| text.starts_with(scheme)) || text.contains(char::is_whitespace) {
+        return Err("an address begins with https://, http:// or file://".to_owned());
+    }
+    script::plain(text)
 }
 
 /// What a machine becomes.
@@ -88,8 +146,14 @@ pub enum Format {
     Command,
     /// The token alone.
     Token,
-    /// User data for cloud-init.
+    /// A script for the machine, which takes back what it did when a step fails.
+    Script,
+    /// User data for cloud-init, with the script.
     CloudInit,
+    /// A configuration for Ignition 3.4, with the script.
+    Ignition,
+    /// A unit for systemd, with the script.
+    Systemd,
     /// The token and what is known of it, for programs.
     Json,
 }
@@ -99,244 +163,90 @@ pub enum Format {
 /// # Errors
 /// Whatever the API server answers; [`Error::TimedOut`] when no token comes.
 pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Error> {
+    let setup = Setup::of(args)?;
+    if args.ssh.machines.is_empty() {
+        on_the_machine(args)?;
+    }
+    let connection = session.connect().await?;
+    let cluster = connection.cluster(&args.request.cluster).await?;
+    let version = match &args.k0s_version {
+        Some(version) => Some(version.to_string()),
+        None => request::version_of(&cluster),
+    };
+    let masked = JoinToken::masked(
+        &connection.namespace,
+        &args.request.cluster,
+        args.request.role,
+        version.clone(),
+    );
+    if !args.ssh.machines.is_empty() {
+        return ssh::run(session, &connection, args, &cluster, &masked).await;
+    }
+    // What cannot be shown is not worth a token.
+    let preview = render(&masked, args, &setup)?;
+    if args.print {
+        return session.out.data(&preview);
+    }
+    let name = request::ask(session, &connection, &args.request).await?;
+    let answer = request::answer(session, &connection, &args.request, &cluster, &name).await?;
+    let token = JoinToken { version, ..answer };
+    session.out.data(&render(&token, args, &setup)?)?;
+    told(session, &token);
+    Ok(())
+}
+
+/// Asks for a token and prints it alone.
+///
+/// # Errors
+/// As [`run`].
+pub async fn token(session: &Session, args: &TokenArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let cluster = connection.cluster(&args.cluster).await?;
-    let request = ask(session, &connection, args).await?;
-    let token = answer(session, &connection, args, &cluster, &request).await?;
-    let out = &session.out;
-    let printed = match args.output {
-        Format::Command => out.data(&(token.command(args.foreground) + "\n")),
-        Format::Token => out.data(&format!("{}\n", token.token)),
-        Format::CloudInit => out.data(&token.cloud_init()),
-        Format::Json => out.structured(Structured::Json, &token),
-    };
-    printed?;
+    let name = request::ask(session, &connection, args).await?;
+    let token = request::answer(session, &connection, args, &cluster, &name).await?;
+    session.out.data(&format!("{}\n", token.token))?;
+    told(session, &token);
+    Ok(())
+}
+
+fn told(session: &Session, token: &JoinToken) {
     let id = token.token_id.as_deref().unwrap_or("<unknown>");
     let whose = format!(
         "{} of {}/{}",
-        args.role.name(),
+        token.role.name(),
         token.namespace,
         token.cluster
     );
+    let out = &session.out;
     out.note(&match &token.expires_at {
         Some(until) => format!("Token {id} ({whose}) is valid until {until}."),
         None => format!("Token {id} ({whose}) is valid for ever; --ttl 24h limits the next one."),
     });
     out.note(&format!(
         "Revoke it: {}",
-        revoke(session, &token.request, &token.namespace)
+        request::revoke(session, &token.request, &token.namespace)
     ));
-    Ok(())
 }
 
-fn revoke(session: &Session, request: &str, namespace: &str) -> String {
-    session.kubectl(
-        &format!("delete jointokenrequests.k0smotron.io {request}"),
-        namespace,
-    )
+fn render(token: &JoinToken, args: &JoinArgs, setup: &Setup) -> Result<String, Error> {
+    match args.output {
+        Format::Command => Ok(token.command(setup, args.foreground)? + "\n"),
+        Format::Token => Ok(format!("{}\n", token.token)),
+        Format::Script => script::script(token, setup),
+        Format::CloudInit => token.cloud_init(setup),
+        Format::Ignition => token.ignition(setup),
+        Format::Systemd => token.systemd(setup),
+        Format::Json => structured(Structured::Json, token),
+    }
 }
 
-async fn ask(
-    session: &Session,
-    connection: &Connection<'_>,
-    args: &JoinArgs,
-) -> Result<String, Error> {
-    let place = &connection.namespace;
-    let metadata = match &args.name {
-        Some(name) => json!({"name": name, "namespace": place}),
-        None => json!({
-            "generateName": format!("{}-{}-", args.cluster, args.role.name()),
-            "namespace": place,
+/// A path of the machine means nothing from where this program stands.
+fn on_the_machine(args: &JoinArgs) -> Result<(), Error> {
+    match &args.k0s_binary {
+        Some(path) if !path.is_absolute() => Err(Error::Usage {
+            message: format!("\"{}\" is no absolute path of the machine", path.display()),
+            hint: "write it like --k0s-binary /opt/k0s".to_owned(),
         }),
-    };
-    let body = json!({
-        "apiVersion": format!("{}/{}", resources::GROUP, resources::VERSION),
-        "kind": "JoinTokenRequest",
-        "metadata": metadata,
-        "spec": {
-            "clusterName": args.cluster,
-            "role": args.role.name(),
-            "expiry": duration::to_go(args.ttl),
-        },
-    });
-    let object: DynamicObject = serde_json::from_value(body)
-        .map_err(|source| Error::io("build the request", source.into()))?;
-    let api = connection.api(&resources::join_token_requests());
-    let parameters = PostParams {
-        field_manager: Some("kubectl-k0smotron".to_owned()),
-        ..PostParams::default()
-    };
-    session.leaves(
-        "a join token may have been asked for",
-        vec![format!(
-            "look: {}",
-            session.kubectl("get jointokenrequests.k0smotron.io", place)
-        )],
-    );
-    let attempt = format!("ask for a join token for cluster {place}/{}", args.cluster);
-    let created = connection
-        .call(&attempt, || api.create(&parameters, &object))
-        .await;
-    let name = created
-        .map_err(|error| taken(error, session, args, place))?
-        .name_any();
-    session.leaves(
-        format!("JoinTokenRequest {place}/{name} was created and its token will be made"),
-        vec![
-            format!(
-                "read the token later: {}",
-                session.kubectl(
-                    &format!(
-                        "get secret {name} -o go-template='{{{{.data.token | base64decode}}}}'"
-                    ),
-                    place
-                )
-            ),
-            format!("take it back: {}", revoke(session, &name, place)),
-        ],
-    );
-    Ok(name)
-}
-
-fn taken(error: Error, session: &Session, args: &JoinArgs, namespace: &str) -> Error {
-    match (error, &args.name) {
-        (
-            Error::Conflict {
-                attempt, answer, ..
-            },
-            Some(name),
-        ) => Error::Conflict {
-            attempt,
-            answer,
-            hint: format!(
-                "leave --name out, or revoke the one that is there: {}",
-                revoke(session, name, namespace)
-            ),
-        },
-        (error, _) => error,
-    }
-}
-
-async fn answer(
-    session: &Session,
-    connection: &Connection<'_>,
-    args: &JoinArgs,
-    cluster: &DynamicObject,
-    name: &str,
-) -> Result<JoinToken, Error> {
-    let place = &connection.namespace;
-    let requests = connection.api(&resources::join_token_requests());
-    let secrets = connection.api(&resources::secrets());
-    let what = format!("a join token for cluster {place}/{}", args.cluster);
-    let wait = Wait {
-        what: &what,
-        timeout: cli::timeout(args.timeout),
-        interval: Duration::from_millis(300),
-    };
-    let get_request = format!("get JoinTokenRequest {place}/{name}");
-    let get_secret = format!("read the token in Secret {place}/{name}");
-    wait.until(session, async || {
-        let request = connection.call(&get_request, || requests.get(name)).await?;
-        let Some(token_id) = model::text(&request, "/status/tokenID") else {
-            return Ok(Look::Pending(waits_for(&request, cluster)));
-        };
-        let secret = match connection.call(&get_secret, || secrets.get(name)).await {
-            Err(error) if error.is_not_found() => {
-                return Ok(Look::Pending(waits_for(&request, cluster)));
-            }
-            other => other?,
-        };
-        let Some(token) = token_in(&secret) else {
-            return Ok(Look::Pending(format!(
-                "the Secret {name} has no key token yet"
-            )));
-        };
-        Ok(Look::Done(JoinToken {
-            request: name.to_owned(),
-            namespace: place.clone(),
-            cluster: args.cluster.clone(),
-            role: args.role,
-            token_id: Some(token_id),
-            expires_at: model::text(&request, "/status/expiresAt").or_else(|| expiry_of(args.ttl)),
-            version: version_of(cluster),
-            token,
-        }))
-    })
-    .await
-}
-
-/// The controller's own words, else what is known of the cluster.
-fn waits_for(request: &DynamicObject, cluster: &DynamicObject) -> String {
-    let told = model::conditions(request)
-        .into_iter()
-        .find(|condition| !condition.is_true());
-    if let Some(condition) = told {
-        return condition.summary();
-    }
-    match model::obstacle(cluster) {
-        Some(obstacle) => format!("the cluster is not available yet: {obstacle}"),
-        None => "the controller makes the token".to_owned(),
-    }
-}
-
-fn expiry_of(ttl: Duration) -> Option<String> {
-    if ttl.is_zero() {
-        return None;
-    }
-    let until = jiff::Timestamp::now().checked_add(ttl).ok()?;
-    Some(until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
-}
-
-/// The token, if the Secret has one that can be passed on as it is.
-fn token_in(secret: &DynamicObject) -> Option<String> {
-    let pointer = format!("/data/{}", names::TOKEN_KEY);
-    let bytes = STANDARD.decode(model::text(secret, &pointer)?).ok()?;
-    let token = String::from_utf8(bytes).ok()?.trim().to_owned();
-    let base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
-    (!token.is_empty() && token.chars().all(base64)).then_some(token)
-}
-
-/// The version that runs, in k0s' own form; `None` for one that k0s' installer would not know.
-fn version_of(cluster: &DynamicObject) -> Option<String> {
-    let version = model::text(cluster, "/status/version")
-        .or_else(|| model::text(cluster, "/spec/version"))?;
-    version
-        .parse::<K0sVersion>()
-        .ok()
-        .map(|version| version.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::tests::{cluster, object};
-
-    fn secret(token: &str) -> DynamicObject {
-        let data = json!({"token": STANDARD.encode(token)});
-        object(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {}, "data": data}))
-    }
-
-    #[test]
-    fn only_a_token_that_ends_no_shell_word_is_passed_on() {
-        assert_eq!(token_in(&secret("H4sI+/8=\n")).unwrap(), "H4sI+/8=");
-        for bad in ["", "$(reboot)", "a' 'b", "a b"] {
-            assert_eq!(token_in(&secret(bad)), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn versions_are_written_as_k0s_writes_them() {
-        assert_eq!(version_of(&cluster(json!({}))).unwrap(), "v1.36.3+k0s.2");
-        let odd = cluster(json!({"version": "v1.36.3;reboot"}));
-        assert_eq!(version_of(&odd), None);
-    }
-
-    #[test]
-    fn a_token_that_is_late_is_explained() {
-        let request = object(json!({"metadata": {"name": "r"}}));
-        let waiting = json!({"type": "Available", "status": "False", "reason": "EtcdNotReady",
-            "message": "0 of 1 members are ready"});
-        let waiting = cluster(json!({"conditions": [waiting]}));
-        insta::assert_snapshot!(waits_for(&request, &waiting), @"the cluster is not available yet: EtcdNotReady: 0 of 1 members are ready");
+        _ => Ok(()),
     }
 }

@@ -1,12 +1,20 @@
 //! The forms in which a join token is handed to a machine. Pure: a token in, text out.
-//!
-//! Nothing of these texts is quoted by hand: names are checked to be made of letters, digits, `-`
-//! and `.`, versions are parsed, tokens are base64, so none of them can end a shell word or a
-//! YAML string.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
+use serde_json::json;
 
-use super::Role;
+use super::{
+    Role,
+    script::{self, Setup},
+};
+use crate::{
+    error::Error,
+    output::{Structured, structured},
+};
+
+/// What stands in a token's place where it is shown for review.
+const MASK: &str = "<token>";
 
 /// A token and what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,181 +33,187 @@ pub struct JoinToken {
     pub token_id: Option<String>,
     /// When it ends, RFC 3339; `None` is never.
     pub expires_at: Option<String>,
-    /// k0s version of the cluster, as k0s writes it.
+    /// k0s version that the machine gets, as k0s writes it.
     pub version: Option<String>,
     /// The token itself.
     pub token: String,
 }
 
 impl JoinToken {
+    /// In place of a token that was not asked for.
+    pub fn masked(namespace: &str, cluster: &str, role: Role, version: Option<String>) -> Self {
+        Self {
+            request: String::new(),
+            namespace: namespace.to_owned(),
+            cluster: cluster.to_owned(),
+            role,
+            token_id: None,
+            expires_at: None,
+            version,
+            token: MASK.to_owned(),
+        }
+    }
+
+    /// Until when it is good: completes "good ...".
+    pub fn until(&self) -> String {
+        match &self.expires_at {
+            Some(until) => format!("until {until}"),
+            None if self.token == MASK => "for a while".to_owned(),
+            None => "for ever".to_owned(),
+        }
+    }
+
     /// Where the token is kept on the machine.
     fn path(&self) -> String {
         format!("/etc/k0s/{}-{}.token", self.cluster, self.role.name())
     }
 
-    fn installer(&self) -> String {
-        let version = self
-            .version
-            .as_deref()
-            .map(|version| format!("K0S_VERSION={version} "));
-        format!(
-            "curl -sSfL https://get.k0s.sh | {}sh",
-            version.unwrap_or_default()
-        )
-    }
-
     /// One line for a shell on the machine: installs k0s where it is missing, writes the token
     /// file for root alone and joins. The token goes through a pipe, so no list of processes
     /// shows it.
-    pub fn command(&self, foreground: bool) -> String {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for what only the script can do.
+    pub fn command(&self, setup: &Setup, foreground: bool) -> Result<String, Error> {
+        if setup.download_url.is_some() || setup.binary.is_some() || setup.start_command.is_some() {
+            return Err(Error::Usage {
+                message: "the one-line command gets k0s from get.k0s.sh".to_owned(),
+                hint: "add -o script, or another form that has the whole script in it".to_owned(),
+            });
+        }
         let (path, role) = (self.path(), self.role.name());
+        let version = self
+            .version
+            .as_deref()
+            .map(|version| format!("K0S_VERSION={version} "))
+            .unwrap_or_default();
+        let told = ["--token-file", &path].map(str::to_owned);
+        let arguments = shell_words::join(told.iter().chain(&setup.arguments));
         let start = if foreground {
-            format!("exec k0s {role} --token-file {path}")
+            format!("exec k0s {role} {arguments}")
         } else {
-            format!("k0s install {role} --token-file {path} && k0s start")
+            format!("k0s install {role} {arguments} && k0s start")
         };
-        format!(
-            "printf %s {token} | $(command -v sudo) sh -c '(umask 077 && mkdir -p /etc/k0s && \
-             cat > {path}) && {{ command -v k0s >/dev/null || {install}; }} && {start}'",
-            token = self.token,
-            install = self.installer(),
-        )
+        let program = format!(
+            "(umask 077 && mkdir -p /etc/k0s && cat > {path}) && \
+             {{ command -v k0s >/dev/null || curl -sSfL https://get.k0s.sh | {version}sh; }} && \
+             {start}"
+        );
+        Ok(format!(
+            "printf %s {} | $(command -v sudo) sh -c {}",
+            shell_words::quote(&self.token),
+            shell_words::quote(&program)
+        ))
     }
 
     /// User data for cloud-init.
-    pub fn cloud_init(&self) -> String {
-        let valid = self.expires_at.as_deref().unwrap_or("for ever");
-        let until = if self.expires_at.is_some() {
-            "until "
-        } else {
-            ""
-        };
-        format!(
+    ///
+    /// # Errors
+    /// As [`script::script`].
+    pub fn cloud_init(&self, setup: &Setup) -> Result<String, Error> {
+        let script = script::script(self, setup)?;
+        // In memory alone: it has the token in it.
+        let path = format!("/run/k0s-join-{}.sh", self.cluster);
+        let indented: String = script
+            .lines()
+            .map(|line| match line {
+                "" => "\n".to_owned(),
+                line => format!("      {line}\n"),
+            })
+            .collect();
+        Ok(format!(
             "#cloud-config\n\
              # Makes this machine a {role} of cluster {namespace}/{cluster}.\n\
-             # Holds a secret that is good {until}{valid}.\n\
+             # Holds a secret that is good {until}.\n\
              write_files:\n\
              \x20 - path: {path}\n\
              \x20   owner: root:root\n\
-             \x20   permissions: \"0600\"\n\
-             \x20   content: {token}\n\
+             \x20   permissions: \"0700\"\n\
+             \x20   content: |\n\
+             {indented}\
              runcmd:\n\
-             \x20 - [sh, -c, \"command -v k0s >/dev/null || {install}\"]\n\
-             \x20 - [k0s, install, {role}, --token-file, {path}]\n\
-             \x20 - [k0s, start]\n",
+             \x20 - [sh, {path}]\n",
             role = self.role.name(),
             namespace = self.namespace,
             cluster = self.cluster,
-            path = self.path(),
-            token = self.token,
-            install = self.installer(),
+            until = self.until(),
+        ))
+    }
+
+    /// A configuration for Ignition 3.4: the script, and a unit that runs it until it has worked.
+    ///
+    /// # Errors
+    /// As [`script::script`].
+    pub fn ignition(&self, setup: &Setup) -> Result<String, Error> {
+        let script = script::script(self, setup)?;
+        let path = format!("/etc/k0s-join-{}.sh", self.cluster);
+        let unit = self.unit(&format!(
+            "ConditionPathExists={path}\n\n\
+             [Service]\n\
+             ExecStart=/bin/sh {path}\n\
+             ExecStartPost=/bin/rm -f {path}\n"
+        ));
+        let config = json!({
+            "ignition": {"version": "3.4.0"},
+            "storage": {"files": [{
+                "path": path,
+                "mode": 0o700,
+                "contents": {"source": format!("data:;base64,{}", STANDARD.encode(script))},
+            }]},
+            "systemd": {"units": [{
+                "name": format!("k0s-join-{}.service", self.cluster),
+                "enabled": true,
+                "contents": unit,
+            }]},
+        });
+        structured(Structured::Json, &config)
+    }
+
+    /// A unit for systemd, with the script as its standard input.
+    ///
+    /// # Errors
+    /// As [`script::script`].
+    pub fn systemd(&self, setup: &Setup) -> Result<String, Error> {
+        let script = script::script(self, setup)?;
+        let role = self.role.name();
+        let unit = self.unit(&format!(
+            "ConditionPathExists=!/etc/systemd/system/k0s{role}.service\n\n\
+             [Service]\n\
+             StandardInput=data\n\
+             StandardInputData={}\n\
+             ExecStart=/bin/sh\n",
+            STANDARD.encode(script)
+        ));
+        Ok(format!(
+            "# /etc/systemd/system/k0s-join-{cluster}.service, readable by root alone:\n\
+             # it holds a secret that is good {until}.\n\
+             {unit}",
+            cluster = self.cluster,
+            until = self.until(),
+        ))
+    }
+
+    /// What the units have in common, around what they run.
+    fn unit(&self, inner: &str) -> String {
+        format!(
+            "[Unit]\n\
+             Description=Join cluster {namespace}/{cluster} as a {role}\n\
+             Wants=network-online.target\n\
+             After=network-online.target\n\
+             {inner}\
+             Type=oneshot\n\
+             RemainAfterExit=yes\n\
+             Restart=on-failure\n\
+             RestartSec=15\n\
+             RestartPreventExitStatus=3\n\n\
+             [Install]\n\
+             WantedBy=multi-user.target\n",
+            namespace = self.namespace,
+            cluster = self.cluster,
+            role = self.role.name(),
         )
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn token() -> JoinToken {
-        JoinToken {
-            request: "demo-worker-x7k2p".into(),
-            namespace: "team-a".into(),
-            cluster: "demo".into(),
-            role: Role::Worker,
-            token_id: Some("a1b2c3".into()),
-            expires_at: Some("2026-11-23T10:00:00Z".into()),
-            version: Some("v1.36.3+k0s.2".into()),
-            token: "H4sIAAAA+/8=".into(),
-        }
-    }
-
-    #[test]
-    fn the_command_is_one_line_that_keeps_the_token_private() {
-        let command = token().command(false);
-        assert_eq!(command.lines().count(), 1);
-        insta::assert_snapshot!(command, @"printf %s H4sIAAAA+/8= | $(command -v sudo) sh -c '(umask 077 && mkdir -p /etc/k0s && cat > /etc/k0s/demo-worker.token) && { command -v k0s >/dev/null || curl -sSfL https://get.k0s.sh | K0S_VERSION=v1.36.3+k0s.2 sh; } && k0s install worker --token-file /etc/k0s/demo-worker.token && k0s start'");
-    }
-
-    #[test]
-    fn in_the_foreground_k0s_takes_the_shells_place() {
-        assert!(
-            token()
-                .command(true)
-                .ends_with("&& exec k0s worker --token-file /etc/k0s/demo-worker.token'")
-        );
-    }
-
-    #[test]
-    fn without_a_version_the_installer_takes_its_newest() {
-        let unknown = JoinToken {
-            version: None,
-            ..token()
-        };
-        assert!(unknown.command(false).contains("https://get.k0s.sh | sh;"));
-    }
-
-    #[test]
-    fn a_shell_reads_the_command_as_it_is_meant() {
-        // Everything that the command runs is replaced by functions that record; only the shell
-        // itself is real.
-        let dir = tempfile::tempdir().unwrap();
-        let bin = dir.path();
-        let record = "#!/bin/sh\necho \"$(basename \"$0\") $*\" >> \"$RECORD\"\n";
-        for program in ["k0s", "mkdir"] {
-            let path = bin.join(program);
-            std::fs::write(&path, record).unwrap();
-            std::process::Command::new("chmod")
-                .arg("755")
-                .arg(&path)
-                .status()
-                .unwrap();
-        }
-        let file = bin.join("token");
-        let line = token()
-            .command(false)
-            .replace("/etc/k0s/demo-worker.token", file.to_str().unwrap())
-            .replace("$(command -v sudo)", "");
-        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-        let status = std::process::Command::new("sh")
-            .args(["-c", &line])
-            .env("PATH", path)
-            .env("RECORD", bin.join("record"))
-            .status()
-            .unwrap();
-        assert!(status.success());
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "H4sIAAAA+/8=");
-        let mode = std::os::unix::fs::PermissionsExt::mode(
-            &std::fs::metadata(&file).unwrap().permissions(),
-        );
-        assert_eq!(mode & 0o777, 0o600);
-        let record = std::fs::read_to_string(bin.join("record")).unwrap();
-        let file = file.display();
-        assert_eq!(
-            record,
-            format!("mkdir -p /etc/k0s\nk0s install worker --token-file {file}\nk0s start\n")
-        );
-    }
-
-    #[test]
-    fn cloud_init_is_yaml_with_a_private_file() {
-        let text = token().cloud_init();
-        let parsed: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
-        assert_eq!(parsed["write_files"][0]["permissions"], "0600");
-        assert_eq!(parsed["write_files"][0]["content"], "H4sIAAAA+/8=");
-        insta::assert_snapshot!(text, @r#"
-        #cloud-config
-        # Makes this machine a worker of cluster team-a/demo.
-        # Holds a secret that is good until 2026-11-23T10:00:00Z.
-        write_files:
-          - path: /etc/k0s/demo-worker.token
-            owner: root:root
-            permissions: "0600"
-            content: H4sIAAAA+/8=
-        runcmd:
-          - [sh, -c, "command -v k0s >/dev/null || curl -sSfL https://get.k0s.sh | K0S_VERSION=v1.36.3+k0s.2 sh"]
-          - [k0s, install, worker, --token-file, /etc/k0s/demo-worker.token]
-          - [k0s, start]
-        "#);
-    }
-}
+mod tests;

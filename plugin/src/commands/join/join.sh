@@ -1,0 +1,175 @@
+fail() {
+    code=$1
+    shift
+    echo "error: $*" >&2
+    exit "$code"
+}
+
+step() {
+    echo "join: $*" >&2
+}
+
+# Root is needed for the service. A script that came through a pipe cannot be started again.
+become_root() {
+    [ "$(id -u)" != 0 ] || return 0
+    command -v sudo >/dev/null 2>&1 || fail 4 "this needs root, and there is no sudo"
+    case $0 in
+    */*) ;;
+    *) fail 4 "this needs root: pipe it into 'sudo sh'" ;;
+    esac
+    sudo -n true </dev/null 2>/dev/null || [ -t 2 ] || fail 4 "this needs root, and sudo asks for a password"
+    exec sudo sh "$0"
+}
+
+check_machine() {
+    step "checking the machine"
+    machine=$(uname -m)
+    case $machine in
+    x86_64 | amd64) arch=amd64 ;;
+    aarch64 | arm64) arch=arm64 ;;
+    armv7* | armv8l | arm) arch=arm ;;
+    *) fail 6 "k0s is not built for machines of type $machine" ;;
+    esac
+    for service in k0sworker k0scontroller; do
+        for file in "$root/etc/systemd/system/$service.service" "$root/etc/init.d/$service"; do
+            [ ! -e "$file" ] || joined "$file"
+        done
+    done
+    for file in kubelet.conf kubelet; do
+        [ ! -e "$root/var/lib/k0s/$file" ] || joined "$root/var/lib/k0s/$file"
+    done
+}
+
+joined() {
+    fail 3 "this machine is joined already ($1 is there); take it out with: k0s stop; k0s reset"
+}
+
+version_of() {
+    "$1" version 2>/dev/null </dev/null | head -n 1
+}
+
+# Sets $k0s to a program of the wanted version.
+get_k0s() {
+    k0s=$(command -v k0s || :)
+    if [ -n "$k0s" ] && { [ -z "$version" ] || [ "$(version_of "$k0s")" = "$version" ]; }; then
+        step "k0s ${version:-of some version} is there already"
+        return 0
+    fi
+    bin=
+    for dir in "$root/usr/local/bin" "$root/opt/bin"; do
+        if mkdir -p "$dir" 2>/dev/null && [ -w "$dir" ]; then
+            bin=$dir
+            break
+        fi
+    done
+    [ -n "$bin" ] || fail 1 "neither /usr/local/bin nor /opt/bin can be written to"
+    fresh=$(mktemp "$bin/.k0s.XXXXXX")
+    if [ "$binary" = - ]; then
+        step "receiving k0s"
+        cat >"$fresh"
+    elif [ -n "$binary" ]; then
+        step "copying k0s from $binary"
+        cat <"$binary" >"$fresh" || fail 5 "$binary cannot be read"
+    else
+        download
+    fi
+    chmod 755 "$fresh"
+    got=$(version_of "$fresh") || :
+    [ -n "$got" ] || fail 5 "what came as k0s does not run on this machine ($machine)"
+    [ -z "$version" ] || [ "$got" = "$version" ] ||
+        fail 5 "what came is k0s $got, and not the cluster's $version"
+    k0s=$bin/k0s
+    if [ -e "$k0s" ]; then
+        before=$(mktemp "$bin/.k0s.XXXXXX")
+        mv -f "$k0s" "$before"
+    fi
+    placed=$k0s
+    mv -f "$fresh" "$k0s"
+    fresh=
+}
+
+# Puts the version and the architecture into the places that the address has for them.
+address() {
+    printf '%s\n' "$download_url" | sed -e "s/{version}/$version/g" -e "s/{arch}/$arch/g"
+}
+
+download() {
+    url=$(address)
+    step "downloading $url"
+    if command -v curl >/dev/null 2>&1; then
+        curl -sSfL --retry 3 --connect-timeout 20 -o "$fresh" -- "$url" </dev/null ||
+            fail 5 "the download of $url failed"
+    elif command -v wget >/dev/null 2>&1; then
+        wget -q -O "$fresh" -- "$url" </dev/null || fail 5 "the download of $url failed"
+    else
+        fail 5 "there is neither curl nor wget to download k0s with"
+    fi
+}
+
+write_token() {
+    [ -d "$root/etc/k0s" ] || made_dir=$root/etc/k0s
+    mkdir -p "$root/etc/k0s"
+    # A file that is there keeps its mode when it is written to.
+    rm -f "$token_file"
+    wrote_token=$token_file
+    (umask 077 && printf '%s\n' "$token" >"$token_file")
+}
+
+start_k0s() {
+    if [ -n "$start_command" ]; then
+        step "running the start command"
+        sh -c "$start_command" </dev/null >&2 || fail 1 "the start command failed"
+        return 0
+    fi
+    step "installing the service"
+    installing=yes
+    "$k0s" install "$role" --token-file "$token_file" "$@" </dev/null >&2 ||
+        fail 1 "k0s install failed"
+    step "starting k0s"
+    "$k0s" start </dev/null >&2 || fail 1 "k0s start failed"
+}
+
+# Takes back what this run has done, the latest first.
+undo() {
+    code=$?
+    trap - EXIT INT TERM HUP
+    [ -z "$fresh" ] || rm -f "$fresh"
+    if [ "$code" = 0 ]; then
+        [ -z "$before" ] || rm -f "$before"
+        exit 0
+    fi
+    if [ -n "$installing" ]; then
+        "$k0s" stop </dev/null >/dev/null 2>&1 || :
+        if [ -n "$had_data" ]; then
+            echo "the service may be installed; remove it with: k0s reset" >&2
+        else
+            "$k0s" reset </dev/null >/dev/null 2>&1 || :
+        fi
+    fi
+    [ -z "$wrote_token" ] || rm -f "$wrote_token"
+    [ -z "$made_dir" ] || rmdir "$made_dir" 2>/dev/null || :
+    [ -z "$placed" ] || rm -f "$placed"
+    if [ -n "$before" ]; then
+        if [ -s "$before" ]; then mv -f "$before" "$k0s"; else rm -f "$before"; fi
+    fi
+    exit "$code"
+}
+
+# The whole text has arrived before any of it runs.
+main() {
+    become_root
+    fresh='' before='' placed='' made_dir='' wrote_token='' installing='' had_data=''
+    token_file=$root/etc/k0s/$cluster-$role.token
+    trap undo EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'exit 129' HUP
+    check_machine
+    [ ! -d "$root/var/lib/k0s" ] || had_data=yes
+    # A start command takes the place of k0s.
+    [ -n "$start_command" ] || get_k0s
+    write_token
+    start_k0s "$@"
+    echo "node: $(uname -n | tr '[:upper:]' '[:lower:]')"
+    step "k0s is started"
+}

@@ -1,0 +1,184 @@
+//! How a machine joins: one POSIX script, which every form carries as it is.
+//!
+//! Only the assignments at its top differ. Each is a word in single quotes, so nothing that a
+//! person types becomes a part of the program.
+
+use super::{JoinArgs, Role, render::JoinToken};
+use crate::error::Error;
+
+/// The part that is the same everywhere.
+const BODY: &str = include_str!("join.sh");
+
+/// Where k0s is published.
+const RELEASES: &str =
+    "https://github.com/k0sproject/k0s/releases/download/{version}/k0s-{version}-{arch}";
+
+/// How the machine gets k0s, and what k0s is told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Setup {
+    /// Address of the program, with `{version}` and `{arch}`.
+    pub download_url: Option<String>,
+    /// Path of the program on the machine; `-` is the script's standard input.
+    pub binary: Option<String>,
+    /// Further arguments of `k0s install`.
+    pub arguments: Vec<String>,
+    /// What runs in place of `k0s install` and `k0s start`.
+    pub start_command: Option<String>,
+    /// Directory in place of `/`.
+    pub root: String,
+}
+
+impl Setup {
+    /// What the flags ask for.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when they do not go together.
+    pub fn of(args: &JoinArgs) -> Result<Self, Error> {
+        let mut arguments = Vec::new();
+        for (flag, value) in [("--labels", &args.labels), ("--taints", &args.taints)] {
+            if !value.is_empty() {
+                arguments.extend([flag.to_owned(), value.join(",")]);
+            }
+        }
+        if let Some(line) = &args.worker_args {
+            arguments.extend(words(line).map_err(|message| Error::Usage {
+                message,
+                hint:
+                    "quote it as a shell wants it: --worker-args '--profile \"my own\"'".to_owned(),
+            })?);
+        }
+        if args.request.role == Role::Controller && !arguments.is_empty() {
+            return Err(Error::Usage {
+                message: "--labels, --taints and --worker-args are a worker's".to_owned(),
+                hint: "leave them out, or leave --role controller out".to_owned(),
+            });
+        }
+        Ok(Self {
+            download_url: args.download_url.clone(),
+            binary: args
+                .k0s_binary
+                .as_ref()
+                .map(|path| path.to_string_lossy().into_owned()),
+            arguments,
+            start_command: args.start_command.clone(),
+            root: String::new(),
+        })
+    }
+}
+
+/// The words of a line as a shell would split it.
+fn words(line: &str) -> Result<Vec<String>, String> {
+    shell_words::split(line).map_err(|error| format!("--worker-args cannot be read: {error}"))
+}
+
+/// A text without control characters: those have no place in a line for k0s, nor in YAML.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn plain(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err("must be text on one line".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A label (`key=value`), checked as the API server would.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn label(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, value)) if is_key(key) && is_value(value) => Ok(text.to_owned()),
+        _ => Err("a label looks like tier=web or example.org/tier=web".to_owned()),
+    }
+}
+
+/// A taint (`key=value:Effect` or `key:Effect`), checked as the API server would.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn taint(text: &str) -> Result<String, String> {
+    let bad = || {
+        "a taint looks like dedicated=web:NoSchedule; effects are NoSchedule, PreferNoSchedule \
+         and NoExecute"
+            .to_owned()
+    };
+    let (pair, effect) = text.rsplit_once(':').ok_or_else(bad)?;
+    let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+    let known = ["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect);
+    (known && is_key(key) && is_value(value))
+        .then(|| text.to_owned())
+        .ok_or_else(bad)
+}
+
+fn is_key(key: &str) -> bool {
+    let (prefix, name) = key.rsplit_once('/').unwrap_or(("x", key));
+    let of_domain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+    !prefix.is_empty() && prefix.chars().all(of_domain) && !name.is_empty() && is_value(name)
+}
+
+fn is_value(value: &str) -> bool {
+    let inner = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let edge = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
+    value.len() <= 63
+        && value.chars().all(inner)
+        && edge(value.chars().next())
+        && edge(value.chars().last())
+}
+
+/// The whole script.
+///
+/// # Errors
+/// [`Error::Usage`] when it is not known which version the machine needs.
+pub fn script(token: &JoinToken, setup: &Setup) -> Result<String, Error> {
+    let version = token.version.as_deref().ok_or_else(|| Error::Usage {
+        message: format!(
+            "it is not known which k0s version cluster {}/{} runs",
+            token.namespace, token.cluster
+        ),
+        hint: "name it with --k0s-version".to_owned(),
+    })?;
+    let assignments: String = [
+        ("root", setup.root.as_str()),
+        ("cluster", &token.cluster),
+        ("role", token.role.name()),
+        ("version", version),
+        (
+            "download_url",
+            setup.download_url.as_deref().unwrap_or(RELEASES),
+        ),
+        ("binary", setup.binary.as_deref().unwrap_or_default()),
+        (
+            "start_command",
+            setup.start_command.as_deref().unwrap_or_default(),
+        ),
+        ("token", &token.token),
+    ]
+    .map(|(name, value)| format!("{name}={}\n", quoted(value)))
+    .concat();
+    let call: Vec<String> = std::iter::once("main".to_owned())
+        .chain(setup.arguments.iter().map(|word| quoted(word)))
+        .collect();
+    Ok(format!(
+        "#!/bin/sh\n\
+         # Makes this machine a {role} of cluster {namespace}/{cluster}.\n\
+         # Holds a secret that is good {until}.\n\
+         set -eu\n\n\
+         {assignments}\n\
+         {BODY}\n\
+         {call}\n",
+        role = token.role.name(),
+        namespace = token.namespace,
+        cluster = token.cluster,
+        until = token.until(),
+        call = call.join(" "),
+    ))
+}
+
+/// One word for a shell, whatever is in it.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests;

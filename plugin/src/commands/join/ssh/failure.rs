@@ -1,0 +1,189 @@
+//! Why a machine did not join, in the words of a person.
+
+use std::time::Duration;
+
+use crate::{duration, error::Exit};
+
+/// Why a machine did not join.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Nobody has said that this key is the machine's.
+    #[error("its host key is not known")]
+    UnknownKey,
+    /// Another key than before.
+    #[error("its host key is another than the known one")]
+    ChangedKey,
+    /// No connection.
+    #[error("it cannot be reached: {0}")]
+    Unreachable(String),
+    /// No login.
+    #[error("ssh was refused: {0}")]
+    Denied(String),
+    /// No root.
+    #[error("no root there: {0}")]
+    NoRoot(String),
+    /// It belongs to a cluster.
+    #[error("{0}")]
+    Joined(String),
+    /// No k0s.
+    #[error("k0s did not get there: {0}")]
+    Download(String),
+    /// Nothing of the kind can be run there.
+    #[error("{0}")]
+    Unfit(String),
+    /// Any other end of the script.
+    #[error("{0}")]
+    Script(String),
+    /// ssh could not be started.
+    #[error("ssh cannot be run: {0}")]
+    NoSsh(String),
+    /// The hosted API said no.
+    #[error("its Node cannot be looked at: {0}")]
+    NoNode(String),
+    /// It takes too long.
+    #[error("timed out after {}: {last}", duration::age(*waited))]
+    TimedOut {
+        /// How long it was given.
+        waited: Duration,
+        /// What it was at.
+        last: String,
+    },
+}
+
+impl Failure {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::UnknownKey => Some(
+                "compare the key and add it to known_hosts (ssh-keyscan shows it), name a file \
+                 with --known-hosts, or take what comes with --accept-new-host-keys",
+            ),
+            Self::ChangedKey => Some(
+                "was the machine made anew? Then remove the old key with ssh-keygen -R; if not, \
+                 somebody may stand in between",
+            ),
+            Self::Unreachable(_) => {
+                Some("is the machine up, is the address right, and is there a way to it?")
+            }
+            Self::Denied(_) => Some(
+                "is it the right user, and the right key? Choose them with user@ and --identity",
+            ),
+            Self::NoRoot(_) => Some("log in as root, or let the user run sudo without a password"),
+            Self::Download(_) => Some(
+                "a machine without a way out gets k0s with --k0s-binary FILE, or from a mirror \
+                 with --download-url",
+            ),
+            Self::NoSsh(_) => Some("install OpenSSH's client"),
+            Self::TimedOut { .. } => Some(
+                "give it longer with --timeout, or look on the machine: journalctl -u k0sworker",
+            ),
+            Self::Joined(_) | Self::Unfit(_) | Self::Script(_) | Self::NoNode(_) => None,
+        }
+    }
+
+    /// How a process ends that has this to tell.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Unreachable(_) => Exit::Unreachable,
+            Self::Denied(_) | Self::NoRoot(_) => Exit::NoPermission,
+            Self::Joined(_) => Exit::Conflict,
+            Self::TimedOut { .. } => Exit::TimedOut,
+            _ => Exit::Failure,
+        }
+    }
+
+    /// What an end with this code and these last lines on standard error means. The codes are
+    /// the script's own, but for 255, which is ssh's.
+    pub fn of(code: Option<i32>, said: &[String]) -> Self {
+        let has = |part: &str| said.iter().find(|line| line.contains(part)).cloned();
+        let last = || {
+            let own = said
+                .iter()
+                .rev()
+                .find_map(|line| line.strip_prefix("error: "));
+            let any = said
+                .iter()
+                .rev()
+                .map(String::as_str)
+                .find(|line| !line.trim().is_empty());
+            own.or(any).unwrap_or("it said nothing").trim().to_owned()
+        };
+        match code {
+            Some(255) => {
+                if has("IDENTIFICATION HAS CHANGED").is_some()
+                    || has("host key for").is_some_and(|line| line.contains("has changed"))
+                {
+                    Self::ChangedKey
+                } else if has("host key is known for").is_some()
+                    || has("Host key verification failed").is_some()
+                {
+                    Self::UnknownKey
+                } else if let Some(line) =
+                    has("Permission denied").or_else(|| has("Too many authentication failures"))
+                {
+                    Self::Denied(line)
+                } else {
+                    Self::Unreachable(last())
+                }
+            }
+            Some(3) => Self::Joined(last()),
+            Some(4) => Self::NoRoot(last()),
+            Some(5) => Self::Download(last()),
+            Some(6) => Self::Unfit(last()),
+            _ => Self::Script(last()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(code: i32, said: &str) -> Failure {
+        let said: Vec<String> = said.lines().map(str::to_owned).collect();
+        Failure::of(Some(code), &said)
+    }
+
+    #[test]
+    fn opensshs_words_become_reasons() {
+        for (said, reason) in [
+            (
+                "No ED25519 host key is known for node-1 and you have requested strict checking.\n\
+                 Host key verification failed.",
+                Failure::UnknownKey,
+            ),
+            (
+                "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\n\
+                 Host key verification failed.",
+                Failure::ChangedKey,
+            ),
+            (
+                "root@node-1: Permission denied (publickey).",
+                Failure::Denied("root@node-1: Permission denied (publickey).".into()),
+            ),
+            (
+                "ssh: connect to host node-1 port 22: Connection refused",
+                Failure::Unreachable(
+                    "ssh: connect to host node-1 port 22: Connection refused".into(),
+                ),
+            ),
+            (
+                "ssh: Could not resolve hostname node-1: Name or service not known",
+                Failure::Unreachable(
+                    "ssh: Could not resolve hostname node-1: Name or service not known".into(),
+                ),
+            ),
+        ] {
+            assert_eq!(of(255, said), reason);
+        }
+    }
+
+    #[test]
+    fn the_scripts_codes_become_reasons_with_its_own_words() {
+        let said = "motd\nerror: this needs root\nConnection to node-1 closed.";
+        assert_eq!(of(4, said), Failure::NoRoot("this needs root".into()));
+        assert_eq!(of(3, said).exit(), Exit::Conflict);
+        assert_eq!(of(1, "oops"), Failure::Script("oops".into()));
+        assert_eq!(of(1, ""), Failure::Script("it said nothing".into()));
+    }
+}

@@ -1,0 +1,176 @@
+//! The Nodes of the hosted cluster.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use crds::names;
+use k8s_openapi::api::core::v1::{Node, NodeCondition};
+use kube::{
+    Api, Client, Config, ResourceExt as _,
+    api::ListParams,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+use super::failure::Failure;
+use crate::{
+    client::Connection,
+    error::{Error, innermost},
+    model, resources,
+};
+
+/// How often a Node is looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long an answer of the hosted API may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// The Nodes, and what they said of themselves before anything was done.
+#[derive(Debug)]
+pub struct Nodes {
+    api: Api<Node>,
+    before: BTreeMap<String, Option<String>>,
+}
+
+impl Nodes {
+    /// Reads the hosted cluster's kubeconfig, and sees that its API answers from here.
+    ///
+    /// # Errors
+    /// [`Error::Kubeconfig`], [`Error::Unreachable`], or whatever the mothership answers.
+    pub async fn open(connection: &Connection<'_>, cluster: &str) -> Result<Self, Error> {
+        let secrets = connection.api(&resources::secrets());
+        let name = names::kubeconfig(cluster);
+        let place = format!("{}/{name}", connection.namespace);
+        let attempt = format!("read the kubeconfig in Secret {place}");
+        let secret = connection.call(&attempt, || secrets.get(&name)).await?;
+        let unusable = |cause: String| Error::Kubeconfig {
+            message: format!("the kubeconfig in Secret {place} cannot be used: {cause}"),
+            hint: "delete that Secret: the controller makes it anew".to_owned(),
+        };
+        let text = model::text(&secret, &format!("/data/{}", names::KUBECONFIG_KEY))
+            .and_then(|encoded| STANDARD.decode(encoded).ok())
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .ok_or_else(|| unusable("it has no text".to_owned()))?;
+        let kubeconfig =
+            Kubeconfig::from_yaml(&text).map_err(|error| unusable(innermost(&error)))?;
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .map_err(|error| unusable(innermost(&error)))?;
+        let server = config.cluster_url.to_string();
+        let client = Client::try_from(config).map_err(|error| unusable(innermost(&error)))?;
+        let api: Api<Node> = Api::all(client);
+        let attempt = format!("list the nodes of {}/{cluster}", connection.namespace);
+        let parameters = ListParams::default();
+        let list = tokio::time::timeout(DEADLINE, api.list(&parameters))
+            .await
+            .map_err(|_| Error::Unreachable {
+                server: server.clone(),
+                cause: format!("no answer within {DEADLINE:?}"),
+            })?
+            .map_err(|error| Error::from_kube(&attempt, server.trim_end_matches('/'), error))?;
+        let before = list
+            .iter()
+            .map(|node| (node.name_any(), heartbeat(node)))
+            .collect();
+        Ok(Self { api, before })
+    }
+
+    /// Waits until the Node of this name is Ready, and has said so since [`Nodes::open`].
+    ///
+    /// # Errors
+    /// [`Failure::NoNode`] for an answer that waiting cannot change.
+    pub async fn ready(&self, name: &str, step: impl Fn(&str)) -> Result<(), Failure> {
+        loop {
+            match tokio::time::timeout(DEADLINE, self.api.get_opt(name)).await {
+                Ok(Ok(node)) => match obstacle(self.before.get(name), node.as_ref()) {
+                    None => return Ok(()),
+                    Some(obstacle) => step(&format!("waiting for node {name}: {obstacle}")),
+                },
+                Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403) => {
+                    return Err(Failure::NoNode(status.message.clone()));
+                }
+                Ok(Err(_)) | Err(_) => {
+                    step(&format!(
+                        "waiting for node {name}: the hosted API does not answer"
+                    ));
+                }
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+}
+
+/// What is in the way of being Ready; `before` is what the Node of this name had to say at the
+/// beginning, if there was one.
+fn obstacle(before: Option<&Option<String>>, node: Option<&Node>) -> Option<String> {
+    let Some(node) = node else {
+        return Some("it has not registered".to_owned());
+    };
+    if before.is_some_and(|before| *before == heartbeat(node)) {
+        return Some("it is there from before and has not come back".to_owned());
+    }
+    match readiness(node) {
+        Some(ready) if ready.status == "True" => None,
+        Some(ready) => {
+            let message = ready.message.as_deref().unwrap_or_default();
+            Some(message.lines().next().unwrap_or("not Ready").to_owned())
+        }
+        None => Some("it has not told its state".to_owned()),
+    }
+}
+
+fn readiness(node: &Node) -> Option<&NodeCondition> {
+    let conditions = node.status.as_ref()?.conditions.as_ref()?;
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready")
+}
+
+/// When the node last said whether it is Ready.
+fn heartbeat(node: &Node) -> Option<String> {
+    let at = readiness(node)?.last_heartbeat_time.as_ref()?;
+    Some(at.0.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn node(status: &Value) -> Node {
+        serde_json::from_value(json!({"metadata": {"name": "node-1"}, "status": status})).unwrap()
+    }
+
+    fn told(status: &str) -> Node {
+        let condition = json!({"type": "Ready", "status": status, "message": "no network\nyet",
+            "lastHeartbeatTime": "2026-11-22T10:00:00Z"});
+        node(&json!({"conditions": [condition]}))
+    }
+
+    #[test]
+    fn only_a_node_that_says_so_is_ready() {
+        assert_eq!(obstacle(None, Some(&told("True"))), None);
+        let waits = [
+            (None, "it has not registered"),
+            (Some(node(&json!({}))), "it has not told its state"),
+            (
+                Some(node(&json!({"conditions": []}))),
+                "it has not told its state",
+            ),
+            (Some(told("False")), "no network"),
+            (Some(told("Unknown")), "no network"),
+        ];
+        for (node, why) in waits {
+            assert_eq!(obstacle(None, node.as_ref()).as_deref(), Some(why));
+        }
+    }
+
+    #[test]
+    fn what_a_node_said_before_is_not_believed() {
+        let before = heartbeat(&told("True"));
+        let found = obstacle(Some(&before), Some(&told("True")));
+        assert!(found.unwrap().contains("from before"));
+        let earlier = Some("2026-11-22T09:00:00Z".to_owned());
+        assert_eq!(obstacle(Some(&earlier), Some(&told("True"))), None);
+        assert_eq!(obstacle(Some(&None), Some(&told("True"))), None);
+    }
+}

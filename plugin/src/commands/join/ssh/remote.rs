@@ -1,0 +1,125 @@
+//! One machine: ssh as a child process, with everything secret on its standard input.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use tokio::{
+    fs::File,
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader},
+    process::{ChildStdin, Command},
+};
+
+use super::{SshArgs, failure::Failure, host, host::Host};
+
+/// How many of the last lines on standard error are kept.
+const KEPT: usize = 40;
+/// What the script's lines about its steps begin with.
+const STEP: &str = "join: ";
+
+/// What is sent to each machine.
+#[derive(Debug)]
+pub struct Load {
+    /// The script.
+    pub script: String,
+    /// A file of this machine that follows it.
+    pub binary: Option<PathBuf>,
+    /// The ssh program.
+    pub program: PathBuf,
+    /// Name of the Node where it is not the machine's own.
+    pub node: Option<String>,
+}
+
+/// What the machine's shell is told: to keep the script in a file, so that it can run as root
+/// and has the rest of the input for itself. `dd` takes not one byte more than the script.
+pub fn command(script: &str) -> String {
+    format!(
+        "sh -c 't=$(mktemp) || exit 1; trap \"rm -f $t\" EXIT; \
+         dd bs=1 count={} of=\"$t\" 2>/dev/null; sh \"$t\"'",
+        script.len()
+    )
+}
+
+/// Runs the script there, tells each step, and returns the name of its Node.
+///
+/// # Errors
+/// Why it did not come to its end.
+pub async fn run(
+    host: &Host,
+    args: &SshArgs,
+    load: &Load,
+    step: impl Fn(&str),
+) -> Result<String, Failure> {
+    let mut child = Command::new(&load.program)
+        .args(host::arguments(host, args, command(&load.script)))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| Failure::NoSsh(error.to_string()))?;
+    let (Some(input), Some(output), Some(errors)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Err(Failure::NoSsh("it has no streams".to_owned()));
+    };
+    let mut node = None;
+    let mut said: Vec<String> = Vec::new();
+    let ((), (), fed) = tokio::join!(
+        lines(output, |line| {
+            if let Some(name) = line.strip_prefix("node: ") {
+                node = Some(name.trim().to_owned());
+            }
+        }),
+        lines(errors, |line| {
+            if let Some(now) = line.strip_prefix(STEP) {
+                step(now);
+            } else {
+                if said.len() == KEPT {
+                    said.remove(0);
+                }
+                said.push(line.to_owned());
+            }
+        }),
+        feed(input, &load.script, load.binary.as_deref()),
+    );
+    let status = child
+        .wait()
+        .await
+        .map_err(|error| Failure::NoSsh(error.to_string()))?;
+    // What this machine could not send is why the other one complains.
+    fed?;
+    if !status.success() {
+        return Err(Failure::of(status.code(), &said));
+    }
+    node.ok_or_else(|| Failure::Script("it did not tell its name".to_owned()))
+}
+
+/// Sends everything. A machine that stops reading has its reasons, which it tells itself.
+async fn feed(mut input: ChildStdin, script: &str, binary: Option<&Path>) -> Result<(), Failure> {
+    if input.write_all(script.as_bytes()).await.is_err() {
+        return Ok(());
+    }
+    if let Some(path) = binary {
+        let unreadable =
+            |error| Failure::Download(format!("{} cannot be read: {error}", path.display()));
+        let mut file = File::open(path).await.map_err(unreadable)?;
+        // Only the other end can fail from here on: the machine checks what has come.
+        let _ = tokio::io::copy(&mut file, &mut input).await;
+    }
+    let _ = input.shutdown().await;
+    Ok(())
+}
+
+async fn lines(stream: impl AsyncRead + Unpin, mut each: impl FnMut(&str)) {
+    let mut stream = BufReader::new(stream);
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        match stream.read_until(b'\n', &mut bytes).await {
+            Ok(read) if read > 0 => each(String::from_utf8_lossy(&bytes).trim_end()),
+            _ => return,
+        }
+    }
+}

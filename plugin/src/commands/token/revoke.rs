@@ -1,0 +1,235 @@
+//! `token revoke`.
+
+use std::io::{self, IsTerminal as _};
+
+use clap::Args;
+use jiff::Timestamp;
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, DynamicObject, ListParams, Preconditions},
+};
+
+use super::{list::is_of, state::State};
+use crate::{
+    ask,
+    cli::{self, DryRun},
+    client::Connection,
+    error::Error,
+    resources,
+    session::Session,
+    suggest,
+};
+
+/// Flags of `token revoke`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 kubectl k0smotron token revoke demo-worker-x7k2p\n\
+    \x20 kubectl k0smotron token revoke --all --of demo --yes\n\
+    \x20 kubectl k0smotron token revoke --expired --dry-run\n\n\
+    Machines that have joined stay: a token is used only once, when a machine joins.")]
+pub struct RevokeArgs {
+    /// Names of the tokens' requests, as token list has them
+    #[arg(value_name = "NAME", value_parser = cli::object_name,
+        required_unless_present_any = ["all", "expired"],
+        conflicts_with_all = ["all", "expired"])]
+    pub names: Vec<String>,
+    /// Every token of the cluster that --of names
+    #[arg(long, requires = "of", conflicts_with = "expired")]
+    pub all: bool,
+    /// Every token that has ended
+    #[arg(long)]
+    pub expired: bool,
+    /// Only tokens of this cluster
+    #[arg(long, value_name = "CLUSTER", value_parser = cli::object_name, conflicts_with = "names")]
+    pub of: Option<String>,
+    /// Don't ask; nothing is asked either when standard input is no terminal
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Only say what would be revoked
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t,
+        default_missing_value = "client"
+    )]
+    pub dry_run: DryRun,
+}
+
+/// Revokes tokens.
+///
+/// # Errors
+/// Whatever the API server answers, [`Error::Declined`] when the person says no.
+pub async fn run(session: &Session, args: &RevokeArgs) -> Result<(), Error> {
+    let connection = session.connect().await?;
+    let place = connection.namespace.clone();
+    let api = connection.api(&resources::join_token_requests());
+    let attempt = format!("list join tokens in namespace \"{place}\"");
+    let parameters = ListParams::default();
+    let list = connection.call(&attempt, || api.list(&parameters)).await?;
+    let chosen = choose(list.items, args, &place, Timestamp::now())?;
+    if chosen.is_empty() {
+        session
+            .out
+            .note(&format!("No such join tokens in namespace \"{place}\"."));
+        return Ok(());
+    }
+    if args.dry_run == DryRun::None && !args.yes && io::stdin().is_terminal() {
+        let names: Vec<String> = chosen.iter().map(ResourceExt::name_any).collect();
+        let question = format!(
+            "Revoke {} in {place} at {}?",
+            names.join(", "),
+            connection.server
+        );
+        ask::confirm(session, &question, "nothing was revoked").await?;
+    }
+    for (done, request) in chosen.iter().enumerate() {
+        if args.dry_run != DryRun::Client {
+            session.leaves(
+                format!(
+                    "{done} of {} tokens were revoked, the next may be",
+                    chosen.len()
+                ),
+                vec![format!(
+                    "see what is there: {}",
+                    session.kubectl("k0smotron token list", &place)
+                )],
+            );
+            revoke(&connection, request, args.dry_run == DryRun::Server).await?;
+        }
+        let kind = match args.dry_run {
+            DryRun::None => "",
+            DryRun::Client => " (dry run)",
+            DryRun::Server => " (server dry run)",
+        };
+        session.out.data(&format!(
+            "jointokenrequest.k0smotron.io/{} revoked{kind}\n",
+            request.name_any()
+        ))?;
+    }
+    Ok(())
+}
+
+/// Deletes this very request, with which its token ends. One that is gone is as good as revoked.
+///
+/// # Errors
+/// Whatever the API server answers.
+pub async fn revoke(
+    connection: &Connection<'_>,
+    request: &DynamicObject,
+    dry_run: bool,
+) -> Result<(), Error> {
+    let name = request.name_any();
+    let api = connection.api(&resources::join_token_requests());
+    let parameters = DeleteParams {
+        dry_run,
+        preconditions: Some(Preconditions {
+            uid: request.metadata.uid.clone(),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    };
+    let attempt = format!("revoke join token {}/{name}", connection.namespace);
+    match connection
+        .call(&attempt, || api.delete(&name, &parameters))
+        .await
+    {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The requests that the flags mean; a name that none has is an error before anything is done.
+fn choose(
+    requests: Vec<DynamicObject>,
+    args: &RevokeArgs,
+    namespace: &str,
+    now: Timestamp,
+) -> Result<Vec<DynamicObject>, Error> {
+    let known: Vec<String> = requests.iter().map(ResourceExt::name_any).collect();
+    if let Some(name) = args.names.iter().find(|name| !known.contains(name)) {
+        let near = suggest::near(name, known.iter().map(String::as_str));
+        return Err(Error::NotFound {
+            attempt: format!("revoke join token {namespace}/{name}"),
+            answer: "there is none of this name".to_owned(),
+            hint: if near.is_empty() {
+                "see which there are: kubectl k0smotron token list".to_owned()
+            } else {
+                format!("did you mean {}?", near.join(" or "))
+            },
+        });
+    }
+    let is_meant = |request: &DynamicObject| {
+        if !is_of(request, args.of.as_deref()) {
+            return false;
+        }
+        args.all
+            || (args.expired && State::of(request, now) == State::Expired)
+            || args.names.contains(&request.name_any())
+    };
+    Ok(requests.into_iter().filter(is_meant).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::tests::object;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: RevokeArgs,
+    }
+
+    fn read(line: &str) -> Result<RevokeArgs, clap::Error> {
+        Line::try_parse_from(line.split(' ')).map(|line| line.args)
+    }
+
+    fn chosen(line: &str) -> Vec<String> {
+        chosen_or(line).unwrap()
+    }
+
+    #[allow(clippy::unwrap_in_result, reason = "the line is the test's own")]
+    fn chosen_or(line: &str) -> Result<Vec<String>, Error> {
+        let request = |name: &str, cluster: &str, until: &str| {
+            object(
+                json!({"metadata": {"name": name}, "spec": {"clusterName": cluster},
+                "status": {"expiresAt": until}}),
+            )
+        };
+        let all = vec![
+            request("one", "demo", "2026-11-22T11:00:00Z"),
+            request("two", "demo", "2026-11-22T09:00:00Z"),
+            request("three", "other", "2026-11-22T09:00:00Z"),
+        ];
+        let now = "2026-11-22T10:00:00Z".parse().unwrap();
+        let chosen = choose(all, &read(line).unwrap(), "team-a", now)?;
+        Ok(chosen.iter().map(ResourceExt::name_any).collect())
+    }
+
+    #[test]
+    fn flags_choose_by_name_by_cluster_or_by_end() {
+        assert_eq!(chosen("revoke one three"), ["one", "three"]);
+        assert_eq!(chosen("revoke --all --of demo"), ["one", "two"]);
+        assert_eq!(chosen("revoke --expired"), ["two", "three"]);
+        assert_eq!(chosen("revoke --expired --of demo"), ["two"]);
+    }
+
+    #[test]
+    fn a_wrong_name_ends_it_before_anything_is_revoked() {
+        let error = chosen_or("revoke one thre").unwrap_err();
+        assert_eq!(error.hints(), ["did you mean three?"]);
+    }
+
+    #[test]
+    fn nothing_is_revoked_without_saying_which() {
+        for line in ["revoke", "revoke --all", "revoke one --all --of demo"] {
+            assert!(read(line).is_err(), "{line}");
+        }
+    }
+}
