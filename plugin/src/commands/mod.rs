@@ -12,6 +12,7 @@ pub mod kubeconfig;
 pub mod list;
 pub mod logs;
 pub mod policy;
+pub mod rotate;
 pub mod scale;
 pub mod status;
 pub mod upgrade;
@@ -42,6 +43,7 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
         Command::Edit(args) => edit::run(session, &args).await,
         Command::Connect(args) => connect::run(session, &args).await,
         Command::Exec(args) => connect::exec(session, &args).await,
+        Command::Rotate(args) => rotate::run(session, &args).await,
         Command::Versions(args) => versions::run(session, &args).await,
         Command::Completion(args) => completion::run(session, &args),
         Command::Policy(args) => policy::run(session, &args).await,
