@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, Subcommand};
 use crds::names;
 use kube::{
-    Api, ResourceExt as _,
+    Api, ResourceExt,
     api::{DeleteParams, DynamicObject, ListParams, Preconditions},
 };
 
@@ -166,7 +166,7 @@ async fn tokens(
     let requests = of_cluster(found.items, name);
     let qualified = model::qualified(name);
     if !requests.is_empty() {
-        let names: Vec<String> = requests.iter().map(|request| request.name_any()).collect();
+        let names: Vec<String> = requests.iter().map(ResourceExt::name_any).collect();
         let question = format!(
             "Join tokens of cluster {place}/{name} will be revoked: {}. Machines that have joined \
              stay. Do it?",
@@ -298,7 +298,7 @@ mod tests {
         ];
         let names: Vec<String> = of_cluster(all, "demo")
             .iter()
-            .map(|request| request.name_any())
+            .map(ResourceExt::name_any)
             .collect();
         assert_eq!(names, ["a", "c"]);
     }
