@@ -63,6 +63,8 @@ pub enum Command {
     Connect(commands::connect::ConnectArgs),
     /// Run a command that finds a hosted cluster in its KUBECONFIG
     Exec(commands::connect::ExecArgs),
+    /// Make a kubeconfig anew, or revoke join tokens
+    Rotate(commands::rotate::RotateArgs),
     /// List k0s versions, and which of them a cluster can go to
     Versions(commands::versions::VersionsArgs),
     /// Let kubectl complete commands, flags and names

@@ -26,7 +26,8 @@ use crate::{
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron kubeconfig demo --merge && kubectl --context demo get nodes\n\
     \x20 kubectl k0smotron kubeconfig demo --output demo.kubeconfig\n\
-    \x20 kubectl k0smotron kubeconfig demo --merge --context-name team-a/demo --use\n\n\
+    \x20 kubectl k0smotron kubeconfig demo --merge --context-name team-a/demo --use\n\
+    \x20 kubectl k0smotron kubeconfig demo --remove\n\n\
     --context chooses the mothership, as everywhere; --context-name names the new context.")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct KubeconfigArgs {
@@ -36,6 +37,9 @@ pub struct KubeconfigArgs {
     /// Merge it into your kubeconfig, where nothing is lost; a backup is kept beside it
     #[arg(long)]
     pub merge: bool,
+    /// Take what --merge brought out of your kubeconfig; a backup is kept beside it
+    #[arg(long, conflicts_with_all = ["merge", "force", "server", "wait", "format"])]
+    pub remove: bool,
     /// Name of the context, cluster and user entries; the cluster's name unless given
     #[arg(long, value_name = "NAME", value_parser = entry_name)]
     pub context_name: Option<String>,
@@ -93,6 +97,9 @@ fn url(text: &str) -> Result<String, String> {
 /// Whatever the API server answers; [`Error::Conflict`] when a name in the user's file is taken.
 pub async fn run(session: &Session, args: &KubeconfigArgs) -> Result<(), Error> {
     let connection = session.connect().await.map_err(not_the_name)?;
+    if args.remove {
+        return remove_from(session, &connection, args);
+    }
     let text = fetch(session, &connection, args).await?;
     if args.merge {
         return merge_into(session, &connection, args, &text);
@@ -254,15 +261,8 @@ fn merge_into(
 ) -> Result<(), Error> {
     let entry = entry(connection, args, text)?;
     let name = args.context_name.as_deref().unwrap_or(&args.name);
-    let path = match &args.output {
-        Some(path) => path.clone(),
-        None => kubeconfig::file_to_change(session.global.kubeconfig.as_deref())?,
-    };
-    let owner = merge::Owner {
-        cluster: args.name.clone(),
-        namespace: connection.namespace.clone(),
-        mothership: connection.server.clone(),
-    };
+    let path = target(session, args)?;
+    let owner = owner(connection, args);
     let mut result = None;
     let changed = kubeconfig_file::rewrite(&path, |before| {
         let merged = merge::merge(before, &entry, &owner, name, args.switch)
@@ -300,6 +300,70 @@ fn merge_into(
     Ok(())
 }
 
+fn target(session: &Session, args: &KubeconfigArgs) -> Result<PathBuf, Error> {
+    match &args.output {
+        Some(path) => Ok(path.clone()),
+        None => kubeconfig::file_to_change(session.global.kubeconfig.as_deref()),
+    }
+}
+
+fn owner(connection: &Connection<'_>, args: &KubeconfigArgs) -> merge::Owner {
+    merge::Owner {
+        cluster: args.name.clone(),
+        namespace: connection.namespace.clone(),
+        mothership: connection.server.clone(),
+    }
+}
+
+/// Asks nobody: a cluster that is long gone has entries as well.
+fn remove_from(
+    session: &Session,
+    connection: &Connection<'_>,
+    args: &KubeconfigArgs,
+) -> Result<(), Error> {
+    let path = target(session, args)?;
+    let owner = owner(connection, args);
+    let mut result = None;
+    let changed = kubeconfig_file::rewrite(&path, |before| {
+        let removed = merge::remove(before, &owner, args.context_name.as_deref())
+            .map_err(|problem| refused(&path, &problem))?;
+        let text = removed.as_ref().map(|removed| removed.text.clone());
+        result = removed;
+        Ok(text)
+    })?;
+    let (Some(changed), Some(removed)) = (changed, result) else {
+        session.out.note(&format!(
+            "{} has nothing of cluster {}/{}.",
+            path.display(),
+            owner.namespace,
+            owner.cluster
+        ));
+        return Ok(());
+    };
+    session.out.note(&format!(
+        "Removed what --merge brought of cluster {}/{} from {}.",
+        owner.namespace,
+        owner.cluster,
+        changed.path.display()
+    ));
+    if let Some(backup) = &changed.backup {
+        session
+            .out
+            .note(&format!("Its state before is in {}.", backup.display()));
+    }
+    if removed.lost_comments {
+        session
+            .out
+            .note("Its style did not allow to keep the comments; the backup has them.");
+    }
+    if removed.was_current {
+        session
+            .out
+            .note("It was the current context; choose another: kubectl config use-context NAME");
+    }
+    Ok(())
+}
+
 fn refused(path: &Path, problem: &merge::Problem) -> Error {
     match problem {
         merge::Problem::Taken { .. } => Error::Conflict {
@@ -308,7 +372,7 @@ fn refused(path: &Path, problem: &merge::Problem) -> Error {
             hint: "choose another name with --context-name; nothing was changed".to_owned(),
         },
         merge::Problem::Unusable(_) => Error::Kubeconfig {
-            message: format!("cannot merge into {}: {problem}", path.display()),
+            message: format!("cannot change {}: {problem}", path.display()),
             hint: "repair the file, or write to another with --output FILE".to_owned(),
         },
     }

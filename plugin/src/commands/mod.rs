@@ -14,6 +14,7 @@ pub mod list;
 pub mod logs;
 pub mod node;
 pub mod policy;
+pub mod rotate;
 pub mod scale;
 pub mod status;
 pub mod token;
@@ -45,6 +46,7 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
         Command::Edit(args) => edit::run(session, &args).await,
         Command::Connect(args) => connect::run(session, &args).await,
         Command::Exec(args) => connect::exec(session, &args).await,
+        Command::Rotate(args) => rotate::run(session, &args).await,
         Command::Versions(args) => versions::run(session, &args).await,
         Command::Completion(args) => completion::run(session, &args),
         Command::Node(args) => node::run(session, &args).await,

@@ -28,15 +28,50 @@ pub fn edit(text: &str, changes: &[Change], current: Option<&str>) -> Option<Str
     for change in changes {
         place(&mut lines, change)?;
     }
+    set_current(&mut lines, current)?;
+    Some(lines.join("\n") + "\n")
+}
+
+/// The text without these entries, each a list and a place in it, later places of a list first.
+pub fn cut(text: &str, cuts: &[(&'static str, usize)], current: Option<&str>) -> Option<String> {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for (list, number) in cuts {
+        let (start, end) = section(&lines, list)?;
+        let (_, items) = items(&lines, start, end)?;
+        let from = *items.get(*number)?;
+        let to = items.get(number + 1).copied().unwrap_or(end);
+        let to = content_end(&lines, from, to);
+        lines.drain(from..to);
+        if items.len() == 1 {
+            let head = lines.get_mut(start)?;
+            *head = head.replacen(':', ": []", 1);
+        }
+    }
+    set_current(&mut lines, current)?;
+    Some(lines.join("\n") + "\n")
+}
+
+fn set_current(lines: &mut Vec<String>, current: Option<&str>) -> Option<()> {
     if let Some(name) = current {
         let line = serde_saphyr::to_string(&json!({"current-context": name})).ok()?;
         let line = line.trim_end().to_owned();
-        match section(&lines, "current-context") {
+        match section(lines, "current-context") {
             Some((start, _)) => *lines.get_mut(start)? = line,
             None => lines.push(line),
         }
     }
-    Some(lines.join("\n") + "\n")
+    Some(())
+}
+
+/// The margin of a section's entries, and the line at which each begins.
+fn items(lines: &[String], start: usize, end: usize) -> Option<(usize, Vec<usize>)> {
+    let inner = (start + 1..end).filter(|index| is_item(lines, *index));
+    let margins: Vec<(usize, usize)> = inner
+        .filter_map(|index| Some((index, margin(lines.get(index)?))))
+        .collect();
+    let indent = margins.iter().map(|(_, margin)| *margin).min()?;
+    let items = margins.into_iter().filter(|(_, margin)| *margin == indent);
+    Some((indent, items.map(|(index, _)| index).collect()))
 }
 
 /// The lines from a key at the left margin to before the next one.
@@ -66,10 +101,7 @@ fn place(lines: &mut Vec<String>, change: &Change) -> Option<()> {
         .map(|(_, value)| value.trim())
         .unwrap_or_default();
     let value = value.split(" #").next().unwrap_or_default().trim();
-    let inner: Vec<usize> = (start + 1..end)
-        .filter(|index| is_item(lines, *index))
-        .collect();
-    if inner.is_empty() {
+    let Some((indent, items)) = items(lines, start, end) else {
         if !matches!(value, "" | "[]" | "null" | "~") {
             return None;
         }
@@ -77,16 +109,7 @@ fn place(lines: &mut Vec<String>, change: &Change) -> Option<()> {
         let after = start + 1;
         lines.splice(after..after, item(change, 0)?);
         return Some(());
-    }
-    let indent = inner
-        .iter()
-        .filter_map(|index| lines.get(*index))
-        .map(|line| margin(line))
-        .min()?;
-    let items: Vec<usize> = inner
-        .into_iter()
-        .filter(|index| lines.get(*index).is_some_and(|line| margin(line) == indent))
-        .collect();
+    };
     if let Some(number) = change.index {
         let from = *items.get(number)?;
         let to = items.get(number + 1).copied().unwrap_or(end);

@@ -4,9 +4,11 @@
 //! knows survive; comments survive too wherever `edit` can place the entries by lines.
 
 mod edit;
+mod remove;
 
 use serde_json::{Map, Value, json};
 
+pub use self::remove::{Removed, remove};
 use crate::kubeconfig::parse_message;
 
 /// Name of the extension by which entries of ours are recognised.

@@ -380,3 +380,6 @@ fn alone_it_is_a_whole_kubeconfig_with_the_address_asked_for() {
         Some("https://api.example.org:6443")
     );
 }
+
+mod awkward;
+mod removal;
