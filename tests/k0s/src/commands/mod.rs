@@ -1,6 +1,7 @@
 //! The commands that look at a running instance, or need none.
 
 mod etcd;
+mod service;
 mod token;
 
 use std::io::Write as _;
@@ -12,6 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 pub use etcd::etcd;
+pub use service::{install, installed, reset, start, stop};
 pub use token::token;
 
 use crate::cli::{KubeconfigCommand, StatusArgs, VersionArgs};

@@ -1,0 +1,92 @@
+//! What a machine writes is its own.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use mothership::{Worker, WorkerOptions, paths};
+
+use crate::common::world::World;
+
+/// Where something that is installed may put files.
+const PLACES: [&str; 14] = [
+    "/",
+    "/bin",
+    "/boot",
+    "/etc",
+    "/etc/init.d",
+    "/home",
+    "/lib",
+    "/mnt",
+    "/opt",
+    "/root",
+    "/srv",
+    "/usr/bin",
+    "/usr/local/bin",
+    "/var/lib",
+];
+const MARK: &str = "left-by-a-machine";
+
+fn mark(place: &str) -> String {
+    format!("{}/{MARK}", place.trim_end_matches('/'))
+}
+
+pub async fn an_install_changes_nothing_of_the_hosts_disk_and_vanishes_with_the_machine(
+    world: &World,
+) -> Result<()> {
+    let host = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let file = host.path().join("file");
+    std::fs::write(&file, "the host's\n")?;
+    let worker = world.full.worker(WorkerOptions::new("own-root")).await?;
+    let folder = worker.machine().dir().to_owned();
+    let outcome = writes(&worker, &file, &folder).await;
+    worker.down().await?;
+    outcome?;
+    ensure!(!folder.exists(), "{} is left", folder.display());
+    ensure!(
+        std::fs::read_to_string(&file)? == "the host's\n",
+        "the host's file is changed"
+    );
+    for place in PLACES {
+        ensure!(!Path::new(&mark(place)).exists(), "{place} is written to");
+    }
+    let worker = world.full.worker(WorkerOptions::new("own-root")).await?;
+    let again = marked(&worker).await;
+    worker.down().await?;
+    ensure!(again?.is_empty(), "a new machine has an old one's files");
+    Ok(())
+}
+
+async fn marked(worker: &Worker) -> Result<String> {
+    let marks = PLACES.map(mark).join(" ");
+    let list = format!("for mark in {marks}; do ! [ -e $mark ] || echo $mark; done");
+    worker.output(&["sh", "-c", &list]).await
+}
+
+async fn writes(worker: &Worker, file: &Path, folder: &Path) -> Result<()> {
+    let file = file.display().to_string();
+    let read = worker.output(&["cat", &file]).await?;
+    ensure!(read == "the host's\n", "the machine reads {read:?}");
+    worker.put(&file, b"the machine's\n", 0o640).await?;
+    let read = worker.output(&["cat", &file]).await?;
+    ensure!(read == "the machine's\n", "the machine reads {read:?}");
+    let mode = worker.output(&["stat", "-c", "%a", &file]).await?;
+    ensure!(mode == "640\n", "the mode is {mode}");
+    worker.output(&["rm", &file]).await?;
+    for place in PLACES {
+        worker.put(&mark(place), b"", 0o644).await?;
+    }
+    ensure!(marked(worker).await?.lines().count() == PLACES.len());
+
+    // What all machines share, and what is other machines'.
+    let cache = paths::cache()?.join(MARK).display().to_string();
+    let refused = worker.put(&cache, b"", 0o644).await;
+    ensure!(
+        refused.is_err_and(|error| format!("{error:#}").contains("Read-only")),
+        "the machine writes to the cache"
+    );
+    let siblings = worker
+        .output(&["ls", &folder.join("..").display().to_string()])
+        .await?;
+    ensure!(siblings == "own-root\n", "the machine sees {siblings:?}");
+    Ok(())
+}
