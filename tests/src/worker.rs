@@ -337,17 +337,16 @@ impl Worker {
 
     /// Starts `k0s worker` with the token it was given.
     pub async fn start_k0s(&self, args: &[String]) -> Result<()> {
-        let mut service =
-            Service::new(self.machine.dir(), SERVICE, Path::new(K0S))
-                .args(["worker", "--token-file", TOKEN])
-                // k0s refuses old control groups as well.
-                .args(["--ignore-pre-flight-checks".to_owned()])
-                .args([format!(
-                    "--kubelet-extra-args=--config-dir={}",
-                    furnish::KUBELET
-                )])
-                .args(args.iter().cloned())
-                .env("PATH", PATH);
+        let mut service = Service::new(self.machine.dir(), SERVICE, Path::new(K0S))
+            .args(["worker", "--token-file", TOKEN])
+            // k0s refuses old control groups as well.
+            .args(["--ignore-pre-flight-checks".to_owned()])
+            .args([format!(
+                "--kubelet-extra-args=--config-dir={}",
+                furnish::KUBELET
+            )])
+            .args(args.iter().cloned())
+            .env("PATH", PATH);
         service.grace_seconds = 30;
         let supervisor = self.machine.supervisor();
         supervisor.run(service).await?;

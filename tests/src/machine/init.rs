@@ -323,8 +323,9 @@ pub(crate) fn enter(dir: &Path, argv: &[String]) -> Result<()> {
     cgroup::join_existing(&spec.cgroup)?;
     let error = Command::new("nsenter")
         .arg(format!("--target={}", init.pid))
+        // Without --wd, which takes a folder of the host: the kernel puts it into the root.
         .args([
-            "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--wd=/", "--",
+            "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--",
         ])
         .args(argv)
         .exec();

@@ -55,15 +55,15 @@ pub(super) fn enter(dir: &Path, spec: &Spec) -> Result<()> {
             Some(&options),
         )?;
     }
-    bind(
-        Path::new("/dev"),
-        &new.join("dev"),
-        MsFlags::MS_REC,
-    )?;
+    bind(Path::new("/dev"), &new.join("dev"), MsFlags::MS_REC)?;
     make(&new.join("run"))?;
     tmpfs(&new.join("run"))?;
     for entry in &spec.binds {
-        bind(&entry.source, &within(&new, &entry.target), MsFlags::empty())?;
+        bind(
+            &entry.source,
+            &within(&new, &entry.target),
+            MsFlags::empty(),
+        )?;
     }
     fs::set_permissions(
         new.join("tmp"),

@@ -7,13 +7,15 @@ use super::{PATH, Worker};
 use crate::requirements;
 
 const SEED: &str = "/var/lib/cloud/seed/nocloud";
-/// The only cloud is the seed; the network and the disks are the harness's.
+/// The only cloud is the seed; network, disks and packages are the harness's.
 const CONFIG: &str = "\
 datasource_list: [NoCloud]
 network: {config: disabled}
 growpart: {mode: 'off'}
 resize_rootfs: false
 apt_preserve_sources_list: true
+# The only one that every Debian has.
+locale: C.UTF-8
 ";
 /// What a booting machine runs, one unit after the other.
 const STAGES: [&[&str]; 4] = [

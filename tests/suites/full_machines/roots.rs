@@ -72,6 +72,9 @@ async fn writes(worker: &Worker, file: &Path, folder: &Path) -> Result<()> {
     let mode = worker.output(&["stat", "-c", "%a", &file]).await?;
     ensure!(mode == "640\n", "the mode is {mode}");
     worker.output(&["rm", &file]).await?;
+    // A command starts in the machine's root, not in the host's.
+    worker.output(&["touch", MARK]).await?;
+    ensure!(marked(worker).await? == format!("/{MARK}\n"));
     for place in PLACES {
         worker.put(&mark(place), b"", 0o644).await?;
     }

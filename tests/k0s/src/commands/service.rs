@@ -299,9 +299,9 @@ fn end_containers(paths: &Paths) {
             .iter()
             .filter(|(_, _, line)| {
                 let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
-                let is_shim = words.first().is_some_and(|program| {
-                    program.ends_with(b"containerd-shim-runc-v2")
-                });
+                let is_shim = words
+                    .first()
+                    .is_some_and(|program| program.ends_with(b"containerd-shim-runc-v2"));
                 is_shim && words.iter().any(|word| word.starts_with(socket.as_bytes()))
             })
             .map(|(pid, _, _)| *pid)
@@ -365,7 +365,9 @@ mod tests {
     #[test]
     fn the_service_gets_the_flags_of_a_worker_and_none_of_install() {
         assert_eq!(
-            command("--force --token-file /etc/k0s/token -e A=b --labels=a=b,c=d --env=C=d --profile p"),
+            command(
+                "--force --token-file /etc/k0s/token -e A=b --labels=a=b,c=d --env=C=d --profile p"
+            ),
             "/usr/local/bin/k0s worker --token-file=/etc/k0s/token '--labels=a=b,c=d' --profile p"
         );
     }
