@@ -134,7 +134,7 @@ pub struct WorkerArgs {
 #[derive(Debug, Subcommand)]
 pub enum InstallCommand {
     /// Install k0s worker on a brand-new system. Must be run as root (or with sudo)
-    Worker(InstallArgs),
+    Worker(Box<InstallArgs>),
     /// Not in the stand-in
     #[command(disable_help_flag = true)]
     Controller(super::PassedOn),

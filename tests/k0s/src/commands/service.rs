@@ -253,9 +253,10 @@ fn ask(action: &str) -> Result<()> {
 pub fn reset(args: &ResetArgs) -> Result<()> {
     need_root()?;
     let paths = args.common.paths();
-    let alive = status::ask(&paths.status_socket, "status").is_ok();
+    let answers = status::ask(&paths.status_socket, "status").is_ok();
+    let runs = answers || (installed().is_some() && runs()?);
     ensure!(
-        !alive && !(installed().is_some() && runs()?),
+        !runs,
         "k0s seems to be running! please stop k0s before reset."
     );
     end_containers(&paths);
