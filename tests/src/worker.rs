@@ -37,6 +37,12 @@ pub const TOKEN: &str = "/etc/k0s/token";
 pub const K0S: &str = "/usr/local/bin/k0s";
 /// Where it is in a bare one.
 pub const SPARE_K0S: &str = "/usr/local/share/k0s";
+/// What `k0s worker` has to be told on these machines, which may have old control groups, which k0s
+/// refuses, and nearly full disks.
+pub const K0S_ARGS: [&str; 2] = [
+    "--ignore-pre-flight-checks",
+    "--kubelet-extra-args=--config-dir=/etc/k0s/kubelet.d",
+];
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How to start a worker machine.
@@ -339,12 +345,7 @@ impl Worker {
     pub async fn start_k0s(&self, args: &[String]) -> Result<()> {
         let mut service = Service::new(self.machine.dir(), SERVICE, Path::new(K0S))
             .args(["worker", "--token-file", TOKEN])
-            // k0s refuses old control groups as well.
-            .args(["--ignore-pre-flight-checks".to_owned()])
-            .args([format!(
-                "--kubelet-extra-args=--config-dir={}",
-                furnish::KUBELET
-            )])
+            .args(K0S_ARGS)
             .args(args.iter().cloned())
             .env("PATH", PATH);
         service.grace_seconds = 30;

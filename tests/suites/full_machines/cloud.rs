@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use mothership::Worker;
 
 use crate::common::world::World;
-use crate::joined::{self, TOKEN};
+use crate::joined::{self, TOKEN, install};
 
 pub async fn user_data_makes_a_machine_join(world: &World) -> Result<()> {
     let (worker, token) = joined::machine(world, "by-cloud").await?;
@@ -22,10 +22,11 @@ write_files:
     permissions: "0600"
     content: {token}
 runcmd:
-  - k0s install worker --token-file {TOKEN}
+  - {install}
   - [k0s, start]
   - echo "run for $(hostname)"
-"#
+"#,
+        install = install()
     );
     let started = Instant::now();
     let booted = worker.cloud_init(&user_data).await?;

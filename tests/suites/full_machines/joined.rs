@@ -11,14 +11,20 @@ const CLUSTER: &str = "machines";
 /// Where people are told to put a token.
 pub const TOKEN: &str = "/etc/k0s/token";
 
+/// How people are told to make it join, with what a real k0s needs on these machines.
+pub fn install() -> String {
+    let further = mothership::worker::K0S_ARGS.join(" ");
+    format!("k0s install worker --token-file {TOKEN} {further}")
+}
+
 /// A machine that may reach the cluster, without a token, and a token for it.
 pub async fn machine(world: &World, name: &str) -> Result<(Worker, String)> {
-    let cluster = clusters::ensure(world, CLUSTER, clusters::node_port()).await?;
+    let cluster = Box::pin(clusters::ensure(world, CLUSTER, clusters::node_port())).await?;
     tokens::request(world, CLUSTER, name, "1h").await?;
     let (_, token) = tokens::token(world, CLUSTER, name, None).await?;
     let mut options = WorkerOptions::new(name);
     options.allow = hosted::allowed(&cluster)?;
-    Ok((world.full.worker(options).await?, token))
+    Ok((Box::pin(world.full.worker(options)).await?, token))
 }
 
 /// Waits until a machine's node is Ready.

@@ -1,8 +1,10 @@
 //! What a machine writes is its own.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use anyhow::{Result, ensure};
+use mothership::worker::SPARE_K0S;
 use mothership::{Worker, WorkerOptions, paths};
 
 use crate::common::world::World;
@@ -24,6 +26,8 @@ const PLACES: [&str; 14] = [
     "/usr/local/bin",
     "/var/lib",
 ];
+/// What installing k0s makes.
+const INSTALLED: [&str; 2] = ["/usr/local/bin/k0s", "/etc/init.d/k0sworker"];
 const MARK: &str = "left-by-a-machine";
 
 fn mark(place: &str) -> String {
@@ -36,7 +40,8 @@ pub async fn an_install_changes_nothing_of_the_hosts_disk_and_vanishes_with_the_
     let host = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let file = host.path().join("file");
     std::fs::write(&file, "the host's\n")?;
-    let worker = world.full.worker(WorkerOptions::new("own-root")).await?;
+    let before = INSTALLED.map(changed);
+    let worker = machine(world).await?;
     let folder = worker.machine().dir().to_owned();
     let outcome = writes(&worker, &file, &folder).await;
     worker.down().await?;
@@ -46,14 +51,27 @@ pub async fn an_install_changes_nothing_of_the_hosts_disk_and_vanishes_with_the_
         std::fs::read_to_string(&file)? == "the host's\n",
         "the host's file is changed"
     );
+    ensure!(INSTALLED.map(changed) == before, "k0s is on the host");
     for place in PLACES {
         ensure!(!Path::new(&mark(place)).exists(), "{place} is written to");
     }
-    let worker = world.full.worker(WorkerOptions::new("own-root")).await?;
+    let worker = machine(world).await?;
     let again = marked(&worker).await;
     worker.down().await?;
     ensure!(again?.is_empty(), "a new machine has an old one's files");
     Ok(())
+}
+
+/// One without k0s.
+async fn machine(world: &World) -> Result<Worker> {
+    let mut options = WorkerOptions::new("own-root");
+    options.bare = true;
+    world.full.worker(options).await
+}
+
+/// When a file of the host was changed, if there is one.
+fn changed(path: &str) -> Option<SystemTime> {
+    std::fs::metadata(path).ok()?.modified().ok()
 }
 
 async fn marked(worker: &Worker) -> Result<String> {
@@ -79,6 +97,15 @@ async fn writes(worker: &Worker, file: &Path, folder: &Path) -> Result<()> {
         worker.put(&mark(place), b"", 0o644).await?;
     }
     ensure!(marked(worker).await?.lines().count() == PLACES.len());
+
+    let k0s = ["k0s", "install", "worker", "--token-file", "token"];
+    ensure!(worker.output(&k0s).await.is_err(), "there is k0s already");
+    let copy = ["install", SPARE_K0S, "/usr/local/bin/k0s"];
+    worker.output(&copy).await?;
+    worker.output(&k0s).await?;
+    for path in INSTALLED {
+        worker.output(&["test", "-x", path]).await?;
+    }
 
     // What all machines share, and what is other machines'.
     let cache = paths::cache()?.join(MARK).display().to_string();

@@ -7,7 +7,7 @@ use mothership::Worker;
 
 use crate::common::until;
 use crate::common::world::World;
-use crate::joined::{self, TOKEN};
+use crate::joined::{self, TOKEN, install};
 
 pub async fn a_machine_joins_by_install_and_start_and_leaves_by_stop_and_reset(
     world: &World,
@@ -18,6 +18,7 @@ pub async fn a_machine_joins_by_install_and_start_and_leaves_by_stop_and_reset(
 }
 
 async fn k0s(worker: &Worker, line: &str) -> Result<String> {
+    let line = line.trim_start_matches("k0s ");
     worker.output(&["sh", "-c", &format!("k0s {line}")]).await
 }
 
@@ -34,7 +35,7 @@ async fn life(world: &World, worker: &Worker, token: &str) -> Result<()> {
     fails(worker, "start", "not been installed").await?;
     fails(worker, "status", "can't get").await?;
     worker.put(TOKEN, token.as_bytes(), 0o600).await?;
-    let install = format!("install worker --token-file {TOKEN} --labels by=hand");
+    let install = install() + " --labels by=hand";
     k0s(worker, &install).await?;
     fails(worker, &install, "already exists").await?;
     let started = Instant::now();
