@@ -358,9 +358,11 @@ fn empty(folder: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn command(line: &str) -> String {
+    // As a shell reads it.
+    fn command(line: &str) -> Vec<String> {
         let given: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-        service_command(Path::new("/usr/local/bin/k0s"), &given).unwrap()
+        let command = service_command(Path::new("/usr/local/bin/k0s"), &given).unwrap();
+        shell_words::split(&command).unwrap()
     }
 
     #[test]
@@ -369,7 +371,14 @@ mod tests {
             command(
                 "--force --token-file /etc/k0s/token -e A=b --labels=a=b,c=d --env=C=d --profile p"
             ),
-            "/usr/local/bin/k0s worker --token-file=/etc/k0s/token '--labels=a=b,c=d' --profile p"
+            [
+                "/usr/local/bin/k0s",
+                "worker",
+                "--token-file=/etc/k0s/token",
+                "--labels=a=b,c=d",
+                "--profile",
+                "p"
+            ]
         );
     }
 
@@ -377,7 +386,8 @@ mod tests {
     fn relative_paths_become_absolute() {
         let here = std::env::current_dir().unwrap();
         let path = text(here.join("token"));
-        assert!(command("--token-file token").ends_with(&format!("--token-file={path}")));
+        let words = command("--token-file token");
+        assert_eq!(words.last(), Some(&format!("--token-file={path}")));
     }
 
     #[test]
