@@ -193,6 +193,7 @@ async fn dispatch(command: Command, dir: PathBuf) -> Result<ExitCode> {
                 requirements::BUILD,
                 requirements::IMAGES,
                 requirements::FULL,
+                requirements::GUEST,
             ]
             .concat()
             {

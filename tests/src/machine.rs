@@ -3,12 +3,13 @@
 //! Network, mount, process, host name, IPC and cgroup namespaces with a process 1 of their own,
 //! which is this program again, serving as a [supervisor](crate::supervisor). Programs are the
 //! host's; whatever is written to `/etc`, `/opt`, `/var`, `/usr/local`, `/run` and `/tmp` stays in the machine's
-//! state folder. When process 1 ends, the kernel ends everything inside, and with the last process
+//! state folder, and with a [root of its own](root) whatever is written anywhere. When process 1 ends, the kernel ends everything inside, and with the last process
 //! the mounts, interfaces and firewall rules vanish. Only cgroups have to be removed by hand.
 
 mod cgroup;
 mod init;
 pub(crate) mod net;
+mod root;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -53,8 +54,15 @@ pub(crate) struct Spec {
     /// Symbolic links that exist in the machine only.
     #[serde(default)]
     pub links: Vec<Bind>,
+    /// Files that are copied into the machine, to be replaced there as on any other.
+    #[serde(default)]
+    pub copies: Vec<Bind>,
     /// Folders that stay visible although they are in `/tmp`.
     pub exposed: Vec<PathBuf>,
+    /// Whether all of `/` is the machine's own. Of what is exposed it can write to its state
+    /// folder only.
+    #[serde(default)]
+    pub own_root: bool,
 }
 
 impl Spec {
@@ -84,7 +92,9 @@ impl Spec {
             binds,
             files: Vec::new(),
             links: Vec::new(),
+            copies: Vec::new(),
             exposed: vec![dir.to_owned(), paths::cache()?],
+            own_root: false,
         })
     }
 }

@@ -38,6 +38,14 @@ pub const FULL: &[Requirement] = &[
     needs("/usr/bin/tini-static", "tini"),
 ];
 
+/// For people and clouds to get into worker machines, which borrow these programs.
+pub const GUEST: &[Requirement] = &[
+    needs("/usr/sbin/sshd", "openssh-server"),
+    needs("ssh", "openssh-client"),
+    needs("ssh-keygen", "openssh-client"),
+    needs("cloud-init", "cloud-init"),
+];
+
 /// To build what goes into the images.
 pub const IMAGES: &[Requirement] = &[needs("cargo", "cargo (or https://rustup.rs)")];
 

@@ -5,7 +5,10 @@
 //! the ports that were allowed; and everything from pods to the worker is dropped. What works
 //! between a hosted cluster and its worker has thus gone through those ports.
 
+mod cloud;
+mod files;
 mod furnish;
+mod ssh;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -22,11 +25,24 @@ use crate::machine::{self, Machine, Spec};
 use crate::progress::Progress;
 use crate::supervisor::Service;
 
+pub use cloud::Initialised;
+pub use ssh::Sshd;
+
 const FILE: &str = "worker.json";
 /// The name of the process that runs k0s, and of its log.
 pub const SERVICE: &str = "k0s";
 /// Where the join token is in the machine.
 pub const TOKEN: &str = "/etc/k0s/token";
+/// Where k0s is in the machine.
+pub const K0S: &str = "/usr/local/bin/k0s";
+/// Where it is in a bare one.
+pub const SPARE_K0S: &str = "/usr/local/share/k0s";
+/// What `k0s worker` has to be told on these machines, which may have old control groups, which k0s
+/// refuses, and nearly full disks.
+pub const K0S_ARGS: [&str; 2] = [
+    "--ignore-pre-flight-checks",
+    "--kubelet-extra-args=--config-dir=/etc/k0s/kubelet.d",
+];
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How to start a worker machine.
@@ -44,6 +60,8 @@ pub struct WorkerOptions {
     pub k0s_args: Vec<String>,
     /// Images that k0s finds in its images folder.
     pub images: Vec<Image>,
+    /// Whether k0s is left to be installed: it is at [`SPARE_K0S`] instead of in `PATH`.
+    pub bare: bool,
     /// Stay when the program that started it ends.
     pub detached: bool,
 }
@@ -58,6 +76,7 @@ impl WorkerOptions {
             version: K0sVersion::Current,
             k0s_args: Vec::new(),
             images: vec![Image::Pause, Image::Busybox],
+            bare: false,
             detached: false,
         }
     }
@@ -193,8 +212,7 @@ impl Full {
         archives: &[(Image, PathBuf)],
     ) -> Result<Worker> {
         let mut spec = Spec::new(folder, &record.name)?;
-        spec.exposed.push(self.dir().to_owned());
-        spec.exposed.retain(|path| path != folder);
+        spec.own_root = true;
         furnish::furnish(
             &mut spec, options, record, folder, k0s, components, archives,
         )?;
@@ -325,17 +343,11 @@ impl Worker {
 
     /// Starts `k0s worker` with the token it was given.
     pub async fn start_k0s(&self, args: &[String]) -> Result<()> {
-        let mut service =
-            Service::new(self.machine.dir(), SERVICE, Path::new("/usr/local/bin/k0s"))
-                .args(["worker", "--token-file", TOKEN])
-                // k0s refuses old control groups as well.
-                .args(["--ignore-pre-flight-checks".to_owned()])
-                .args([format!(
-                    "--kubelet-extra-args=--config-dir={}",
-                    furnish::KUBELET
-                )])
-                .args(args.iter().cloned())
-                .env("PATH", PATH);
+        let mut service = Service::new(self.machine.dir(), SERVICE, Path::new(K0S))
+            .args(["worker", "--token-file", TOKEN])
+            .args(K0S_ARGS)
+            .args(args.iter().cloned())
+            .env("PATH", PATH);
         service.grace_seconds = 30;
         let supervisor = self.machine.supervisor();
         supervisor.run(service).await?;

@@ -12,8 +12,8 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{commands, controller, duration, worker};
 pub use flags::{
-    Common, ControllerArgs, EtcdCommand, KubeconfigCommand, StatusArgs, TokenCommand, VersionArgs,
-    WorkerArgs,
+    Common, ControllerArgs, EtcdCommand, InstallArgs, InstallCommand, KubeconfigCommand, ResetArgs,
+    StatusArgs, TokenCommand, VersionArgs, WorkerArgs,
 };
 
 /// k0s, played by the stand-in of k0smotron's tests: not k0s itself.
@@ -46,18 +46,15 @@ enum Command {
     /// Manage etcd cluster
     #[command(subcommand)]
     Etcd(EtcdCommand),
-    /// Not in the stand-in
-    #[command(disable_help_flag = true)]
-    Install(PassedOn),
-    /// Not in the stand-in
-    #[command(disable_help_flag = true)]
-    Start(PassedOn),
-    /// Not in the stand-in
-    #[command(disable_help_flag = true)]
-    Stop(PassedOn),
-    /// Not in the stand-in
-    #[command(disable_help_flag = true)]
-    Reset(PassedOn),
+    /// Install k0s on a brand-new system. Must be run as root (or with sudo)
+    #[command(subcommand)]
+    Install(InstallCommand),
+    /// Start the k0s service configured on this host. Must be run as root (or with sudo)
+    Start(Common),
+    /// Stop the k0s service configured on this host. Must be run as root (or with sudo)
+    Stop(Common),
+    /// Uninstall k0s. Must be run as root (or with sudo)
+    Reset(ResetArgs),
     /// Not in the stand-in
     #[command(disable_help_flag = true)]
     Backup(PassedOn),
@@ -144,10 +141,11 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Version(args) => commands::version(&args),
         Command::Kubectl(args) => commands::kubectl(&args.rest),
         Command::Etcd(command) => block_on(commands::etcd(command)),
-        Command::Install(_) => missing("install"),
-        Command::Start(_) => missing("start"),
-        Command::Stop(_) => missing("stop"),
-        Command::Reset(_) => missing("reset"),
+        Command::Install(InstallCommand::Worker(args)) => commands::install(&args),
+        Command::Install(InstallCommand::Controller(_)) => missing("install controller"),
+        Command::Start(_) => commands::start(),
+        Command::Stop(_) => commands::stop(),
+        Command::Reset(args) => commands::reset(&args),
         Command::Backup(_) => missing("backup"),
         Command::Restore(_) => missing("restore"),
     }

@@ -48,13 +48,14 @@ pub fn serve(paths: &Paths, role: &str, config: &Value) -> Result<tokio::task::J
 }
 
 fn describe(paths: &Paths, role: &str, config: &Value) -> Value {
+    let (system, file) = crate::commands::installed().unwrap_or_default();
     json!({
         "Version": version::k0s(),
         "Pid": std::process::id(),
         "PPid": std::os::unix::process::parent_id(),
         "Role": role,
-        "SysInit": "",
-        "StubFile": "",
+        "SysInit": system,
+        "StubFile": file,
         "Output": "",
         "Workloads": role == "worker",
         "SingleNode": false,

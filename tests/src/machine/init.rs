@@ -15,10 +15,10 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::wait;
 
 use super::cgroup::{self, Version};
-use super::{INIT, SPEC, Spec, init_process};
+use super::{INIT, SPEC, Spec, init_process, root};
 use crate::supervisor::{self, Process};
 
-const NONE: Option<&str> = None;
+pub(super) const NONE: Option<&str> = None;
 
 fn spec(dir: &Path) -> Result<Spec> {
     let path = dir.join(SPEC);
@@ -111,12 +111,17 @@ pub(crate) fn serve(dir: &Path, tied: bool) -> Result<()> {
         std::os::unix::fs::symlink(&link.source, &link.target)
             .with_context(|| format!("linking {}", link.target.display()))?;
     }
+    for copy in &spec.copies {
+        let _ = fs::remove_file(&copy.target);
+        fs::copy(&copy.source, &copy.target)
+            .with_context(|| format!("copying {}", copy.target.display()))?;
+    }
     // A machine routes between its pods and the outside.
     let _ = fs::write("/proc/sys/net/ipv4/ip_forward", "1");
     supervisor::serve(dir, tied)
 }
 
-fn attach(
+pub(super) fn attach(
     source: Option<&str>,
     target: &Path,
     kind: Option<&str>,
@@ -148,6 +153,34 @@ fn arrange_mounts(dir: &Path, spec: &Spec) -> Result<()> {
         MsFlags::MS_REC | MsFlags::MS_PRIVATE,
         NONE,
     )?;
+    if spec.own_root {
+        root::enter(dir, spec)?;
+    } else {
+        layer_folders(dir)?;
+        bind_all(spec)?;
+    }
+    attach(
+        Some("proc"),
+        Path::new("/proc"),
+        Some("proc"),
+        MsFlags::empty(),
+        NONE,
+    )?;
+    attach(
+        Some("sysfs"),
+        Path::new("/sys"),
+        Some("sysfs"),
+        MsFlags::empty(),
+        NONE,
+    )?;
+    mount_cgroups()?;
+    // Volumes that pods mount inside a container must be able to reach the kubelet's mounts.
+    attach(NONE, root, NONE, MsFlags::MS_REC | MsFlags::MS_SHARED, NONE)
+}
+
+/// The host's root, with layers of its own where the harness writes.
+fn layer_folders(dir: &Path) -> Result<()> {
+    let root = Path::new("/");
     for name in ["etc", "opt", "var", "usr/local"] {
         let layer = dir.join("layer").join(name.replace('/', "-"));
         let (upper, work) = (layer.join("upper"), layer.join("work"));
@@ -174,25 +207,7 @@ fn arrange_mounts(dir: &Path, spec: &Spec) -> Result<()> {
         Some("tmpfs"),
         MsFlags::empty(),
         Some("mode=755"),
-    )?;
-    bind_all(spec)?;
-    attach(
-        Some("proc"),
-        Path::new("/proc"),
-        Some("proc"),
-        MsFlags::empty(),
-        NONE,
-    )?;
-    attach(
-        Some("sysfs"),
-        Path::new("/sys"),
-        Some("sysfs"),
-        MsFlags::empty(),
-        NONE,
-    )?;
-    mount_cgroups()?;
-    // Volumes that pods mount inside a container must be able to reach the kubelet's mounts.
-    attach(NONE, root, NONE, MsFlags::MS_REC | MsFlags::MS_SHARED, NONE)
+    )
 }
 
 fn bind_all(spec: &Spec) -> Result<()> {
@@ -308,8 +323,9 @@ pub(crate) fn enter(dir: &Path, argv: &[String]) -> Result<()> {
     cgroup::join_existing(&spec.cgroup)?;
     let error = Command::new("nsenter")
         .arg(format!("--target={}", init.pid))
+        // Without --wd, which takes a folder of the host: the kernel puts it into the root.
         .args([
-            "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--wd=/", "--",
+            "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--",
         ])
         .args(argv)
         .exec();

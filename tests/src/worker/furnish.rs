@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
-use super::{Record, TOKEN, WorkerOptions};
+use super::{K0S, Record, SPARE_K0S, TOKEN, WorkerOptions};
 use crate::components::Components;
 use crate::full::node;
 use crate::image::{Image, K0s};
@@ -29,16 +29,16 @@ pub(super) fn furnish(
     std::fs::create_dir_all(&bin).with_context(|| format!("creating {}", bin.display()))?;
     let own = bin.join("k0s");
     std::fs::copy(&k0s.program, &own).context("copying k0s")?;
-    let mut link = |source: PathBuf, target: String| {
-        spec.links.push(Bind {
-            source,
-            target: PathBuf::from(target),
-        });
-    };
-    link(own, "/usr/local/bin/k0s".to_owned());
+    spec.copies.push(Bind {
+        source: own,
+        target: PathBuf::from(if options.bare { SPARE_K0S } else { K0S }),
+    });
     if k0s.is_stand_in {
         for (name, path) in components.all() {
-            link(path.to_owned(), format!("/usr/local/bin/{name}"));
+            spec.links.push(Bind {
+                source: path.to_owned(),
+                target: PathBuf::from(format!("/usr/local/bin/{name}")),
+            });
         }
     }
 
@@ -60,6 +60,10 @@ pub(super) fn furnish(
         });
     };
     file("/etc/resolv.conf", "nameserver 127.0.0.1\n".to_owned());
+    file(
+        "/etc/hosts",
+        format!("127.0.0.1 localhost\n127.0.1.1 {}\n", record.name),
+    );
     file(
         "/etc/cni/net.d/10-pods.conflist",
         node::cni(&format!("10.244.{}.0/24", record.index))?,

@@ -132,6 +132,38 @@ pub struct WorkerArgs {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum InstallCommand {
+    /// Install k0s worker on a brand-new system. Must be run as root (or with sudo)
+    Worker(Box<InstallArgs>),
+    /// Not in the stand-in
+    #[command(disable_help_flag = true)]
+    Controller(super::PassedOn),
+}
+
+#[derive(Debug, Args)]
+pub struct InstallArgs {
+    /// force init script creation
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
+    pub force: bool,
+    /// set environment variable
+    #[arg(short, long)]
+    pub env: Vec<String>,
+    /// start the service immediately after installation
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
+    pub start: bool,
+    #[command(flatten)]
+    pub worker: WorkerArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ResetArgs {
+    #[arg(long)]
+    pub kubelet_root_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Debug, Subcommand)]
 pub enum TokenCommand {
     /// Create join token
     Create {

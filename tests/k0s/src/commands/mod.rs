@@ -1,6 +1,8 @@
 //! The commands that look at a running instance, or need none.
 
 mod etcd;
+mod reset;
+mod service;
 mod token;
 
 use std::io::Write as _;
@@ -12,6 +14,8 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 pub use etcd::etcd;
+pub use reset::reset;
+pub use service::{install, installed, start, stop};
 pub use token::token;
 
 use crate::cli::{KubeconfigCommand, StatusArgs, VersionArgs};

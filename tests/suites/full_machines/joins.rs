@@ -1,0 +1,194 @@
+//! Machines that join as the plugin makes them.
+
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use mothership::image;
+use mothership::progress::Progress;
+use mothership::worker::K0S_ARGS;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::common::world::World;
+use crate::joined::{self, CLUSTER};
+use crate::ssh::key;
+
+/// Where a machine that joins is written to.
+const KEPT: [&str; 5] = [
+    "find",
+    "/etc/k0s",
+    "/var/lib/k0s",
+    "/etc/init.d",
+    "/usr/local/bin",
+];
+
+/// Runs the plugin as somebody whose kubeconfig leads to the mothership.
+async fn plugin(world: &World, words: &[&str]) -> Result<Output> {
+    let program = tokio::task::spawn_blocking(|| image::plugin(&Progress::new())).await??;
+    let mut command = Command::new(program);
+    command
+        .args(words)
+        .args(["--namespace", CLUSTER])
+        .env("KUBECONFIG", world.full.admin_kubeconfig()?)
+        .env_remove("SSH_AUTH_SOCK")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    tokio::time::timeout(Duration::from_secs(180), command.output())
+        .await
+        .with_context(|| format!("{words:?} does not end"))?
+        .context("running the plugin")
+}
+
+/// What real k0s needs on these machines besides.
+fn worker_args() -> String {
+    K0S_ARGS.join(" ")
+}
+
+pub async fn two_machines_join_over_ssh_side_by_side(world: &World) -> Result<()> {
+    let (first, _) = joined::machine(world, "ssh-one").await?;
+    let (second, _) = joined::machine(world, "ssh-two").await?;
+    let outcome = Box::pin(side_by_side(world, [&first, &second])).await;
+    let ended = joined::end(world, first, Ok(())).await;
+    joined::end(world, second, outcome).await?;
+    ended
+}
+
+async fn side_by_side(world: &World, machines: [&mothership::Worker; 2]) -> Result<()> {
+    let keys = TempDir::new()?;
+    let public = key(keys.path(), "right").await?;
+    let (one, two) = (
+        machines[0].start_sshd(&public).await?,
+        machines[1].start_sshd(&public).await?,
+    );
+    let known = keys.path().join("known");
+    std::fs::write(
+        &known,
+        format!("{}\n{}\n", one.known_host(), two.known_host()),
+    )?;
+    let hosts = format!(
+        "root@127.0.0.1:{},root@127.0.0.1:{}",
+        one.address.port(),
+        two.address.port()
+    );
+    let identity = keys.path().join("right");
+    let (identity, known) = (
+        identity.to_str().context("no text")?,
+        known.to_str().context("no text")?,
+    );
+    let further = worker_args();
+    let base = |hosts: &str, known: &str| -> Vec<String> {
+        [
+            "join",
+            CLUSTER,
+            "--ssh",
+            hosts,
+            "--identity",
+            identity,
+            "--known-hosts",
+            known,
+            "--timeout",
+            "2m",
+        ]
+        .into_iter()
+        .map(str::to_owned)
+        .chain([format!("--worker-args={further}")])
+        .collect()
+    };
+    let run = async |hosts: &str, known: &str| {
+        let words = base(hosts, known);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        plugin(world, &words).await
+    };
+
+    // Somebody else's key under this name: nothing is sent there.
+    let strange = keys.path().join("strange");
+    let wrong = one.known_host().replace(&one.host_key, &two.host_key);
+    std::fs::write(&strange, wrong + "\n")?;
+    let strange = strange.to_str().context("no text")?;
+    let host = format!("root@127.0.0.1:{}", one.address.port());
+    let before = machines[0].output(&KEPT).await?;
+    let refused = run(&host, strange).await?;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    ensure!(!refused.status.success(), "{said}");
+    ensure!(said.contains("host key"), "{said}");
+    let after = machines[0].output(&KEPT).await?;
+    ensure!(
+        after == before,
+        "something was left: {after}, before {before}"
+    );
+
+    let started = std::time::Instant::now();
+    let joined = run(&hosts, known).await?;
+    let said = String::from_utf8_lossy(&joined.stderr).into_owned();
+    ensure!(joined.status.success(), "{said}");
+    world.say(format!(
+        "two machines joined over ssh after {:.1} s\n{}",
+        started.elapsed().as_secs_f64(),
+        String::from_utf8_lossy(&joined.stdout)
+    ));
+    for machine in machines {
+        joined::ready(world, machine.name()).await?;
+    }
+
+    let again = run(&host, known).await?;
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    ensure!(again.status.code() == Some(8), "{said}");
+    ensure!(said.contains("joined"), "{said}");
+
+    let nodes = plugin(world, &["node", "list", CLUSTER, "--output", "name"]).await?;
+    let nodes = String::from_utf8_lossy(&nodes.stdout).into_owned();
+    ensure!(nodes.contains("node/ssh-one\nnode/ssh-two\n"), "{nodes}");
+    let removed = plugin(
+        world,
+        &[
+            "node",
+            "remove",
+            CLUSTER,
+            "ssh-two",
+            "--yes",
+            "--force",
+            "--delete-emptydir-data",
+        ],
+    )
+    .await?;
+    let said = String::from_utf8_lossy(&removed.stderr).into_owned();
+    ensure!(removed.status.success(), "{said}");
+    ensure!(removed.stdout == b"node/ssh-two removed\n", "{removed:?}");
+    Ok(())
+}
+
+pub async fn a_script_and_user_data_each_make_a_machine_join(world: &World) -> Result<()> {
+    let (first, _) = joined::machine(world, "by-script").await?;
+    let (second, _) = joined::machine(world, "by-user-data").await?;
+    let outcome = Box::pin(printed(world, &first, &second)).await;
+    let ended = joined::end(world, first, Ok(())).await;
+    joined::end(world, second, outcome).await?;
+    ended
+}
+
+async fn printed(
+    world: &World,
+    first: &mothership::Worker,
+    second: &mothership::Worker,
+) -> Result<()> {
+    let further = format!("--worker-args={}", worker_args());
+    let form = async |form: &str| -> Result<String> {
+        let made = plugin(world, &["join", CLUSTER, "--output", form, &further]).await?;
+        let said = String::from_utf8_lossy(&made.stderr).into_owned();
+        ensure!(made.status.success(), "{said}");
+        Ok(String::from_utf8(made.stdout)?)
+    };
+    let script = form("script").await?;
+    first.put("/root/join.sh", script.as_bytes(), 0o600).await?;
+    first.output(&["sh", "/root/join.sh"]).await?;
+    let booted = second.cloud_init(&form("cloud-init").await?).await?;
+    ensure!(booted.errors.is_empty(), "{booted:?}");
+    for machine in [first, second] {
+        joined::ready(world, machine.name()).await?;
+    }
+    // The script a second time: the machine is a node already, and stays as it is.
+    let again = first.output(&["sh", "/root/join.sh"]).await;
+    ensure!(again.is_err(), "it joined twice: {again:?}");
+    Ok(())
+}
