@@ -110,6 +110,11 @@ pub fn complete(words: impl IntoIterator<Item = OsString>) {
     let out = Output::of_process(ColorWhen::Never, 0);
     let (global, wanted) = wanted(&words);
     let typed = words.last().map(String::as_str).unwrap_or_default();
+    // Candidates for `--flag=value` are whole words.
+    let (prefix, typed) = match typed.split_once('=') {
+        Some((flag, value)) if flag.starts_with('-') => (format!("{flag}="), value),
+        _ => (String::new(), typed),
+    };
     let mut directive = NO_FILES;
     let found = match wanted {
         Wanted::These(found) => found,
@@ -129,6 +134,7 @@ pub fn complete(words: impl IntoIterator<Item = OsString>) {
     };
     let mut text = String::new();
     for (word, about) in found.iter().filter(|(word, _)| word.starts_with(typed)) {
+        text.push_str(&prefix);
         text.push_str(word);
         if !about.is_empty() {
             text.push('\t');

@@ -24,7 +24,8 @@ pub enum Wanted {
     Files,
 }
 
-/// The global flags among the words, as far as they are complete, and what the last word is.
+/// The global flags among the words, as far as they are complete, and what the last word is, behind
+/// the `--flag=` that it may begin with.
 pub fn wanted(words: &[String]) -> (GlobalArgs, Wanted) {
     let mut root = Cli::command();
     root.build();
@@ -45,7 +46,7 @@ pub fn wanted(words: &[String]) -> (GlobalArgs, Wanted) {
         if word == "--" {
             is_over = true;
         } else if let Some(flag) = word.strip_prefix('-').filter(|rest| !rest.is_empty()) {
-            pending = flag_of(command, flag).filter(|arg| takes_word(arg));
+            pending = flag_of(command, flag).filter(|arg| takes_word(arg) && !has_value(flag));
         } else if let Some(next) = command.find_subcommand(word) {
             command = next;
             positionals = 0;
@@ -58,8 +59,9 @@ pub fn wanted(words: &[String]) -> (GlobalArgs, Wanted) {
         Some(arg) => values(arg),
         None if is_over => Wanted::Files,
         None if typed.starts_with('-') => match typed.split_once('=') {
-            Some((flag, _)) => flag_of(command, flag.trim_start_matches('-'))
-                .map_or(Wanted::Files, |arg| of_equals(flag, arg)),
+            Some((flag, _)) => {
+                flag_of(command, flag.get(1..).unwrap_or_default()).map_or(Wanted::Files, values)
+            }
             None => flags(command),
         },
         None if command.has_subcommands() => subcommands(command),
@@ -95,7 +97,7 @@ fn flags_only(before: &[String]) -> Vec<String> {
             continue;
         };
         kept.push(word.clone());
-        if takes_word(arg) && !word.contains('=') {
+        if takes_word(arg) && !has_value(flag) {
             kept.extend(words.next().cloned());
         }
     }
@@ -121,6 +123,11 @@ fn flag_of<'a>(command: &'a Command, text: &str) -> Option<&'a Arg> {
 /// Whether its value is the next word.
 fn takes_word(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::Set | ArgAction::Append) && !arg.is_require_equals_set()
+}
+
+/// Whether a flag without its first dash has its value in the same word, as `-nteam` has.
+fn has_value(flag: &str) -> bool {
+    flag.contains('=') || (!flag.starts_with('-') && flag.chars().count() > 1)
 }
 
 fn help(text: Option<&clap::builder::StyledStr>) -> String {
@@ -189,21 +196,20 @@ fn values(arg: &Arg) -> Wanted {
                 .map(|word| (word.to_owned(), String::new()))
                 .to_vec(),
         ),
+        ("output", Some("FORMAT")) => Wanted::These(
+            [
+                "json",
+                "yaml",
+                "name",
+                "wide",
+                "jsonpath=",
+                "custom-columns=",
+            ]
+            .map(|word| (word.to_owned(), String::new()))
+            .to_vec(),
+        ),
         (_, Some("FILE" | "FOLDER" | "DIRECTORY")) => Wanted::Files,
         _ => Wanted::These(Vec::new()),
-    }
-}
-
-/// `--dry-run=`: the candidates are whole words.
-fn of_equals(flag: &str, arg: &Arg) -> Wanted {
-    match values(arg) {
-        Wanted::These(found) => Wanted::These(
-            found
-                .into_iter()
-                .map(|(word, about)| (format!("{flag}={word}"), about))
-                .collect(),
-        ),
-        other => other,
     }
 }
 
@@ -230,7 +236,7 @@ mod tests {
         assert!(names("create demo --").contains(&"--service".to_owned()));
         assert!(names("list --").contains(&"--namespace".to_owned()));
         assert_eq!(names("create demo --service ").len(), 3);
-        assert!(names("create demo --dry-run=").contains(&"--dry-run=server".to_owned()));
+        assert!(names("create demo --dry-run=").contains(&"server".to_owned()));
     }
 
     #[test]
@@ -240,7 +246,11 @@ mod tests {
             ("-n team status d", Wanted::Clusters),
             ("status demo -n ", Wanted::Namespaces),
             ("list --context ", Wanted::Contexts),
+            ("-nteam status d", Wanted::Clusters),
+            ("--namespace=team status d", Wanted::Clusters),
+            ("list --namespace=", Wanted::Namespaces),
             ("upgrade demo --to ", Wanted::Versions),
+            ("upgrade demo --to=v1", Wanted::Versions),
             ("create --from ", Wanted::Files),
             ("exec demo -- kubectl ", Wanted::Files),
             ("create ", Wanted::These(Vec::new())),

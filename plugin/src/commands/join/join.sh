@@ -67,6 +67,8 @@ get_k0s() {
     if [ "$binary" = - ]; then
         step "receiving k0s"
         cat >"$fresh"
+        [ -z "${size:-}" ] || [ "$(wc -c <"$fresh")" -eq "$size" ] ||
+            fail 5 "k0s did not arrive whole"
     elif [ -n "$binary" ]; then
         step "copying k0s from $binary"
         cat <"$binary" >"$fresh" || fail 5 "$binary cannot be read"
@@ -132,7 +134,10 @@ start_k0s() {
 # Takes back what this run has done, the latest first.
 undo() {
     code=$?
-    trap - EXIT INT TERM HUP
+    # Whoever listened may be gone: what is said from here on must not end this.
+    trap - EXIT
+    trap '' INT TERM HUP PIPE
+    set +e
     [ -z "$fresh" ] || rm -f "$fresh"
     if [ "$code" = 0 ]; then
         [ -z "$before" ] || rm -f "$before"
@@ -164,6 +169,8 @@ main() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
     trap 'exit 129' HUP
+    # Some shells end at once, and take nothing back, when nobody reads what they say.
+    trap 'exit 141' PIPE
     check_machine
     [ ! -d "$root/var/lib/k0s" ] || had_data=yes
     # A start command takes the place of k0s.

@@ -205,7 +205,7 @@ impl JoinToken {
              RemainAfterExit=yes\n\
              Restart=on-failure\n\
              RestartSec=15\n\
-             RestartPreventExitStatus=3\n\n\
+             RestartPreventExitStatus=3 4 6\n\n\
              [Install]\n\
              WantedBy=multi-user.target\n",
             namespace = self.namespace,

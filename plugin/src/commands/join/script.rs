@@ -20,6 +20,8 @@ pub struct Setup {
     pub download_url: Option<String>,
     /// Path of the program on the machine; `-` is the script's standard input.
     pub binary: Option<String>,
+    /// How many bytes come on standard input, when that is known.
+    pub size: Option<u64>,
     /// Further arguments of `k0s install`.
     pub arguments: Vec<String>,
     /// What runs in place of `k0s install` and `k0s start`.
@@ -59,6 +61,7 @@ impl Setup {
                 .k0s_binary
                 .as_ref()
                 .map(|path| path.to_string_lossy().into_owned()),
+            size: None,
             arguments,
             start_command: args.start_command.clone(),
             root: String::new(),
@@ -156,6 +159,8 @@ pub fn script(token: &JoinToken, setup: &Setup) -> Result<String, Error> {
     ]
     .map(|(name, value)| format!("{name}={}\n", quoted(value)))
     .concat();
+    let size = setup.size.map(|size| format!("size={size}\n"));
+    let assignments = assignments + &size.unwrap_or_default();
     let call: Vec<String> = std::iter::once("main".to_owned())
         .chain(setup.arguments.iter().map(|word| quoted(word)))
         .collect();

@@ -137,7 +137,7 @@ fn ignition_has_the_script_for_root_alone_and_a_unit_that_runs_it_once() {
     RemainAfterExit=yes
     Restart=on-failure
     RestartSec=15
-    RestartPreventExitStatus=3
+    RestartPreventExitStatus=3 4 6
 
     [Install]
     WantedBy=multi-user.target
@@ -170,7 +170,7 @@ fn the_unit_has_the_script_as_its_input() {
     RemainAfterExit=yes
     Restart=on-failure
     RestartSec=15
-    RestartPreventExitStatus=3
+    RestartPreventExitStatus=3 4 6
 
     [Install]
     WantedBy=multi-user.target

@@ -101,6 +101,11 @@ pub async fn run(
     }
     let setup = Setup {
         binary: args.k0s_binary.as_ref().map(|_| "-".to_owned()),
+        size: args
+            .k0s_binary
+            .as_ref()
+            .and_then(|path| std::fs::metadata(path).ok())
+            .map(|found| found.len()),
         ..Setup::of(args)?
     };
     let preview = script::script(masked, &setup)?;

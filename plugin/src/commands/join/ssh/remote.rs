@@ -36,6 +36,7 @@ pub struct Load {
 pub fn command(script: &str) -> String {
     format!(
         "sh -c 't=$(mktemp) || exit 1; trap \"rm -f $t\" EXIT; \
+         trap \"exit 129\" HUP; trap \"exit 143\" TERM; trap \"exit 141\" PIPE; \
          dd bs=1 count={} of=\"$t\" 2>/dev/null; sh \"$t\"'",
         script.len()
     )
