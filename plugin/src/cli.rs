@@ -73,6 +73,10 @@ pub enum Command {
     Node(commands::node::NodeArgs),
     /// Look whether everything is there that hosted clusters need
     Doctor(commands::doctor::DoctorArgs),
+    /// Install k0smotron in the mothership, or bring it to this program's version
+    Install(commands::install::InstallArgs),
+    /// Remove k0smotron from the mothership
+    Uninstall(commands::install::UninstallArgs),
     /// See what policies say about objects
     Policy(commands::policy::PolicyArgs),
     /// Show the versions of this program and of the mothership

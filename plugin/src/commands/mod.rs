@@ -8,6 +8,7 @@ pub mod describe;
 pub mod doctor;
 pub mod edit;
 pub mod events;
+pub mod install;
 pub mod join;
 pub mod kubeconfig;
 pub mod list;
@@ -51,6 +52,8 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
         Command::Completion(args) => completion::run(session, &args),
         Command::Node(args) => node::run(session, &args).await,
         Command::Doctor(args) => doctor::run(session, &args).await,
+        Command::Install(args) => install::run(session, &args).await,
+        Command::Uninstall(args) => install::uninstall(session, &args).await,
         Command::Policy(args) => policy::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
         Command::Token(args) => token::run(session, &args).await,

@@ -3,6 +3,7 @@
 
 mod clusters;
 mod failures;
+mod installs;
 mod joins;
 mod kubeconfigs;
 mod person;

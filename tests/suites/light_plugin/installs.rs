@@ -1,0 +1,140 @@
+//! Installing the product and removing it again.
+
+use anyhow::Result;
+use crds::v1beta2::Cluster;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use mothership::{Light, LightOptions};
+use serde_json::json;
+
+use crate::person::Person;
+
+const INSTALL: &str = "install --registry registry.example.org/k0smotron";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_product_is_installed_brought_up_to_date_and_removed() -> Result<()> {
+    let light = Light::start(LightOptions::default()).await?;
+    let admin = Person::new(light.admin_kubeconfig()?)?;
+    let client = light.admin().await?;
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), "k0smotron");
+    let controller = "k0smotron-controller-manager";
+
+    let tried = admin
+        .runs(&format!("{INSTALL} --dry-run=server"))?
+        .expect(0, &[]);
+    assert!(
+        tried
+            .stdout
+            .contains("customresourcedefinition/clusters.k0smotron.io created (server dry run)\n")
+    );
+    assert!(deployments.get_opt(controller).await?.is_none());
+    admin.runs("list")?.expect(10, &["hint: "]);
+
+    let made = admin.runs(INSTALL)?.expect(0, &[]);
+    assert!(
+        made.stdout.lines().all(|line| line.ends_with(" created")),
+        "{made:#?}"
+    );
+    let image = async || -> Result<Option<String>> {
+        let spec = deployments.get(controller).await?.spec;
+        let pod = spec.and_then(|spec| spec.template.spec);
+        Ok(pod.and_then(|pod| pod.containers.into_iter().next()?.image))
+    };
+    let installed = image().await?.unwrap_or_default();
+    assert!(
+        installed.starts_with("registry.example.org/k0smotron/controller:"),
+        "{installed}"
+    );
+
+    let again = admin.runs(INSTALL)?.expect(0, &[]);
+    assert!(
+        again
+            .stdout
+            .lines()
+            .all(|line| line.ends_with(" unchanged")),
+        "{again:#?}"
+    );
+    let moved = admin
+        .runs("install --registry mirror.example.org/k0s")?
+        .expect(0, &[]);
+    let configured: Vec<&str> = moved
+        .stdout
+        .lines()
+        .filter(|line| line.ends_with(" configured"))
+        .collect();
+    assert_eq!(
+        configured,
+        [
+            "deployment/k0smotron-controller-manager configured",
+            "deployment/k0smotron-webhook configured",
+        ]
+    );
+    // Nothing runs the pods here.
+    admin
+        .runs(&format!("{INSTALL} --wait --timeout 2s"))?
+        .expect(7, &["deployment/k0smotron-", "hint: "]);
+    light.down().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_use_and_what_belongs_to_others_is_not_removed() -> Result<()> {
+    let light = Light::start(LightOptions::default()).await?;
+    let admin = Person::new(light.admin_kubeconfig()?)?;
+    let client = light.admin().await?;
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), "k0smotron");
+    let controller = "k0smotron-controller-manager";
+    admin
+        .runs("uninstall")?
+        .expect(0, &["k0smotron is not installed there"]);
+    admin.runs(INSTALL)?.expect(0, &[]);
+
+    // Nobody answers for the webhook here.
+    for kind in ["mutating", "validating"] {
+        let path =
+            format!("/apis/admissionregistration.k8s.io/v1/{kind}webhookconfigurations/k0smotron");
+        let request = http::Request::delete(path).body(Vec::new())?;
+        client.request_text(request).await?;
+    }
+    let clusters: Api<Cluster> = Api::namespaced(client, "default");
+    let demo: Cluster = serde_json::from_value(json!({"metadata": {"name": "demo"}, "spec": {}}))?;
+    clusters.create(&PostParams::default(), &demo).await?;
+    admin
+        .runs("uninstall")?
+        .expect(8, &["there are clusters: default/demo", "hint: "]);
+    assert!(deployments.get_opt(controller).await?.is_some());
+    clusters.delete("demo", &DeleteParams::default()).await?;
+
+    let ours = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/command",
+        "value": ["/manager"]}]);
+    let patch = Patch::<()>::Json(serde_json::from_value(ours)?);
+    deployments
+        .patch(controller, &PatchParams::default(), &patch)
+        .await?;
+    for line in [INSTALL, "uninstall"] {
+        admin.runs(line)?.expect(8, &["belongs to another product"]);
+    }
+    admin
+        .runs(&format!("{INSTALL} --take-over"))?
+        .expect(0, &[]);
+
+    let tried = admin.runs("uninstall --dry-run")?.expect(0, &[]);
+    assert!(
+        tried
+            .stdout
+            .contains(&format!("deployment/{controller} deleted (dry run)"))
+    );
+    assert!(deployments.get_opt(controller).await?.is_some());
+    // Namespaces and definitions end only where their controllers run; the order shows all the same.
+    let ended = admin.runs("uninstall --keep-crds --timeout 20s")?;
+    let first = ended.stdout.lines().next().unwrap_or_default();
+    assert!(
+        first.contains("webhookconfiguration/k0smotron deleted"),
+        "{ended:#?}"
+    );
+    assert!(
+        !ended.stdout.contains("customresourcedefinition"),
+        "{ended:#?}"
+    );
+    admin.runs("list")?.expect(0, &["No clusters found"]);
+    light.down().await
+}
