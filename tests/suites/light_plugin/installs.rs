@@ -124,8 +124,9 @@ async fn what_is_in_use_and_what_belongs_to_others_is_not_removed() -> Result<()
             .contains(&format!("deployment/{controller} deleted (dry run)"))
     );
     assert!(deployments.get_opt(controller).await?.is_some());
-    // Namespaces and definitions end only where their controllers run; the order shows all the same.
-    let ended = admin.runs("uninstall --keep-crds --timeout 20s")?;
+    let ended = admin
+        .runs("uninstall --keep-crds")?
+        .expect(0, &["k0smotron is gone"]);
     let first = ended.stdout.lines().next().unwrap_or_default();
     assert!(
         first.contains("webhookconfiguration/k0smotron deleted"),
@@ -135,6 +136,10 @@ async fn what_is_in_use_and_what_belongs_to_others_is_not_removed() -> Result<()
         !ended.stdout.contains("customresourcedefinition"),
         "{ended:#?}"
     );
+    assert!(deployments.get_opt(controller).await?.is_none());
     admin.runs("list")?.expect(0, &["No clusters found"]);
+    let rest = admin.runs("uninstall")?.expect(0, &["k0smotron is gone"]);
+    assert_eq!(rest.stdout.lines().count(), 3, "the definitions: {rest:#?}");
+    admin.runs("list")?.expect(10, &["hint: "]);
     light.down().await
 }
