@@ -189,7 +189,7 @@ pub enum Error {
         hint: String,
     },
     /// Validation or admission said no.
-    #[error("cannot {attempt}: the API server refused it: {}", causes.join("\n  "))]
+    #[error("cannot {attempt}: refused: {}", causes.join("\n  "))]
     Refused {
         /// What was tried.
         attempt: String,
@@ -324,8 +324,7 @@ impl Error {
                 ..
             } => unknown(name, near, elsewhere),
             Self::NotInstalled { .. } => vec![
-                "install k0smotron there: kubectl apply --server-side -f deploy/install.yaml"
-                    .to_owned(),
+                "install k0smotron there: kubectl k0smotron install --registry REGISTRY".to_owned(),
                 "or point at the right mothership with --context or --kubeconfig".to_owned(),
             ],
             Self::Forbidden { .. } => vec![

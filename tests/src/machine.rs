@@ -2,9 +2,10 @@
 //!
 //! Network, mount, process, host name, IPC and cgroup namespaces with a process 1 of their own,
 //! which is this program again, serving as a [supervisor](crate::supervisor). Programs are the
-//! host's; whatever is written to `/etc`, `/opt`, `/var`, `/usr/local`, `/run` and `/tmp` stays in the machine's
-//! state folder, and with a [root of its own](root) whatever is written anywhere. When process 1 ends, the kernel ends everything inside, and with the last process
-//! the mounts, interfaces and firewall rules vanish. Only cgroups have to be removed by hand.
+//! host's; whatever is written to `/etc`, `/opt`, `/var`, `/usr/local`, `/run` and `/tmp` stays in
+//! the machine's state folder, and with a root of its own whatever is written anywhere. When
+//! process 1 ends, the kernel ends everything inside, and with the last process the mounts,
+//! interfaces and firewall rules vanish. Only cgroups have to be removed by hand.
 
 mod cgroup;
 mod init;

@@ -90,7 +90,7 @@ fn every_field_that_is_wrong_is_named() {
     ];
     let error = from(status(422, "is invalid").with_details(details("demo", "Cluster", &causes)));
     insta::assert_snapshot!(error, @r#"
-    cannot create cluster default/demo: the API server refused it: spec.replicas: Invalid value: -1: must be at least 1
+    cannot create cluster default/demo: refused: spec.replicas: Invalid value: -1: must be at least 1
       spec.service.type: Unsupported value: "Foo"
     "#);
 }

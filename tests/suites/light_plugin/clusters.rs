@@ -134,7 +134,7 @@ async fn a_cluster_is_created_listed_shown_and_deleted() -> Result<()> {
 async fn what_the_api_refuses_is_told_with_its_field() -> Result<()> {
     let (light, admin) = installed().await?;
     let refused = admin.runs("create demo --service ClusterIP --api-port 0")?;
-    refused.expect(9, &["refused it: spec.service.apiPort:", "hint: "]);
+    refused.expect(9, &["refused: spec.service.apiPort:", "hint: "]);
     let refused = admin.runs("create demo --persistence pvc --persistence-size much")?;
     refused.expect(9, &["spec.persistence", "hint: "]);
     let long = format!("create {}", "a".repeat(60));

@@ -97,7 +97,7 @@ pub fn deployment(
                 "there is no Deployment {name} in namespace {}",
                 crds::names::SYSTEM_NAMESPACE
             ),
-            "install the product: kubectl apply --server-side -f deploy/install.yaml",
+            "install the product: kubectl k0smotron install --registry REGISTRY",
         );
     };
     let wanted = model::number(found, "/spec/replicas").unwrap_or(1);
@@ -141,7 +141,7 @@ fn newer(one: &str, other: &str) -> bool {
 /// The definition of a kind: whether it is there, and serves and stores what this program speaks.
 pub fn definition(name: &str, found: Option<&DynamicObject>) -> Finding {
     let check = "CRDs";
-    let install = "install the product: kubectl apply --server-side -f deploy/install.yaml";
+    let install = "install the product: kubectl k0smotron install --registry REGISTRY";
     let Some(found) = found else {
         return Finding::fail(check, format!("{name} is missing"), install);
     };
@@ -182,7 +182,7 @@ pub fn configuration(kind: &str, name: &str, found: Option<&DynamicObject>) -> F
         return Finding::fail(
             check,
             format!("there is no {kind} {name}"),
-            "install the product: kubectl apply --server-side -f deploy/install.yaml",
+            "install the product: kubectl k0smotron install --registry REGISTRY",
         );
     };
     let webhooks = found
