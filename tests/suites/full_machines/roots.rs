@@ -10,7 +10,7 @@ use mothership::{Worker, WorkerOptions, paths};
 use crate::common::world::World;
 
 /// Where something that is installed may put files.
-const PLACES: [&str; 14] = [
+const PLACES: [&str; 15] = [
     "/",
     "/bin",
     "/boot",
@@ -20,6 +20,7 @@ const PLACES: [&str; 14] = [
     "/lib",
     "/mnt",
     "/opt",
+    "/var/tmp",
     "/root",
     "/srv",
     "/usr/bin",
@@ -37,7 +38,8 @@ fn mark(place: &str) -> String {
 pub async fn an_install_changes_nothing_of_the_hosts_disk_and_vanishes_with_the_machine(
     world: &World,
 ) -> Result<()> {
-    let host = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    // Not below /tmp, where each machine has a folder of its own.
+    let host = tempfile::tempdir_in("/var/tmp")?;
     let file = host.path().join("file");
     std::fs::write(&file, "the host's\n")?;
     let before = INSTALLED.map(changed);
