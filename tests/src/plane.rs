@@ -113,10 +113,10 @@ impl Plane {
 
     fn api_server(&self, program: &Path) -> Service {
         Service::new(&self.dir, "kube-apiserver", program)
-            // Its heap is small and a collection costs as much as a request: with Go's default of
-            // 100 nearly a third of its time goes there, on cores that it shares with what it is
-            // there to test.
-            .env("GOGC", "400")
+            // Its heap is small, and is collected again and again: with Go's default a quarter of
+            // its time goes there, on cores that it shares with what it is there to test.
+            .env("GOGC", "1000")
+            .env("GOMEMLIMIT", "1GiB")
             .flag(
                 "etcd-servers",
                 format!("http://127.0.0.1:{}", self.ports.etcd),
