@@ -1,14 +1,23 @@
 //! Questions to the person at the terminal.
 
-use std::io::{self, BufRead as _};
+use std::io::{self, BufRead as _, IsTerminal as _};
 
 use crate::{error::Error, session::Session};
 
-/// Asks, and takes anything but yes for no.
+/// Asks, and takes anything but yes for no. Nobody is asked when `unasked` says so (`--yes`, a dry
+/// run), nor where standard input is no terminal.
 ///
 /// # Errors
 /// [`Error::Declined`] with `otherwise` when the answer is no.
-pub async fn confirm(session: &Session, question: &str, otherwise: &str) -> Result<(), Error> {
+pub async fn confirm(
+    session: &Session,
+    unasked: bool,
+    question: &str,
+    otherwise: &str,
+) -> Result<(), Error> {
+    if unasked || !io::stdin().is_terminal() {
+        return Ok(());
+    }
     let answer = line(session, &format!("{question} [y/N]")).await?;
     match answer.to_ascii_lowercase().as_str() {
         "y" | "yes" => Ok(()),

@@ -181,6 +181,33 @@ pub enum DryRun {
     Server,
 }
 
+impl DryRun {
+    /// What kubectl writes behind what was only tried out.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Client => " (dry run)",
+            Self::Server => " (server dry run)",
+        }
+    }
+}
+
+/// The flag of everything that changes something.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct DryRunArgs {
+    /// Only say what would be done: checked by nobody (client) or by the API server (server)
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t,
+        default_missing_value = "client"
+    )]
+    pub dry_run: DryRun,
+}
+
 /// The flag `--timeout` as kubectl reads it: 0 waits for ever.
 pub fn timeout(flag: Duration) -> Option<Duration> {
     (!flag.is_zero()).then_some(flag)

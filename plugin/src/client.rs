@@ -7,8 +7,12 @@ use std::{
 
 use kube::{
     Api, Client, Resource as _,
-    api::{ApiResource, DynamicObject, ListParams, ObjectList, PostParams},
+    api::{
+        ApiResource, DeleteParams, DynamicObject, ListParams, ObjectList, ObjectMeta, Patch,
+        PatchParams, PostParams, Preconditions,
+    },
 };
+use serde_json::{Value, json};
 
 use crate::{
     cli::GlobalArgs,
@@ -18,6 +22,8 @@ use crate::{
     resources, suggest,
 };
 
+/// Who the API server records as the author of what is written here.
+pub const FIELD_MANAGER: &str = "kubectl-k0smotron";
 /// The first pause before a request that was put off is made again; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How long an admission webhook that cannot be reached is waited for.
@@ -90,6 +96,18 @@ impl<'a> Connection<'a> {
         Api::namespaced_with(self.client.clone(), &self.namespace, resource)
     }
 
+    /// Objects of a kind in the namespace or in all, and how to say so.
+    pub fn scope(&self, resource: &ApiResource, everywhere: bool) -> (Api<DynamicObject>, String) {
+        if everywhere {
+            return (
+                self.api_everywhere(resource),
+                "in all namespaces".to_owned(),
+            );
+        }
+        let place = format!("in namespace \"{}\"", self.namespace);
+        (self.api(resource), place)
+    }
+
     /// Objects of a kind in every namespace.
     pub fn api_everywhere(&self, resource: &ApiResource) -> Api<DynamicObject> {
         Api::all_with(self.client.clone(), resource)
@@ -111,7 +129,7 @@ impl<'a> Connection<'a> {
             .map_err(|source| Error::io("write the object", source.into()))?;
         let parameters = PostParams {
             dry_run: submission == Submission::Trial,
-            field_manager: Some("kubectl-k0smotron".to_owned()),
+            field_manager: Some(FIELD_MANAGER.to_owned()),
         };
         let path = DynamicObject::url_path(resource, Some(&self.namespace));
         let requests = kube::core::Request::new(path);
@@ -133,6 +151,60 @@ impl<'a> Connection<'a> {
             self.client.request::<DynamicObject>(request)
         })
         .await
+    }
+
+    /// Deletes the very object that was looked at, not one that took its name meanwhile. One that
+    /// has gone is as good as deleted.
+    ///
+    /// # Errors
+    /// As [`Connection::call`].
+    pub async fn delete(
+        &self,
+        attempt: &str,
+        api: &Api<DynamicObject>,
+        looked_at: &ObjectMeta,
+        dry_run: bool,
+    ) -> Result<(), Error> {
+        let name = looked_at.name.as_deref().unwrap_or_default();
+        let parameters = DeleteParams {
+            dry_run,
+            preconditions: Some(Preconditions {
+                uid: looked_at.uid.clone(),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        match self.call(attempt, || api.delete(name, &parameters)).await {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Changes the spec of a Cluster, unless somebody else has changed it since it was looked at.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when somebody has, else as [`Connection::call`].
+    pub async fn change(
+        &self,
+        attempt: &str,
+        looked_at: &DynamicObject,
+        spec: Value,
+        dry_run: bool,
+    ) -> Result<(), Error> {
+        let name = looked_at.metadata.name.as_deref().unwrap_or_default();
+        let parameters = PatchParams {
+            dry_run,
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(json!({
+            "metadata": {"resourceVersion": looked_at.metadata.resource_version},
+            "spec": spec,
+        }));
+        let api = self.api(&resources::clusters());
+        self.call(attempt, || api.patch(name, &parameters, &patch))
+            .await
+            .map(drop)
     }
 
     /// Makes a request within the deadline; one that the server puts off (429, 503) is repeated

@@ -1,7 +1,11 @@
 //! What the commands read out of objects: tolerant of fields that are missing or new.
 
 use crds::{names, version::K0sVersion};
-use kube::{ResourceExt as _, api::DynamicObject};
+use kube::{
+    ResourceExt as _,
+    api::{ApiResource, DynamicObject},
+    core::TypeMeta,
+};
 use serde_json::Value;
 
 /// One condition of an object.
@@ -162,6 +166,15 @@ pub fn created(object: &DynamicObject) -> Option<String> {
         .creation_timestamp
         .as_ref()
         .map(|time| time.0.to_string())
+}
+
+/// An item of a list, which may come without its kind: programs that read one need it.
+pub fn identified(mut item: DynamicObject, resource: &ApiResource) -> DynamicObject {
+    item.types.get_or_insert_with(|| TypeMeta {
+        api_version: resource.api_version.clone(),
+        kind: resource.kind.clone(),
+    });
+    without_managed_fields(item)
 }
 
 /// The object as a user wants to see it: without the record of who wrote which field.

@@ -124,7 +124,8 @@ impl Session {
     }
 }
 
-/// The word as a shell reads it whole, in quotes only where it needs them.
+/// The word as a shell reads it whole, in quotes only where it needs them: people read these lines,
+/// and `shell_words` puts quotes around `BatchMode=yes` as well.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

@@ -62,7 +62,8 @@ pub struct ExecArgs {
 /// Whatever keeps the way from being opened; [`Error::Child`] with the command's own exit code.
 pub async fn run(session: &Session, args: &ConnectArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
-    let hosted = Hosted::open(session, &connection, &args.name, &args.way).await?;
+    let cluster = connection.cluster(&args.name).await?;
+    let hosted = Hosted::open(session, &connection, &cluster, &args.way).await?;
     let whose = format!("{}/{}", connection.namespace, args.name);
     let through = if hosted.tunnel.is_some() {
         " through the mothership"
@@ -101,7 +102,8 @@ pub async fn run(session: &Session, args: &ConnectArgs) -> Result<(), Error> {
 /// As [`run`].
 pub async fn exec(session: &Session, args: &ExecArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
-    let hosted = Hosted::open(session, &connection, &args.name, &args.way).await?;
+    let cluster = connection.cluster(&args.name).await?;
+    let hosted = Hosted::open(session, &connection, &cluster, &args.way).await?;
     with(session, &hosted, &args.command).await
 }
 

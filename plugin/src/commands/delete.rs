@@ -1,16 +1,13 @@
 //! `delete`.
 
-use std::{
-    io::{self, IsTerminal as _},
-    time::Duration,
-};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use kube::api::{DeleteParams, DynamicObject, Preconditions};
+use kube::api::DynamicObject;
 
 use crate::{
     ask,
-    cli::{self, DryRun},
+    cli::{self, DryRun, DryRunArgs},
     client::Connection,
     duration,
     error::Error,
@@ -40,17 +37,9 @@ pub struct DeleteArgs {
     /// A cluster that is not there is as good as deleted
     #[arg(long)]
     pub ignore_not_found: bool,
-    /// Only say what would be deleted
-    #[arg(
-        long,
-        value_enum,
-        value_name = "HOW",
-        num_args = 0..=1,
-        require_equals = true,
-        default_value_t,
-        default_missing_value = "client"
-    )]
-    pub dry_run: DryRun,
+    /// Whether it is unasked out only.
+    #[command(flatten)]
+    pub trial: DryRunArgs,
     /// Output format; a sentence unless given
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,
@@ -74,14 +63,13 @@ pub async fn run(session: &Session, args: &DeleteArgs) -> Result<(), Error> {
         Err(Error::UnknownCluster { .. }) if args.ignore_not_found => return Ok(()),
         other => other?,
     };
-    if args.dry_run == DryRun::None && !args.yes && io::stdin().is_terminal() {
-        confirm(session, &connection, &cluster).await?;
-    }
-    if args.dry_run != DryRun::Client {
+    let unasked = args.yes || args.trial.dry_run != DryRun::None;
+    confirm(session, &connection, unasked, &cluster).await?;
+    if args.trial.dry_run != DryRun::Client {
         delete(session, &connection, args, &cluster).await?;
     }
     report(session, args)?;
-    if args.wait && args.dry_run == DryRun::None {
+    if args.wait && args.trial.dry_run == DryRun::None {
         gone(session, &connection, args).await?;
     }
     Ok(())
@@ -94,16 +82,8 @@ async fn delete(
     cluster: &DynamicObject,
 ) -> Result<(), Error> {
     let name = &args.name;
-    let parameters = DeleteParams {
-        dry_run: args.dry_run == DryRun::Server,
-        // The very object that was asked about, not one that took its name meanwhile.
-        preconditions: Some(Preconditions {
-            uid: cluster.metadata.uid.clone(),
-            resource_version: None,
-        }),
-        ..DeleteParams::default()
-    };
-    if !parameters.dry_run {
+    let dry_run = args.trial.dry_run == DryRun::Server;
+    if !dry_run {
         session.leaves(
             format!("cluster {}/{name} is being deleted", connection.namespace),
             vec![format!(
@@ -117,21 +97,13 @@ async fn delete(
     }
     let api = connection.api(&resources::clusters());
     let attempt = format!("delete cluster {}/{name}", connection.namespace);
-    match connection
-        .call(&attempt, || api.delete(name, &parameters))
+    connection
+        .delete(&attempt, &api, &cluster.metadata, dry_run)
         .await
-    {
-        Err(error) if !error.is_not_found() => Err(error),
-        _ => Ok(()),
-    }
 }
 
 fn report(session: &Session, args: &DeleteArgs) -> Result<(), Error> {
-    let kind = match args.dry_run {
-        DryRun::None => "",
-        DryRun::Client => " (dry run)",
-        DryRun::Server => " (server dry run)",
-    };
+    let kind = args.trial.dry_run.suffix();
     let qualified = model::qualified(&args.name);
     match args.output {
         Some(Format::Name) => session.out.data(&(qualified + "\n")),
@@ -142,17 +114,18 @@ fn report(session: &Session, args: &DeleteArgs) -> Result<(), Error> {
 async fn confirm(
     session: &Session,
     connection: &Connection<'_>,
+    unasked: bool,
     cluster: &DynamicObject,
 ) -> Result<(), Error> {
     let name = cluster.metadata.name.as_deref().unwrap_or_default();
     let place = &connection.namespace;
-    session.out.note(&format!(
+    let question = format!(
         "Cluster {place}/{name} at {} will be deleted: its control plane, its etcd and what they \
          hold, its kubeconfig and its join tokens. Machines that joined it lose their control \
-         plane.",
+         plane.\nDelete it?",
         connection.server
-    ));
-    ask::confirm(session, "Delete it?", "nothing was deleted").await
+    );
+    ask::confirm(session, unasked, &question, "nothing was deleted").await
 }
 
 async fn gone(

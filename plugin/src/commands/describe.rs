@@ -13,6 +13,7 @@ use crate::{
     event::{self, Event},
     model, observe,
     output::Paint,
+    print,
     session::Session,
     table::Table,
 };
@@ -180,21 +181,14 @@ fn tree(out: &mut String, indent: usize, name: &str, value: &Value) {
                         }
                     }
                     other => {
-                        let text = plain(other);
+                        let text = print::shown(other);
                         // Writing to a String cannot fail.
                         let _ = writeln!(out, "{:width$}- {text}", "", width = indent + 2);
                     }
                 }
             }
         }
-        other => line(out, indent, name, &plain(other)),
-    }
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        other => line(out, indent, name, &print::shown(other)),
     }
 }
 

@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args;
 use crds::names;
 
@@ -14,9 +13,8 @@ use crate::{
     client::Connection,
     duration,
     error::Error,
-    kubeconfig, kubeconfig_file, merge, model,
+    hosted, kubeconfig, kubeconfig_file, merge,
     output::{self, Structured},
-    resources,
     session::Session,
     wait::{Look, Wait},
 };
@@ -183,36 +181,11 @@ async fn fetch(
 }
 
 async fn look(connection: &Connection<'_>, args: &KubeconfigArgs) -> Result<Look<String>, Error> {
-    let api = connection.api(&resources::secrets());
-    let secret = names::kubeconfig(&args.name);
-    let attempt = format!(
-        "read the kubeconfig in Secret {}/{secret}",
-        connection.namespace
-    );
-    match connection.call(&attempt, || api.get(&secret)).await {
-        Ok(found) => {
-            let pointer = format!("/data/{}", names::KUBECONFIG_KEY);
-            let encoded = model::text(&found, &pointer);
-            let text = encoded
-                .and_then(|encoded| STANDARD.decode(encoded).ok())
-                .and_then(|bytes| String::from_utf8(bytes).ok());
-            Ok(text.map_or_else(
-                || Look::Pending(format!("Secret {secret} has no key value")),
-                Look::Done,
-            ))
-        }
-        Err(error) if error.is_not_found() => {
-            let cluster = connection.cluster(&args.name).await?;
-            let told = model::condition(&cluster, "KubeconfigSecretAvailable")
-                .filter(|condition| !condition.is_true())
-                .map(|condition| condition.summary())
-                .or_else(|| model::obstacle(&cluster));
-            Ok(Look::Pending(
-                told.unwrap_or_else(|| format!("there is no Secret {secret}")),
-            ))
-        }
-        Err(error) => Err(error),
+    if let Some(text) = hosted::kubeconfig(connection, &args.name).await? {
+        return Ok(Look::Done(text));
     }
+    let cluster = connection.cluster(&args.name).await?;
+    Ok(Look::Pending(hosted::missing(&cluster)))
 }
 
 fn unusable(connection: &Connection<'_>, args: &KubeconfigArgs, problem: &merge::Problem) -> Error {

@@ -63,15 +63,7 @@ pub async fn run(session: &Session, args: &ListArgs) -> Result<(), Error> {
     }
     let connection = session.connect().await?;
     let resource = resources::clusters();
-    let (api, place) = if args.all_namespaces {
-        (
-            connection.api_everywhere(&resource),
-            "in all namespaces".to_owned(),
-        )
-    } else {
-        let place = format!("in namespace \"{}\"", connection.namespace);
-        (connection.api(&resource), place)
-    };
+    let (api, place) = connection.scope(&resource, args.all_namespaces);
     if args.watch {
         return follow(session, &connection, args, &api, &place).await;
     }
@@ -89,7 +81,7 @@ pub async fn run(session: &Session, args: &ListArgs) -> Result<(), Error> {
     let items = list
         .items
         .into_iter()
-        .map(|item| value(&item_of(item)))
+        .map(|item| value(&model::identified(item, &resources::clusters())))
         .collect::<Result<Vec<_>, _>>()?;
     print::list(session, &args.print, items, |items| {
         let rows: Vec<ClusterRow> = items.iter().filter_map(row).collect();
@@ -158,7 +150,7 @@ fn show(
     item: DynamicObject,
 ) -> Result<(), Error> {
     let out = &session.out;
-    let item = item_of(item);
+    let item = model::identified(item, &resources::clusters());
     match &args.print.output {
         None | Some(Format::Wide) => {
             let rows = [ClusterRow::of(&item)];
@@ -185,15 +177,6 @@ fn row(item: &Value) -> Option<ClusterRow> {
 
 fn value(item: &DynamicObject) -> Result<Value, Error> {
     serde_json::to_value(item).map_err(|source| Error::io("read a cluster", source.into()))
-}
-
-/// Items of a list may come without their kind; programs that read one need it.
-fn item_of(mut item: DynamicObject) -> DynamicObject {
-    item.types.get_or_insert_with(|| kube::core::TypeMeta {
-        api_version: resources::clusters().api_version,
-        kind: resources::clusters().kind,
-    });
-    model::without_managed_fields(item)
 }
 
 fn table(rows: &[ClusterRow], namespaces: bool, wide: bool, now: Timestamp) -> Table {

@@ -1,26 +1,26 @@
 //! `rotate`: what gives access to a cluster, made anew.
 
-use std::{
-    io::{self, IsTerminal as _},
-    time::Duration,
-};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use crds::names;
 use kube::{
-    Api, ResourceExt,
-    api::{DeleteParams, DynamicObject, ListParams, Preconditions},
+    ResourceExt,
+    api::{DynamicObject, ListParams},
 };
 
 use crate::{
     ask, cli,
     client::Connection,
+    commands::token,
     duration,
     error::Error,
     model, resources,
     session::Session,
     wait::{Look, Wait},
 };
+
+const UNCHANGED: &str = "nothing was changed";
 
 /// What to make anew.
 #[derive(Debug, Args)]
@@ -93,20 +93,23 @@ async fn kubeconfig(
         return Err(Error::Refused {
             attempt,
             causes: vec![why],
-            hint: "nothing was changed".to_owned(),
+            hint: UNCHANGED.to_owned(),
         });
     }
     let question = format!(
         "Secret {place}/{secret} will be deleted, and the controller makes it anew. Do it?"
     );
-    confirm(session, args, &question).await?;
+    ask::confirm(session, args.yes, &question, UNCHANGED).await?;
     let read = session.kubectl(&format!("k0smotron kubeconfig {name} --wait"), place);
     session.leaves(
         format!("Secret {place}/{secret} may be deleted, and the controller makes it anew"),
         vec![format!("read the new one: {read}")],
     );
-    let before = found.metadata.uid;
-    delete(connection, &api, "Secret", &secret, before.clone()).await?;
+    let before = found.metadata.uid.clone();
+    let delete = format!("delete Secret {place}/{secret}");
+    connection
+        .delete(&delete, &api, &found.metadata, false)
+        .await?;
     let what = format!("a new kubeconfig of cluster {place}/{name}");
     wait(&what, args)
         .until(session, async || {
@@ -163,7 +166,11 @@ async fn tokens(
     let list = format!("list join token requests in namespace \"{place}\"");
     let parameters = ListParams::default();
     let found = connection.call(&list, || api.list(&parameters)).await?;
-    let requests = of_cluster(found.items, name);
+    let requests: Vec<DynamicObject> = found
+        .items
+        .into_iter()
+        .filter(|request| token::is_of(request, Some(name)))
+        .collect();
     let qualified = model::qualified(name);
     if !requests.is_empty() {
         let names: Vec<String> = requests.iter().map(ResourceExt::name_any).collect();
@@ -172,7 +179,7 @@ async fn tokens(
              stay. Do it?",
             names.join(", ")
         );
-        confirm(session, args, &question).await?;
+        ask::confirm(session, args.yes, &question, UNCHANGED).await?;
     }
     let look = session.kubectl("get jointokenrequests.k0smotron.io", place);
     session.leaves(
@@ -180,15 +187,7 @@ async fn tokens(
         vec![format!("see which are left: {look}")],
     );
     for request in &requests {
-        let uid = request.metadata.uid.clone();
-        delete(
-            connection,
-            &api,
-            "JoinTokenRequest",
-            &request.name_any(),
-            uid,
-        )
-        .await?;
+        token::revoke(connection, request, false).await?;
     }
     let what = format!("{} join tokens to be revoked", requests.len());
     if !requests.is_empty() {
@@ -218,46 +217,6 @@ async fn tokens(
     let join = session.kubectl(&format!("k0smotron join {name}"), place);
     session.out.note(&format!("Make a new one: {join}"));
     Ok(())
-}
-
-/// The requests that name this Cluster.
-fn of_cluster(requests: Vec<DynamicObject>, name: &str) -> Vec<DynamicObject> {
-    requests
-        .into_iter()
-        .filter(|request| model::text(request, "/spec/clusterName").as_deref() == Some(name))
-        .collect()
-}
-
-async fn confirm(session: &Session, args: &OfCluster, question: &str) -> Result<(), Error> {
-    if args.yes || !io::stdin().is_terminal() {
-        return Ok(());
-    }
-    ask::confirm(session, question, "nothing was changed").await
-}
-
-/// Deletes the very object that was looked at; one that has gone meanwhile is as good.
-async fn delete(
-    connection: &Connection<'_>,
-    api: &Api<DynamicObject>,
-    kind: &str,
-    name: &str,
-    uid: Option<String>,
-) -> Result<(), Error> {
-    let parameters = DeleteParams {
-        preconditions: Some(Preconditions {
-            uid,
-            resource_version: None,
-        }),
-        ..DeleteParams::default()
-    };
-    let attempt = format!("delete {kind} {}/{name}", connection.namespace);
-    match connection
-        .call(&attempt, || api.delete(name, &parameters))
-        .await
-    {
-        Err(error) if !error.is_not_found() => Err(error),
-        _ => Ok(()),
-    }
 }
 
 fn wait<'a>(what: &'a str, args: &OfCluster) -> Wait<'a> {
@@ -291,13 +250,14 @@ mod tests {
         let request = |name: &str, of: &str| {
             object(json!({"metadata": {"name": name}, "spec": {"clusterName": of}}))
         };
-        let all = vec![
+        let all = [
             request("a", "demo"),
             request("b", "demo-2"),
             request("c", "demo"),
         ];
-        let names: Vec<String> = of_cluster(all, "demo")
+        let names: Vec<String> = all
             .iter()
+            .filter(|request| token::is_of(request, Some("demo")))
             .map(ResourceExt::name_any)
             .collect();
         assert_eq!(names, ["a", "c"]);

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
-use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use crate::{
-    cli::{self, DryRun},
+    cli::{self, DryRun, DryRunArgs},
     duration,
     error::Error,
-    model, resources,
+    model,
     session::Session,
     target::Target,
 };
@@ -36,17 +35,9 @@ pub struct ScaleArgs {
     /// How long --wait waits; 0 is for ever
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
     pub timeout: Duration,
-    /// Only say what would be done
-    #[arg(
-        long,
-        value_enum,
-        value_name = "HOW",
-        num_args = 0..=1,
-        require_equals = true,
-        default_value_t,
-        default_missing_value = "client"
-    )]
-    pub dry_run: DryRun,
+    /// Whether it is tried out only.
+    #[command(flatten)]
+    pub trial: DryRunArgs,
 }
 
 /// Changes how many control-plane pods a cluster has.
@@ -70,15 +61,11 @@ pub async fn run(session: &Session, args: &ScaleArgs) -> Result<(), Error> {
         });
     }
     let qualified = model::qualified(name);
-    let dry = match args.dry_run {
-        DryRun::None => "",
-        DryRun::Client => " (dry run)",
-        DryRun::Server => " (server dry run)",
-    };
-    if args.dry_run != DryRun::Client && now != i64::from(args.replicas) {
+    let dry = args.trial.dry_run.suffix();
+    if args.trial.dry_run != DryRun::Client && now != i64::from(args.replicas) {
         let status = session.kubectl(&format!("k0smotron status {name}"), place);
         let back = format!("k0smotron scale {name} --replicas {now}");
-        if args.dry_run == DryRun::None {
+        if args.trial.dry_run == DryRun::None {
             session.leaves(
                 format!(
                     "cluster {place}/{name} goes on from {now} to {} replicas",
@@ -90,23 +77,12 @@ pub async fn run(session: &Session, args: &ScaleArgs) -> Result<(), Error> {
                 ],
             );
         }
-        let parameters = PatchParams {
-            dry_run: args.dry_run == DryRun::Server,
-            field_manager: Some("kubectl-k0smotron".to_owned()),
-            ..PatchParams::default()
-        };
-        // What was looked at is what is changed.
-        let patch = Patch::Merge(json!({
-            "metadata": {"resourceVersion": cluster.metadata.resource_version},
-            "spec": {"replicas": args.replicas},
-        }));
-        let api = connection.api(&resources::clusters());
-        connection
-            .call(&attempt, || api.patch(name, &parameters, &patch))
-            .await?;
+        let spec = json!({"replicas": args.replicas});
+        let dry_run = args.trial.dry_run == DryRun::Server;
+        connection.change(&attempt, &cluster, spec, dry_run).await?;
     }
     session.out.data(&format!("{qualified} scaled{dry}\n"))?;
-    if args.wait && args.dry_run == DryRun::None {
+    if args.wait && args.trial.dry_run == DryRun::None {
         let timeout = cli::timeout(args.timeout);
         Target::Scaled
             .wait(session, &connection, name, timeout)

@@ -24,7 +24,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Flags of what talks to a hosted cluster.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct WayArgs {
     /// How to reach the hosted API: at its address (direct), through the mothership's API
     /// (tunnel), or at its address when that answers within two seconds (auto)
@@ -67,24 +67,32 @@ impl Hosted {
     /// Finds the way to a cluster, and opens the tunnel when it leads through one.
     ///
     /// # Errors
-    /// [`Error::NotFound`] while there is no kubeconfig, or whatever the mothership answers.
+    /// [`Error::NotFound`] while there is no kubeconfig, [`Error::Unreachable`] when neither way
+    /// leads there, or whatever the mothership answers.
     pub async fn open(
         session: &Session,
         connection: &Connection<'_>,
-        name: &str,
+        cluster: &DynamicObject,
         way: &WayArgs,
     ) -> Result<Self, Error> {
-        let cluster = connection.cluster(name).await?;
-        let text = kubeconfig(connection, &cluster).await?;
+        let name = cluster.metadata.name.as_deref().unwrap_or_default();
+        let place = format!("{}/{name}", connection.namespace);
+        let Some(text) = kubeconfig(connection, name).await? else {
+            return Err(Error::NotFound {
+                attempt: format!("reach the API of cluster {place}"),
+                answer: missing(cluster),
+                hint: format!(
+                    "wait for it: kubectl k0smotron wait {name} -n {}",
+                    connection.namespace
+                ),
+            });
+        };
         let entry = merge::Entry::current(&text).map_err(|problem| Error::Kubeconfig {
-            message: format!(
-                "the kubeconfig of cluster {}/{name} cannot be used: {problem}",
-                connection.namespace
-            ),
+            message: format!("the kubeconfig of cluster {place} cannot be used: {problem}"),
             hint: "delete its Secret: the controller makes it anew".to_owned(),
         })?;
-        let server = server(&text)?;
-        let inside = model::text(&cluster, "/spec/service/type").as_deref() == Some("ClusterIP");
+        let server = entry.server().unwrap_or_default().to_owned();
+        let inside = model::text(cluster, "/spec/service/type").as_deref() == Some("ClusterIP");
         let direct = match way.via {
             Via::Direct => true,
             Via::Tunnel => false,
@@ -97,7 +105,17 @@ impl Hosted {
                 tunnel: None,
             });
         }
-        let tunnel = Tunnel::open(session, connection, &cluster, way.port).await?;
+        let opened = Tunnel::open(session, connection, cluster, way.port).await;
+        let tunnel = match opened {
+            // Both ways were tried, and the first is the one that a person expects.
+            Err(error) if way.via == Via::Auto && !inside => {
+                return Err(Error::Unreachable {
+                    server,
+                    cause: format!("it does not answer, and there is no tunnel: {error}"),
+                });
+            }
+            other => other?,
+        };
         let server = format!("https://{}", tunnel.address());
         let alone = entry.at(&server).alone(name);
         Ok(Self {
@@ -124,44 +142,39 @@ impl Hosted {
     }
 }
 
-/// The kubeconfig that the controller has made for a Cluster.
+/// The kubeconfig that the controller has made for a Cluster; `None` until it has.
 ///
 /// # Errors
-/// [`Error::NotFound`] with what it waits for.
-pub async fn kubeconfig(
-    connection: &Connection<'_>,
-    cluster: &DynamicObject,
-) -> Result<String, Error> {
-    let name = cluster.metadata.name.as_deref().unwrap_or_default();
-    let place = &connection.namespace;
+/// Whatever the mothership answers.
+pub async fn kubeconfig(connection: &Connection<'_>, name: &str) -> Result<Option<String>, Error> {
     let secret = names::kubeconfig(name);
     let api = connection.api(&resources::secrets());
-    let attempt = format!("read the kubeconfig in Secret {place}/{secret}");
+    let attempt = format!(
+        "read the kubeconfig in Secret {}/{secret}",
+        connection.namespace
+    );
     let found = match connection.call(&attempt, || api.get(&secret)).await {
-        Err(error) if error.is_not_found() => None,
-        other => Some(other?),
+        Err(error) if error.is_not_found() => return Ok(None),
+        other => other?,
     };
-    let pointer = format!("/data/{}", names::KUBECONFIG_KEY);
-    let text = found
-        .and_then(|found| model::text(&found, &pointer))
+    let text = model::text(&found, &format!("/data/{}", names::KUBECONFIG_KEY))
         .and_then(|encoded| STANDARD.decode(encoded).ok())
         .and_then(|bytes| String::from_utf8(bytes).ok());
-    text.ok_or_else(|| Error::NotFound {
-        attempt: format!("reach the API of cluster {place}/{name}"),
-        answer: model::obstacle(cluster)
-            .unwrap_or_else(|| format!("there is no kubeconfig in Secret {place}/{secret}")),
-        hint: format!("wait for it: kubectl k0smotron wait {name} -n {place}"),
-    })
+    Ok(text)
 }
 
-fn server(kubeconfig: &str) -> Result<String, Error> {
-    let config = Kubeconfig::from_yaml(kubeconfig).ok();
-    let cluster = config.and_then(|config| config.clusters.into_iter().next()?.cluster);
-    cluster
-        .and_then(|cluster| cluster.server)
-        .ok_or_else(|| Error::Kubeconfig {
-            message: "the kubeconfig of the hosted cluster names no server".to_owned(),
-            hint: "delete its Secret: the controller makes it anew".to_owned(),
+/// Why there is no kubeconfig of a Cluster yet.
+pub fn missing(cluster: &DynamicObject) -> String {
+    model::condition(cluster, "KubeconfigSecretAvailable")
+        .filter(|condition| !condition.is_true())
+        .map(|condition| condition.summary())
+        .or_else(|| model::obstacle(cluster))
+        .unwrap_or_else(|| {
+            let name = cluster.metadata.name.as_deref().unwrap_or_default();
+            format!(
+                "there is no kubeconfig in Secret {}",
+                names::kubeconfig(name)
+            )
         })
 }
 

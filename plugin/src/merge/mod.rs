@@ -93,6 +93,11 @@ impl Entry {
         })
     }
 
+    /// Address of the API, as far as it names one.
+    pub fn server(&self) -> Option<&str> {
+        self.cluster.get("server").and_then(Value::as_str)
+    }
+
     /// The same with another address of the API.
     #[must_use]
     pub fn at(mut self, server: &str) -> Self {

@@ -8,7 +8,10 @@ use std::{cmp::Ordering, str::FromStr};
 use clap::Args;
 use serde_json::{Value, json};
 
-pub use self::{path::Path, template::Template};
+pub use self::{
+    path::Path,
+    template::{Template, shown},
+};
 use crate::{
     error::Error,
     output::Structured,
@@ -176,7 +179,7 @@ fn own(columns: &[(String, Path)], items: &[Value]) -> Table {
     let mut table = Table::titled(columns.iter().map(|(title, _)| title.clone()));
     for item in items {
         let cells = columns.iter().map(|(_, path)| {
-            let found: Vec<String> = path.find(item).into_iter().map(template::shown).collect();
+            let found: Vec<String> = path.find(item).into_iter().map(shown).collect();
             Cell::from(if found.is_empty() {
                 "<none>".to_owned()
             } else {
@@ -199,7 +202,7 @@ fn compare(one: Option<&Value>, other: Option<&Value>) -> Ordering {
             .as_f64()
             .partial_cmp(&other.as_f64())
             .unwrap_or(Ordering::Equal),
-        (Some(one), Some(other)) => template::shown(one).cmp(&template::shown(other)),
+        (Some(one), Some(other)) => shown(one).cmp(&shown(other)),
         (one, other) => one.is_some().cmp(&other.is_some()),
     }
 }

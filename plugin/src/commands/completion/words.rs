@@ -72,10 +72,7 @@ pub fn wanted(words: &[String]) -> (GlobalArgs, Wanted) {
 
 /// The flags that lead to the mothership; a line that is not complete yet is no error.
 fn globals(before: &[String]) -> GlobalArgs {
-    let command = <GlobalArgs as clap::Args>::augment_args(Command::new("k"))
-        .ignore_errors(true)
-        .disable_help_flag(true)
-        .arg(Arg::new("rest").num_args(0..).allow_hyphen_values(true));
+    let command = <GlobalArgs as clap::Args>::augment_args(Command::new("k")).ignore_errors(true);
     let words = std::iter::once("k".to_owned()).chain(flags_only(before));
     command
         .try_get_matches_from(words)

@@ -11,7 +11,7 @@ use kube::api::DynamicObject;
 
 use self::{object::object, set::Set};
 use crate::{
-    cli::{self, DryRun},
+    cli::{self, DryRun, DryRunArgs},
     client::{Connection, Submission},
     duration,
     error::Error,
@@ -108,17 +108,9 @@ pub struct CreateArgs {
     /// How long --wait waits; 0 is for ever
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
     pub timeout: Duration,
-    /// Only show what would be created: checked by nobody (client) or by the API server (server)
-    #[arg(
-        long,
-        value_enum,
-        value_name = "HOW",
-        num_args = 0..=1,
-        require_equals = true,
-        default_value_t,
-        default_missing_value = "client"
-    )]
-    pub dry_run: DryRun,
+    /// Whether it is tried out only.
+    #[command(flatten)]
+    pub trial: DryRunArgs,
     /// Output format; one line unless given
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,
@@ -197,7 +189,7 @@ pub async fn run(session: &Session, mut args: CreateArgs) -> Result<(), Error> {
         questions::fill_in(session, &mut args).await?;
     }
     let args = &args;
-    if args.dry_run == DryRun::Client {
+    if args.trial.dry_run == DryRun::Client {
         let namespace = kubeconfig::namespace(&session.global)?;
         let (name, object) = object(args, &namespace)?;
         session
@@ -207,7 +199,7 @@ pub async fn run(session: &Session, mut args: CreateArgs) -> Result<(), Error> {
     }
     let connection = session.connect().await?;
     let (name, object) = object(args, &connection.namespace)?;
-    let server_dry_run = args.dry_run == DryRun::Server;
+    let server_dry_run = args.trial.dry_run == DryRun::Server;
     let submission = if server_dry_run {
         Submission::Trial
     } else {
@@ -322,7 +314,7 @@ fn print(session: &Session, args: &CreateArgs, object: &DynamicObject) -> Result
     let qualified = model::qualified(object.metadata.name.as_deref().unwrap_or_default());
     let shown = args
         .output
-        .or_else(|| (args.dry_run != DryRun::None).then_some(Format::Yaml));
+        .or_else(|| (args.trial.dry_run != DryRun::None).then_some(Format::Yaml));
     match shown {
         Some(Format::Json) => session.out.structured(Structured::Json, object),
         Some(Format::Yaml) => session.out.structured(Structured::Yaml, object),

@@ -13,17 +13,14 @@ use kube::{
 
 pub use self::remove::{UninstallArgs, uninstall};
 use crate::{
-    cli::{self, DryRun},
-    client::Connection,
+    cli::{self, DryRun, DryRunArgs},
+    client::{Connection, FIELD_MANAGER},
     duration,
     error::Error,
     output::{self, Structured},
     session::Session,
     wait::{Look, Wait},
 };
-
-/// Who the API server records as the owner of what is installed.
-const FIELD_MANAGER: &str = "kubectl-k0smotron";
 
 /// Flags of `install`.
 #[derive(Debug, Args)]
@@ -44,17 +41,9 @@ pub struct InstallArgs {
     /// How long --wait waits; 0 is for ever
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
     pub timeout: Duration,
-    /// Only say what would be done
-    #[arg(
-        long,
-        value_enum,
-        value_name = "HOW",
-        num_args = 0..=1,
-        require_equals = true,
-        default_value_t,
-        default_missing_value = "client"
-    )]
-    pub dry_run: DryRun,
+    /// Whether it is tried out only.
+    #[command(flatten)]
+    pub trial: DryRunArgs,
     /// Print the objects in this format, and install nothing
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Structured>,
@@ -90,7 +79,7 @@ pub async fn run(session: &Session, args: &InstallArgs) -> Result<(), Error> {
         }
         None => {}
     }
-    if args.dry_run == DryRun::Client {
+    if args.trial.dry_run == DryRun::Client {
         let lines = objects
             .iter()
             .map(|object| format!("{} (dry run)\n", manifest::title(object)));
@@ -102,7 +91,7 @@ pub async fn run(session: &Session, args: &InstallArgs) -> Result<(), Error> {
                     a copy, then add --take-over";
         refuse_foreign(&connection, &objects, "install k0smotron", hint).await?;
     }
-    let dry = args.dry_run == DryRun::Server;
+    let dry = args.trial.dry_run == DryRun::Server;
     let mut definitions_wait = !dry;
     for object in &objects {
         if definitions_wait && !manifest::is_definition(object) {

@@ -10,7 +10,7 @@ use kube::{
 
 use super::{api, everywhere, manifest, refuse_foreign};
 use crate::{
-    cli::{self, DryRun},
+    cli::{self, DryRun, DryRunArgs},
     client::Connection,
     duration,
     error::Error,
@@ -32,17 +32,9 @@ pub struct UninstallArgs {
     /// How long to wait until everything is gone; 0 is for ever
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
     pub timeout: Duration,
-    /// Only say what would be deleted
-    #[arg(
-        long,
-        value_enum,
-        value_name = "HOW",
-        num_args = 0..=1,
-        require_equals = true,
-        default_value_t,
-        default_missing_value = "client"
-    )]
-    pub dry_run: DryRun,
+    /// Whether it is tried out only.
+    #[command(flatten)]
+    pub trial: DryRunArgs,
 }
 
 /// Removes the product, in the reverse of the order in which it was installed.
@@ -61,13 +53,9 @@ pub async fn uninstall(session: &Session, args: &UninstallArgs) -> Result<(), Er
     // The webhook's configurations come first: they would refuse what nobody answers any more.
     let mut removed: Vec<&DynamicObject> = Vec::new();
     for object in &objects {
-        if remove(session, &connection, object, args.dry_run).await? {
+        if remove(session, &connection, object, args.trial.dry_run).await? {
             removed.push(object);
-            let how = match args.dry_run {
-                DryRun::None => "",
-                DryRun::Client => " (dry run)",
-                DryRun::Server => " (server dry run)",
-            };
+            let how = args.trial.dry_run.suffix();
             session
                 .out
                 .data(&format!("{} deleted{how}\n", manifest::title(object)))?;
@@ -75,7 +63,7 @@ pub async fn uninstall(session: &Session, args: &UninstallArgs) -> Result<(), Er
     }
     if removed.is_empty() {
         session.out.note("k0smotron is not installed there");
-    } else if args.dry_run == DryRun::None {
+    } else if args.trial.dry_run == DryRun::None {
         gone(session, &connection, args, &removed).await?;
     }
     Ok(())

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{JoinToken, TokenArgs};
 use crate::{
     cli,
-    client::Connection,
+    client::{Connection, FIELD_MANAGER},
     duration,
     error::Error,
     model, resources,
@@ -57,7 +57,7 @@ pub async fn ask(
         .map_err(|source| Error::io("build the request", source.into()))?;
     let api = connection.api(&resources::join_token_requests());
     let parameters = PostParams {
-        field_manager: Some("kubectl-k0smotron".to_owned()),
+        field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PostParams::default()
     };
     session.leaves(

@@ -7,8 +7,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Preconditions},
-    core::TypeMeta,
+    api::{DynamicObject, ListParams},
 };
 use serde_json::Value;
 
@@ -114,7 +113,8 @@ impl<'a> Place<'a> {
         way: &WayArgs,
     ) -> Result<Self, Error> {
         let connection = session.connect().await?;
-        let hosted = Hosted::open(session, &connection, name, way).await?;
+        let cluster = connection.cluster(name).await?;
+        let hosted = Hosted::open(session, &connection, &cluster, way).await?;
         let client = hosted.client().await?;
         let connection = connection.to(client.clone(), hosted.server.clone());
         Ok(Self {
@@ -186,22 +186,12 @@ async fn list(session: &Session, args: &ListArgs) -> Result<(), Error> {
     let items = found
         .items
         .into_iter()
-        .map(|node| identified(node, &resources::nodes()))
+        .map(|node| model::identified(node, &resources::nodes()))
         .filter_map(|node| serde_json::to_value(node).ok())
         .collect();
     print::list(session, &args.print, items, |items| {
         table(items, args.print.is_wide(), Timestamp::now())
     })
-}
-
-fn identified(node: DynamicObject, kind: &ApiResource) -> DynamicObject {
-    DynamicObject {
-        types: Some(TypeMeta {
-            api_version: kind.api_version.clone(),
-            kind: kind.kind.clone(),
-        }),
-        ..model::without_managed_fields(node)
-    }
 }
 
 fn table(items: &[Value], wide: bool, now: Timestamp) -> Table {
@@ -263,21 +253,19 @@ fn table(items: &[Value], wide: bool, now: Timestamp) -> Table {
 }
 
 async fn remove(session: &Session, args: &RemoveArgs) -> Result<(), Error> {
-    use std::io::IsTerminal as _;
     let drained = &args.drain;
     let place = Place::open(session, &drained.cluster, &drained.way).await?;
     let mut nodes = Vec::new();
     for name in &drained.nodes {
         nodes.push(place.node(name).await?);
     }
-    if !args.yes && !drained.dry_run && std::io::stdin().is_terminal() {
-        let question = format!(
-            "Remove {} from cluster {}? Its pods go elsewhere, if there is room.",
-            drained.nodes.join(", "),
-            drained.cluster
-        );
-        ask::confirm(session, &question, "nothing was removed").await?;
-    }
+    let question = format!(
+        "Remove {} from cluster {}? Its pods go elsewhere, if there is room.",
+        drained.nodes.join(", "),
+        drained.cluster
+    );
+    let unasked = args.yes || drained.dry_run;
+    ask::confirm(session, unasked, &question, "nothing was removed").await?;
     for node in nodes {
         let name = node.name_any();
         if !args.no_drain {
@@ -289,18 +277,10 @@ async fn remove(session: &Session, args: &RemoveArgs) -> Result<(), Error> {
                 .data(&format!("node/{name} removed (dry run)\n"))?;
             continue;
         }
-        let parameters = DeleteParams {
-            preconditions: Some(Preconditions {
-                uid: node.metadata.uid.clone(),
-                resource_version: None,
-            }),
-            ..DeleteParams::default()
-        };
-        let api = place.nodes();
         let attempt = format!("remove node {name} of cluster {}", place.name);
         place
             .connection
-            .call(&attempt, || api.delete(&name, &parameters))
+            .delete(&attempt, &place.nodes(), &node.metadata, false)
             .await?;
         session.out.data(&format!("node/{name} removed\n"))?;
         session.out.note(

@@ -47,15 +47,7 @@ pub struct ListArgs {
 pub async fn run(session: &Session, args: &ListArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let resource = resources::join_token_requests();
-    let (api, place) = if args.all_namespaces {
-        (
-            connection.api_everywhere(&resource),
-            "in all namespaces".to_owned(),
-        )
-    } else {
-        let place = format!("in namespace \"{}\"", connection.namespace);
-        (connection.api(&resource), place)
-    };
+    let (api, place) = connection.scope(&resource, args.all_namespaces);
     let parameters = ListParams {
         label_selector: args.selector.clone(),
         ..ListParams::default()
@@ -89,13 +81,8 @@ pub fn is_of(request: &DynamicObject, cluster: Option<&str>) -> bool {
     })
 }
 
-/// Items of a list may come without their kind; programs that read one need it.
-fn value(mut item: DynamicObject) -> Result<Value, Error> {
-    item.types.get_or_insert_with(|| kube::core::TypeMeta {
-        api_version: resources::join_token_requests().api_version,
-        kind: resources::join_token_requests().kind,
-    });
-    serde_json::to_value(model::without_managed_fields(item))
+fn value(item: DynamicObject) -> Result<Value, Error> {
+    serde_json::to_value(model::identified(item, &resources::join_token_requests()))
         .map_err(|source| Error::io("read a join token", source.into()))
 }
 

@@ -6,7 +6,7 @@ mod state;
 
 use clap::{Args, Subcommand};
 
-pub use self::revoke::revoke;
+pub use self::{list::is_of, revoke::revoke};
 
 use super::join;
 use crate::{error::Error, session::Session};

@@ -1,18 +1,16 @@
 //! `token revoke`.
 
-use std::io::{self, IsTerminal as _};
-
 use clap::Args;
 use jiff::Timestamp;
 use kube::{
     ResourceExt,
-    api::{DeleteParams, DynamicObject, ListParams, Preconditions},
+    api::{DynamicObject, ListParams},
 };
 
 use super::{list::is_of, state::State};
 use crate::{
     ask,
-    cli::{self, DryRun},
+    cli::{self, DryRun, DryRunArgs},
     client::Connection,
     error::Error,
     resources,
@@ -45,17 +43,9 @@ pub struct RevokeArgs {
     /// Don't ask; nothing is asked either when standard input is no terminal
     #[arg(short, long)]
     pub yes: bool,
-    /// Only say what would be revoked
-    #[arg(
-        long,
-        value_enum,
-        value_name = "HOW",
-        num_args = 0..=1,
-        require_equals = true,
-        default_value_t,
-        default_missing_value = "client"
-    )]
-    pub dry_run: DryRun,
+    /// Whether it is tried out only.
+    #[command(flatten)]
+    pub trial: DryRunArgs,
 }
 
 /// Revokes tokens.
@@ -76,17 +66,16 @@ pub async fn run(session: &Session, args: &RevokeArgs) -> Result<(), Error> {
             .note(&format!("No such join tokens in namespace \"{place}\"."));
         return Ok(());
     }
-    if args.dry_run == DryRun::None && !args.yes && io::stdin().is_terminal() {
-        let names: Vec<String> = chosen.iter().map(ResourceExt::name_any).collect();
-        let question = format!(
-            "Revoke {} in {place} at {}?",
-            names.join(", "),
-            connection.server
-        );
-        ask::confirm(session, &question, "nothing was revoked").await?;
-    }
+    let names: Vec<String> = chosen.iter().map(ResourceExt::name_any).collect();
+    let question = format!(
+        "Revoke {} in {place} at {}?",
+        names.join(", "),
+        connection.server
+    );
+    let unasked = args.yes || args.trial.dry_run != DryRun::None;
+    ask::confirm(session, unasked, &question, "nothing was revoked").await?;
     for (done, request) in chosen.iter().enumerate() {
-        if args.dry_run != DryRun::Client {
+        if args.trial.dry_run != DryRun::Client {
             session.leaves(
                 format!(
                     "{done} of {} tokens were revoked, the next may be",
@@ -97,13 +86,9 @@ pub async fn run(session: &Session, args: &RevokeArgs) -> Result<(), Error> {
                     session.kubectl("k0smotron token list", &place)
                 )],
             );
-            revoke(&connection, request, args.dry_run == DryRun::Server).await?;
+            revoke(&connection, request, args.trial.dry_run == DryRun::Server).await?;
         }
-        let kind = match args.dry_run {
-            DryRun::None => "",
-            DryRun::Client => " (dry run)",
-            DryRun::Server => " (server dry run)",
-        };
+        let kind = args.trial.dry_run.suffix();
         session.out.data(&format!(
             "jointokenrequest.k0smotron.io/{} revoked{kind}\n",
             request.name_any()
@@ -123,22 +108,10 @@ pub async fn revoke(
 ) -> Result<(), Error> {
     let name = request.name_any();
     let api = connection.api(&resources::join_token_requests());
-    let parameters = DeleteParams {
-        dry_run,
-        preconditions: Some(Preconditions {
-            uid: request.metadata.uid.clone(),
-            resource_version: None,
-        }),
-        ..DeleteParams::default()
-    };
     let attempt = format!("revoke join token {}/{name}", connection.namespace);
-    match connection
-        .call(&attempt, || api.delete(&name, &parameters))
+    connection
+        .delete(&attempt, &api, &request.metadata, dry_run)
         .await
-    {
-        Err(error) if !error.is_not_found() => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// The requests that the flags mean; a name that none has is an error before anything is done.

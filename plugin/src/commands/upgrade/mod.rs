@@ -2,23 +2,22 @@
 
 mod plan;
 
-use std::{io::IsTerminal as _, time::Duration};
+use std::time::Duration;
 
 use clap::Args;
 use crds::{v1beta2::Cluster, version::K0sVersion};
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::DynamicObject;
 use serde_json::json;
 
 use self::plan::Plan;
 use crate::{
     ask,
-    cli::{self, DryRun},
+    cli::{self, DryRun, DryRunArgs},
     client::Connection,
     duration,
     error::Error,
     model,
     output::Structured,
-    resources,
     session::Session,
     target::Target,
 };
@@ -53,18 +52,9 @@ pub struct UpgradeArgs {
     /// How long --wait waits; 0 is for ever
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration::parse)]
     pub timeout: Duration,
-    /// Only show the plan: made from what is known here (client), or checked by the API server
-    /// as well (server)
-    #[arg(
-        long,
-        value_enum,
-        value_name = "HOW",
-        num_args = 0..=1,
-        require_equals = true,
-        default_value_t,
-        default_missing_value = "client"
-    )]
-    pub dry_run: DryRun,
+    /// Whether it is tried out only.
+    #[command(flatten)]
+    pub trial: DryRunArgs,
     /// Format of the plan; text unless given
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Structured>,
@@ -100,14 +90,13 @@ pub async fn run(session: &Session, args: &UpgradeArgs) -> Result<(), Error> {
     if let Some(forbidden) = forbidden(&plan) {
         return Err(forbidden);
     }
-    if args.dry_run == DryRun::Client {
+    if args.trial.dry_run == DryRun::Client {
         return Ok(());
     }
-    if args.dry_run == DryRun::None && !args.yes && std::io::stdin().is_terminal() {
-        ask::confirm(session, "Upgrade it?", "nothing was upgraded").await?;
-    }
+    let unasked = args.yes || args.trial.dry_run != DryRun::None;
+    ask::confirm(session, unasked, "Upgrade it?", "nothing was upgraded").await?;
     change(session, &connection, args, &object, &plan).await?;
-    if args.dry_run == DryRun::Server {
+    if args.trial.dry_run == DryRun::Server {
         session.out.note("The API server accepts it.");
         return Ok(());
     }
@@ -181,7 +170,7 @@ async fn change(
     plan: &Plan,
 ) -> Result<(), Error> {
     let (name, place) = (&args.name, connection.namespace.as_str());
-    let server = args.dry_run == DryRun::Server;
+    let server = args.trial.dry_run == DryRun::Server;
     if !server {
         let follow = format!("k0smotron wait {name} --for upgraded");
         let back = format!("k0smotron upgrade {name} --to {}", plan.from);
@@ -199,20 +188,7 @@ async fn change(
             ],
         );
     }
-    let parameters = PatchParams {
-        dry_run: server,
-        field_manager: Some("kubectl-k0smotron".to_owned()),
-        ..PatchParams::default()
-    };
-    // What the plan was made for is what is changed.
-    let patch = Patch::Merge(json!({
-        "metadata": {"resourceVersion": object.metadata.resource_version},
-        "spec": {"version": plan.to},
-    }));
-    let api = connection.api(&resources::clusters());
     let attempt = format!("upgrade cluster {place}/{name}");
-    connection
-        .call(&attempt, || api.patch(name, &parameters, &patch))
-        .await
-        .map(drop)
+    let spec = json!({"version": plan.to});
+    connection.change(&attempt, object, spec, server).await
 }

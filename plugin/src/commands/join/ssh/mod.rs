@@ -122,7 +122,7 @@ pub async fn run(
         args.request.role == Role::Worker && !args.ssh.no_wait && args.start_command.is_none();
     let nodes = if waits {
         Some(
-            Nodes::open(connection, &args.request.cluster)
+            Nodes::open(session, connection, cluster)
                 .await
                 .map_err(|error| not_from_here(error, args.ssh.machines.len()))?,
         )

@@ -2,20 +2,18 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use crds::names;
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
 use kube::{
-    Api, Client, Config, ResourceExt as _,
-    api::ListParams,
-    config::{KubeConfigOptions, Kubeconfig},
+    Api, ResourceExt as _,
+    api::{DynamicObject, ListParams},
 };
 
 use super::failure::Failure;
 use crate::{
     client::Connection,
-    error::{Error, innermost},
-    model, resources,
+    error::Error,
+    hosted::{Hosted, WayArgs},
+    session::Session,
 };
 
 /// How often a Node is looked at.
@@ -28,36 +26,28 @@ const DEADLINE: Duration = Duration::from_secs(10);
 pub struct Nodes {
     api: Api<Node>,
     before: BTreeMap<String, Option<String>>,
+    // A tunnel closes with it.
+    _way: Hosted,
 }
 
 impl Nodes {
-    /// Reads the hosted cluster's kubeconfig, and sees that its API answers from here.
+    /// Sees that the hosted API answers, at its address or through the mothership.
     ///
     /// # Errors
-    /// [`Error::Kubeconfig`], [`Error::Unreachable`], or whatever the mothership answers.
-    pub async fn open(connection: &Connection<'_>, cluster: &str) -> Result<Self, Error> {
-        let secrets = connection.api(&resources::secrets());
-        let name = names::kubeconfig(cluster);
-        let place = format!("{}/{name}", connection.namespace);
-        let attempt = format!("read the kubeconfig in Secret {place}");
-        let secret = connection.call(&attempt, || secrets.get(&name)).await?;
-        let unusable = |cause: String| Error::Kubeconfig {
-            message: format!("the kubeconfig in Secret {place} cannot be used: {cause}"),
-            hint: "delete that Secret: the controller makes it anew".to_owned(),
-        };
-        let text = model::text(&secret, &format!("/data/{}", names::KUBECONFIG_KEY))
-            .and_then(|encoded| STANDARD.decode(encoded).ok())
-            .and_then(|bytes| String::from_utf8(bytes).ok())
-            .ok_or_else(|| unusable("it has no text".to_owned()))?;
-        let kubeconfig =
-            Kubeconfig::from_yaml(&text).map_err(|error| unusable(innermost(&error)))?;
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .map_err(|error| unusable(innermost(&error)))?;
-        let server = config.cluster_url.to_string();
-        let client = Client::try_from(config).map_err(|error| unusable(innermost(&error)))?;
-        let api: Api<Node> = Api::all(client);
-        let attempt = format!("list the nodes of {}/{cluster}", connection.namespace);
+    /// As [`Hosted::open`], or whatever the hosted API answers.
+    pub async fn open(
+        session: &Session,
+        connection: &Connection<'_>,
+        cluster: &DynamicObject,
+    ) -> Result<Self, Error> {
+        let hosted = Hosted::open(session, connection, cluster, &WayArgs::default()).await?;
+        let server = hosted.server.clone();
+        let api: Api<Node> = Api::all(hosted.client().await?);
+        let attempt = format!(
+            "list the nodes of {}/{}",
+            connection.namespace,
+            cluster.name_any()
+        );
         let parameters = ListParams::default();
         let list = tokio::time::timeout(DEADLINE, api.list(&parameters))
             .await
@@ -70,7 +60,11 @@ impl Nodes {
             .iter()
             .map(|node| (node.name_any(), heartbeat(node)))
             .collect();
-        Ok(Self { api, before })
+        Ok(Self {
+            api,
+            before,
+            _way: hosted,
+        })
     }
 
     /// Waits until the Node of this name is Ready, and has said so since [`Nodes::open`].
