@@ -59,11 +59,14 @@ pub(super) fn enter(dir: &Path, spec: &Spec) -> Result<()> {
     make(&new.join("run"))?;
     tmpfs(&new.join("run"))?;
     for entry in &spec.binds {
-        bind(
-            &entry.source,
-            &within(&new, &entry.target),
-            MsFlags::empty(),
-        )?;
+        // What is not of the machine's own folder is the host's, and is seen through a layer like
+        // the rest of it: what is written there stays in the machine.
+        let source = if entry.source.starts_with(dir) {
+            entry.source.clone()
+        } else {
+            within(&new, &entry.source)
+        };
+        bind(&source, &within(&new, &entry.target), MsFlags::empty())?;
     }
     fs::set_permissions(
         new.join("tmp"),

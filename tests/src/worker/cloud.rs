@@ -10,6 +10,8 @@ const SEED: &str = "/var/lib/cloud/seed/nocloud";
 /// The only cloud is the seed; network, disks and packages are the harness's.
 const CONFIG: &str = "\
 datasource_list: [NoCloud]
+# Not a disk of the host either, which a machine sees in /dev.
+datasource: {NoCloud: {fs_label: null}}
 network: {config: disabled}
 growpart: {mode: 'off'}
 resize_rootfs: false

@@ -10,7 +10,7 @@ use mothership::{Worker, WorkerOptions, paths};
 use crate::common::world::World;
 
 /// Where something that is installed may put files.
-const PLACES: [&str; 15] = [
+const PLACES: [&str; 17] = [
     "/",
     "/bin",
     "/boot",
@@ -20,10 +20,12 @@ const PLACES: [&str; 15] = [
     "/lib",
     "/mnt",
     "/opt",
+    "/opt/cni/bin",
     "/var/tmp",
     "/root",
     "/srv",
     "/usr/bin",
+    "/usr/lib/cni",
     "/usr/local/bin",
     "/var/lib",
 ];
