@@ -33,8 +33,8 @@ demo-down: ## end the demo's mothership and everything that belongs to it
 	$(BIN)/demo --down
 
 ##@ Develop
-.PHONY: test test-unit test-light test-full test-long bench lint generate check-generated deps
-test: test-unit test-light test-full ## unit, light and full suites; the full ones need root
+.PHONY: test test-unit test-light test-full test-long bench lint generate check-generated deps deps-suites
+test: deps-suites test-unit test-light test-full ## unit, light and full suites; the full ones need root
 
 # The integration tests that lie in the tests folder of a member; the suites do not.
 UNIT := $(basename $(notdir $(wildcard */tests/*.rs tests/*/tests/*.rs) $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs))))
@@ -81,6 +81,9 @@ check-generated: ## fail when something generated is stale
 
 deps: ## install the Debian packages that are missing (root)
 	@.ci/packages
+
+deps-suites: ## the same, and what the suites borrow for worker machines: sshd and cloud-init (root)
+	@.ci/packages --suites
 
 ##@ Install
 .PHONY: images install uninstall

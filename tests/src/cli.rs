@@ -67,7 +67,11 @@ enum Command {
     /// Build all components into the cache
     Build,
     /// Print what must be installed: program, package, and whether it is there
-    Requirements,
+    Requirements {
+        /// Also what the suites borrow for worker machines: sshd and cloud-init
+        #[arg(long)]
+        suites: bool,
+    },
     /// Pack images and put them into the mothership
     #[command(subcommand)]
     Image(ImageCommand),
@@ -188,12 +192,13 @@ async fn dispatch(command: Command, dir: PathBuf) -> Result<ExitCode> {
         Command::Build => {
             Components::ensure(&Module::ALL, &Progress::new())?;
         }
-        Command::Requirements => {
+        Command::Requirements { suites } => {
+            let borrowed = if suites { requirements::GUEST } else { &[] };
             for requirement in [
                 requirements::BUILD,
                 requirements::IMAGES,
                 requirements::FULL,
-                requirements::GUEST,
+                borrowed,
             ]
             .concat()
             {
