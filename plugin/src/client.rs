@@ -25,6 +25,8 @@ use crate::{
 /// Who the API server records as the author of what is written here.
 pub const FIELD_MANAGER: &str = "kubectl-k0smotron";
 /// The first pause before a request that was put off is made again; it doubles.
+/// How many versions of an object a change is tried on: its controller writes a few while it begins.
+const VERSIONS: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How long an admission webhook that cannot be reached is waited for.
 const ADMISSION: Duration = Duration::from_secs(10);
@@ -180,7 +182,9 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Changes the spec of a Cluster, unless somebody else has changed it since it was looked at.
+    /// Changes the spec of a Cluster, unless somebody else has changed it since it was looked at. What
+    /// the controller writes meanwhile (status, finalizers) is none of that: it is written all the
+    /// time while a cluster rolls.
     ///
     /// # Errors
     /// [`Error::Conflict`] when somebody has, else as [`Connection::call`].
@@ -191,20 +195,55 @@ impl<'a> Connection<'a> {
         spec: Value,
         dry_run: bool,
     ) -> Result<(), Error> {
-        let name = looked_at.metadata.name.as_deref().unwrap_or_default();
         let parameters = PatchParams {
             dry_run,
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        let patch = Patch::Merge(json!({
-            "metadata": {"resourceVersion": looked_at.metadata.resource_version},
-            "spec": spec,
-        }));
         let api = self.api(&resources::clusters());
-        self.call(attempt, || api.patch(name, &parameters, &patch))
-            .await
-            .map(drop)
+        self.again(attempt, looked_at, async |latest| {
+            let seen = (&looked_at.metadata.uid, looked_at.metadata.generation);
+            if (&latest.metadata.uid, latest.metadata.generation) != seen {
+                return None;
+            }
+            let patch = Patch::Merge(json!({
+                "metadata": {"resourceVersion": latest.metadata.resource_version},
+                "spec": spec,
+            }));
+            let name = latest.metadata.name.as_deref().unwrap_or_default();
+            let sent = self.call(attempt, || api.patch(name, &parameters, &patch));
+            Some(sent.await.map(drop))
+        })
+        .await
+    }
+
+    /// Sends a change of a Cluster; where the API server has a later version, once more on top of
+    /// that. `send` answers `None` when what it is to change is no longer what was looked at.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] for that `None`, else what `send` and [`Connection::cluster`] answer.
+    pub async fn again(
+        &self,
+        attempt: &str,
+        looked_at: &DynamicObject,
+        send: impl AsyncFn(&DynamicObject) -> Option<Result<(), Error>>,
+    ) -> Result<(), Error> {
+        let mut latest = looked_at.clone();
+        for _ in 0..VERSIONS {
+            match send(&latest).await {
+                Some(Err(Error::Conflict { .. })) => {
+                    let name = looked_at.metadata.name.as_deref().unwrap_or_default();
+                    latest = self.cluster(name).await?;
+                }
+                Some(answer) => return answer,
+                None => break,
+            }
+        }
+        Err(Error::Conflict {
+            attempt: attempt.to_owned(),
+            answer: "it was changed by somebody else since you looked at it".to_owned(),
+            hint: "look at it again, and repeat the command if you still want to".to_owned(),
+        })
     }
 
     /// Makes a request within the deadline; one that the server puts off (429, 503) is repeated

@@ -41,7 +41,7 @@ pub struct EditArgs {
 pub async fn run(session: &Session, args: &EditArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let cluster = connection.cluster(&args.name).await?;
-    let before = text(&cluster)?;
+    let before = structured(Structured::Yaml, &editable(&cluster)?)?;
     let file = tempfile::Builder::new()
         .prefix(&format!("k0smotron-{}-", args.name))
         .suffix(".yaml")
@@ -89,12 +89,12 @@ fn is_for_the_author(error: &Error) -> bool {
 }
 
 /// The object without what nobody edits.
-fn text(cluster: &DynamicObject) -> Result<String, Error> {
+fn editable(cluster: &DynamicObject) -> Result<Value, Error> {
     let mut shown = model::without_managed_fields(cluster.clone());
     if let Some(fields) = shown.data.as_object_mut() {
         fields.remove("status");
     }
-    structured(Structured::Yaml, &shown)
+    serde_json::to_value(shown).map_err(|source| Error::io("show the object", source.into()))
 }
 
 async fn apply(
@@ -108,21 +108,15 @@ async fn apply(
         message,
         hint: "correct it, or leave the file as it was".to_owned(),
     };
-    let value: Value = serde_saphyr::from_str(text)
+    let after: Value = serde_saphyr::from_str(text)
         .map_err(|error| wrong(format!("the text is no YAML: {error}")))?;
-    let mut object: DynamicObject = serde_json::from_value(value)
+    let edited: DynamicObject = serde_json::from_value(after.clone())
         .map_err(|error| wrong(format!("the text is no object: {error}")))?;
-    if object.metadata.name.as_deref() != Some(&name)
-        || object.metadata.namespace != before.metadata.namespace
+    if edited.metadata.name.as_deref() != Some(&name)
+        || edited.metadata.namespace != before.metadata.namespace
     {
         return Err(wrong("name and namespace cannot be changed".to_owned()));
     }
-    // What was read is what is replaced, whatever the text says of it.
-    object
-        .metadata
-        .resource_version
-        .clone_from(&before.metadata.resource_version);
-    object.metadata.uid.clone_from(&before.metadata.uid);
     let place = &connection.namespace;
     session.leaves(
         format!("cluster {place}/{name} may have been changed"),
@@ -132,15 +126,51 @@ async fn apply(
         )],
     );
     let attempt = format!("change cluster {place}/{name}");
+    let (shown, clusters) = (editable(before)?, resources::clusters());
     connection
-        .submit(
-            &attempt,
-            &resources::clusters(),
-            &object,
-            Submission::Replace,
-        )
+        .again(&attempt, before, async |latest| {
+            let object = rebased(&shown, &after, latest)?;
+            let sent = connection.submit(&attempt, &clusters, &object, Submission::Replace);
+            Some(sent.await.map(drop))
+        })
         .await
-        .map(drop)
+}
+
+/// What was changed from `shown` to `edited`, done to the latest object; `None` when that is another
+/// object, or something that was edited is no longer as it was shown. A list counts as a whole.
+fn rebased(shown: &Value, edited: &Value, latest: &DynamicObject) -> Option<DynamicObject> {
+    let now = serde_json::to_value(latest).ok()?;
+    if shown.pointer("/metadata/uid") != now.pointer("/metadata/uid") {
+        return None;
+    }
+    let changes = json_patch::diff(shown, edited);
+    let mut edited_all = now.clone();
+    for change in &changes.0 {
+        let place = whole_list(shown, change.path().as_str());
+        // What the API server counts is not for a person to change.
+        if place == "/metadata/resourceVersion" {
+            continue;
+        }
+        if shown.pointer(place) != now.pointer(place) {
+            return None;
+        }
+        json_patch::patch(&mut edited_all, std::slice::from_ref(change)).ok()?;
+    }
+    let mut object: DynamicObject = serde_json::from_value(edited_all).ok()?;
+    object
+        .metadata
+        .resource_version
+        .clone_from(&latest.metadata.resource_version);
+    Some(object)
+}
+
+/// The part of a path that ends at the first list on its way.
+fn whole_list<'a>(value: &Value, path: &'a str) -> &'a str {
+    path.match_indices('/')
+        .skip(1)
+        .map(|(end, _)| path.get(..end).unwrap_or(path))
+        .find(|outer| value.pointer(outer).is_some_and(Value::is_array))
+        .unwrap_or(path)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
@@ -209,9 +239,56 @@ mod tests {
 
     #[test]
     fn what_nobody_edits_is_not_shown() {
-        let text = text(&cluster(json!({"version": "v1.36.3+k0s.2"}))).unwrap();
-        assert!(text.contains("replicas: 3"), "{text}");
-        assert!(!text.contains("status"), "{text}");
+        let shown = editable(&cluster(json!({"version": "v1.36.3+k0s.2"}))).unwrap();
+        assert_eq!(shown.pointer("/spec/replicas"), Some(&json!(3)));
+        assert_eq!(shown.get("status"), None);
+    }
+
+    /// What is shown of a cluster, and the cluster after its controller and a colleague were there.
+    fn meanwhile() -> (Value, DynamicObject) {
+        let mut cluster = cluster(json!({"version": "v1.36.3+k0s.2"}));
+        cluster.data["spec"]["k0sConfig"] = json!({"flags": ["--a"], "labels": {"b": "c"}});
+        let shown = editable(&cluster).unwrap();
+        cluster.metadata.resource_version = Some("99".to_owned());
+        cluster.metadata.finalizers = Some(vec!["k0smotron.io/finalizer".to_owned()]);
+        cluster.data["status"] = json!({"ready": true});
+        cluster.data["spec"]["version"] = json!("v1.36.4+k0s.0");
+        cluster.data["spec"]["k0sConfig"]["flags"] = json!(["--a", "--z"]);
+        (shown, cluster)
+    }
+
+    fn edited(shown: &Value, path: &str, value: Value) -> Value {
+        let mut edited = shown.clone();
+        *edited.pointer_mut(path).unwrap() = value;
+        edited
+    }
+
+    #[test]
+    fn what_others_change_meanwhile_stays() {
+        let (shown, latest) = meanwhile();
+        let mut edited = edited(&shown, "/spec/replicas", json!(5));
+        edited["metadata"]["resourceVersion"] = json!("1");
+        edited["spec"]["k0sConfig"]["labels"] = json!({"b": "d", "e": "f"});
+        let sent = rebased(&shown, &edited, &latest).unwrap();
+        assert_eq!(sent.metadata, latest.metadata);
+        assert_eq!(sent.data["status"], latest.data["status"]);
+        assert_eq!(sent.data["spec"]["version"], "v1.36.4+k0s.0");
+        assert_eq!(sent.data["spec"]["replicas"], 5);
+        let config = json!({"flags": ["--a", "--z"], "labels": {"b": "d", "e": "f"}});
+        assert_eq!(sent.data["spec"]["k0sConfig"], config);
+    }
+
+    #[test]
+    fn what_others_have_changed_is_not_overwritten() {
+        let (shown, latest) = meanwhile();
+        for (path, value) in [
+            ("/spec/version", json!("v1.36.5+k0s.0")),
+            ("/spec/k0sConfig/flags", json!(["--a", "--mine"])),
+            ("/spec/k0sConfig/flags/0", json!("--b")),
+        ] {
+            let edited = edited(&shown, path, value);
+            assert_eq!(rebased(&shown, &edited, &latest), None, "{path}");
+        }
     }
 
     #[test]

@@ -198,8 +198,8 @@ async fn readers_that_leave(admin: &Person, light: &Light) -> Result<()> {
     );
     for line in ["version", "--help", "create demo --dry-run=client"] {
         let mut child = admin.starts(line)?;
-        drop(child.stdout.take());
-        let ended = Ended::from(child.wait_with_output()?);
+        child.unread();
+        let ended = child.ends()?;
         assert_eq!(ended.code, 0, "{line}: {ended:#?}");
         assert!(!ended.stderr.contains("panicked"), "{line}: {ended:#?}");
     }

@@ -1,12 +1,14 @@
 //! Somebody who types commands, and what becomes of them.
 
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
 use mothership::image;
 use mothership::progress::Progress;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 /// The plugin, built once.
@@ -69,6 +71,51 @@ impl Ended {
     }
 }
 
+/// A command that has not ended; it does when a test gives up on it.
+pub struct Running(Option<Child>);
+
+impl Running {
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        Ok(Self(Some(child)))
+    }
+
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let child = self.0.as_ref().context("it has ended")?;
+        Ok(kill(Pid::from_raw(child.id().try_into()?), signal)?)
+    }
+
+    /// Nobody reads what it prints from here on.
+    pub fn unread(&mut self) {
+        if let Some(child) = &mut self.0 {
+            child.stdout = None;
+        }
+    }
+
+    pub fn ends(mut self) -> Result<Ended> {
+        let child = self.0.take().context("it has ended")?;
+        Ok(child.wait_with_output()?.into())
+    }
+
+    pub fn interrupted(self) -> Result<Ended> {
+        self.signal(Signal::SIGINT)?;
+        self.ends()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            // One that has ended by itself is none to end.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 impl Person {
     pub fn new(kubeconfig: PathBuf) -> Result<Self> {
         Ok(Self {
@@ -93,12 +140,8 @@ impl Person {
         Ok(self.command(line)?.output()?.into())
     }
 
-    pub fn starts(&self, line: &str) -> Result<std::process::Child> {
-        let mut command = self.command(line)?;
-        Ok(command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?)
+    pub fn starts(&self, line: &str) -> Result<Running> {
+        Running::start(&mut self.command(line)?)
     }
 
     pub fn file(&self, name: &str, text: &str) -> Result<PathBuf> {

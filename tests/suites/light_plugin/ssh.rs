@@ -5,7 +5,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -17,7 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 
-use crate::person::{Ended, Person};
+use crate::person::{Ended, Person, Running};
 use crate::scene::{installed, secret, until};
 
 const SSH: &str = r#"#!/bin/sh
@@ -65,13 +64,12 @@ impl Machines {
         self.dir.path().join(name)
     }
 
-    fn starts(&self, person: &Person, line: &str) -> Result<Child> {
+    fn starts(&self, person: &Person, line: &str) -> Result<Running> {
         let path = std::env::var("PATH")?;
         let path = format!("{}:{path}", self.file("bin").display());
         let mut command = person.command(line)?;
         command.env("PATH", path);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Ok(command.spawn()?)
+        Running::start(&mut command)
     }
 }
 
@@ -107,9 +105,8 @@ async fn says(nodes: &Api<Node>, name: &str, ready: &str, at: &str) -> Result<()
     Ok(())
 }
 
-async fn ends(child: Child) -> Result<Ended> {
-    let output = tokio::task::spawn_blocking(|| child.wait_with_output()).await??;
-    Ok(output.into())
+async fn ends(running: Running) -> Result<Ended> {
+    tokio::task::spawn_blocking(|| running.ends()).await?
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,17 +245,14 @@ async fn an_interrupt_ends_ssh_and_tells_what_each_machine_was_at() -> Result<()
         std::env::var("PATH")?
     );
     command.env("PATH", path);
-    let join = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    let join = Running::start(&mut command)?;
     let token = make_token(&light).await?;
     let pid = machines.file("node-1/pid");
     until(async || Ok(sleeper.exists().then_some(()))).await?;
     // What the machines say has to get here.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let asked = Instant::now();
-    kill(Pid::from_raw(join.id().try_into()?), Signal::SIGINT)?;
+    join.signal(Signal::SIGINT)?;
     let ended = ends(join).await?.expect(
         130,
         &[

@@ -5,8 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use crds::v1beta2::Cluster;
 use kube::api::{Api, Patch, PatchParams};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::person::{Ended, Person};
@@ -75,9 +74,8 @@ async fn waits_end_well_in_time_by_ctrl_c_or_when_there_is_no_hope() -> Result<(
         let child = admin.starts(&format!("create {name} --wait"))?;
         made(&name).await?;
         tokio::time::sleep(Duration::from_millis(700)).await;
-        kill(Pid::from_raw(child.id().try_into()?), signal)?;
-        let ended = Ended::from(child.wait_with_output()?);
-        ended.expect(
+        child.signal(signal)?;
+        child.ends()?.expect(
             130,
             &[
                 "was created and goes on starting",
@@ -98,8 +96,7 @@ async fn waits_end_well_in_time_by_ctrl_c_or_when_there_is_no_hope() -> Result<(
 async fn interrupted(admin: &Person, line: &str) -> Result<Ended> {
     let child = admin.starts(line)?;
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    kill(Pid::from_raw(child.id().try_into()?), Signal::SIGINT)?;
-    Ok(Ended::from(child.wait_with_output()?))
+    child.interrupted()
 }
 
 #[tokio::test(flavor = "multi_thread")]
