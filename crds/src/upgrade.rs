@@ -7,7 +7,7 @@ mod etcd;
 mod known;
 
 pub use etcd::{etcd, etcd_version};
-pub use known::{known, nearest, newest};
+pub use known::{known, nearest, newest, newest_build};
 
 use crate::names::FORCE_UPGRADE_ANNOTATION;
 use crate::v1beta2::{Cluster, ClusterSpec, ClusterStatus, StatusNodes};

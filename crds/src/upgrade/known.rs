@@ -91,6 +91,13 @@ pub fn newest(minor: u64) -> Option<&'static K0sVersion> {
     KNOWN.iter().rfind(|version| version.minor() == minor)
 }
 
+/// The newest known build of this Kubernetes version.
+pub fn newest_build(version: &K0sVersion) -> Option<&'static K0sVersion> {
+    KNOWN
+        .iter()
+        .rfind(|known| known.kubernetes() == version.kubernetes())
+}
+
 /// The known release that is closest: the newest one of its minor version that is not newer, else
 /// the oldest one of it, else the nearest of another.
 pub fn nearest(version: &K0sVersion) -> Option<&'static K0sVersion> {
@@ -110,7 +117,7 @@ pub fn nearest(version: &K0sVersion) -> Option<&'static K0sVersion> {
 mod tests {
     use rstest::rstest;
 
-    use super::{K0sVersion, KNOWN, RELEASES, nearest, newest};
+    use super::{K0sVersion, KNOWN, RELEASES, nearest, newest, newest_build};
     use crate::version::DEFAULT_VERSION;
 
     #[test]
@@ -134,5 +141,14 @@ mod tests {
     fn the_newest_of_a_minor_version_is_found() {
         assert_eq!(newest(32).unwrap().to_string(), "v1.32.13+k0s.0");
         assert_eq!(newest(99), None);
+    }
+
+    #[rstest]
+    #[case::that_says_no_build("v1.36.3", Some("v1.36.3+k0s.2"))]
+    #[case::that_says_an_older_build("v1.36.3-k0s.0", Some("v1.36.3+k0s.2"))]
+    #[case::that_nobody_knows("v1.36.99", None)]
+    fn the_newest_build_of_a_version_is_found(#[case] version: &str, #[case] build: Option<&str>) {
+        let found = newest_build(&version.parse().unwrap()).map(ToString::to_string);
+        assert_eq!(found.as_deref(), build);
     }
 }

@@ -130,7 +130,7 @@ fn version(args: &UpgradeArgs, cluster: &Cluster) -> Result<Option<String>, Erro
         let whole = if to.contains("k0s") {
             None
         } else {
-            crds::upgrade::nearest(&read).filter(|known| known.kubernetes() == read.kubernetes())
+            crds::upgrade::newest_build(&read)
         };
         return Ok(Some(whole.map_or_else(|| to.clone(), ToString::to_string)));
     }
