@@ -125,7 +125,7 @@ impl Machine {
             if let Some(init) = init_process(dir) {
                 break init;
             }
-            if started.elapsed() > Duration::from_secs(5) {
+            if started.elapsed() > Duration::from_secs(30) {
                 bail!("no process 1 for the machine in {}", dir.display());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

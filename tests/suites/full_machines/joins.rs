@@ -158,6 +158,59 @@ async fn side_by_side(world: &World, machines: [&mothership::Worker; 2]) -> Resu
     Ok(())
 }
 
+pub async fn a_token_that_is_wrong_or_has_ended_changes_nothing(world: &World) -> Result<()> {
+    let (machine, _) = joined::machine(world, "no-entry").await?;
+    let outcome = Box::pin(no_entry(world, &machine)).await;
+    joined::end(world, machine, outcome).await
+}
+
+async fn no_entry(world: &World, machine: &mothership::Worker) -> Result<()> {
+    let script = async |more: &[&str]| -> Result<String> {
+        let words = [&["join", CLUSTER, "--output", "script"], more].concat();
+        let made = plugin(world, &words).await?;
+        let said = String::from_utf8_lossy(&made.stderr).into_owned();
+        ensure!(made.status.success(), "{said}");
+        Ok(String::from_utf8(made.stdout)?)
+    };
+    let refused = async |machine: &mothership::Worker, script: &str, code: &str, why: &str| {
+        let before = machine.output(&KEPT).await?;
+        machine
+            .put("/root/join.sh", script.as_bytes(), 0o600)
+            .await?;
+        let run = "sh /root/join.sh 2>&1; echo ended with $?";
+        let said = machine.output(&["sh", "-c", run]).await?;
+        ensure!(said.ends_with(&format!("ended with {code}\n")), "{said}");
+        ensure!(said.contains(why), "{said}");
+        let after = machine.output(&KEPT).await?;
+        ensure!(after == before, "left is {after}, before it was {before}");
+        anyhow::Ok(())
+    };
+
+    let good = script(&[]).await?;
+    let word = good
+        .lines()
+        .find_map(|line| line.strip_prefix("token='")?.strip_suffix('\''))
+        .context("no token")?;
+    let cut = good.replace(word, &word[..word.len() / 2]);
+    refused(machine, &cut, "7", "error: the join token is not whole").await?;
+    let ended = "error: the cluster does not take the join token: it has ended, or was revoked";
+    let short = script(&["--ttl", "5s"]).await?;
+    let revoked = script(&["--name", "revoked"]).await?;
+    let revoke = plugin(world, &["token", "revoke", "revoked", "--yes"]).await?;
+    ensure!(revoke.status.success(), "{revoke:?}");
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    refused(machine, &short, "7", ended).await?;
+    refused(machine, &revoked, "7", ended).await?;
+
+    // No port is open for it.
+    let options = mothership::WorkerOptions::new("far-away");
+    let away = Box::pin(world.full.worker(options)).await?;
+    let said = "error: this machine does not reach the cluster's API at https://";
+    let outcome = refused(&away, &good, "8", said).await;
+    joined::end(world, away, outcome).await?;
+    Ok(())
+}
+
 pub async fn a_script_and_user_data_each_make_a_machine_join(world: &World) -> Result<()> {
     let (first, _) = joined::machine(world, "by-script").await?;
     let (second, _) = joined::machine(world, "by-user-data").await?;

@@ -44,6 +44,42 @@ joined() {
     fail 3 "this machine is joined already ($1 is there); take it out with: k0s stop; k0s reset"
 }
 
+# The first value of a field in the kubeconfig that a token is.
+field() {
+    printf '%s\n' "$config" | tr ',{}' '\n\n\n' | tr -d "\"'" | sed -n "/^[ -]*$1: */{s///p;q;}"
+}
+
+# Asks the cluster about the token before anything is changed: k0s would go on trying a wrong one.
+# Only curl takes a secret from where no list of processes shows it.
+check_token() {
+    [ "$role" = worker ] || return 0
+    for program in base64 gunzip curl; do
+        command -v "$program" >/dev/null 2>&1 || {
+            step "there is no $program to try the token with"
+            return 0
+        }
+    done
+    config=$(printf '%s' "$token" | base64 -d 2>/dev/null | gunzip -c 2>/dev/null) || :
+    server=$(field server) secret=$(field token) ca=$(field certificate-authority-data)
+    [ -n "$server" ] && [ -n "$secret" ] && [ -n "$ca" ] ||
+        fail 7 "the join token is not whole; make a new one"
+    step "trying the token at $server"
+    authority=$(mktemp)
+    printf '%s' "$ca" | base64 -d >"$authority" 2>/dev/null || :
+    if answer=$(printf 'header = "Authorization: Bearer %s"\n' "$secret" |
+        curl -sS -K - --cacert "$authority" --connect-timeout 5 --retry 2 --retry-connrefused \
+            -o /dev/null -w '%{http_code}' -- "$server/api" 2>&1); then
+        case $answer in
+        *401) fail 7 "the cluster does not take the join token: it has ended, or was revoked; make a new one" ;;
+        esac
+        return 0
+    fi
+    reason=$(printf '%s\n' "$answer" | sed -n 's/^curl: //p' | tail -n 1)
+    [ -n "$unattended" ] ||
+        fail 8 "this machine does not reach the cluster's API at $server: ${reason:-$answer}"
+    step "the cluster's API at $server does not answer yet (${reason:-$answer}); k0s goes on trying"
+}
+
 version_of() {
     "$1" version 2>/dev/null </dev/null | head -n 1
 }
@@ -139,6 +175,7 @@ undo() {
     trap '' INT TERM HUP PIPE
     set +e
     [ -z "$fresh" ] || rm -f "$fresh"
+    [ -z "$authority" ] || rm -f "$authority"
     if [ "$code" = 0 ]; then
         [ -z "$before" ] || rm -f "$before"
         exit 0
@@ -163,7 +200,7 @@ undo() {
 # The whole text has arrived before any of it runs.
 main() {
     become_root
-    fresh='' before='' placed='' made_dir='' wrote_token='' installing='' had_data=''
+    fresh='' authority='' before='' placed='' made_dir='' wrote_token='' installing='' had_data=''
     token_file=$root/etc/k0s/$cluster-$role.token
     trap undo EXIT
     trap 'exit 130' INT
@@ -172,6 +209,7 @@ main() {
     # Some shells end at once, and take nothing back, when nobody reads what they say.
     trap 'exit 141' PIPE
     check_machine
+    check_token
     [ ! -d "$root/var/lib/k0s" ] || had_data=yes
     # A start command takes the place of k0s.
     [ -n "$start_command" ] || get_k0s

@@ -111,7 +111,12 @@ impl JoinToken {
     /// # Errors
     /// As [`script::script`].
     pub fn cloud_init(&self, setup: &Setup) -> Result<String, Error> {
-        let script = script::script(self, setup)?;
+        // It runs once in the life of a machine: what is not there then would never be.
+        let setup = Setup {
+            unattended: true,
+            ..setup.clone()
+        };
+        let script = script::script(self, &setup)?;
         // In memory alone: it has the token in it.
         let path = format!("/run/k0s-join-{}.sh", self.cluster);
         let indented: String = script
@@ -205,7 +210,7 @@ impl JoinToken {
              RemainAfterExit=yes\n\
              Restart=on-failure\n\
              RestartSec=15\n\
-             RestartPreventExitStatus=3 4 6\n\n\
+             RestartPreventExitStatus=3 4 6 7\n\n\
              [Install]\n\
              WantedBy=multi-user.target\n",
             namespace = self.namespace,

@@ -28,6 +28,8 @@ pub struct Setup {
     pub start_command: Option<String>,
     /// Directory in place of `/`.
     pub root: String,
+    /// Nobody looks: k0s is installed even while the cluster's API does not answer.
+    pub unattended: bool,
 }
 
 impl Setup {
@@ -65,6 +67,7 @@ impl Setup {
             arguments,
             start_command: args.start_command.clone(),
             root: String::new(),
+            unattended: false,
         })
     }
 }
@@ -155,6 +158,7 @@ pub fn script(token: &JoinToken, setup: &Setup) -> Result<String, Error> {
             "start_command",
             setup.start_command.as_deref().unwrap_or_default(),
         ),
+        ("unattended", if setup.unattended { "yes" } else { "" }),
         ("token", &token.token),
     ]
     .map(|(name, value)| format!("{name}={}\n", quoted(value)))
@@ -186,4 +190,4 @@ fn quoted(word: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -108,7 +108,11 @@ fn cloud_init_is_yaml_that_has_the_script_to_the_letter() {
     let parsed: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
     let file = &parsed["write_files"][0];
     assert_eq!(file["permissions"], "0700");
-    let script = script::script(&token(), &awkward()).unwrap();
+    let unattended = Setup {
+        unattended: true,
+        ..awkward()
+    };
+    let script = script::script(&token(), &unattended).unwrap();
     assert_eq!(file["content"].as_str().unwrap(), script);
     assert_eq!(parsed["runcmd"], json!([["sh", "/run/k0s-join-demo.sh"]]));
 }
@@ -137,7 +141,7 @@ fn ignition_has_the_script_for_root_alone_and_a_unit_that_runs_it_once() {
     RemainAfterExit=yes
     Restart=on-failure
     RestartSec=15
-    RestartPreventExitStatus=3 4 6
+    RestartPreventExitStatus=3 4 6 7
 
     [Install]
     WantedBy=multi-user.target
@@ -170,7 +174,7 @@ fn the_unit_has_the_script_as_its_input() {
     RemainAfterExit=yes
     Restart=on-failure
     RestartSec=15
-    RestartPreventExitStatus=3 4 6
+    RestartPreventExitStatus=3 4 6 7
 
     [Install]
     WantedBy=multi-user.target

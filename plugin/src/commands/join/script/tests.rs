@@ -3,10 +3,13 @@
 
 use std::{
     fs,
+    io::Write as _,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::*;
 
@@ -48,6 +51,8 @@ impl Machine {
         machine.program(
             "curl",
             "#!/bin/sh\n{ printf 'curl'; printf ' <%s>' \"$@\"; echo; } >>\"$RECORD\"\n\
+             case $* in *\" -K - \"*) cat >>\"$RECORD\"; [ -z \"${AWAY-}\" ] || \
+             { echo \"curl: (7) $AWAY\" >&2; echo 000; exit 7; }; echo \"${ANSWER-200}\"; exit ;; esac\n\
              while [ $# -gt 0 ]; do [ \"$1\" != -o ] || to=$2; shift; done\n\
              [ -f \"$SERVED\" ] && cat \"$SERVED\" >\"$to\"\n",
         );
@@ -72,11 +77,15 @@ impl Machine {
     }
 
     fn runs(&self, setup: &Setup, environment: &[(&str, &str)]) -> Ended {
+        self.runs_with(&token(), setup, environment)
+    }
+
+    fn runs_with(&self, token: &JoinToken, setup: &Setup, environment: &[(&str, &str)]) -> Ended {
         let setup = Setup {
             root: self.root().to_str().unwrap().to_owned(),
             ..setup.clone()
         };
-        let script = script(&token(), &setup).unwrap();
+        let script = script(token, &setup).unwrap();
         let path = self.file("join.sh", &script);
         let mut words = self.shell.split(' ');
         let output = Command::new(words.next().unwrap())
@@ -129,8 +138,19 @@ fn token() -> JoinToken {
         token_id: None,
         expires_at: None,
         version: Some("v1.36.3+k0s.2".into()),
-        token: "H4sIAAAA+/8=".into(),
+        token: packed(KUBECONFIG),
     }
+}
+
+pub const KUBECONFIG: &str = "apiVersion: v1\nclusters:\n- cluster:\n    server: https://demo:6443\n\
+    \x20   certificate-authority-data: Q0E=\n  name: k0s\nusers:\n\
+    - name: kubelet-bootstrap\n  user:\n    token: '123456.0123456789abcdef'\n";
+
+/// What k0s makes of a kubeconfig.
+pub fn packed(kubeconfig: &str) -> String {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(kubeconfig.as_bytes()).unwrap();
+    STANDARD.encode(gzip.finish().unwrap())
 }
 
 /// Those of the shells that this machine has.
@@ -181,10 +201,10 @@ fn a_machine_gets_the_clusters_k0s_and_joins() {
         ));
         assert_eq!(machine.files(), [TOKEN_FILE, "usr/local/bin/k0s"]);
         let file = machine.root().join(TOKEN_FILE);
-        assert_eq!(fs::read_to_string(&file).unwrap(), "H4sIAAAA+/8=\n");
+        assert_eq!(fs::read_to_string(&file).unwrap(), token().token + "\n");
         let mode = fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        let calls: Vec<_> = ended.record.lines().skip(1).collect();
+        let calls: Vec<_> = ended.record.lines().skip(3).collect();
         let install = format!("k0s <install> <worker> <--token-file> <{}>", file.display());
         assert_eq!(calls, [install.as_str(), "k0s <start>"]);
     });
@@ -290,7 +310,7 @@ fn a_download_address_and_a_path_take_the_place_of_the_releases() {
         };
         let ended = machine.runs(&offline, &[]);
         assert_eq!(ended.code, 0, "{}", ended.stderr);
-        assert!(!ended.record.contains("curl"), "{}", ended.record);
+        assert_eq!(ended.record.matches("curl").count(), 1, "{}", ended.record);
         assert_eq!(machine.files(), [TOKEN_FILE, "usr/local/bin/k0s"]);
 
         let gone = Setup {
@@ -347,6 +367,87 @@ fn a_machine_for_which_there_is_no_k0s_is_named() {
         let ended = machine.runs(&Setup::default(), &[("MACHINE", "riscv64")]);
         assert_eq!(ended.code, 6, "{}", ended.stderr);
         assert!(ended.stderr.contains("riscv64"));
+    });
+}
+
+#[test]
+fn the_cluster_is_asked_about_the_token_before_anything_is_changed() {
+    let other = |text: &str| JoinToken {
+        token: text.to_owned(),
+        ..token()
+    };
+    let unquoted = KUBECONFIG.replace('\'', "");
+    let json = r#"{"clusters":[{"cluster":{"server":"https://demo:6443",
+        "certificate-authority-data":"Q0E="}}],"users":[{"user":{"token":"123456.0123456789abcdef"}}]}"#;
+    in_every_shell(|machine| {
+        machine.program("k0s", &k0s("v1.36.3+k0s.2"));
+        for token in [token(), other(&packed(&unquoted)), other(&packed(json))] {
+            let ended = machine.runs_with(&token, &Setup::default(), &[("FAILING", "install")]);
+            assert_eq!(ended.code, 1, "{}", ended.stderr);
+            let mut asked = ended.record.lines();
+            let call = asked.next().unwrap();
+            assert!(call.ends_with(" <--> <https://demo:6443/api>"), "{call}");
+            assert!(!call.contains("0123456789abcdef"), "{call}");
+            let header = "header = \"Authorization: Bearer 123456.0123456789abcdef\"";
+            assert_eq!(asked.next(), Some(header));
+            fs::remove_file(machine.dir.path().join("record")).unwrap();
+        }
+
+        for broken in ["", "H4sIAAAA+/8=", "not base64", &packed("kind: Config\n")] {
+            let ended = machine.runs_with(&other(broken), &Setup::default(), &[]);
+            assert_eq!(ended.code, 7, "{}", ended.stderr);
+            assert!(ended.stderr.contains("not whole"), "{}", ended.stderr);
+            assert_eq!(ended.record, "");
+        }
+        let ended = machine.runs(&Setup::default(), &[("ANSWER", "401")]);
+        assert_eq!(ended.code, 7, "{}", ended.stderr);
+        assert!(ended.stderr.contains("does not take the join token"));
+        let away = ("AWAY", "Connection refused");
+        let ended = machine.runs(&Setup::default(), &[away]);
+        assert_eq!(ended.code, 8, "{}", ended.stderr);
+        assert!(
+            ended
+                .stderr
+                .contains("https://demo:6443: (7) Connection refused")
+        );
+        assert_eq!(machine.files(), [""; 0]);
+
+        let unattended = Setup {
+            unattended: true,
+            ..Setup::default()
+        };
+        let ended = machine.runs(&unattended, &[away]);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert!(ended.stderr.contains("k0s goes on trying"));
+    });
+}
+
+#[test]
+fn a_machine_without_curl_joins_without_being_asked_first() {
+    in_every_shell(|machine| {
+        let ended = {
+            machine.program("k0s", &k0s("v1.36.3+k0s.2"));
+            fs::remove_file(machine.dir.path().join("bin/curl")).unwrap();
+            // Only what a small system has.
+            for program in [
+                "sh", "dash", "bash", "sed", "tr", "mkdir", "rm", "cat", "head", "dirname",
+                "base64", "gunzip",
+            ] {
+                let path = ["/bin", "/usr/bin"].map(|dir| Path::new(dir).join(program));
+                if let Some(path) = path.into_iter().find(|path| path.exists()) {
+                    std::os::unix::fs::symlink(path, machine.dir.path().join("bin").join(program))
+                        .unwrap();
+                }
+            }
+            let path = machine.dir.path().join("bin");
+            machine.runs(&Setup::default(), &[("PATH", path.to_str().unwrap())])
+        };
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("no curl to try the token with"),
+            "{}",
+            ended.stderr
+        );
     });
 }
 

@@ -31,6 +31,12 @@ pub enum Failure {
     /// Nothing of the kind can be run there.
     #[error("{0}")]
     Unfit(String),
+    /// The cluster refuses the token.
+    #[error("{0}")]
+    NoEntry(String),
+    /// The cluster's API does not answer the machine.
+    #[error("{0}")]
+    NoApi(String),
     /// Any other end of the script.
     #[error("{0}")]
     Script(String),
@@ -73,6 +79,13 @@ impl Failure {
                 "a machine without a way out gets k0s with --k0s-binary FILE, or from a mirror \
                  with --download-url",
             ),
+            Self::NoEntry(_) => {
+                Some("was it revoked meanwhile? Run the command again for a new one")
+            }
+            Self::NoApi(_) => Some(
+                "is the cluster exposed to where the machine is, and does a firewall or proxy let \
+                 it through? kubectl k0smotron status shows the address",
+            ),
             Self::NoSsh(_) => Some("install OpenSSH's client"),
             Self::TimedOut { .. } => Some(
                 "give it longer with --timeout, or look on the machine: journalctl -u k0sworker",
@@ -84,8 +97,8 @@ impl Failure {
     /// How a process ends that has this to tell.
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Unreachable(_) => Exit::Unreachable,
-            Self::Denied(_) | Self::NoRoot(_) => Exit::NoPermission,
+            Self::Unreachable(_) | Self::NoApi(_) => Exit::Unreachable,
+            Self::Denied(_) | Self::NoRoot(_) | Self::NoEntry(_) => Exit::NoPermission,
             Self::Joined(_) => Exit::Conflict,
             Self::TimedOut { .. } => Exit::TimedOut,
             _ => Exit::Failure,
@@ -130,6 +143,8 @@ impl Failure {
             Some(4) => Self::NoRoot(last()),
             Some(5) => Self::Download(last()),
             Some(6) => Self::Unfit(last()),
+            Some(7) => Self::NoEntry(last()),
+            Some(8) => Self::NoApi(last()),
             _ => Self::Script(last()),
         }
     }

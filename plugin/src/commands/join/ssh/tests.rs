@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::*;
-use crate::output::Output;
+use crate::{
+    commands::join::script::tests::{KUBECONFIG, packed},
+    output::Output,
+};
 
 const K0S: &str = "#!/bin/sh\n[ \"$1\" != version ] || echo v1.36.3+k0s.2\n";
 
@@ -27,8 +30,11 @@ stuck) exec sleep 60 ;;
 esac
 [ "$machine" != joined ] || { mkdir -p "$DIR/joined/var/lib/k0s"; : >"$DIR/joined/var/lib/k0s/kubelet.conf"; }
 echo "a greeting" >&2
-exec sh -c "$command"
+PATH=$DIR/there:$PATH exec sh -c "$command"
 "#;
+
+/// The cluster takes every token.
+const CURL: &str = "#!/bin/sh\ncat >/dev/null; echo 200\n";
 
 struct Scene {
     dir: tempfile::TempDir,
@@ -42,6 +48,8 @@ impl Scene {
         let dir = scene.dir.path();
         let ssh = SSH.replace("$DIR", dir.to_str().unwrap());
         scene.program("ssh", &ssh);
+        fs::create_dir(dir.join("there")).unwrap();
+        scene.program("there/curl", CURL);
         scene
     }
 
@@ -54,7 +62,7 @@ impl Scene {
 
     fn load(&self, root: &str, setup: Setup, binary: Option<&Path>) -> Load {
         let token = JoinToken {
-            token: "H4sI".into(),
+            token: packed(KUBECONFIG),
             ..JoinToken::masked("team-a", "demo", Role::Worker, Some("v1.36.3+k0s.2".into()))
         };
         let setup = Setup {
@@ -116,12 +124,12 @@ async fn a_machine_joins_with_the_program_that_was_sent_along() {
     let arrived = fs::read_to_string(root.join("usr/local/bin/k0s")).unwrap();
     assert_eq!(arrived, large);
     let token = fs::read_to_string(root.join("etc/k0s/demo-worker.token")).unwrap();
-    assert_eq!(token, "H4sI\n");
+    assert_eq!(token, packed(KUBECONFIG) + "\n");
     let steps: Vec<_> = shown.lines().collect();
     assert_eq!(steps[0], "root@node-1:2222: connecting");
     assert_eq!(steps[1], "root@node-1:2222: checking the machine");
     assert_eq!(steps.last().unwrap(), &"root@node-1:2222: started");
-    assert!(!shown.contains("H4sI"));
+    assert!(!shown.contains(&packed(KUBECONFIG)));
     assert_eq!(told.last().unwrap(), "root@node-1:2222: started");
 }
 
