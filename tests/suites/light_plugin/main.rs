@@ -2,6 +2,7 @@
 //! the controller, the test plays the controller's part and writes what it would.
 
 mod changes;
+mod access;
 mod clusters;
 mod failures;
 mod installs;

@@ -3,7 +3,7 @@
 use kube::{ResourceExt as _, api::DynamicObject};
 use serde::Serialize;
 
-use crate::model;
+use crate::{model, release};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -102,40 +102,30 @@ pub fn deployment(
     };
     let wanted = model::number(found, "/spec/replicas").unwrap_or(1);
     let available = model::number(found, "/status/availableReplicas").unwrap_or_default();
-    let image = model::text(found, "/spec/template/spec/containers/0/image").unwrap_or_default();
+    let image = release::image(found);
     let counted = format!("{available} of {wanted} pods are available, {image}");
     let logs = format!(
         "kubectl -n {} describe deployment {name}, and its pods' logs",
         crds::names::SYSTEM_NAMESPACE
     );
-    let tag = image
-        .rsplit_once(':')
-        .map(|(_, tag)| tag.trim_start_matches('v'))
-        .filter(|tag| !tag.contains('/'));
     if available == 0 {
         return Finding::fail(check, counted, format!("see why: {logs}"));
     }
     if available < wanted {
         return Finding::warn(check, counted, format!("see why: {logs}"));
     }
-    match tag {
-        Some(tag) if tag == own => Finding::ok(check, counted),
-        Some(tag) => Finding::warn(
+    match release::version(found) {
+        Some(version) if version != own => Finding::warn(
             check,
             format!("{counted}; this plugin is {own}"),
-            if newer(tag, own) {
+            if release::is_newer(&version, own) {
                 "update the plugin"
             } else {
                 "update the mothership's installation"
             },
         ),
-        None => Finding::ok(check, counted),
+        _ => Finding::ok(check, counted),
     }
-}
-
-fn newer(one: &str, other: &str) -> bool {
-    let read = |text: &str| semver::Version::parse(text).ok();
-    matches!((read(one), read(other)), (Some(one), Some(other)) if one > other)
 }
 
 /// The definition of a kind: whether it is there, and serves and stores what this program speaks.

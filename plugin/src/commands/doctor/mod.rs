@@ -3,10 +3,7 @@
 mod checks;
 
 use clap::Args;
-use kube::{
-    Api,
-    api::{ApiResource, DynamicObject, ListParams},
-};
+use kube::api::{ApiResource, DynamicObject, ListParams};
 use serde_json::{Value, json};
 
 use self::checks::{Finding, Level};
@@ -14,7 +11,7 @@ use crate::{
     client::{Connection, Submission},
     error::Error,
     output::{Structured, Style},
-    resources,
+    release, resources,
     session::Session,
     table::{Cell, Table},
 };
@@ -97,14 +94,13 @@ async fn look(connection: &Connection<'_>) -> Result<Vec<Finding>, Error> {
             |found| checks::definition(&name, found),
         )?;
     }
-    let own = env!("CARGO_PKG_VERSION");
     for (check, name) in [
-        ("Controller", "k0smotron-controller-manager"),
-        ("Webhook", "k0smotron-webhook"),
+        ("Controller", release::CONTROLLER),
+        ("Webhook", release::WEBHOOK),
     ] {
-        let found = in_product(connection, name).await;
+        let found = release::deployment(connection, name).await;
         seen(&mut findings, check, found, |found| {
-            checks::deployment(check, name, found, own)
+            checks::deployment(check, name, found, release::own())
         })?;
     }
     for kind in ["Mutating", "Validating"] {
@@ -245,20 +241,6 @@ async fn get(
     }
 }
 
-async fn in_product(
-    connection: &Connection<'_>,
-    name: &str,
-) -> Result<Option<DynamicObject>, Error> {
-    let product = crds::names::SYSTEM_NAMESPACE;
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(connection.client().clone(), product, &deployments());
-    let attempt = format!("get Deployment {product}/{name}");
-    match connection.call(&attempt, || api.get(name)).await {
-        Err(error) if error.is_not_found() => Ok(None),
-        other => other.map(Some),
-    }
-}
-
 async fn list(
     connection: &Connection<'_>,
     resource: &ApiResource,
@@ -309,10 +291,6 @@ fn definitions() -> ApiResource {
         "CustomResourceDefinition",
         "customresourcedefinitions",
     )
-}
-
-fn deployments() -> ApiResource {
-    kind("apps", "Deployment", "deployments")
 }
 
 fn configurations(which: &str) -> ApiResource {

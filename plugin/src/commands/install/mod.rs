@@ -11,7 +11,10 @@ use kube::{
     api::{DynamicObject, ListParams, Patch, PatchParams},
 };
 
-pub use self::remove::{UninstallArgs, uninstall};
+pub use self::{
+    manifest::is_foreign,
+    remove::{UninstallArgs, uninstall},
+};
 use crate::{
     cli::{self, DryRun, DryRunArgs},
     client::{Connection, FIELD_MANAGER},
