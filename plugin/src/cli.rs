@@ -39,7 +39,7 @@ pub enum Command {
     /// Show a cluster's conditions and everything that belongs to it
     Status(commands::status::StatusArgs),
     /// Print a cluster's kubeconfig, or merge it into yours
-    Kubeconfig(commands::kubeconfig::KubeconfigArgs),
+    Kubeconfig(Box<commands::kubeconfig::KubeconfigArgs>),
     /// Let machines join a cluster: with a command, a script, user data, or over ssh
     Join(Box<commands::join::JoinArgs>),
     /// Delete a cluster

@@ -79,12 +79,14 @@ impl<'a> Connection<'a> {
 
     /// The same deadline and voice for another API server, such as a hosted one.
     #[must_use]
-    pub fn to(self, client: Client, server: String) -> Self {
+    pub fn to(&self, client: Client, server: String) -> Self {
         Self {
             client,
+            namespace: self.namespace.clone(),
             server,
             proxy: None,
-            ..self
+            deadline: self.deadline,
+            out: self.out,
         }
     }
 

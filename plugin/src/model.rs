@@ -57,6 +57,14 @@ pub fn number(object: &DynamicObject, pointer: &str) -> Option<i64> {
     object.data.pointer(pointer)?.as_i64()
 }
 
+/// The port of a Cluster's API, in its Service and its pods; `None` until it is chosen.
+pub fn api_port(cluster: &DynamicObject) -> Option<u16> {
+    number(cluster, "/status/ports/api")
+        .or_else(|| number(cluster, "/spec/service/apiPort"))
+        .and_then(|port| u16::try_from(port).ok())
+        .filter(|port| *port != 0)
+}
+
 /// `status.conditions`, in their order.
 pub fn conditions(object: &DynamicObject) -> Vec<Condition> {
     let list = object

@@ -194,7 +194,8 @@ fn of_user(kubeconfig: &[u8]) -> Option<Vec<u8>> {
     STANDARD.decode(user.client_certificate_data?).ok()
 }
 
-fn end(pem: &[u8]) -> Option<Timestamp> {
+/// When a certificate (PEM) ends; `None` for what is none.
+pub fn end(pem: &[u8]) -> Option<Timestamp> {
     let (_, block) = x509_parser::pem::parse_x509_pem(pem).ok()?;
     let certificate = block.parse_x509().ok()?;
     Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()

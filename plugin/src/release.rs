@@ -59,7 +59,7 @@ pub fn version(deployment: &DynamicObject) -> Option<String> {
         .filter(|tag| !tag.contains('/'));
     let labels = deployment.metadata.labels.as_ref();
     let label = labels.and_then(|labels| labels.get(VERSION_LABEL));
-    let version = tag.or(label.map(String::as_str))?;
+    let version = tag.or_else(|| label.map(String::as_str))?;
     Some(version.trim_start_matches('v').to_owned())
 }
 

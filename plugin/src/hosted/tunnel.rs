@@ -45,15 +45,11 @@ impl Tunnel {
     ) -> Result<Self, Error> {
         let name = cluster.name_any();
         let place = connection.namespace.clone();
-        let target = model::number(cluster, "/status/ports/api")
-            .or_else(|| model::number(cluster, "/spec/service/apiPort"))
-            .and_then(|port| u16::try_from(port).ok())
-            .filter(|port| *port != 0)
-            .ok_or_else(|| Error::NotFound {
-                attempt: format!("reach the API of cluster {place}/{name}"),
-                answer: "its port is not known yet".to_owned(),
-                hint: format!("wait for it: kubectl k0smotron wait {name} -n {place}"),
-            })?;
+        let target = model::api_port(cluster).ok_or_else(|| Error::NotFound {
+            attempt: format!("reach the API of cluster {place}/{name}"),
+            answer: "its port is not known yet".to_owned(),
+            hint: format!("wait for it: kubectl k0smotron wait {name} -n {place}"),
+        })?;
         let pods: Api<Pod> = Api::namespaced(connection.client().clone(), &place);
         let selector = labels::to_selector(&labels::control_plane_selector(&name));
         let attempt = format!("list pods in namespace \"{place}\"");

@@ -6,6 +6,7 @@
 mod edit;
 mod remove;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
 pub use self::remove::{Removed, remove};
@@ -21,7 +22,7 @@ pub enum Problem {
     #[error("{0}")]
     Unusable(String),
     /// Another entry has the name.
-    #[error("it has a {list} entry \"{name}\" already, which is not this cluster's")]
+    #[error("it has a {list} entry \"{name}\" already, which is not this cluster's and user's")]
     Taken {
         /// `context`, `cluster` or `user`.
         list: &'static str,
@@ -39,15 +40,34 @@ pub struct Owner {
     pub namespace: String,
     /// URL of the mothership.
     pub mothership: String,
+    /// Whom it lets in; the administrator unless given.
+    pub user: Option<String>,
 }
 
 impl Owner {
     fn extension(&self) -> Value {
-        json!({"name": EXTENSION, "extension": {
+        let mut whose = json!({
             "cluster": self.cluster,
             "namespace": self.namespace,
             "mothership": self.mothership,
-        }})
+        });
+        if let (Some(user), Some(whose)) = (&self.user, whose.as_object_mut()) {
+            whose.insert("user".to_owned(), json!(user));
+        }
+        json!({"name": EXTENSION, "extension": whose})
+    }
+
+    /// Whether it has made this; one without a user has made what all users of the cluster have.
+    fn has_made(&self, content: &Map<String, Value>) -> bool {
+        let Some(found) = extension(content) else {
+            return false;
+        };
+        let user = found.pointer("/extension/user").and_then(Value::as_str);
+        let maker = Self {
+            user: user.map(str::to_owned),
+            ..self.clone()
+        };
+        maker.extension() == *found && (self.user.is_none() || self.user == maker.user)
     }
 }
 
@@ -102,6 +122,27 @@ impl Entry {
     #[must_use]
     pub fn at(mut self, server: &str) -> Self {
         self.cluster.insert("server".to_owned(), json!(server));
+        self
+    }
+
+    /// The same with another name to find in the API server's certificate.
+    #[must_use]
+    pub fn named(mut self, host: &str) -> Self {
+        self.cluster
+            .insert("tls-server-name".to_owned(), json!(host));
+        self
+    }
+
+    /// The same for whom a certificate (PEM, as is its key) lets in.
+    #[must_use]
+    pub fn of(mut self, certificate: &str, key: &str) -> Self {
+        self.user = Map::from_iter([
+            (
+                "client-certificate-data".to_owned(),
+                json!(STANDARD.encode(certificate)),
+            ),
+            ("client-key-data".to_owned(), json!(STANDARD.encode(key))),
+        ]);
         self
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Owner, Problem, edit, extension, has_comments, parse, render};
+use super::{Owner, Problem, edit, has_comments, parse, render};
 
 /// A user's kubeconfig without the entries of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub struct Removed {
     pub was_current: bool,
 }
 
-/// Takes out what belongs to this cluster: under one name, or under all that it has. Clusters and
-/// users that a context of somebody else needs stay. `None` when there is nothing to take out.
+/// Takes out what belongs to this cluster (of all its users, unless the owner names one): under one
+/// name, or under all that it has. Clusters and users that a context of somebody else needs stay. `None` when there is nothing to take out.
 ///
 /// # Errors
 /// [`Problem::Unusable`] when the text is no kubeconfig.
@@ -30,7 +30,7 @@ pub fn remove(text: &str, owner: &Owner, name: Option<&str>) -> Result<Option<Re
             .filter(|(_, entry)| name.is_none_or(|name| name_of(entry) == name))
             .filter(|(_, entry)| {
                 let content = entry.get(key).and_then(Value::as_object);
-                content.and_then(extension) == Some(&owner.extension())
+                content.is_some_and(|content| owner.has_made(content))
             })
             .map(|(index, _)| index)
             .collect()

@@ -20,6 +20,7 @@ fn owner() -> Owner {
         cluster: "demo".into(),
         namespace: "team-a".into(),
         mothership: "https://m:6443".into(),
+        user: None,
     }
 }
 

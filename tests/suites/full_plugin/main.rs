@@ -25,6 +25,7 @@ fn main() -> ExitCode {
             case!(transcripts::a_cluster_from_its_creation_to_its_deletion),
             case!(transcripts::a_cluster_is_made_from_a_file_and_edited),
             case!(transcripts::an_upgrade_is_planned_done_and_followed),
+            case!(transcripts::somebody_is_let_in_with_few_rights),
         ],
     )
 }

@@ -80,3 +80,7 @@ pub async fn a_cluster_is_made_from_a_file_and_edited(world: &World) -> Result<(
 pub async fn an_upgrade_is_planned_done_and_followed(world: &World) -> Result<()> {
     play(world, "upgrade").await
 }
+
+pub async fn somebody_is_let_in_with_few_rights(world: &World) -> Result<()> {
+    play(world, "access").await
+}

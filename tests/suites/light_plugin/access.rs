@@ -1,12 +1,22 @@
-//! Versions, policies and what is shown of requests.
+//! Who gets in with which rights, and which versions there are. Where a hosted API is asked, the
+//! mothership plays that part as well: its controller manager signs certificates.
 
-use anyhow::Result;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{Api, Patch, PatchParams};
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use mothership::components::Components;
+use mothership::progress::Progress;
 use mothership::{Light, LightOptions};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::person::Person;
+use crate::person::{Ended, Person};
+use crate::scene::{installed, secret};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_versions_of_everything_are_told_with_what_does_not_go_together() -> Result<()> {
@@ -63,5 +73,176 @@ async fn the_versions_of_everything_are_told_with_what_does_not_go_together() ->
     ] {
         assert!(hidden.stdout.contains(part), "{hidden:#?}");
     }
+    light.down().await
+}
+
+fn kubectl(kubeconfig: &Path, line: &str) -> Result<Ended> {
+    let components = Components::light(&Progress::new())?;
+    let output = Command::new(components.path("kubectl")?)
+        .arg("--kubeconfig")
+        .arg(kubeconfig)
+        .args(line.split_whitespace())
+        .output()?;
+    Ok(output.into())
+}
+
+/// Plays the controller: the kubeconfig of cluster `demo` leads to this API server, as `whom`.
+async fn hosted_here(light: &Light, whom: &Path) -> Result<()> {
+    let secrets: Api<Secret> = Api::namespaced(light.admin().await?, "default");
+    let text = std::fs::read_to_string(whom)?;
+    let found = secret("demo-kubeconfig", "value", &text)?;
+    let parameters = PatchParams::apply("test");
+    let mut found = serde_json::to_value(found)?;
+    found["apiVersion"] = json!("v1");
+    found["kind"] = json!("Secret");
+    secrets
+        .patch("demo-kubeconfig", &parameters, &Patch::Apply(&found))
+        .await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_gets_in_with_a_certificate_and_no_rights_but_those_that_are_bound() -> Result<()>
+{
+    let (light, admin) = installed().await?;
+    let client = light.admin().await?;
+    let requests: Api<CertificateSigningRequest> = Api::all(client.clone());
+    admin.runs("create demo --service NodePort")?.expect(0, &[]);
+    admin
+        .runs("kubeconfig demo --as-user alice")?
+        .expect(3, &["it is not there yet"]);
+    hosted_here(&light, &admin.kubeconfig).await?;
+
+    let refused = admin.runs("kubeconfig demo --as-user alice --group system:masters")?;
+    assert_eq!(refused.code, 2, "{refused:#?}");
+    assert!(
+        refused
+            .stderr
+            .contains("signs no certificates for system:masters")
+    );
+    let soon = admin.runs("kubeconfig demo --as-user alice --ttl 5m")?;
+    assert_eq!(soon.code, 2, "{soon:#?}");
+
+    let made = admin
+        .runs("kubeconfig demo --as-user alice --group dev --group ops --ttl 1h --via direct")?
+        .expect(
+            0,
+            &[
+                "The certificate lets alice in until 20",
+                "It has no rights until somebody binds some to alice or dev, ops",
+                "exec demo -n default -- kubectl create clusterrolebinding view-alice",
+            ],
+        );
+    let alice = admin.file("alice", &made.stdout)?;
+    let who = kubectl(&alice, "auth whoami -o json")?.json()?;
+    let who = &who["status"]["userInfo"];
+    assert_eq!(who["username"], "alice");
+    assert_eq!(who["groups"], json!(["dev", "ops", "system:authenticated"]));
+    let forbidden = kubectl(&alice, "get pods")?;
+    assert!(forbidden.stderr.contains("Forbidden"), "{forbidden:#?}");
+    kubectl(
+        &admin.kubeconfig,
+        "create clusterrolebinding view-ops --clusterrole view --group ops",
+    )?;
+    let allowed = kubectl(&alice, "get pods")?;
+    assert_eq!(allowed.code, 0, "{allowed:#?}");
+    let left = requests.list(&ListParams::default()).await?.items;
+    assert!(left.is_empty(), "{left:#?}");
+
+    users_are_merged_beside_the_administrator(&admin)?;
+    who_may_not_approve_leaves_nothing(&light, &admin, &requests).await?;
+    light.down().await
+}
+
+fn users_are_merged_beside_the_administrator(admin: &Person) -> Result<()> {
+    let mine = std::fs::read_to_string(&admin.kubeconfig)?;
+    let person = Person::new(admin.file("config", &mine)?)?;
+    person.runs("kubeconfig demo --merge")?.expect(0, &[]);
+    let merged = person.runs("kubeconfig demo --as-user bob --merge")?;
+    merged.expect(0, &["Use it: kubectl --context demo-bob auth whoami"]);
+    person
+        .runs("kubeconfig demo --as-user bob --context-name demo --merge")?
+        .expect(8, &["entry \"demo\" already", "hint: choose another name"]);
+    let names = |part: &str| -> Result<Vec<String>> {
+        let view = kubectl(&person.kubeconfig, "config view -o json")?.json()?;
+        let list = view[part].as_array().context("no list")?;
+        let names = list.iter().filter_map(|entry| entry["name"].as_str());
+        Ok(names.map(str::to_owned).collect())
+    };
+    for part in ["contexts", "clusters", "users"] {
+        assert_eq!(names(part)?, ["demo", "demo-bob", "mothership"], "{part}");
+    }
+    let who = kubectl(
+        &person.kubeconfig,
+        "--context demo-bob auth whoami -o jsonpath={.status.userInfo.username}",
+    )?;
+    assert_eq!(who.stdout, "bob");
+    person
+        .runs("kubeconfig demo --remove --as-user bob")?
+        .expect(0, &["Removed what --merge brought"]);
+    assert_eq!(names("contexts")?, ["demo", "mothership"]);
+    Ok(())
+}
+
+/// Whose kubeconfig the hosted cluster has given may ask and not approve.
+async fn who_may_not_approve_leaves_nothing(
+    light: &Light,
+    admin: &Person,
+    requests: &Api<CertificateSigningRequest>,
+) -> Result<()> {
+    let client = light.admin().await?;
+    let role: ClusterRole = serde_json::from_value(json!({
+        "metadata": {"name": "asker"},
+        "rules": [{"apiGroups": ["certificates.k8s.io"],
+            "resources": ["certificatesigningrequests"],
+            "verbs": ["create", "get", "delete"]}],
+    }))?;
+    let binding: ClusterRoleBinding = serde_json::from_value(json!({
+        "metadata": {"name": "asker"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+            "name": "asker"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User",
+            "name": "asker"}],
+    }))?;
+    let parameters = PostParams::default();
+    Api::all(client.clone()).create(&parameters, &role).await?;
+    Api::all(client).create(&parameters, &binding).await?;
+    hosted_here(light, &light.kubeconfig("asker", &[])?).await?;
+    let refused = admin.runs("kubeconfig demo --as-user carol")?;
+    let refused = refused.expect(4, &["no permission to approve CertificateSigningRequest"]);
+    assert_eq!(refused.stdout, "");
+    let left = requests.list(&ListParams::default()).await?.items;
+    assert!(left.is_empty(), "{left:#?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_get_an_address_only_where_the_certificate_holds_it() -> Result<()> {
+    let (light, admin) = installed().await?;
+    admin
+        .runs("create demo --service NodePort --api-port 31443")?
+        .expect(0, &[]);
+    hosted_here(&light, &admin.kubeconfig).await?;
+    let refused = admin.runs("kubeconfig demo --in-cluster")?.expect(
+        9,
+        &[
+            "does not hold kmc-demo-nodeport.default.svc",
+            "hint: add the name to spec.k0sConfig.spec.api.sans",
+        ],
+    );
+    assert_eq!(refused.stdout, "");
+
+    // Nobody is there to ask: it is written all the same, and said.
+    let mut nowhere: Value = serde_json::from_str(&std::fs::read_to_string(&admin.kubeconfig)?)?;
+    nowhere["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:1");
+    hosted_here(&light, &admin.file("nowhere", &nowhere.to_string())?).await?;
+    let written = admin
+        .runs("kubeconfig demo --in-cluster --via direct -o json")?
+        .expect(0, &["warning: whether the API server's certificate holds"]);
+    let written = written.json()?;
+    assert_eq!(
+        written["clusters"][0]["cluster"]["server"],
+        "https://kmc-demo-nodeport.default.svc:31443"
+    );
     light.down().await
 }

@@ -103,6 +103,8 @@ pub(super) struct Place<'a> {
     pub hosted: Hosted,
     pub client: Client,
     pub connection: Connection<'a>,
+    /// The Cluster as the mothership has it.
+    pub cluster: DynamicObject,
     pub name: String,
 }
 
@@ -121,6 +123,7 @@ impl<'a> Place<'a> {
             hosted,
             client,
             connection,
+            cluster,
             name: name.to_owned(),
         })
     }

@@ -44,3 +44,33 @@ fn entries_of_others_and_what_they_need_stay() {
     assert_eq!(tree["users"].as_array().unwrap().len(), 1);
     assert_eq!(tree["contexts"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn a_user_has_entries_beside_the_administrators_and_goes_alone() {
+    let alice = Owner {
+        user: Some("alice".into()),
+        ..owner()
+    };
+    let lesser = entry().of("CERTIFICATE", "KEY");
+    let both = into(COMMENTED).text;
+    let taken = merge(&both, &lesser, &alice, "demo", false).unwrap_err();
+    assert!(matches!(taken, Problem::Taken { .. }), "{taken:?}");
+    let both = merge(&both, &lesser, &alice, "demo-alice", false).unwrap();
+    let taken = merge(&both.text, &entry(), &owner(), "demo-alice", false).unwrap_err();
+    assert!(matches!(taken, Problem::Taken { .. }), "{taken:?}");
+    let users = value(&both.text)["users"].clone();
+    let user = users.as_array().unwrap().last().unwrap();
+    assert_eq!(user["user"]["client-key-data"], "S0VZ");
+    assert_eq!(user["user"].as_object().unwrap().len(), 3, "{user}");
+
+    let bob = Owner {
+        user: Some("bob".into()),
+        ..owner()
+    };
+    assert_eq!(remove(&both.text, &bob, None), Ok(None));
+    let removed = remove(&both.text, &alice, None).unwrap().unwrap();
+    assert_eq!(removed.contexts, ["demo-alice"]);
+    assert_eq!(removed.text, into(COMMENTED).text);
+    let removed = remove(&both.text, &owner(), None).unwrap().unwrap();
+    assert_eq!(removed.contexts, ["demo", "demo-alice"]);
+}

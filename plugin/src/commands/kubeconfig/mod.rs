@@ -1,5 +1,10 @@
 //! `kubeconfig`.
 
+mod inside;
+mod lesser;
+mod own_file;
+mod request;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -8,12 +13,14 @@ use std::{
 use clap::Args;
 use crds::names;
 
+use super::node::Place;
 use crate::{
     cli,
     client::Connection,
     duration,
     error::Error,
-    hosted, kubeconfig, kubeconfig_file, merge,
+    hosted::{self, WayArgs},
+    kubeconfig_file, merge,
     output::{self, Structured},
     session::Session,
     wait::{Look, Wait},
@@ -25,7 +32,9 @@ use crate::{
     \x20 kubectl k0smotron kubeconfig demo --merge && kubectl --context demo get nodes\n\
     \x20 kubectl k0smotron kubeconfig demo --output demo.kubeconfig\n\
     \x20 kubectl k0smotron kubeconfig demo --merge --context-name team-a/demo --use\n\
-    \x20 kubectl k0smotron kubeconfig demo --remove\n\n\
+    \x20 kubectl k0smotron kubeconfig demo --remove\n\
+    \x20 kubectl k0smotron kubeconfig demo --as-user alice --group dev --ttl 8h --merge\n\
+    \x20 kubectl k0smotron kubeconfig demo --in-cluster --output demo.kubeconfig\n\n\
     --context chooses the mothership, as everywhere; --context-name names the new context.")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct KubeconfigArgs {
@@ -36,9 +45,13 @@ pub struct KubeconfigArgs {
     #[arg(long)]
     pub merge: bool,
     /// Take what --merge brought out of your kubeconfig; a backup is kept beside it
-    #[arg(long, conflicts_with_all = ["merge", "force", "server", "wait", "format"])]
+    #[arg(
+        long,
+        conflicts_with_all = ["merge", "force", "server", "wait", "format", "groups", "in_cluster"]
+    )]
     pub remove: bool,
-    /// Name of the context, cluster and user entries; the cluster's name unless given
+    /// Name of the context, cluster and user entries; the cluster's name unless given, with
+    /// --as-user followed by the user's
     #[arg(long, value_name = "NAME", value_parser = entry_name)]
     pub context_name: Option<String>,
     /// Make the merged context the current one
@@ -53,10 +66,37 @@ pub struct KubeconfigArgs {
     /// Address of the hosted API to write, scheme and port included
     #[arg(long, value_name = "URL", value_parser = url)]
     pub server: Option<String>,
+    /// Write the address by which pods of the mothership reach the hosted API
+    #[arg(long, conflicts_with_all = ["server", "merge"])]
+    pub in_cluster: bool,
+    /// Have a certificate made for this user, who has no rights but those that are bound to it, in
+    /// place of the administrator's; with --remove take out this user's entries only
+    #[arg(long, value_name = "USER", value_parser = request::subject)]
+    pub as_user: Option<String>,
+    /// Group of the user; may be given several times
+    #[arg(
+        long = "group",
+        value_name = "GROUP",
+        requires = "as_user",
+        value_parser = request::subject
+    )]
+    pub groups: Vec<String>,
+    /// How long the user's certificate lasts, from 10m on
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "8h",
+        requires = "as_user",
+        value_parser = request::ttl
+    )]
+    pub ttl: Duration,
+    /// How to get to the hosted API.
+    #[command(flatten)]
+    pub way: WayArgs,
     /// Wait until there is a kubeconfig
     #[arg(long)]
     pub wait: bool,
-    /// How long --wait waits; 0 is for ever
+    /// How long --wait waits, and how long the certificate of --as-user; 0 is for ever
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
     pub timeout: Duration,
     /// Format of what is printed; as the mothership has it unless given
@@ -96,22 +136,30 @@ fn url(text: &str) -> Result<String, String> {
 pub async fn run(session: &Session, args: &KubeconfigArgs) -> Result<(), Error> {
     let connection = session.connect().await.map_err(not_the_name)?;
     if args.remove {
-        return remove_from(session, &connection, args);
+        return own_file::remove_from(session, &connection, args);
     }
     let text = fetch(session, &connection, args).await?;
     if args.merge {
-        return merge_into(session, &connection, args, &text);
+        let entry = entry(session, &connection, args, &text).await?;
+        return own_file::merge_into(session, &connection, args, &entry);
     }
-    let text = shaped(&connection, args, text)?;
+    let text = if args.is_plain() {
+        text
+    } else {
+        let entry = entry(session, &connection, args, &text).await?;
+        let format = args.format.unwrap_or(Structured::Yaml);
+        output::structured(format, &entry.alone(&args.entry_name()))?
+    };
     match args.output.as_deref() {
         None => session.out.data(&text),
         Some(path) if path == Path::new("-") => session.out.data(&text),
         Some(path) => {
             kubeconfig_file::write_new(path, &text, args.force)?;
             session.out.note(&format!(
-                "Wrote {}; use it: kubectl --kubeconfig {} get nodes",
+                "Wrote {}; use it: kubectl --kubeconfig {} {}",
                 path.display(),
-                path.display()
+                path.display(),
+                args.first_use()
             ));
             Ok(())
         }
@@ -199,154 +247,103 @@ fn unusable(connection: &Connection<'_>, args: &KubeconfigArgs, problem: &merge:
     }
 }
 
-fn entry(
+/// What the kubeconfig says about the cluster, as the flags want it.
+async fn entry(
+    session: &Session,
     connection: &Connection<'_>,
     args: &KubeconfigArgs,
     text: &str,
 ) -> Result<merge::Entry, Error> {
-    let entry =
+    let mut entry =
         merge::Entry::current(text).map_err(|problem| unusable(connection, args, &problem))?;
-    Ok(match &args.server {
-        Some(server) => entry.at(server),
-        None => entry,
-    })
-}
-
-fn shaped(
-    connection: &Connection<'_>,
-    args: &KubeconfigArgs,
-    text: String,
-) -> Result<String, Error> {
-    let as_it_is = args.server.is_none() && args.context_name.is_none() && args.format.is_none();
-    if as_it_is {
-        return Ok(text);
+    if let Some(server) = &args.server {
+        entry = entry.at(server);
     }
-    let name = args.context_name.as_deref().unwrap_or(&args.name);
-    let alone = entry(connection, args, &text)?.alone(name);
-    output::structured(args.format.unwrap_or(Structured::Yaml), &alone)
+    if !args.in_cluster && args.as_user.is_none() {
+        return Ok(entry);
+    }
+    let place = Place::open(session, &args.name, &args.way).await?;
+    if args.in_cluster {
+        let server = inside::server(session, &place, &entry).await?;
+        entry = entry.at(&server);
+    }
+    if let Some(user) = &args.as_user {
+        let signed = lesser::signed(session, &place, args, user).await?;
+        entry = entry.of(&signed.certificate, &signed.key);
+    }
+    Ok(entry)
 }
 
-fn merge_into(
-    session: &Session,
-    connection: &Connection<'_>,
-    args: &KubeconfigArgs,
-    text: &str,
-) -> Result<(), Error> {
-    let entry = entry(connection, args, text)?;
-    let name = args.context_name.as_deref().unwrap_or(&args.name);
-    let path = target(session, args)?;
-    let owner = owner(connection, args);
-    let mut result = None;
-    let changed = kubeconfig_file::rewrite(&path, |before| {
-        let merged = merge::merge(before, &entry, &owner, name, args.switch)
-            .map_err(|problem| refused(&path, &problem))?;
-        let text = merged.changed.then(|| merged.text.clone());
-        result = Some(merged);
-        Ok(text)
-    })?;
-    let out = &session.out;
-    match &changed {
-        None => out.note(&format!(
-            "{} has context \"{name}\" already.",
-            path.display()
-        )),
-        Some(changed) => {
-            out.note(&format!(
-                "Merged context \"{name}\" into {}.",
-                changed.path.display()
-            ));
-            if let Some(backup) = &changed.backup {
-                out.note(&format!("Its state before is in {}.", backup.display()));
-            }
+impl KubeconfigArgs {
+    /// Name of the entries. A user's are not the administrator's.
+    fn entry_name(&self) -> String {
+        let own = || match &self.as_user {
+            Some(user) => format!("{}-{user}", self.name),
+            None => self.name.clone(),
+        };
+        self.context_name.clone().unwrap_or_else(own)
+    }
+
+    /// What works first: a user has no rights yet.
+    fn first_use(&self) -> &'static str {
+        match self.as_user {
+            Some(_) => "auth whoami",
+            None => "get nodes",
         }
     }
-    if result.as_ref().is_some_and(|merged| merged.lost_comments) {
-        out.note("Its style did not allow to keep the comments; the backup has them.");
-    }
-    let current = result.is_some_and(|merged| merged.is_current);
-    let context = if current {
-        String::new()
-    } else {
-        format!(" --context {name}")
-    };
-    out.note(&format!("Use it: kubectl{context} get nodes"));
-    Ok(())
-}
 
-fn target(session: &Session, args: &KubeconfigArgs) -> Result<PathBuf, Error> {
-    match &args.output {
-        Some(path) => Ok(path.clone()),
-        None => kubeconfig::file_to_change(session.global.kubeconfig.as_deref()),
+    /// Whether it is printed as the mothership has it.
+    fn is_plain(&self) -> bool {
+        let address = self.server.is_some() || self.in_cluster;
+        let name = self.context_name.is_some() || self.as_user.is_some();
+        !address && !name && self.format.is_none()
     }
 }
 
-fn owner(connection: &Connection<'_>, args: &KubeconfigArgs) -> merge::Owner {
-    merge::Owner {
-        cluster: args.name.clone(),
-        namespace: connection.namespace.clone(),
-        mothership: connection.server.clone(),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
 
-/// Asks nobody: a cluster that is long gone has entries as well.
-fn remove_from(
-    session: &Session,
-    connection: &Connection<'_>,
-    args: &KubeconfigArgs,
-) -> Result<(), Error> {
-    let path = target(session, args)?;
-    let owner = owner(connection, args);
-    let mut result = None;
-    let changed = kubeconfig_file::rewrite(&path, |before| {
-        let removed = merge::remove(before, &owner, args.context_name.as_deref())
-            .map_err(|problem| refused(&path, &problem))?;
-        let text = removed.as_ref().map(|removed| removed.text.clone());
-        result = removed;
-        Ok(text)
-    })?;
-    let (Some(changed), Some(removed)) = (changed, result) else {
-        session.out.note(&format!(
-            "{} has nothing of cluster {}/{}.",
-            path.display(),
-            owner.namespace,
-            owner.cluster
-        ));
-        return Ok(());
-    };
-    session.out.note(&format!(
-        "Removed what --merge brought of cluster {}/{} from {}.",
-        owner.namespace,
-        owner.cluster,
-        changed.path.display()
-    ));
-    if let Some(backup) = &changed.backup {
-        session
-            .out
-            .note(&format!("Its state before is in {}.", backup.display()));
-    }
-    if removed.lost_comments {
-        session
-            .out
-            .note("Its style did not allow to keep the comments; the backup has them.");
-    }
-    if removed.was_current {
-        session
-            .out
-            .note("It was the current context; choose another: kubectl config use-context NAME");
-    }
-    Ok(())
-}
+    use super::*;
+    use crate::cli::{Cli, Command};
 
-fn refused(path: &Path, problem: &merge::Problem) -> Error {
-    match problem {
-        merge::Problem::Taken { .. } => Error::Conflict {
-            attempt: format!("merge into {}", path.display()),
-            answer: problem.to_string(),
-            hint: "choose another name with --context-name; nothing was changed".to_owned(),
-        },
-        merge::Problem::Unusable(_) => Error::Kubeconfig {
-            message: format!("cannot change {}: {problem}", path.display()),
-            hint: "repair the file, or write to another with --output FILE".to_owned(),
-        },
+    fn read(line: &str) -> Result<KubeconfigArgs, clap::Error> {
+        let words = ["k", "kubeconfig", "demo"].into_iter();
+        let cli = Cli::try_parse_from(words.chain(line.split_whitespace()))?;
+        match cli.command {
+            Command::Kubeconfig(args) => Ok(*args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn entries_of_a_user_have_other_names_than_the_administrators() {
+        assert_eq!(read("--merge").unwrap().entry_name(), "demo");
+        let alice = read("--as-user alice --group dev --group ops").unwrap();
+        assert_eq!(alice.entry_name(), "demo-alice");
+        assert_eq!(alice.groups, ["dev", "ops"]);
+        assert_eq!(alice.ttl, Duration::from_secs(8 * 3600));
+        assert!(!alice.is_plain());
+        let named = read("--as-user alice --context-name mine").unwrap();
+        assert_eq!(named.entry_name(), "mine");
+        assert!(read("--output x").unwrap().is_plain());
+    }
+
+    #[test]
+    fn flags_that_mean_nothing_together_are_refused() {
+        for line in [
+            "--group dev",
+            "--ttl 8h",
+            "--as-user alice --ttl 5m",
+            "--as-user alice --group system:masters",
+            "--as-user system:masters",
+            "--in-cluster --server https://x:1",
+            "--in-cluster --merge",
+            "--remove --in-cluster",
+        ] {
+            assert_eq!(read(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+        assert!(read("--remove --as-user alice").is_ok());
+        assert!(read("--in-cluster --as-user flux").is_ok());
     }
 }

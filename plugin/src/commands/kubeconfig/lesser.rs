@@ -1,0 +1,288 @@
+//! `--as-user`: a certificate with fewer rights, signed by the hosted cluster itself.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+
+use super::{KubeconfigArgs, request::Asked};
+use crate::{
+    cli,
+    client::{Connection, FIELD_MANAGER},
+    commands::node::Place,
+    duration,
+    error::Error,
+    observe,
+    session::{Session, quoted},
+    wait::{Look, Wait},
+};
+
+/// How much shorter than asked for a certificate may be without a word: signers date it back.
+const SLACK: SignedDuration = SignedDuration::from_mins(10);
+
+/// A certificate and its key, both PEM.
+pub struct Signed {
+    pub certificate: String,
+    pub key: String,
+}
+
+/// Has a certificate made for a user, and says how long it lasts and how to give it rights.
+///
+/// # Errors
+/// Whatever the hosted API answers; [`Error::TimedOut`] when nobody signs.
+pub async fn signed(
+    session: &Session,
+    place: &Place<'_>,
+    args: &KubeconfigArgs,
+    user: &str,
+) -> Result<Signed, Error> {
+    let asked = Asked::new(user, &args.groups, args.ttl)?;
+    let name = asked.name();
+    let namespace = &place.connection.namespace;
+    let exec = session.kubectl(&format!("k0smotron exec {}", args.name), namespace);
+    let left = format!("CertificateSigningRequest {name} may be left in the hosted cluster");
+    let remove = format!("remove it: {exec} -- kubectl delete csr {name} --ignore-not-found");
+    session.leaves(&left, vec![remove.clone()]);
+    let api: Api<CertificateSigningRequest> = Api::all(place.client.clone());
+    let made = certified(session, place, args, &api, &asked).await;
+    // It has done what it was for, or never will.
+    if let Err(error) = forget(&place.connection, &api, name).await {
+        session.out.note(&format!("warning: {left}: {error}"));
+        session.out.note(&remove);
+    }
+    session.leaves("nothing was changed", Vec::new());
+    let certificate = made?;
+    let wanted = Timestamp::now() + SignedDuration::try_from(args.ttl).unwrap_or_default();
+    let until = observe::end(certificate.as_bytes());
+    for line in told(user, args, &exec, until, wanted) {
+        session.out.note(&line);
+    }
+    Ok(Signed {
+        certificate,
+        key: asked.key,
+    })
+}
+
+async fn certified(
+    session: &Session,
+    place: &Place<'_>,
+    args: &KubeconfigArgs,
+    api: &Api<CertificateSigningRequest>,
+    asked: &Asked,
+) -> Result<String, Error> {
+    let there = &place.connection;
+    let name = asked.name();
+    let attempt = format!("ask cluster {} for a certificate", args.name);
+    let create = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    there
+        .call(&attempt, || api.create(&create, &asked.request))
+        .await?;
+    let attempt = format!("approve CertificateSigningRequest {name}");
+    let approve = PatchParams::default();
+    let approval = Patch::Merge(json!({"status": {"conditions": [{
+        "type": "Approved", "status": "True", "reason": "AskedByAdministrator",
+        "message": "kubectl k0smotron kubeconfig --as-user",
+    }]}}));
+    there
+        .call(&attempt, || api.patch_approval(name, &approve, &approval))
+        .await?;
+    let attempt = format!("get CertificateSigningRequest {name}");
+    let what = format!("cluster {} to sign the certificate", args.name);
+    let wait = Wait {
+        what: &what,
+        timeout: cli::timeout(args.timeout),
+        interval: Duration::from_millis(100),
+    };
+    let signed = wait.until(session, async || {
+        let found = there.call(&attempt, || api.get(name)).await?;
+        look(&found, &args.name)
+    });
+    signed
+        .await
+        .map_err(|error| unsigned(session, place, error))
+}
+
+/// What a request has come to.
+fn look(found: &CertificateSigningRequest, cluster: &str) -> Result<Look<String>, Error> {
+    let status = found.status.clone().unwrap_or_default();
+    let refused = status
+        .conditions
+        .into_iter()
+        .flatten()
+        .find(|condition| matches!(condition.type_.as_str(), "Failed" | "Denied"));
+    if let Some(refused) = refused {
+        let why = [refused.reason, refused.message];
+        return Err(Error::Refused {
+            attempt: format!("have cluster {cluster} sign a certificate"),
+            causes: vec![why.into_iter().flatten().collect::<Vec<_>>().join(": ")],
+            hint: "choose another --as-user, --group or --ttl; nothing was changed".to_owned(),
+        });
+    }
+    let certificate = status
+        .certificate
+        .and_then(|pem| String::from_utf8(pem.0).ok())
+        .filter(|pem| !pem.is_empty());
+    Ok(match certificate {
+        Some(pem) => Look::Done(pem),
+        None => Look::Pending("its kube-controller-manager has not signed it yet".to_owned()),
+    })
+}
+
+/// What is left of a wait that ended without a certificate is removed: another hint is due.
+fn unsigned(session: &Session, place: &Place<'_>, error: Error) -> Error {
+    match error {
+        Error::TimedOut {
+            waited, what, last, ..
+        } => {
+            let logs = format!("k0smotron logs {} kube-controller-manager", place.name);
+            let logs = session.kubectl(&logs, &place.connection.namespace);
+            Error::TimedOut {
+                waited,
+                what,
+                last,
+                hints: vec![format!("nothing was changed; see why: {logs}")],
+            }
+        }
+        other => other,
+    }
+}
+
+async fn forget(
+    there: &Connection<'_>,
+    api: &Api<CertificateSigningRequest>,
+    name: &str,
+) -> Result<(), Error> {
+    let attempt = format!("remove CertificateSigningRequest {name}");
+    let parameters = DeleteParams::default();
+    match there.call(&attempt, || api.delete(name, &parameters)).await {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// What the person should know of the certificate.
+fn told(
+    user: &str,
+    args: &KubeconfigArgs,
+    exec: &str,
+    until: Option<Timestamp>,
+    wanted: Timestamp,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    let until = until.unwrap_or(wanted);
+    let end = until.strftime("%Y-%m-%dT%H:%M:%SZ");
+    lines.push(format!(
+        "The certificate lets {user} in until {end}; nobody can revoke it before."
+    ));
+    if until + SLACK < wanted {
+        lines.push(format!(
+            "warning: that is less than the {} that were asked for: the cluster signs for no longer",
+            duration::age(args.ttl)
+        ));
+    }
+    let (whom, flag) = match args.groups.first() {
+        None => (user.to_owned(), format!("--user {}", quoted(user))),
+        Some(group) => (
+            format!("{user} or {}", args.groups.join(", ")),
+            format!("--group {}", quoted(group)),
+        ),
+    };
+    lines.push(format!(
+        "It has no rights until somebody binds some to {whom}, for example:"
+    ));
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '.' {
+            c
+        } else {
+            '-'
+        }
+    };
+    let binding: String = user.chars().map(plain).collect();
+    lines.push(format!(
+        "  {exec} -- kubectl create clusterrolebinding view-{} --clusterrole view {flag}",
+        binding.to_lowercase()
+    ));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::{
+        ByteString,
+        api::certificates::v1::{
+            CertificateSigningRequestCondition, CertificateSigningRequestStatus,
+        },
+    };
+
+    use super::*;
+
+    fn found(condition: &str, certificate: Option<&str>) -> CertificateSigningRequest {
+        let condition = CertificateSigningRequestCondition {
+            type_: condition.to_owned(),
+            status: "True".to_owned(),
+            reason: Some("SignerValidationFailure".to_owned()),
+            message: Some("invalid usages".to_owned()),
+            ..CertificateSigningRequestCondition::default()
+        };
+        CertificateSigningRequest {
+            status: Some(CertificateSigningRequestStatus {
+                conditions: Some(vec![condition]),
+                certificate: certificate.map(|pem| ByteString(pem.as_bytes().to_vec())),
+            }),
+            ..CertificateSigningRequest::default()
+        }
+    }
+
+    #[test]
+    fn a_request_is_over_when_it_has_a_certificate_or_was_refused() {
+        let signed = look(&found("Approved", Some("PEM")), "demo").unwrap();
+        assert!(matches!(signed, Look::Done(pem) if pem == "PEM"));
+        let waits = look(&found("Approved", None), "demo").unwrap();
+        assert!(matches!(waits, Look::Pending(_)));
+        let refused = look(&found("Failed", None), "demo").unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "cannot have cluster demo sign a certificate: refused: SignerValidationFailure: \
+             invalid usages"
+        );
+    }
+
+    fn lines(groups: &[&str], until: &str) -> String {
+        let args = KubeconfigArgs {
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            ttl: Duration::from_secs(8 * 3600),
+            ..KubeconfigArgs::default()
+        };
+        let wanted = "2026-11-22T18:00:00Z".parse().unwrap();
+        let until = until.parse().ok();
+        let exec = "kubectl k0smotron exec demo -n team-a";
+        told("Alice@example.org", &args, exec, until, wanted).join("\n")
+    }
+
+    #[test]
+    fn it_is_told_how_long_it_lasts_and_how_it_gets_rights() {
+        insta::assert_snapshot!(lines(&[], "2026-11-22T17:55:00.5Z"), @r"
+        The certificate lets Alice@example.org in until 2026-11-22T17:55:00Z; nobody can revoke it before.
+        It has no rights until somebody binds some to Alice@example.org, for example:
+          kubectl k0smotron exec demo -n team-a -- kubectl create clusterrolebinding view-alice-example.org --clusterrole view --user Alice@example.org
+        ");
+    }
+
+    #[test]
+    fn a_shorter_life_than_asked_for_and_groups_are_told() {
+        insta::assert_snapshot!(lines(&["dev team", "ops"], "2026-11-22T12:00:00Z"), @r"
+        The certificate lets Alice@example.org in until 2026-11-22T12:00:00Z; nobody can revoke it before.
+        warning: that is less than the 8h that were asked for: the cluster signs for no longer
+        It has no rights until somebody binds some to Alice@example.org or dev team, ops, for example:
+          kubectl k0smotron exec demo -n team-a -- kubectl create clusterrolebinding view-alice-example.org --clusterrole view --group 'dev team'
+        ");
+    }
+}

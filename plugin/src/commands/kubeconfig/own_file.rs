@@ -1,0 +1,141 @@
+//! The user's own kubeconfig, and what comes into it and goes out of it.
+
+use std::path::{Path, PathBuf};
+
+use super::KubeconfigArgs;
+use crate::{
+    client::Connection, error::Error, kubeconfig, kubeconfig_file, merge, session::Session,
+};
+
+/// Merges an entry into the user's file.
+///
+/// # Errors
+/// [`Error::Conflict`] when a name in the file is taken.
+pub fn merge_into(
+    session: &Session,
+    connection: &Connection<'_>,
+    args: &KubeconfigArgs,
+    entry: &merge::Entry,
+) -> Result<(), Error> {
+    let name = &args.entry_name();
+    let path = target(session, args)?;
+    let owner = owner(connection, args);
+    let mut result = None;
+    let changed = kubeconfig_file::rewrite(&path, |before| {
+        let merged = merge::merge(before, entry, &owner, name, args.switch)
+            .map_err(|problem| refused(&path, &problem))?;
+        let text = merged.changed.then(|| merged.text.clone());
+        result = Some(merged);
+        Ok(text)
+    })?;
+    let out = &session.out;
+    match &changed {
+        None => out.note(&format!(
+            "{} has context \"{name}\" already.",
+            path.display()
+        )),
+        Some(changed) => {
+            out.note(&format!(
+                "Merged context \"{name}\" into {}.",
+                changed.path.display()
+            ));
+            if let Some(backup) = &changed.backup {
+                out.note(&format!("Its state before is in {}.", backup.display()));
+            }
+        }
+    }
+    if result.as_ref().is_some_and(|merged| merged.lost_comments) {
+        out.note("Its style did not allow to keep the comments; the backup has them.");
+    }
+    let current = result.is_some_and(|merged| merged.is_current);
+    let context = if current {
+        String::new()
+    } else {
+        format!(" --context {name}")
+    };
+    out.note(&format!("Use it: kubectl{context} {}", args.first_use()));
+    Ok(())
+}
+
+fn target(session: &Session, args: &KubeconfigArgs) -> Result<PathBuf, Error> {
+    match &args.output {
+        Some(path) => Ok(path.clone()),
+        None => kubeconfig::file_to_change(session.global.kubeconfig.as_deref()),
+    }
+}
+
+fn owner(connection: &Connection<'_>, args: &KubeconfigArgs) -> merge::Owner {
+    merge::Owner {
+        cluster: args.name.clone(),
+        namespace: connection.namespace.clone(),
+        mothership: connection.server.clone(),
+        user: args.as_user.clone(),
+    }
+}
+
+/// Takes what merges have brought out of the user's file. Asks nobody: a cluster that is long gone
+/// has entries as well.
+///
+/// # Errors
+/// [`Error::Kubeconfig`] when the file cannot be read or written.
+pub fn remove_from(
+    session: &Session,
+    connection: &Connection<'_>,
+    args: &KubeconfigArgs,
+) -> Result<(), Error> {
+    let path = target(session, args)?;
+    let owner = owner(connection, args);
+    let mut result = None;
+    let changed = kubeconfig_file::rewrite(&path, |before| {
+        let removed = merge::remove(before, &owner, args.context_name.as_deref())
+            .map_err(|problem| refused(&path, &problem))?;
+        let text = removed.as_ref().map(|removed| removed.text.clone());
+        result = removed;
+        Ok(text)
+    })?;
+    let (Some(changed), Some(removed)) = (changed, result) else {
+        session.out.note(&format!(
+            "{} has nothing of cluster {}/{}.",
+            path.display(),
+            owner.namespace,
+            owner.cluster
+        ));
+        return Ok(());
+    };
+    session.out.note(&format!(
+        "Removed what --merge brought of cluster {}/{} from {}.",
+        owner.namespace,
+        owner.cluster,
+        changed.path.display()
+    ));
+    if let Some(backup) = &changed.backup {
+        session
+            .out
+            .note(&format!("Its state before is in {}.", backup.display()));
+    }
+    if removed.lost_comments {
+        session
+            .out
+            .note("Its style did not allow to keep the comments; the backup has them.");
+    }
+    if removed.was_current {
+        session
+            .out
+            .note("It was the current context; choose another: kubectl config use-context NAME");
+    }
+    Ok(())
+}
+
+fn refused(path: &Path, problem: &merge::Problem) -> Error {
+    match problem {
+        merge::Problem::Taken { .. } => Error::Conflict {
+            attempt: format!("merge into {}", path.display()),
+            answer: problem.to_string(),
+            hint: "choose another name with --context-name; nothing was changed".to_owned(),
+        },
+        merge::Problem::Unusable(_) => Error::Kubeconfig {
+            message: format!("cannot change {}: {problem}", path.display()),
+            hint: "repair the file, or write to another with --output FILE".to_owned(),
+        },
+    }
+}
