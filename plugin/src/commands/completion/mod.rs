@@ -130,6 +130,7 @@ pub fn complete(words: impl IntoIterator<Item = OsString>) {
             .collect(),
         Wanted::Clusters => ask(&global, &out, &resources::clusters()),
         Wanted::Namespaces => ask(&global, &out, &resources::namespaces()),
+        Wanted::Policies => ask(&global, &out, &resources::cluster_policies()),
         Wanted::Requests => ask(&global, &out, &resources::join_token_requests()),
     };
     let mut text = String::new();
@@ -171,7 +172,7 @@ fn ask(
     };
     let names = async {
         let connection = Connection::open(global, out).await.ok()?;
-        let everywhere = resource.plural == "namespaces";
+        let everywhere = ["namespaces", "clusterpolicies"].contains(&resource.plural.as_str());
         let api = if everywhere {
             connection.api_everywhere(resource)
         } else {

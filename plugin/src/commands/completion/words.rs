@@ -16,6 +16,8 @@ pub enum Wanted {
     Requests,
     /// A namespace.
     Namespaces,
+    /// The name of a `ClusterPolicy`.
+    Policies,
     /// A context of the kubeconfig.
     Contexts,
     /// A k0s version.
@@ -183,10 +185,11 @@ fn values(arg: &Arg) -> Wanted {
         .and_then(|names| names.first())
         .map(ToString::to_string);
     match (arg.get_id().as_str(), name.as_deref()) {
-        ("namespace", _) => Wanted::Namespaces,
+        ("namespace", _) | (_, Some("NAMESPACE")) => Wanted::Namespaces,
         ("context", _) => Wanted::Contexts,
         (_, Some("VERSION")) => Wanted::Versions,
         (_, Some("REQUEST")) => Wanted::Requests,
+        (_, Some("POLICY")) => Wanted::Policies,
         (_, Some("NAME")) if arg.is_positional() => Wanted::Clusters,
         (_, Some("WHAT")) => Wanted::These(
             ["available", "upgraded", "scaled", "deleted", "nodes="]
@@ -248,6 +251,8 @@ mod tests {
             ("list --namespace=", Wanted::Namespaces),
             ("upgrade demo --to ", Wanted::Versions),
             ("upgrade demo --to=v1", Wanted::Versions),
+            ("policy explain ", Wanted::Policies),
+            ("policy explain --for ", Wanted::Namespaces),
             ("create --from ", Wanted::Files),
             ("exec demo -- kubectl ", Wanted::Files),
             ("create ", Wanted::These(Vec::new())),

@@ -82,6 +82,18 @@ pub async fn ask_policies(connection: &Connection<'_>) -> Result<Vec<ClusterPoli
         .collect()
 }
 
+/// Asks for a namespace with its labels.
+pub async fn ask_namespace(connection: &Connection<'_>, name: &str) -> Result<Namespace, Error> {
+    let api = connection.api_everywhere(&resources::namespaces());
+    let attempt = format!("get namespace \"{name}\"");
+    let metadata = connection.call(&attempt, || api.get(name)).await?.metadata;
+    Ok(Namespace {
+        name: name.to_owned(),
+        labels: metadata.labels.unwrap_or_default(),
+        annotations: metadata.annotations.unwrap_or_default(),
+    })
+}
+
 /// Asks for the namespaces of the objects, those of the files apart, and the Clusters in them. A
 /// user who may not see a namespace gets the answer for one without labels, and is told.
 pub async fn ask(
@@ -98,16 +110,8 @@ pub async fn ask(
     let names: BTreeSet<&str> = names.collect();
     for name in names {
         if labels && !known.namespaces.contains_key(name) {
-            let api = connection.api_everywhere(&resources::namespaces());
-            let attempt = format!("get namespace \"{name}\"");
-            match connection.call(&attempt, || api.get(name)).await {
-                Ok(found) => {
-                    let metadata = found.metadata;
-                    let namespace = Namespace {
-                        name: name.to_owned(),
-                        labels: metadata.labels.unwrap_or_default(),
-                        annotations: metadata.annotations.unwrap_or_default(),
-                    };
+            match ask_namespace(connection, name).await {
+                Ok(namespace) => {
                     known.namespaces.insert(name.to_owned(), namespace);
                 }
                 Err(error @ (Error::Forbidden { .. } | Error::NotFound { .. })) => {

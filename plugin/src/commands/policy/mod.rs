@@ -1,13 +1,20 @@
-//! `policy`: what policies say about objects.
+//! `policy`: what policies say, and what they say about objects.
 
 mod documents;
+mod explain;
 mod known;
+mod list;
 mod report;
 mod rules;
+mod sentences;
 mod test;
+mod together;
+mod words;
 
 use clap::{Args, Subcommand};
 
+pub use explain::ExplainArgs;
+pub use list::ListArgs;
 pub use test::TestArgs;
 
 use crate::{error::Error, session::Session};
@@ -25,6 +32,10 @@ pub struct PolicyArgs {
 pub enum PolicyCommand {
     /// Say whether objects in files would be accepted, without submitting them
     Test(TestArgs),
+    /// List policies, and how much breaks them
+    List(ListArgs),
+    /// Say in sentences what policies allow, forbid and fill in, and what breaks them
+    Explain(ExplainArgs),
 }
 
 /// Runs a command about policies.
@@ -34,5 +45,7 @@ pub enum PolicyCommand {
 pub async fn run(session: &Session, args: &PolicyArgs) -> Result<(), Error> {
     match &args.command {
         PolicyCommand::Test(args) => test::run(session, args).await,
+        PolicyCommand::List(args) => list::run(session, args).await,
+        PolicyCommand::Explain(args) => explain::run(session, args).await,
     }
 }
