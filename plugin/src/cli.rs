@@ -129,7 +129,8 @@ pub struct GlobalArgs {
         hide_short_help = true
     )]
     pub request_timeout: Option<Duration>,
-    /// Show each request on standard error
+    /// Show each request on standard error: 1 method, path, status and time; 6 the query as well,
+    /// 7 headers, 8 bodies up to 1 KiB, 9 whole bodies; secrets are masked
     #[arg(
         short = 'v',
         long = "v",

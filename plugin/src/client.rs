@@ -19,7 +19,7 @@ use crate::{
     error::{Error, innermost},
     kubeconfig::{self, Mothership},
     output::Output,
-    resources, suggest,
+    resources, suggest, trace,
 };
 
 /// Who the API server records as the author of what is written here.
@@ -66,7 +66,7 @@ impl<'a> Connection<'a> {
             server,
             proxy,
         } = kubeconfig::mothership(global).await?;
-        let client = Client::try_from(config).map_err(|error| unusable(&error))?;
+        let client = trace::client(config, global.verbosity).map_err(|error| unusable(&error))?;
         Ok(Self {
             client,
             namespace,
@@ -287,13 +287,11 @@ impl<'a> Connection<'a> {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
         };
-        self.out.detail(|| {
+        if let Err(error) = &answer {
             let took = started.elapsed().as_millis();
-            match &answer {
-                Ok(_) => format!("{} {attempt}: ok in {took} ms", self.server),
-                Err(error) => format!("{} {attempt}: {error} after {took} ms", self.server),
-            }
-        });
+            self.out
+                .detail(|| format!("{attempt}: {error} (after {took} ms)"));
+        }
         answer
     }
 

@@ -27,6 +27,7 @@ pub mod session;
 pub mod suggest;
 pub mod table;
 pub mod target;
+pub mod trace;
 pub mod tree;
 pub mod wait;
 

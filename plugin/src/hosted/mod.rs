@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 pub use self::tunnel::Tunnel;
 use crate::{
     client::Connection, error::Error, merge, model, output::Structured, output::structured,
-    resources, session::Session,
+    resources, session::Session, trace,
 };
 
 /// How long the exposed address may take to answer before the tunnel is taken.
@@ -129,7 +129,7 @@ impl Hosted {
     ///
     /// # Errors
     /// [`Error::Kubeconfig`] when its certificates cannot be used.
-    pub async fn client(&self) -> Result<Client, Error> {
+    pub async fn client(&self, session: &Session) -> Result<Client, Error> {
         let broken = |error: &dyn std::fmt::Display| Error::Kubeconfig {
             message: format!("the kubeconfig of the hosted cluster cannot be used: {error}"),
             hint: "delete its Secret: the controller makes it anew".to_owned(),
@@ -138,7 +138,7 @@ impl Hosted {
         let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default())
             .await
             .map_err(|error| broken(&error))?;
-        Client::try_from(config).map_err(|error| broken(&error))
+        trace::client(config, session.global.verbosity).map_err(|error| broken(&error))
     }
 }
 

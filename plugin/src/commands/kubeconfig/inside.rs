@@ -46,7 +46,7 @@ pub async fn server(session: &Session, place: &Place<'_>, entry: &Entry) -> Resu
         server: place.hosted.server.clone(),
         tunnel: None,
     };
-    let client = named.client().await?;
+    let client = named.client(session).await?;
     let there = place.connection.to(client.clone(), named.server);
     let attempt = format!("ask cluster {name} for its certificate");
     let asked = there.call(&attempt, || client.apiserver_version()).await;

@@ -117,7 +117,7 @@ impl<'a> Place<'a> {
         let connection = session.connect().await?;
         let cluster = connection.cluster(name).await?;
         let hosted = Hosted::open(session, &connection, &cluster, way).await?;
-        let client = hosted.client().await?;
+        let client = hosted.client(session).await?;
         let connection = connection.to(client.clone(), hosted.server.clone());
         Ok(Self {
             hosted,

@@ -42,7 +42,7 @@ impl Nodes {
     ) -> Result<Self, Error> {
         let hosted = Hosted::open(session, connection, cluster, &WayArgs::default()).await?;
         let server = hosted.server.clone();
-        let api: Api<Node> = Api::all(hosted.client().await?);
+        let api: Api<Node> = Api::all(hosted.client(session).await?);
         let attempt = format!(
             "list the nodes of {}/{}",
             connection.namespace,

@@ -1,0 +1,110 @@
+use std::sync::Mutex;
+
+use tower::{ServiceExt as _, service_fn};
+
+use super::*;
+
+const ANSWER: &str = r#"{"kind":"Secret","data":{"value":"c2VjcmV0"}}"#;
+
+/// What is shown of one request, with the time taken out, and what comes back.
+async fn shown(level: u8, path: &str, answer: String) -> (String, Result<String, BoxError>) {
+    let inner: Inner = BoxService::new(service_fn(move |request: Request<Body>| {
+        let answer = answer.clone();
+        async move {
+            if request.uri().path() == "/broken" {
+                return Err(BoxError::from("connection refused"));
+            }
+            let body: Box<DynBody> = Box::new(Body::from(answer.into_bytes()).map_err(Into::into));
+            let mut response = Response::new(body);
+            *response.status_mut() = StatusCode::CREATED;
+            Ok(response)
+        }
+    }));
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let kept = lines.clone();
+    let trace = Trace {
+        level,
+        server: "https://m:6443".into(),
+        identity: identity(&AuthInfo {
+            username: Some("me".into()),
+            impersonate: Some("jane".into()),
+            ..AuthInfo::default()
+        })
+        .into(),
+        show: Arc::new(move |text| kept.lock().unwrap().push(text.to_owned())),
+    };
+    let request = Request::post(path)
+        .header("accept", "application/json")
+        .header("authorization", "Bearer hidden")
+        .body(Body::from(ANSWER.as_bytes().to_vec()))
+        .unwrap();
+    let back = match trace.layer(inner).oneshot(request).await {
+        Ok(response) => {
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            Ok(String::from_utf8(body.to_vec()).unwrap())
+        }
+        Err(error) => Err(error),
+    };
+    let text = lines.lock().unwrap().join("\n");
+    let timed = text.split(' ').map(|word| {
+        let number = !word.is_empty() && word.chars().all(|c| c.is_ascii_digit());
+        if number && word != "201" { "N" } else { word }
+    });
+    (timed.collect::<Vec<_>>().join(" "), back)
+}
+
+const PATH: &str = "/api/v1/namespaces/a/secrets?fieldManager=me";
+
+#[tokio::test]
+async fn each_level_adds_to_the_one_before() {
+    let at = async |level| {
+        let (text, back) = shown(level, PATH, ANSWER.to_owned()).await;
+        assert_eq!(back.unwrap(), ANSWER, "what is shown changes nothing");
+        text
+    };
+    let first = "POST https://m:6443/api/v1/namespaces/a/secrets 201 Created in N ms";
+    assert_eq!(at(1).await, first);
+    assert_eq!(at(5).await, first);
+    let query =
+        "POST https://m:6443/api/v1/namespaces/a/secrets?fieldManager=me 201 Created in N ms";
+    assert_eq!(at(6).await, query);
+    let headers = format!(
+        "{query}\n  accept: application/json\n  authorization: <masked>\n  \
+         Authorization: <masked>\n  Impersonate-User: jane"
+    );
+    assert_eq!(at(7).await, headers);
+    let masked = ANSWER.replace("c2VjcmV0", "<masked>");
+    let masked = serde_json::from_str::<serde_json::Value>(&masked).unwrap();
+    let bodies = format!("{headers}\n  Request body: {masked}\n  Response body: {masked}");
+    assert_eq!(at(8).await, bodies);
+    assert_eq!(at(9).await, bodies);
+}
+
+#[tokio::test]
+async fn a_long_body_is_cut_below_the_highest_level() {
+    let long = format!("{}é{}", "x".repeat(1023), "y".repeat(100));
+    let (text, back) = shown(8, "/log", long.clone()).await;
+    assert_eq!(back.unwrap(), long);
+    assert!(text.ends_with("xx [102 more bytes]"), "{text}");
+    let (text, _) = shown(9, "/log", long.clone()).await;
+    assert!(text.ends_with(&long), "{text}");
+}
+
+#[tokio::test]
+async fn a_stream_is_not_waited_for() {
+    for path in ["/log?follow=true", "/pods?a=b&watch=true"] {
+        let (text, back) = shown(9, path, "line".to_owned()).await;
+        assert!(!text.contains("Response body"), "{text}");
+        assert_eq!(back.unwrap(), "line");
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_an_answer_says_why() {
+    let (text, back) = shown(1, "/broken", String::new()).await;
+    assert_eq!(
+        text,
+        "POST https://m:6443/broken failed after N ms: connection refused"
+    );
+    assert!(back.is_err());
+}
