@@ -228,7 +228,7 @@ async fn pods_get_an_address_only_where_the_certificate_holds_it() -> Result<()>
         9,
         &[
             "does not hold kmc-demo-nodeport.default.svc",
-            "hint: add the name to spec.k0sConfig.spec.api.sans",
+            "hint: k0s makes that certificate when it starts",
         ],
     );
     assert_eq!(refused.stdout, "");

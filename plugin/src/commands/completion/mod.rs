@@ -108,7 +108,9 @@ pub fn complete(words: impl IntoIterator<Item = OsString>) {
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let out = Output::of_process(ColorWhen::Never, 0);
-    let (global, wanted) = wanted(&words);
+    let (mut global, wanted) = wanted(&words);
+    // Whoever presses a key wants no requests on the screen.
+    global.verbosity = 0;
     let typed = words.last().map(String::as_str).unwrap_or_default();
     // Candidates for `--flag=value` are whole words.
     let (prefix, typed) = match typed.split_once('=') {

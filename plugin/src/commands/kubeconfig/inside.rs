@@ -57,10 +57,9 @@ pub async fn server(session: &Session, place: &Place<'_>, entry: &Entry) -> Resu
                 causes: vec![format!(
                     "the API server's certificate does not hold {host}: {cause}"
                 )],
-                hint:
-                    "add the name to spec.k0sConfig.spec.api.sans of the Cluster; if it is there, \
-                       restart the control plane, which makes the certificate when it starts"
-                        .to_owned(),
+                hint: "k0s makes that certificate when it starts, with the names of the Service: \
+                       restart the control-plane pods one by one"
+                    .to_owned(),
             });
         }
         Err(error) => session.out.note(&format!(
