@@ -1,81 +1,25 @@
-//! Who gets in with which rights, and which versions there are. Where a hosted API is asked, the
-//! mothership plays that part as well: its controller manager signs certificates.
+//! Who gets into a hosted cluster with which rights. The mothership plays the hosted API as well: its
+//! controller manager signs certificates.
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use crds::v1beta2::ClusterPolicy;
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use mothership::Light;
 use mothership::components::Components;
 use mothership::progress::Progress;
-use mothership::{Light, LightOptions};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::person::{Ended, Person};
-use crate::scene::{installed, secret};
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_versions_of_everything_are_told_with_what_does_not_go_together() -> Result<()> {
-    let light = Light::start(LightOptions::default()).await?;
-    let admin = Person::new(light.admin_kubeconfig()?)?;
-    let before = admin.runs("version")?.expect(0, &[]);
-    for part in [
-        "k0smotron.io is not installed",
-        "Controller: not installed",
-        "Webhook:    not installed",
-    ] {
-        assert!(before.stdout.contains(part), "{before:#?}");
-    }
-
-    admin
-        .runs("install --registry registry.example.org/k0smotron")?
-        .expect(0, &[]);
-    let own = admin.runs("version --client -o json")?.json()?;
-    let both = admin.runs("version -o json")?.expect(0, &[]);
-    assert_eq!(both.stderr, "");
-    let both = both.json()?;
-    assert_eq!(both["controller"]["version"], own["client"]);
-    assert_eq!(both["webhook"]["version"], own["client"]);
-
-    let deployments: Api<Deployment> = Api::namespaced(light.admin().await?, "k0smotron");
-    let image = "registry.example.org/k0smotron/controller:v99.1.0@sha256:00ff";
-    let newer = json!([{"op": "replace",
-        "path": "/spec/template/spec/containers/0/image", "value": image}]);
-    let patch = Patch::<()>::Json(serde_json::from_value(newer)?);
-    deployments
-        .patch(
-            "k0smotron-controller-manager",
-            &PatchParams::default(),
-            &patch,
-        )
-        .await?;
-    let newer = admin.runs("version")?.expect(
-        0,
-        &[
-            "warning: this program",
-            "is older than the controller (v99.1.0)",
-            "get the plugin of v99.1.0",
-            "are of different releases",
-        ],
-    );
-    assert!(newer.stdout.contains("Controller: v99.1.0\n"), "{newer:#?}");
-
-    let limited = Person::new(light.kubeconfig("limited", &[])?)?;
-    let hidden = limited.runs("version")?.expect(0, &[]);
-    for part in [
-        "Mothership: Kubernetes v",
-        "API:        k0smotron.io v1beta2",
-        "Controller: no permission to get Deployment",
-    ] {
-        assert!(hidden.stdout.contains(part), "{hidden:#?}");
-    }
-    light.down().await
-}
+use crate::scene::{installed, secret, until};
 
 fn kubectl(kubeconfig: &Path, line: &str) -> Result<Ended> {
     let components = Components::light(&Progress::new())?;
@@ -88,14 +32,11 @@ fn kubectl(kubeconfig: &Path, line: &str) -> Result<Ended> {
 }
 
 /// Plays the controller: the kubeconfig of cluster `demo` leads to this API server, as `whom`.
-async fn hosted_here(light: &Light, whom: &Path) -> Result<()> {
+pub async fn hosted_here(light: &Light, whom: &Path) -> Result<()> {
     let secrets: Api<Secret> = Api::namespaced(light.admin().await?, "default");
     let text = std::fs::read_to_string(whom)?;
     let found = secret("demo-kubeconfig", "value", &text)?;
     let parameters = PatchParams::apply("test");
-    let mut found = serde_json::to_value(found)?;
-    found["apiVersion"] = json!("v1");
-    found["kind"] = json!("Secret");
     secrets
         .patch("demo-kubeconfig", &parameters, &Patch::Apply(&found))
         .await?;
@@ -166,7 +107,10 @@ fn users_are_merged_beside_the_administrator(admin: &Person) -> Result<()> {
         .expect(8, &["entry \"demo\" already", "hint: choose another name"]);
     let names = |part: &str| -> Result<Vec<String>> {
         let view = kubectl(&person.kubeconfig, "config view -o json")?.json()?;
-        let list = view[part].as_array().context("no list")?;
+        let list = view
+            .get(part)
+            .and_then(Value::as_array)
+            .context("no list")?;
         let names = list.iter().filter_map(|entry| entry["name"].as_str());
         Ok(names.map(str::to_owned).collect())
     };
@@ -217,6 +161,63 @@ async fn who_may_not_approve_leaves_nothing(
     Ok(())
 }
 
+/// A webhook that takes connections and never answers: an approval hangs on it.
+fn stalling(port: u16) -> Result<ValidatingWebhookConfiguration> {
+    Ok(serde_json::from_value(json!({
+        "metadata": {"name": "stalling"},
+        "webhooks": [{
+            "name": "stalling.example.org",
+            "clientConfig": {"url": format!("https://127.0.0.1:{port}/")},
+            "rules": [{"apiGroups": ["certificates.k8s.io"], "apiVersions": ["v1"],
+                "operations": ["UPDATE"], "resources": ["certificatesigningrequests/approval"]}],
+            "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 30,
+        }],
+    }))?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_says_which_request_may_be_left() -> Result<()> {
+    let (light, admin) = installed().await?;
+    let client = light.admin().await?;
+    admin.runs("create demo --service NodePort")?.expect(0, &[]);
+    hosted_here(&light, &admin.kubeconfig).await?;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let webhook = stalling(listener.local_addr()?.port())?;
+    let parameters = PostParams::default();
+    Api::all(client.clone())
+        .create(&parameters, &webhook)
+        .await?;
+    let requests: Api<CertificateSigningRequest> = Api::all(client);
+    let ended = until(async || {
+        let mut child = admin.starts("kubeconfig demo --as-user dave --via direct")?;
+        let end = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < end {
+            // Until the webhook is known, there is nothing to interrupt.
+            if child.try_wait()?.is_some() {
+                return Ok(None);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        kill(Pid::from_raw(child.id().try_into()?), Signal::SIGINT)?;
+        Ok(Some(Ended::from(child.wait_with_output()?)))
+    })
+    .await?;
+    let left = requests.list(&ListParams::default()).await?.items;
+    let [left] = left.as_slice() else {
+        anyhow::bail!("{left:#?}");
+    };
+    let name = left.metadata.name.as_deref().unwrap_or_default();
+    let ended = ended.expect(
+        130,
+        &[
+            &format!("interrupted: CertificateSigningRequest {name} may be left"),
+            &format!("-- kubectl delete csr {name} --ignore-not-found"),
+        ],
+    );
+    assert_eq!(ended.stdout, "");
+    light.down().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_get_an_address_only_where_the_certificate_holds_it() -> Result<()> {
     let (light, admin) = installed().await?;
@@ -245,127 +246,5 @@ async fn pods_get_an_address_only_where_the_certificate_holds_it() -> Result<()>
         written["clusters"][0]["cluster"]["server"],
         "https://kmc-demo-nodeport.default.svc:31443"
     );
-    light.down().await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn requests_are_shown_as_far_as_asked_and_secrets_never() -> Result<()> {
-    let (light, admin) = installed().await?;
-    hosted_here(&light, &admin.kubeconfig).await?;
-    let kubeconfig = std::fs::read_to_string(&admin.kubeconfig)?;
-    let key = kubeconfig.get(200..260).context("a short kubeconfig")?;
-    let plain = admin.runs("kubeconfig demo")?.expect(0, &[]);
-    assert_eq!(plain.stderr, "");
-    assert!(plain.stdout.contains(key));
-
-    let first = admin.runs("kubeconfig demo -v")?.expect(0, &[]);
-    assert_eq!(first.stdout, plain.stdout);
-    let lines: Vec<&str> = first.stderr.lines().collect();
-    let [line] = lines.as_slice() else {
-        panic!("one request is one line: {first:#?}");
-    };
-    let path = "/api/v1/namespaces/default/secrets/demo-kubeconfig 200 OK in ";
-    assert!(
-        line.starts_with("GET https://") && line.contains(path),
-        "{line}"
-    );
-    let query = admin.runs("list -v=6")?.expect(0, &["/clusters?"]);
-    assert!(!query.stderr.contains("accept"), "{query:#?}");
-    admin
-        .runs("list -v=7 --as jane")?
-        .expect(4, &["  accept: application/json", "Impersonate-User: jane"]);
-
-    let whole = admin.runs("kubeconfig demo -v=9")?;
-    let whole = whole.expect(0, &["Response body: {", "\"value\":\"<masked>\""]);
-    let encoded = {
-        use base64::Engine as _;
-        base64::engine::general_purpose::STANDARD.encode(&kubeconfig)
-    };
-    assert!(!whole.stderr.contains(key), "{whole:#?}");
-    assert!(!whole.stderr.contains(encoded.get(..60).context("short")?));
-    let submitted = admin.runs("create demo -v=8")?;
-    submitted.expect(0, &["POST https://", "Request body: {", "201 Created"]);
-    light.down().await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn policies_are_listed_and_explained() -> Result<()> {
-    let (light, admin) = installed().await?;
-    admin.runs("policy list")?.expect(0, &["No policies found"]);
-    admin
-        .runs("policy explain")?
-        .expect(0, &["everything is allowed that works"]);
-    let policies: Api<ClusterPolicy> = Api::all(light.admin().await?);
-    for (name, spec) in [
-        (
-            "tenants",
-            json!({"namespaceSelector": {"matchLabels":
-                {"kubernetes.io/metadata.name": "default"}}, "replicas": {"max": 3}}),
-        ),
-        (
-            "all",
-            json!({"replicas": {"min": 1}, "rules": [{"name": "odd",
-                "expression": "object.spec.replicas % 2 == 1", "message": "odd is better"}]}),
-        ),
-    ] {
-        let policy: ClusterPolicy =
-            serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec}))?;
-        policies.create(&PostParams::default(), &policy).await?;
-    }
-    let listed = admin.runs("policy list")?.expect(0, &[]);
-    let lines: Vec<&str> = listed.stdout.lines().collect();
-    assert!(
-        lines[0].starts_with("NAME      MODE      NAMESPACES"),
-        "{listed:#?}"
-    );
-    assert!(
-        lines[1].starts_with("all       Enforce   <all>"),
-        "{listed:#?}"
-    );
-    assert!(
-        lines[2].contains("kubernetes.io/metadata.name=default"),
-        "{listed:#?}"
-    );
-    let names = admin
-        .runs("policy list --no-headers -o name")?
-        .expect(0, &[]);
-    assert_eq!(
-        names.stdout,
-        "clusterpolicy.k0smotron.io/all\nclusterpolicy.k0smotron.io/tenants\n"
-    );
-    let both = admin.runs("policy explain")?.expect(0, &[]);
-    assert!(
-        both.stdout
-            .contains("\n\nPolicy tenants holds in namespaces with"),
-        "{both:#?}"
-    );
-    assert!(
-        both.stdout.contains("says of spec: \"odd is better\""),
-        "{both:#?}"
-    );
-    admin
-        .runs("policy explain tenant")?
-        .expect(3, &["there is no policy", "hint: did you mean tenants?"]);
-    let here = admin.runs("policy explain -n default")?.expect(0, &[]);
-    assert!(here.stdout.contains("  - tenants (Enforce)\n"), "{here:#?}");
-    assert!(
-        here.stdout.contains("  - from 1 to 3 control-plane pods\n"),
-        "{here:#?}"
-    );
-    let there = admin
-        .runs("policy explain --for kube-system")?
-        .expect(0, &[]);
-    assert!(!there.stdout.contains("tenants"), "{there:#?}");
-    let not = admin
-        .runs("policy explain tenants --for kube-system")?
-        .expect(0, &[]);
-    assert!(
-        not.stdout
-            .contains("In namespace kube-system it does not hold."),
-        "{not:#?}"
-    );
-    admin
-        .runs("policy explain --for nowhere")?
-        .expect(3, &["\"nowhere\" not found"]);
     light.down().await
 }

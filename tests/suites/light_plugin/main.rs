@@ -8,6 +8,7 @@ mod failures;
 mod installs;
 mod joins;
 mod kubeconfigs;
+mod looks;
 mod person;
 mod scene;
 mod ssh;
