@@ -198,8 +198,10 @@ impl Trace {
     }
 
     fn show(&self, asked: &Asked, body: Option<&[u8]>, outcome: &str) {
-        let query = asked.query.as_deref().filter(|_| self.level >= QUERIES);
-        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        let query = match asked.query.as_deref() {
+            Some(query) if self.level >= QUERIES && !query.is_empty() => format!("?{query}"),
+            _ => String::new(),
+        };
         let Asked { method, path, .. } = asked;
         (self.show)(&format!("{method} {}{path}{query} {outcome}", self.server));
         if self.level >= HEADERS {

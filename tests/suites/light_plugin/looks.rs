@@ -92,11 +92,14 @@ async fn requests_are_shown_as_far_as_asked_and_secrets_never() -> Result<()> {
         line.starts_with("GET https://") && line.contains(path),
         "{line}"
     );
-    let query = admin.runs("list -v=6")?.expect(0, &["/clusters?"]);
-    assert!(!query.stderr.contains("accept"), "{query:#?}");
-    admin
-        .runs("list -v=7 --as jane")?
-        .expect(4, &["  accept: application/json", "Impersonate-User: jane"]);
+    let query = admin
+        .runs("list -l a=b -v=6")?
+        .expect(0, &["/clusters?", "labelSelector=a%3Db 200 OK in"]);
+    assert_eq!(query.stderr.lines().count(), 2, "{query:#?}");
+    admin.runs("list -v=7 --as jane")?.expect(
+        4,
+        &["/clusters 403 Forbidden in", "  Impersonate-User: jane"],
+    );
 
     let whole = admin.runs("kubeconfig demo -v=9")?;
     let whole = whole.expect(0, &["Response body: {", "\"value\":\"<masked>\""]);
@@ -104,7 +107,16 @@ async fn requests_are_shown_as_far_as_asked_and_secrets_never() -> Result<()> {
     assert!(!whole.stderr.contains(key), "{whole:#?}");
     assert!(!whole.stderr.contains(encoded.get(..60).context("short")?));
     let submitted = admin.runs("create demo -v=8")?;
-    submitted.expect(0, &["POST https://", "Request body: {", "201 Created"]);
+    submitted.expect(
+        0,
+        &[
+            "POST https://",
+            "201 Created",
+            "  content-type: application/json",
+            "  Request body: {",
+            "  Response body: {",
+        ],
+    );
     light.down().await
 }
 
