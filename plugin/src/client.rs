@@ -287,7 +287,8 @@ impl<'a> Connection<'a> {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
         };
-        if let Err(error) = &answer {
+        if let Err(error @ Error::Unreachable { .. }) = &answer {
+            // A request that is given up shows nothing itself.
             let took = started.elapsed().as_millis();
             self.out
                 .detail(|| format!("{attempt}: {error} (after {took} ms)"));
