@@ -47,6 +47,8 @@ async fn play(world: &World, name: &'static str) -> Result<()> {
         .replace("[CURRENT]", &clusters::version(K0sVersion::Current)?);
     let file = home.path().join(format!("{name}.trycmd"));
     std::fs::write(&file, text)?;
+    // Where the commands run, and what they write goes.
+    std::fs::create_dir(home.path().join(format!("{name}.in")))?;
     let folder = home.path().to_owned();
     let played = tokio::task::spawn_blocking(move || {
         let cases = trycmd::TestCases::new();
