@@ -17,6 +17,17 @@ struct Leftover {
     hints: Vec<String>,
 }
 
+/// What becomes of a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signals {
+    /// The command ends.
+    End,
+    /// Ctrl-C is for a command that was started.
+    Child,
+    /// The command takes back what it has done.
+    Undo,
+}
+
 /// The flags and streams of one command.
 #[derive(Debug)]
 pub struct Session {
@@ -25,8 +36,7 @@ pub struct Session {
     /// Where it prints.
     pub out: Output,
     leftover: RefCell<Leftover>,
-    /// Whether Ctrl-C is for a command that was started.
-    deferred: Cell<bool>,
+    signals: Cell<Signals>,
 }
 
 impl Session {
@@ -40,7 +50,7 @@ impl Session {
             global,
             out,
             leftover: RefCell::new(leftover),
-            deferred: Cell::new(false),
+            signals: Cell::new(Signals::End),
         }
     }
 
@@ -63,7 +73,33 @@ impl Session {
     /// From here on Ctrl-C is for a command that was started, which gets it from the terminal;
     /// SIGTERM still ends both.
     pub fn defer_interrupts(&self) {
-        self.deferred.set(true);
+        self.signals.set(Signals::Child);
+    }
+
+    /// Does some work. A signal ends it and has it taken back before the error is returned; a second
+    /// one ends that as well.
+    ///
+    /// # Errors
+    /// Those of `work`, or [`Error::Interrupted`] with what [`Session::leaves`] was last told.
+    pub async fn undoing<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+        undo: impl Future<Output = ()>,
+    ) -> Result<T, Error> {
+        let before = self.signals.replace(Signals::Undo);
+        // Of its own, since the other is for a second signal.
+        let end = Cell::new(Signals::End);
+        let done = tokio::select! {
+            biased;
+            () = signal(&end) => None,
+            result = work => Some(result),
+        };
+        self.signals.set(before);
+        if let Some(result) = done {
+            return result;
+        }
+        undo.await;
+        Err(self.interruption())
     }
 
     /// A command that the user may type next, with the flags that lead to the same mothership.
@@ -109,7 +145,7 @@ impl Session {
         let result = runtime.block_on(async {
             tokio::select! {
                 biased;
-                () = interrupted(&self.deferred) => Err(self.interruption()),
+                () = signal(&self.signals) => Err(self.interruption()),
                 result = commands::run(self, command) => result,
             }
         });
@@ -135,9 +171,8 @@ pub fn quoted(word: &str) -> String {
     }
 }
 
-/// Ends with the first SIGINT that is not for another, or with SIGTERM; never, when signals cannot
-/// be watched.
-async fn interrupted(deferred: &Cell<bool>) {
+/// Ends with the first signal that ends the command; never, when signals cannot be watched.
+async fn signal(signals: &Cell<Signals>) {
     use tokio::signal::unix::{SignalKind, signal};
     let watched = (
         signal(SignalKind::interrupt()),
@@ -148,10 +183,12 @@ async fn interrupted(deferred: &Cell<bool>) {
     };
     loop {
         tokio::select! {
-            Some(()) = interrupt.recv() => if !deferred.get() {
+            Some(()) = interrupt.recv() => if signals.get() == Signals::End {
                 return;
             },
-            Some(()) = terminate.recv() => return,
+            Some(()) = terminate.recv() => if signals.get() != Signals::Undo {
+                return;
+            },
             else => std::future::pending().await,
         }
     }

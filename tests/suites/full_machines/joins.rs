@@ -118,6 +118,19 @@ async fn side_by_side(world: &World, machines: [&mothership::Worker; 2]) -> Resu
         "something was left: {after}, before {before}"
     );
 
+    // Nobody listens there.
+    let away = run("root@127.0.0.1:1", known).await?;
+    let said = String::from_utf8_lossy(&away.stderr).into_owned();
+    ensure!(away.status.code() == Some(5), "{said}");
+    ensure!(said.contains("it cannot be reached: "), "{said}");
+    ensure!(said.contains("hint: is the machine up"), "{said}");
+    let left = plugin(world, &["token", "list", "--output", "name"]).await?;
+    let left = String::from_utf8_lossy(&left.stdout).into_owned();
+    ensure!(
+        !left.contains("machines-worker-"),
+        "a token is left: {left}"
+    );
+
     let started = std::time::Instant::now();
     let joined = run(&hosts, known).await?;
     let said = String::from_utf8_lossy(&joined.stderr).into_owned();

@@ -1,8 +1,8 @@
 //! `kubectl k0smotron` as a person types it, against a real API server. Where a command waits for
 //! the controller, the test plays the controller's part and writes what it would.
 
-mod changes;
 mod access;
+mod changes;
 mod clusters;
 mod failures;
 mod installs;

@@ -88,6 +88,11 @@ impl Running {
         Ok(kill(Pid::from_raw(child.id().try_into()?), signal)?)
     }
 
+    pub fn has_ended(&mut self) -> Result<bool> {
+        let child = self.0.as_mut().context("it has ended")?;
+        Ok(child.try_wait()?.is_some())
+    }
+
     /// Nobody reads what it prints from here on.
     pub fn unread(&mut self) {
         if let Some(child) = &mut self.0 {

@@ -69,6 +69,17 @@ async fn waits_end_well_in_time_by_ctrl_c_or_when_there_is_no_hope() -> Result<(
     wait.await??
         .expect(9, &["NotImplemented: spec.ingress is not supported"]);
 
+    // Before the mothership has answered.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let text = std::fs::read_to_string(&admin.kubeconfig)?;
+    let server = format!("https://{}", silent.local_addr()?);
+    let nobody = Person::new(admin.file("silent", &text.replace(light.server(), &server))?)?;
+    let create = nobody.starts("create early --wait")?;
+    let _held = silent.accept()?;
+    create.interrupted()?.expect(
+        130,
+        &["interrupted: cluster default/early may have been created"],
+    );
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let name = format!("stopped-{}", signal.as_str().to_lowercase());
         let child = admin.starts(&format!("create {name} --wait"))?;

@@ -49,13 +49,19 @@ pub async fn signed(
     let remove = format!("remove it: {exec} -- kubectl delete csr {name} --ignore-not-found");
     session.leaves(&left, vec![remove.clone()]);
     let api: Api<CertificateSigningRequest> = Api::all(place.client.clone());
-    let made = certified(session, place, args, &api, &asked).await;
+    let end = async || match forget(&place.connection, &api, name).await {
+        Ok(()) => session.leaves("nothing was changed", Vec::new()),
+        Err(error) => {
+            session.out.note(&format!("warning: {left}: {error}"));
+            session.out.note(&remove);
+        }
+    };
+    let work = certified(session, place, args, &api, &asked);
+    let made = Box::pin(session.undoing(work, end())).await;
     // It has done what it was for, or never will.
-    if let Err(error) = forget(&place.connection, &api, name).await {
-        session.out.note(&format!("warning: {left}: {error}"));
-        session.out.note(&remove);
+    if !matches!(made, Err(Error::Interrupted { .. })) {
+        end().await;
     }
-    session.leaves("nothing was changed", Vec::new());
     let certificate = made?;
     let wanted = Timestamp::now() + SignedDuration::try_from(args.ttl).unwrap_or_default();
     let until = observe::end(certificate.as_bytes());

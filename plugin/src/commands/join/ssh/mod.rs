@@ -134,25 +134,38 @@ pub async fn run(
         ..args.request.clone()
     };
     let name = request::ask(session, connection, &wanted).await?;
-    let token = match request::answer(session, connection, &wanted, cluster, &name).await {
-        Ok(token) => token,
-        Err(error) => {
-            end_token(session, connection, args, &name).await;
-            return Err(without_token(error, args.ssh.keep_token));
+    let work = async {
+        let token = request::answer(session, connection, &wanted, cluster, &name).await?;
+        let token = JoinToken {
+            version: masked.version.clone(),
+            ..token
+        };
+        let load = Load {
+            script: script::script(&token, &setup)?,
+            binary: args.k0s_binary.clone(),
+            program: "ssh".into(),
+            node: overridden(&setup.arguments),
+        };
+        Ok(join(session, connection, args, &load, nodes.as_ref(), &name).await)
+    };
+    let end = || end_token(session, connection, args, &name);
+    let outcomes = if args.ssh.keep_token {
+        Box::pin(work).await
+    } else {
+        session.leaves("no machine was touched", Vec::new());
+        let interrupted = async {
+            session.out.note("revoking the token");
+            end().await;
+        };
+        Box::pin(session.undoing(work, interrupted)).await
+    };
+    let outcomes = match outcomes {
+        Err(interrupted @ Error::Interrupted { .. }) => return Err(interrupted),
+        outcomes => {
+            end().await;
+            outcomes.map_err(|error| without_token(error, args.ssh.keep_token))?
         }
     };
-    let token = JoinToken {
-        version: masked.version.clone(),
-        ..token
-    };
-    let load = Load {
-        script: script::script(&token, &setup)?,
-        binary: args.k0s_binary.clone(),
-        program: "ssh".into(),
-        node: overridden(&setup.arguments),
-    };
-    let outcomes = join(session, connection, args, &load, nodes.as_ref(), &name).await;
-    end_token(session, connection, args, &name).await;
     if args.output == Format::Json {
         let report = fleet::report(&outcomes);
         session.out.structured(Structured::Json, &report)?;
@@ -172,14 +185,17 @@ async fn join(
     request: &str,
 ) -> Vec<Outcome> {
     let place = &connection.namespace;
-    let hints = vec![
-        format!(
-            "revoke the token: {}",
-            request::revoke(session, request, place)
-        ),
+    let revoke = format!(
+        "revoke the token: {}",
+        request::revoke(session, request, place)
+    );
+    let mut hints = vec![
         "a machine on which k0s was being installed may go on by itself; see there: k0s status"
             .to_owned(),
     ];
+    if args.ssh.keep_token {
+        hints.push(revoke);
+    }
     let board = Board::new(&session.out, &args.ssh.machines, |states| {
         session.leaves(states, hints.clone());
     });
