@@ -18,6 +18,7 @@ pub mod policy;
 pub mod rotate;
 pub mod scale;
 pub mod status;
+pub mod support_bundle;
 pub mod token;
 pub mod upgrade;
 pub mod version;

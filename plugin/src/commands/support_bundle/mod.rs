@@ -1,0 +1,3 @@
+//! `support-bundle`.
+
+pub mod redact;

@@ -1,0 +1,127 @@
+//! Takes out what lets somebody in. Pure. Nothing gets into an archive but through here.
+//!
+//! It errs on the safe side: a word too much is hidden rather than one too few.
+
+mod names;
+mod objects;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::borrow::Cow;
+
+use regex::{Captures, Regex};
+
+use crate::error::Error;
+
+/// What stands in the place of something secret.
+pub const MARK: &str = "[redacted]";
+
+/// What is secret wherever it stands, and what takes its place. The order matters: a whole key
+/// before a part of one.
+const SHAPES: [(&str, &str); 11] = [
+    // Private keys: whole, without an end, without a beginning; line ends may be escaped.
+    (
+        r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----.*?-----END [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----",
+        MARK,
+    ),
+    (
+        r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----(?:(?:\\+[nr]|\s)*[A-Za-z0-9+/=]+)*",
+        MARK,
+    ),
+    (
+        r"(?:[A-Za-z0-9+/=]+(?:\\+[nr]|\s)+)*-----END [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----",
+        MARK,
+    ),
+    // A k0s join token: a compressed kubeconfig.
+    (r"H4sI[A-Za-z0-9+/_=-]{16,}", MARK),
+    // PEM in base64, as kubeconfigs and Secrets have it.
+    (r"LS0tLS1CRUdJTi[A-Za-z0-9+/_=-]{8,}", MARK),
+    // A JSON web token, such as that of a service account.
+    (
+        r"\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?",
+        MARK,
+    ),
+    // A bootstrap token; its first half is its name.
+    (r"\b([a-z0-9]{6})\.[a-z0-9]{16}\b", "${1}.[redacted]"),
+    (
+        r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{8,}",
+        "${1}${2}[redacted]",
+    ),
+    // Users and passwords in URLs; a password may hold `@` and `/`.
+    (
+        r#"\b([A-Za-z][A-Za-z0-9+.-]*://)[^\s"]*@"#,
+        "${1}[redacted]@",
+    ),
+    // The same as Go's drivers for MySQL have it, without a scheme.
+    (
+        r#"[^\s"@:]+:[^\s"]*@(tcp6?|unix)\("#,
+        "[redacted]@${1}(",
+    ),
+    // What MySQL's own tools print.
+    (r"(?i)\b(identified by\s+)('[^']*'|\S+)", "${1}[redacted]"),
+];
+
+/// Takes out secrets; the patterns are compiled once.
+#[derive(Debug)]
+pub struct Redactor {
+    shapes: Vec<(Regex, &'static str)>,
+    /// A name and what stands between it and its value.
+    named: Regex,
+    strong: Regex,
+    /// Long enough to be a key.
+    base64: Regex,
+}
+
+impl Redactor {
+    /// A redactor.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when a pattern is wrong, which no input can bring about.
+    pub fn new() -> Result<Self, Error> {
+        let compile = |pattern: &str| {
+            Regex::new(pattern).map_err(|error| {
+                Error::io("prepare the redaction", std::io::Error::other(error))
+            })
+        };
+        let shapes = SHAPES
+            .iter()
+            .map(|(pattern, with)| Ok((compile(pattern)?, *with)));
+        let (strong, weak) = (names::STRONG, names::WEAK);
+        Ok(Self {
+            shapes: shapes.collect::<Result<_, Error>>()?,
+            named: compile(&format!(
+                r#"(?i)(?P<name>[\w.-]*(?:{strong}|{weak}|\bauth\b)[\w.-]*)(?P<between>\\*["']?[ \t]*(?:=>|[:=])[ \t]*|[ \t]+)"#
+            ))?,
+            strong: compile(&format!("(?i){strong}"))?,
+            base64: compile(r"[A-Za-z0-9+/]{40,}={0,2}")?,
+        })
+    }
+
+    /// The text without what is secret in it: a log, a message, a table.
+    pub fn text(&self, text: &str) -> String {
+        let mut text = Cow::Borrowed(text);
+        for (shape, with) in &self.shapes {
+            if let Cow::Owned(changed) = shape.replace_all(&text, *with) {
+                text = Cow::Owned(changed);
+            }
+        }
+        let text = self.without_values(&text);
+        let without_keys = self.base64.replace_all(&text, |found: &Captures<'_>| {
+            let found = found.get(0).map_or("", |found| found.as_str());
+            if is_random(found) { MARK } else { found }.to_owned()
+        });
+        without_keys.into_owned()
+    }
+}
+
+/// Whether this is bytes in base64 rather than a path, a hash or a long name: random bytes have
+/// letters of both cases and digits, and seldom a `/`.
+fn is_random(text: &str) -> bool {
+    let has = |fits: fn(&char) -> bool| text.chars().any(|c| fits(&c));
+    let slashes = text.matches('/').count();
+    has(char::is_ascii_lowercase)
+        && has(char::is_ascii_uppercase)
+        && has(char::is_ascii_digit)
+        && slashes * 10 <= text.len()
+}
