@@ -83,6 +83,8 @@ pub enum Command {
     Version(commands::version::VersionArgs),
     /// List, make and revoke tokens with which machines join
     Token(commands::token::TokenArgs),
+    /// Gather what somebody needs to help, in one file without secrets
+    SupportBundle(commands::support_bundle::SupportBundleArgs),
 }
 
 /// Flags that every command has; kubectl's names and meanings.

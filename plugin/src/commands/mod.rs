@@ -58,5 +58,6 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
         Command::Policy(args) => policy::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
         Command::Token(args) => token::run(session, &args).await,
+        Command::SupportBundle(args) => support_bundle::run(session, &args).await,
     }
 }

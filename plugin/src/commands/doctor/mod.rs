@@ -50,23 +50,7 @@ pub async fn run(session: &Session, args: &DoctorArgs) -> Result<(), Error> {
     match args.output {
         Some(format) => out.structured(format, &findings)?,
         None if findings.is_empty() => out.note("No problems were found."),
-        None => {
-            let mut table = Table::new(["CHECK", "LEVEL", "FOUND", "REMEDY"]);
-            for found in &findings {
-                let (text, style) = match found.level {
-                    Level::Ok => ("OK", Style::Good),
-                    Level::Warn => ("WARN", Style::Waiting),
-                    Level::Fail => ("FAIL", Style::Bad),
-                };
-                table.push(vec![
-                    found.check.into(),
-                    Cell::styled(text, style),
-                    found.found.as_str().into(),
-                    found.remedy.as_str().into(),
-                ]);
-            }
-            out.data(&table.render(out.paint()))?;
-        }
+        None => out.data(&table(&findings).render(out.paint()))?,
     }
     if broken > 0 {
         return Err(Error::Unwell { problems: broken });
@@ -74,7 +58,30 @@ pub async fn run(session: &Session, args: &DoctorArgs) -> Result<(), Error> {
     Ok(())
 }
 
-async fn look(connection: &Connection<'_>) -> Result<Vec<Finding>, Error> {
+/// The findings as people read them.
+pub(super) fn table(findings: &[Finding]) -> Table {
+    let mut table = Table::new(["CHECK", "LEVEL", "FOUND", "REMEDY"]);
+    for found in findings {
+        let (text, style) = match found.level {
+            Level::Ok => ("OK", Style::Good),
+            Level::Warn => ("WARN", Style::Waiting),
+            Level::Fail => ("FAIL", Style::Bad),
+        };
+        table.push(vec![
+            found.check.into(),
+            Cell::styled(text, style),
+            found.found.as_str().into(),
+            found.remedy.as_str().into(),
+        ]);
+    }
+    table
+}
+
+/// What there is to find.
+///
+/// # Errors
+/// Whatever keeps the mothership from answering.
+pub(super) async fn look(connection: &Connection<'_>) -> Result<Vec<Finding>, Error> {
     let client = connection.client();
     let version = connection
         .call("ask the mothership for its version", || {

@@ -54,10 +54,7 @@ const SHAPES: [(&str, &str); 11] = [
         "${1}[redacted]@",
     ),
     // The same as Go's drivers for MySQL have it, without a scheme.
-    (
-        r#"[^\s"@:]+:[^\s"]*@(tcp6?|unix)\("#,
-        "[redacted]@${1}(",
-    ),
+    (r#"[^\s"@:]+:[^\s"]*@(tcp6?|unix)\("#, "[redacted]@${1}("),
     // What MySQL's own tools print.
     (r"(?i)\b(identified by\s+)('[^']*'|\S+)", "${1}[redacted]"),
 ];
@@ -80,9 +77,8 @@ impl Redactor {
     /// [`Error::Io`] when a pattern is wrong, which no input can bring about.
     pub fn new() -> Result<Self, Error> {
         let compile = |pattern: &str| {
-            Regex::new(pattern).map_err(|error| {
-                Error::io("prepare the redaction", std::io::Error::other(error))
-            })
+            Regex::new(pattern)
+                .map_err(|error| Error::io("prepare the redaction", std::io::Error::other(error)))
         };
         let shapes = SHAPES
             .iter()

@@ -129,7 +129,10 @@ impl Redactor {
             }
         }
         fields.retain(|field, _| {
-            matches!(field.as_str(), "apiVersion" | "kind" | "metadata" | "type" | "immutable")
+            matches!(
+                field.as_str(),
+                "apiVersion" | "kind" | "metadata" | "type" | "immutable"
+            )
         });
         let mut kept = self.fields(fields);
         kept.insert("bytes".to_owned(), Value::Object(sizes));

@@ -39,10 +39,16 @@ const PLANTED: &str = "Pl4nted";
 #[case::logfmt_behind_a_harmless_name(r#"tokenFile="password=Pl4nted""#)]
 #[case::prose("the token: Pl4nted was refused")]
 #[case::ruby("password => Pl4nted")]
-#[case::service_account_token("x eyJhbGciOiJSUzI1NiJ9Pl4nted.eyJpc3MiOiJrdWJlcm5ldGVzIn0Pl4nted.c2lnPl4nted_x y")]
+#[case::service_account_token(
+    "x eyJhbGciOiJSUzI1NiJ9Pl4nted.eyJpc3MiOiJrdWJlcm5ldGVzIn0Pl4nted.c2lnPl4nted_x y"
+)]
 #[case::bootstrap_token("joined with abcdef.pl4nted012345678 at last")]
-#[case::private_key("-----BEGIN EC PRIVATE KEY-----\nMHcPl4nted\nPl4nted==\n-----END EC PRIVATE KEY-----\n")]
-#[case::private_key_in_one_line(r"key: -----BEGIN PRIVATE KEY-----\nMHcPl4nted\nPl4nted==\n-----END PRIVATE KEY-----\n")]
+#[case::private_key(
+    "-----BEGIN EC PRIVATE KEY-----\nMHcPl4nted\nPl4nted==\n-----END EC PRIVATE KEY-----\n"
+)]
+#[case::private_key_in_one_line(
+    r"key: -----BEGIN PRIVATE KEY-----\nMHcPl4nted\nPl4nted==\n-----END PRIVATE KEY-----\n"
+)]
 #[case::private_key_without_an_end("-----BEGIN RSA PRIVATE KEY-----\nMHcPl4nted\nPl4nted")]
 #[case::private_key_without_a_beginning("MHcPl4nted\nPl4nted==\n-----END RSA PRIVATE KEY-----")]
 #[case::key_data("client-key-data: LS0tLS1CRUdJTiBQl4nPl4ntedPl4nted")]
@@ -62,9 +68,13 @@ fn no_text_keeps_a_secret(#[case] text: &str) {
 #[case("I1122 reflector.go:359] Caches populated for *v1.Secret from k8s.io/client-go")]
 #[case(r#"E1122 failed to get secret: secrets "demo-ca" not found"#)]
 #[case("failed to create token: Unauthorized")]
-#[case("--service-account-signing-key-file=/var/lib/k0s/pki/sa.key --enable-bootstrap-token-auth=true")]
+#[case(
+    "--service-account-signing-key-file=/var/lib/k0s/pki/sa.key --enable-bootstrap-token-auth=true"
+)]
 #[case("--authorization-mode=Node,RBAC")]
-#[case("image quay.io/k0sproject/k0s@sha256:0f343b0931126a20f133d67c2b018a3b5f2b5e7d8c4f2e1a9b8c7d6e5f4a3b2c")]
+#[case(
+    "image quay.io/k0sproject/k0s@sha256:0f343b0931126a20f133d67c2b018a3b5f2b5e7d8c4f2e1a9b8c7d6e5f4a3b2c"
+)]
 #[case("GET /apis/k0smotron/v1beta2/namespaces/Team1/clusters/demo/status/conditions")]
 #[case("uid 5e0c8c0e-7a7d-4b53-8f0a-1f2f3e4d5c6b, etcd member 8e9e05c52164694d")]
 #[case("https://10.0.0.7:31443/readyz answers")]
@@ -86,10 +96,7 @@ fn what_is_redacted_is_told_and_nothing_around_it_goes() {
             r#"{"password":"Pl4nted","user":"kine"}"#,
             r#"{"password":"[redacted]","user":"kine"}"#,
         ),
-        (
-            "--token Pl4nted --debug",
-            "--token [redacted] --debug",
-        ),
+        ("--token Pl4nted --debug", "--token [redacted] --debug"),
         (
             "password: |\n  Pl4nted\n  Pl4nted\nuser: kine",
             "password: [redacted]\nuser: kine",
@@ -171,17 +178,32 @@ fn secrets_go_from_every_place_of_an_object() {
     }));
     assert!(!text.contains("12345678"), "{text}");
     let spec = &found["spec"];
-    assert_eq!(spec["storage"]["kine"]["dataSourceSecretName"], "kine-source");
+    assert_eq!(
+        spec["storage"]["kine"]["dataSourceSecretName"],
+        "kine-source"
+    );
     assert_eq!(spec["env"][1]["value"], "kept");
-    assert_eq!(spec["env"][2]["valueFrom"]["secretKeyRef"]["key"], "password");
+    assert_eq!(
+        spec["env"][2]["valueFrom"]["secretKeyRef"]["key"],
+        "password"
+    );
     assert_eq!(
         spec["controlPlaneFlags"],
-        json!(["--debug", "--token", MARK, "--api-key=[redacted]", "--verbose"])
+        json!([
+            "--debug",
+            "--token",
+            MARK,
+            "--api-key=[redacted]",
+            "--verbose"
+        ])
     );
     assert_eq!(spec["volumes"][0]["secret"]["secretName"], "demo-ca");
     let chart = spec["k0sConfig"]["spec"]["extensions"]["helm"]["charts"][0]["values"].as_str();
     assert!(chart.unwrap().contains("replicas: 2"), "{text}");
-    assert!(spec["manifests"].as_str().unwrap().contains("anything: 7"), "{text}");
+    assert!(
+        spec["manifests"].as_str().unwrap().contains("anything: 7"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -195,5 +217,10 @@ fn a_document_without_secrets_keeps_its_comments() {
 fn a_document_that_is_broken_loses_its_secrets_all_the_same() {
     let text = "a: [1\npassword: Pl4nted and Pl4nted\nurl: postgres://a:Pl4nted@b/c\n";
     let (found, _) = redacted(json!({"data": {"a.yaml": text}}));
-    assert!(found["data"]["a.yaml"].as_str().unwrap().starts_with("a: [1\n"));
+    assert!(
+        found["data"]["a.yaml"]
+            .as_str()
+            .unwrap()
+            .starts_with("a: [1\n")
+    );
 }

@@ -20,7 +20,9 @@ impl Redactor {
         while let Some(found) = self.named.captures_at(text, at) {
             let part = |name: &str| found.name(name).map_or("", |part| part.as_str());
             let (name, between) = (part("name"), part("between"));
-            let (start, end) = found.get(0).map_or((at, text.len()), |all| (all.start(), all.end()));
+            let (start, end) = found
+                .get(0)
+                .map_or((at, text.len()), |all| (all.start(), all.end()));
             let before = text.get(..start).unwrap_or_default();
             let rest = text.get(end..).unwrap_or_default();
             let indent = before.rsplit('\n').next().unwrap_or_default();
@@ -59,7 +61,9 @@ impl Redactor {
 
 /// Whether what follows is the first of its line, as in YAML.
 fn is_head(before: &str) -> bool {
-    before.chars().all(|c| c.is_whitespace() || "-\"'".contains(c))
+    before
+        .chars()
+        .all(|c| c.is_whitespace() || "-\"'".contains(c))
 }
 
 /// A short word of prose, such as the reason of an error.
@@ -126,7 +130,10 @@ fn block(before: &str, rest: &str) -> usize {
         let text = line.trim_start();
         text.trim_end().is_empty() || line.len() - text.len() > own
     };
-    let lines = rest.strip_prefix('\n').unwrap_or(rest).split_inclusive('\n');
+    let lines = rest
+        .strip_prefix('\n')
+        .unwrap_or(rest)
+        .split_inclusive('\n');
     match lines.take_while(further).map(str::len).sum::<usize>() {
         0 => 0,
         // With the line end before them; the last one stays.
