@@ -85,6 +85,8 @@ pub enum Command {
     Token(commands::token::TokenArgs),
     /// Gather what somebody needs to help, in one file without secrets
     SupportBundle(commands::support_bundle::SupportBundleArgs),
+    /// Show what control planes use: CPU and memory of each pod
+    Top(commands::top::TopArgs),
 }
 
 /// Flags that every command has; kubectl's names and meanings.

@@ -14,7 +14,7 @@ pub(crate) mod metadata;
 mod not_implemented;
 mod patches;
 mod persistence;
-pub(crate) mod quantity;
+pub mod quantity;
 mod quota;
 mod update;
 mod volumes;

@@ -1,3 +1,5 @@
+//! Quantities of resources, as Kubernetes writes them.
+
 use std::cmp::Ordering;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
@@ -65,7 +67,8 @@ pub(super) fn is_less(one: &Quantity, other: &Quantity) -> bool {
 }
 
 /// The quantity as a number; its rounding errors are far below what a person means to tell apart.
-pub(crate) fn amount(text: &str) -> Option<f64> {
+/// `None` for what is no quantity.
+pub fn amount(text: &str) -> Option<f64> {
     const SUFFIXES: [(&str, f64); 15] = [
         ("Ki", 1024.0),
         ("Mi", 1_048_576.0),

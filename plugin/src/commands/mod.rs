@@ -20,6 +20,7 @@ pub mod scale;
 pub mod status;
 pub mod support_bundle;
 pub mod token;
+pub mod top;
 pub mod upgrade;
 pub mod version;
 pub mod versions;
@@ -59,5 +60,6 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
         Command::Version(args) => version::run(session, &args).await,
         Command::Token(args) => token::run(session, &args).await,
         Command::SupportBundle(args) => support_bundle::run(session, &args).await,
+        Command::Top(args) => top::run(session, &args).await,
     }
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod changes;
+mod bundles;
 mod clusters;
 mod failures;
 mod installs;
