@@ -9,6 +9,7 @@ mod common;
 #[path = "../runner.rs"]
 mod runner;
 
+mod bundles;
 mod transcripts;
 
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ fn main() -> ExitCode {
             case!(transcripts::a_cluster_is_made_from_a_file_and_edited),
             case!(transcripts::an_upgrade_is_planned_done_and_followed),
             case!(transcripts::somebody_is_let_in_with_few_rights),
+            case!(transcripts::a_control_plane_is_measured_and_gathered_for_those_who_help),
+            case!(bundles::a_support_bundle_has_the_logs_and_none_of_the_secrets),
         ],
     )
 }

@@ -119,8 +119,11 @@ async fn plant(client: &Client) -> Result<()> {
     make::<StatefulSet>(
         client,
         json!({"metadata": {"name": "kmc-demo", "labels": labels},
-            "spec": {"serviceName": "kmc-demo", "replicas": 0, "selector": {"matchLabels": labels},
-                "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}}}}),
+            "spec": {"serviceName": "kmc-demo", "replicas": 0,
+                // Not those of the pod, which would be one too many.
+                "selector": {"matchLabels": {"a": "b"}},
+                "template": {"metadata": {"labels": {"a": "b"}},
+                    "spec": {"containers": [container]}}}}),
     )
     .await?;
     make::<JoinTokenRequest>(

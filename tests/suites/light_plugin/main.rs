@@ -14,4 +14,5 @@ mod person;
 mod scene;
 mod ssh;
 mod tokens;
+mod usage;
 mod waits;

@@ -1,0 +1,101 @@
+//! The support bundle of a cluster that runs: it has the logs, and none of the real secrets.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
+use mothership::image;
+use mothership::progress::Progress;
+
+use crate::common::world::World;
+use crate::common::{clusters, tokens};
+
+const NAME: &str = "bundled";
+
+pub async fn a_support_bundle_has_the_logs_and_none_of_the_secrets(world: &World) -> Result<()> {
+    clusters::ensure(world, NAME, clusters::node_port()).await?;
+    tokens::request(world, NAME, "mine", "1h").await?;
+    tokens::token(world, NAME, "mine", None).await?;
+    let progress = Progress::new();
+    let plugin = tokio::task::spawn_blocking(move || image::plugin(&progress)).await??;
+    let home = tempfile::tempdir()?;
+    let mut command = Command::new(plugin);
+    command
+        .args(["support-bundle", NAME, "-n", NAME, "--output", "-"])
+        .env("KUBECONFIG", world.full.admin_kubeconfig()?)
+        .env("HOME", home.path());
+    let ended = tokio::task::spawn_blocking(move || command.output()).await??;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    ensure!(ended.status.success(), "{said}");
+    let files = unpacked(&ended.stdout)?;
+    for (ending, part) in [
+        ("product/deployments.yaml", "k0smotron-webhook"),
+        ("product/leases.yaml", "holderIdentity"),
+        ("mothership/nodes.yaml", "kubeletVersion"),
+        ("doctor.txt", "a simple cluster would be accepted"),
+        ("kmc-bundled-0/controller.log", "component=kube-apiserver"),
+        ("kmc-bundled-etcd-0/etcd.log", "etcd"),
+        ("manager.log", "leader"),
+        ("bundled/secrets.yaml", "bundled-kubeconfig"),
+        ("bundled/jointokenrequests.yaml", "name: mine"),
+    ] {
+        let found = files.iter().any(|(path, text)| {
+            let fits = path.ends_with(ending);
+            fits && text.contains(part)
+        });
+        let paths: Vec<&String> = files.keys().collect();
+        ensure!(found, "no {ending} with {part:?} in {paths:#?}: {said}");
+    }
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), NAME);
+    let mut looked_for = 0;
+    for secret in secrets.list(&ListParams::default()).await?.items {
+        let name = secret.name_any();
+        for (key, value) in secret.data.unwrap_or_default() {
+            // Certificates are for everybody to see.
+            if key == "tls.crt" || key == "ca.crt" {
+                continue;
+            }
+            let text = String::from_utf8_lossy(&value.0).into_owned();
+            for part in parts(&text) {
+                looked_for += 1;
+                let leak = files.iter().find(|(_, text)| text.contains(part));
+                ensure!(
+                    leak.is_none(),
+                    "{name}/{key} is in {:?}",
+                    leak.map(|(path, _)| path)
+                );
+            }
+        }
+    }
+    ensure!(looked_for > 20, "only {looked_for} secrets were looked for");
+    clusters::delete(world, NAME).await
+}
+
+/// What somebody could use: lines of keys, whole tokens, values of kubeconfigs.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let is_public = |line: &&str| {
+        line.contains("certificate") || line.contains("server:") || line.starts_with("-----")
+    };
+    text.lines()
+        .filter(move |line| !is_public(line))
+        .flat_map(str::split_whitespace)
+        .filter(|word| word.len() >= 24)
+}
+
+fn unpacked(bytes: &[u8]) -> Result<BTreeMap<String, String>> {
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes));
+    let mut files = BTreeMap::new();
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.display().to_string();
+        let mut text = String::new();
+        let read = entry.read_to_string(&mut text);
+        read.with_context(|| format!("reading {path}"))?;
+        files.insert(path, text);
+    }
+    Ok(files)
+}
