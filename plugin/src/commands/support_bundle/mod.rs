@@ -124,12 +124,11 @@ async fn clusters(
     args: &SupportBundleArgs,
 ) -> Result<(Vec<DynamicObject>, Option<String>), Error> {
     let resource = resources::clusters();
-    let found = match &args.name {
-        Some(name) => connection.cluster(name).await.map(|found| vec![found]),
-        None => {
-            let namespace = (!args.all_namespaces).then_some(connection.namespace.as_str());
-            list(connection, &resource, namespace, "").await
-        }
+    let found = if let Some(name) = &args.name {
+        connection.cluster(name).await.map(|found| vec![found])
+    } else {
+        let namespace = (!args.all_namespaces).then_some(connection.namespace.as_str());
+        list(connection, &resource, namespace, "").await
     };
     match found {
         Ok(found) => {

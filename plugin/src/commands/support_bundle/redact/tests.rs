@@ -25,7 +25,7 @@ const PLANTED: &str = "Pl4nted";
 #[case::flag_with_equals("exec k0s worker --api-token=Pl4nted --debug")]
 #[case::flag_quoted(r#"--password "Pl4nted and Pl4nted" --debug"#)]
 #[case::bearer("Authorization: Bearer Pl4ntedPl4nted")]
-#[case::bearer_in_a_header_dump(r#"map[Authorization:[Bearer Pl4ntedPl4nted]]"#)]
+#[case::bearer_in_a_header_dump("map[Authorization:[Bearer Pl4ntedPl4nted]]")]
 #[case::basic("proxy-authorization: basic Pl4ntedPl4nted")]
 #[case::yaml("token: Pl4nted")]
 #[case::yaml_of_several_words("  - password: Pl4nted and Pl4nted\n    user: kine")]
