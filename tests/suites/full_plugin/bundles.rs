@@ -37,7 +37,7 @@ pub async fn a_support_bundle_has_the_logs_and_none_of_the_secrets(world: &World
         ("product/leases.yaml", "holderIdentity"),
         ("mothership/nodes.yaml", "kubeletVersion"),
         ("doctor.txt", "a simple cluster would be accepted"),
-        ("kmc-bundled-0/controller.log", "component=kube-apiserver"),
+        ("kmc-bundled-0/controller.log", "kube-apiserver"),
         ("kmc-bundled-etcd-0/etcd.log", "etcd"),
         ("manager.log", "leader"),
         ("bundled/secrets.yaml", "bundled-kubeconfig"),

@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::{Node, Pod, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ApiResource, DynamicObject, PostParams};
 use serde_json::json;
 
 use crate::person::Person;
-use crate::scene::{PATIENCE, installed};
+use crate::scene::{PATIENCE, installed, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn usage_is_told_by_metrics_k8s_io_or_not_at_all_where_no_kubelet_answers() -> Result<()> {
@@ -55,6 +56,27 @@ async fn usage_is_told_by_metrics_k8s_io_or_not_at_all_where_no_kubelet_answers(
     limited
         .runs("top")?
         .expect(4, &["no permission to list pods"]);
+    let role = json!({"metadata": {"name": "pods"},
+        "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]});
+    Api::<Role>::namespaced(client.clone(), "default")
+        .create(&new, &serde_json::from_value(role)?)
+        .await?;
+    let binding = json!({"metadata": {"name": "pods"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "pods"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "limited"}]});
+    Api::<RoleBinding>::namespaced(client.clone(), "default")
+        .create(&new, &serde_json::from_value(binding)?)
+        .await?;
+    // The API server learns of a Role a moment later.
+    until(async || Ok((limited.runs("top")?.code == 1).then_some(()))).await?;
+    limited.runs("top")?.expect(
+        1,
+        &[
+            "metrics.k8s.io: ",
+            "the kubelet of node nobody: nodes \"nobody\" is forbidden",
+            "hint: or ask for the right to get nodes/proxy",
+        ],
+    );
 
     // The group as metrics-server serves it, for two of the three pods.
     let definition = json!({

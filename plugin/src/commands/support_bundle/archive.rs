@@ -111,6 +111,7 @@ impl<W: Write> Archive<W> {
     /// # Errors
     /// As [`Archive::text`].
     pub fn finish(mut self, title: &str) -> Result<(W, Contents), Error> {
+        let title = &self.redactor.text(title);
         if !self.missing.is_empty() {
             let lines = self.missing.join("\n") + "\n";
             self.put("errors.txt", "What could not be had, and why", &lines)?;
@@ -156,7 +157,8 @@ fn page(title: &str, made: Timestamp, entries: &[Entry], missing: &[String]) -> 
     let mut page = format!(
         "# {title}\n\n\
          Made at {made} by kubectl k0smotron {}. Tokens, keys, passwords and the contents of \
-         Secrets were taken out ({}). Names, addresses, configuration and logs are in it.\n\n\
+         Secrets were taken out ({}). Names, addresses, configuration and logs are in it. What \
+         there is none of has no file.\n\n\
          | File | Bytes | What it is |\n| --- | ---: | --- |\n",
         env!("CARGO_PKG_VERSION"),
         super::redact::MARK,
@@ -246,7 +248,7 @@ pub(super) mod tests {
             files["bundle/index.md"].replace(env!("CARGO_PKG_VERSION"), "[VERSION]"), @"
         # Support bundle of cluster a/demo
 
-        Made at 2026-11-22T10:00:00Z by kubectl k0smotron [VERSION]. Tokens, keys, passwords and the contents of Secrets were taken out ([redacted]). Names, addresses, configuration and logs are in it.
+        Made at 2026-11-22T10:00:00Z by kubectl k0smotron [VERSION]. Tokens, keys, passwords and the contents of Secrets were taken out ([redacted]). Names, addresses, configuration and logs are in it. What there is none of has no file.
 
         | File | Bytes | What it is |
         | --- | ---: | --- |

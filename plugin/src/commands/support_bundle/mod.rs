@@ -105,6 +105,7 @@ pub async fn run(session: &Session, args: &SupportBundleArgs) -> Result<(), Erro
         gathering.archive.lacks(&gap);
     }
     let server = gathering.connection.server.clone();
+    let subject = subject(args, &gathering.connection.namespace);
     mothership::gather(&mut gathering, &version).await?;
     for found in &clusters {
         cluster::gather(&mut gathering, found, now).await?;
@@ -112,7 +113,7 @@ pub async fn run(session: &Session, args: &SupportBundleArgs) -> Result<(), Erro
     let Gathering {
         archive, progress, ..
     } = gathering;
-    let title = format!("Support bundle of {} at {server}", subject(args));
+    let title = format!("Support bundle of {subject} at {server}");
     let (file, contents) = archive.finish(&title)?;
     drop(progress);
     deliver(session, &target, file, &contents)
@@ -144,11 +145,11 @@ async fn clusters(
 }
 
 /// What it is about, for people.
-fn subject(args: &SupportBundleArgs) -> String {
+fn subject(args: &SupportBundleArgs, namespace: &str) -> String {
     match &args.name {
-        Some(name) => format!("cluster {name}"),
-        None if args.all_namespaces => "all clusters".to_owned(),
-        None => "the clusters of a namespace".to_owned(),
+        Some(name) => format!("cluster {namespace}/{name}"),
+        None if args.all_namespaces => "the clusters of all namespaces".to_owned(),
+        None => format!("the clusters of namespace {namespace}"),
     }
 }
 

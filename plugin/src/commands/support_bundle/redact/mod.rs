@@ -19,7 +19,7 @@ pub const MARK: &str = "[redacted]";
 
 /// What is secret wherever it stands, and what takes its place. The order matters: a whole key
 /// before a part of one.
-const SHAPES: [(&str, &str); 11] = [
+const SHAPES: [(&str, &str); 12] = [
     // Private keys: whole, without an end, without a beginning; line ends may be escaped.
     (
         r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----.*?-----END [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----",
@@ -55,7 +55,9 @@ const SHAPES: [(&str, &str); 11] = [
     ),
     // The same as Go's drivers for MySQL have it, without a scheme.
     (r#"[^\s"@:]+:[^\s"]*@(tcp6?|unix)\("#, "[redacted]@${1}("),
-    // What MySQL's own tools print.
+    // Bytes as Go prints them.
+    (r"\[(?:\d{1,3} ){12,}\d{1,3}\]", MARK),
+    // How MySQL's own language has it.
     (r"(?i)\b(identified by\s+)('[^']*'|\S+)", "${1}[redacted]"),
 ];
 

@@ -8,7 +8,7 @@ pub(super) const STRONG: &str = r"passw|passphrase|passcode|credential|authoriza
 pub(super) const WEAK: &str = "token|secret";
 
 /// Ends of names that tell about a secret and are none, in lower case without `-`, `_` and `.`.
-const ABOUT: [&str; 30] = [
+const ABOUT: [&str; 35] = [
     "name",
     "names",
     "namespace",
@@ -17,9 +17,11 @@ const ABOUT: [&str; 30] = [
     "id",
     "ids",
     "path",
+    "paths",
     "file",
     "dir",
     "folder",
+    "kubeconfig",
     "url",
     "mode",
     "kind",
@@ -35,7 +37,10 @@ const ABOUT: [&str; 30] = [
     "seconds",
     "ttl",
     "duration",
+    "expiration",
+    "period",
     "count",
+    "syncs",
     "status",
     "request",
     "requests",
@@ -72,9 +77,11 @@ pub(super) fn says(strong: &Regex, name: &str) -> Says {
 
 /// Values that let nobody in.
 pub(super) fn is_harmless(value: &str) -> bool {
-    let value = value.trim_end_matches([',', ';', '}', ']', ')']);
+    let punctuation = [',', ';', '}', ']', ')'];
+    let plain = value.trim_end_matches(punctuation);
+    let behind_mark = value.strip_prefix(super::MARK);
     matches!(
-        value,
+        plain,
         "" | "true" | "false" | "null" | "none" | "<none>" | "nil" | "<nil>" | "{" | "["
-    ) || value.starts_with(super::MARK)
+    ) || behind_mark.is_some_and(|rest| rest.trim_end_matches(punctuation).is_empty())
 }

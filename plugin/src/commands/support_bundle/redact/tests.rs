@@ -38,6 +38,11 @@ const PLANTED: &str = "Pl4nted";
 #[case::logfmt(r#"level=info msg="joining with token=Pl4nted" component=k0s"#)]
 #[case::logfmt_behind_a_harmless_name(r#"tokenFile="password=Pl4nted""#)]
 #[case::prose("the token: Pl4nted was refused")]
+#[case::prose_of_several_words("2026-11-22T10:00:00.5Z the password: Pl4nted and Pl4nted")]
+#[case::log_line("2026-11-22T10:00:00.5Z secret: Pl4nted and Pl4nted")]
+#[case::bytes_as_go_prints_them(
+    "Data:map[tls.key:[45 45 45 45 45 66 69 71 73 78 32 80 82 73 86 65 84 69 32 75 69 89 45]] Secret:Pl4nted"
+)]
 #[case::ruby("password => Pl4nted")]
 #[case::service_account_token(
     "x eyJhbGciOiJSUzI1NiJ9Pl4nted.eyJpc3MiOiJrdWJlcm5ldGVzIn0Pl4nted.c2lnPl4nted_x y"
@@ -72,6 +77,8 @@ fn no_text_keeps_a_secret(#[case] text: &str) {
     "--service-account-signing-key-file=/var/lib/k0s/pki/sa.key --enable-bootstrap-token-auth=true"
 )]
 #[case("--authorization-mode=Node,RBAC")]
+#[case(r#"FLAG: --authorization-kubeconfig="/var/lib/k0s/pki/scheduler.conf""#)]
+#[case(r#"FLAG: --service-account-max-token-expiration="0s""#)]
 #[case(
     "image quay.io/k0sproject/k0s@sha256:0f343b0931126a20f133d67c2b018a3b5f2b5e7d8c4f2e1a9b8c7d6e5f4a3b2c"
 )]
@@ -100,6 +107,14 @@ fn what_is_redacted_is_told_and_nothing_around_it_goes() {
         (
             "password: |\n  Pl4nted\n  Pl4nted\nuser: kine",
             "password: [redacted]\nuser: kine",
+        ),
+        (
+            r#"level=info msg="password: Pl4nted and Pl4nted" component=k0s"#,
+            r#"level=info msg="password: [redacted]" component=k0s"#,
+        ),
+        (
+            "data [45 45 45 45 45 66 69 71 73 78 32 80 82 73 86 65 84 69] of it",
+            "data [redacted] of it",
         ),
         (
             "token abcdef.0123456789abcdef expired",

@@ -26,11 +26,12 @@ impl Redactor {
             let before = text.get(..start).unwrap_or_default();
             let rest = text.get(end..).unwrap_or_default();
             let indent = before.rsplit('\n').next().unwrap_or_default();
-            let extent = extent(indent, between, rest);
+            let says = names::says(&self.strong, name);
+            let extent = extent(says, indent, between, rest);
             let value = rest.get(..extent.length).unwrap_or_default();
             out.push_str(text.get(at..end).unwrap_or_default());
             at = end;
-            if self.hides(name, between, indent, value, extent.quote) {
+            if hides(says, name, between, indent, value, extent.quote) {
                 out.push_str(extent.quote);
                 out.push_str(MARK);
                 out.push_str(extent.quote);
@@ -40,30 +41,30 @@ impl Redactor {
         out.push_str(text.get(at..).unwrap_or_default());
         out
     }
+}
 
-    fn hides(&self, name: &str, between: &str, indent: &str, value: &str, quote: &str) -> bool {
-        let bare = value.trim_matches(|c| quote.contains(c) || c == '\\');
-        let is_assigned = between.contains([':', '=']);
-        let is_flag = name.starts_with('-');
-        if names::is_harmless(bare) || !(is_assigned || is_flag) {
-            return false;
-        }
-        match names::says(&self.strong, name) {
-            Says::Nothing => false,
-            Says::Strong => true,
-            Says::Weak => {
-                let may_be_prose = between.contains(':') && quote.is_empty() && !is_head(indent);
-                !(may_be_prose && is_word(value))
-            }
+fn hides(says: Says, name: &str, between: &str, indent: &str, value: &str, quote: &str) -> bool {
+    let bare = value.trim_matches(|c| quote.contains(c) || c == '\\');
+    let is_assigned = between.contains([':', '=']);
+    let is_flag = name.starts_with('-');
+    if names::is_harmless(bare) || !(is_assigned || is_flag) {
+        return false;
+    }
+    match says {
+        Says::Nothing => false,
+        Says::Strong => true,
+        Says::Weak => {
+            let may_be_prose = between.contains(':') && quote.is_empty() && !is_head(indent);
+            !(may_be_prose && is_word(value))
         }
     }
 }
 
-/// Whether what follows is the first of its line, as in YAML.
+/// Whether what follows is the first of its line but for a time, as in YAML.
 fn is_head(before: &str) -> bool {
     before
         .chars()
-        .all(|c| c.is_whitespace() || "-\"'".contains(c))
+        .all(|c| c.is_whitespace() || c.is_ascii_digit() || "-\"'.:+TZ".contains(c))
 }
 
 /// A short word of prose, such as the reason of an error.
@@ -76,7 +77,7 @@ fn is_word(value: &str) -> bool {
 }
 
 /// How far the value at the beginning of `rest` goes; `before` is what its line begins with.
-fn extent<'a>(before: &str, between: &str, rest: &'a str) -> Extent<'a> {
+fn extent<'a>(says: Says, before: &str, between: &str, rest: &'a str) -> Extent<'a> {
     let escapes = rest.len() - rest.trim_start_matches('\\').len();
     let quote = rest
         .get(escapes..)
@@ -102,7 +103,13 @@ fn extent<'a>(before: &str, between: &str, rest: &'a str) -> Extent<'a> {
             },
         };
     }
-    let word = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
+    // A password may have several words; a token has one.
+    let goes_on = says == Says::Strong && between.ends_with([' ', '\t']) && between.contains(':');
+    let ends = |c: char| match c {
+        '"' | '\n' => true,
+        c => !goes_on && (c == '\'' || c.is_whitespace()),
+    };
+    let word = rest.find(ends);
     let word = rest.get(..word.unwrap_or(rest.len())).unwrap_or_default();
     Extent {
         quote: "",
