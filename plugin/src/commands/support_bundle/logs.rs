@@ -76,6 +76,11 @@ pub fn wanted(pod: &Pod) -> Vec<Wanted> {
         .collect()
 }
 
+/// Whether there was more than is kept.
+pub fn is_cut(text: &str) -> bool {
+    usize::try_from(BYTES).is_ok_and(|limit| text.len() >= limit)
+}
+
 /// Reads logs, several side by side; in the order in which they were asked for.
 pub async fn read(
     connection: &Connection<'_>,
@@ -154,6 +159,13 @@ mod tests {
             ]
         );
         assert_eq!(wanted(&Pod::default()), []);
+    }
+
+    #[test]
+    fn a_log_of_the_full_length_was_cut() {
+        let limit = usize::try_from(BYTES).unwrap();
+        assert!(is_cut(&"x".repeat(limit)));
+        assert!(!is_cut(&"x".repeat(limit - 1)));
     }
 
     fn status(name: &str, id: &str, has_ended_before: bool) -> serde_json::Value {

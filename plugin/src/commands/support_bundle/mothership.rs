@@ -249,7 +249,15 @@ impl Gathering<'_> {
         for (log, text) in logs::read(&self.connection, namespace, wanted, self.since).await {
             let path = format!("{folder}/{}", log.path());
             match text {
-                Ok(text) => self.archive.text(&path, &log.what(), &text)?,
+                Ok(text) => {
+                    let cut = if logs::is_cut(&text) {
+                        ", cut off at 2 MiB"
+                    } else {
+                        ""
+                    };
+                    let what = log.what() + cut;
+                    self.archive.text(&path, &what, &text)?;
+                }
                 Err(error) => self.archive.lacks(&error.to_string()),
             }
         }

@@ -19,7 +19,7 @@ pub const MARK: &str = "[redacted]";
 
 /// What is secret wherever it stands, and what takes its place. The order matters: a whole key
 /// before a part of one.
-const SHAPES: [(&str, &str); 12] = [
+const SHAPES: [(&str, &str); 13] = [
     // Private keys: whole, without an end, without a beginning; line ends may be escaped.
     (
         r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----.*?-----END [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----",
@@ -57,6 +57,8 @@ const SHAPES: [(&str, &str); 12] = [
     (r#"[^\s"@:]+:[^\s"]*@(tcp6?|unix)\("#, "[redacted]@${1}("),
     // Bytes as Go prints them.
     (r"\[(?:\d{1,3} ){12,}\d{1,3}\]", MARK),
+    // The file .netrc.
+    (r"(?i)(\blogin\s+\S+\s+password\s+)\S+", "${1}[redacted]"),
     // How MySQL's own language has it.
     (r"(?i)\b(identified by\s+)('[^']*'|\S+)", "${1}[redacted]"),
 ];
@@ -65,7 +67,8 @@ const SHAPES: [(&str, &str); 12] = [
 #[derive(Debug)]
 pub struct Redactor {
     shapes: Vec<(Regex, &'static str)>,
-    /// A name and what stands between it and its value.
+    /// A name and what stands between it and its value; `value` itself may, as in
+    /// `{name: PASSWORD, value: x}`.
     named: Regex,
     strong: Regex,
     /// Long enough to be a key.
@@ -89,7 +92,7 @@ impl Redactor {
         Ok(Self {
             shapes: shapes.collect::<Result<_, Error>>()?,
             named: compile(&format!(
-                r#"(?i)(?P<name>[\w.-]*(?:{strong}|{weak}|\bauth\b)[\w.-]*)(?P<between>\\*["']?[ \t]*(?:=>|[:=])[ \t]*|[ \t]+)"#
+                r#"(?i)(?P<name>[\w.-]*(?:{strong}|{weak}|\bauth\b)[\w.-]*)(?P<between>\\*["']?(?:[,\s]+\\*["']?value\\*["']?)?[ \t]*(?:=>|[:=]|%3D)[ \t]*|[ \t]+)"#
             ))?,
             strong: compile(&format!("(?i){strong}"))?,
             base64: compile(r"[A-Za-z0-9+/]{40,}={0,2}")?,

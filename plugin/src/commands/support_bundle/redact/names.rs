@@ -3,7 +3,7 @@
 use regex::Regex;
 
 /// Words of names whose value is secret whatever it looks like.
-pub(super) const STRONG: &str = r"passw|passphrase|passcode|credential|authorization|cookie|dockerconfigjson|connection[-_.]?string|client[-_.]?key[-_.]?data|(?:api|access|private|encryption|signing|shared|master|account|session|secret)[-_.]?key";
+pub(super) const STRONG: &str = r"passw|(?:\b|[-_.])pass(?:\b|[-_.])|[-_.]pwd\b|passphrase|passcode|credential|authorization|cookie|dockerconfigjson|connection[-_.]?string|client[-_.]?key[-_.]?data|(?:api|access|private|encryption|signing|shared|master|account|session|secret)[-_.]?key";
 /// Words of names that also stand before a name or a message: `token: Unauthorized`.
 pub(super) const WEAK: &str = "token|secret";
 

@@ -72,7 +72,8 @@ impl Redactor {
                         && !text.contains('=')
                         && names::says(&self.strong, text) != Says::Nothing
                 });
-                if hide && !after_flag {
+                let is_flag = item.as_str().is_some_and(|text| text.starts_with("--"));
+                if hide && !is_flag {
                     hidden(item)
                 } else {
                     self.object(item)

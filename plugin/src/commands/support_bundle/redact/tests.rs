@@ -43,6 +43,23 @@ const PLANTED: &str = "Pl4nted";
 #[case::bytes_as_go_prints_them(
     "Data:map[tls.key:[45 45 45 45 45 66 69 71 73 78 32 80 82 73 86 65 84 69 32 75 69 89 45]] Secret:Pl4nted"
 )]
+#[case::short_name("DB_PASS=Pl4nted")]
+#[case::shorter_name("MYSQL_PWD=Pl4nted")]
+#[case::json_short_name(r#"{"pass":"Pl4nted"}"#)]
+#[case::query_in_a_query("to=https%3A%2F%2Fx%2F%3Fpassword%3DPl4nted")]
+#[case::variable_as_go_prints_it("{Name:DB_PASSWORD Value:Pl4nted ValueFrom:nil}")]
+#[case::variable_in_json(r#"{"name":"DB_PASSWORD","value":"Pl4nted and Pl4nted"}"#)]
+#[case::variable_in_escaped_json(r#"{"msg":"{\"name\":\"API_TOKEN\", \"value\": \"Pl4nted\"}"}"#)]
+#[case::variable_in_yaml("- name: DB_PASSWORD\n  value: Pl4nted and Pl4nted\n")]
+#[case::netrc("machine db.local login kine password Pl4nted")]
+#[case::ssh_key(
+    "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlPl4nted\n-----END OPENSSH PRIVATE KEY-----"
+)]
+#[case::pgp_key(
+    "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQVYPl4nted\n=Pl4n\n-----END PGP PRIVATE KEY BLOCK-----"
+)]
+#[case::wireguard("PresharedKey = Pl4nted=")]
+#[case::digest("Authorization: Digest username=\"a\", response=\"Pl4nted\"")]
 #[case::ruby("password => Pl4nted")]
 #[case::service_account_token(
     "x eyJhbGciOiJSUzI1NiJ9Pl4nted.eyJpc3MiOiJrdWJlcm5ldGVzIn0Pl4nted.c2lnPl4nted_x y"
@@ -87,6 +104,8 @@ fn no_text_keeps_a_secret(#[case] text: &str) {
 #[case("https://10.0.0.7:31443/readyz answers")]
 #[case("secretName: demo-kubeconfig\ntokenID: abcdef")]
 #[case("the bearer of this")]
+#[case("PWD=/root")]
+#[case("compass: north, bypass=no, password? none")]
 fn what_tells_nothing_secret_stays_as_it_is(#[case] text: &str) {
     assert_eq!(redactor().text(text), text);
 }
@@ -179,7 +198,7 @@ fn secrets_go_from_every_place_of_an_object() {
                 "dataSourceSecretName": "kine-source"}},
             "k0sConfig": {"spec": {"extensions": {"helm": {"charts": [
                 {"name": "x", "values": "auth:\n  password: Pl4nted\nreplicas: 2\n"}]}}}},
-            "controlPlaneFlags": ["--debug", "--token", "Pl4nted", "--api-key=Pl4nted", "--verbose"],
+            "controlPlaneFlags": ["--debug", "--token", "Pl4nted", "--api-key=Pl4nted", "--no-token", "--verbose"],
             "env": [
                 {"name": "DB_PASSWORD", "value": "Pl4nted"}, {"name": "PLAIN", "value": "kept"},
                 {"name": "FROM", "valueFrom": {"secretKeyRef": {"name": "s", "key": "password"}}},
@@ -209,6 +228,7 @@ fn secrets_go_from_every_place_of_an_object() {
             "--token",
             MARK,
             "--api-key=[redacted]",
+            "--no-token",
             "--verbose"
         ])
     );

@@ -45,7 +45,7 @@ impl Redactor {
 
 fn hides(says: Says, name: &str, between: &str, indent: &str, value: &str, quote: &str) -> bool {
     let bare = value.trim_matches(|c| quote.contains(c) || c == '\\');
-    let is_assigned = between.contains([':', '=']);
+    let is_assigned = !between.trim_matches([' ', '\t']).is_empty();
     let is_flag = name.starts_with('-');
     if names::is_harmless(bare) || !(is_assigned || is_flag) {
         return false;
