@@ -92,17 +92,15 @@ pub(super) async fn gather(
     let mut kinds: Vec<&ApiResource> = children.iter().map(|(kind, _)| kind).collect();
     kinds.dedup_by_key(|kind| &kind.plural);
     for kind in kinds {
-        let of_kind = |object: &&DynamicObject| {
-            let types = object.types.as_ref();
-            types.is_some_and(|types| types.kind == kind.kind)
-        };
         let what = if kind.kind == "Secret" {
             "The cluster's Secrets: their keys, and how many bytes each has".to_owned()
         } else {
             format!("The cluster's {}s", kind.kind)
         };
-        let objects = observed.children.iter().filter(of_kind).map(value);
-        archive.objects(&place(&format!("{}.yaml", kind.plural)), &what, objects)?;
+        let of_kind = observed.children.iter();
+        let of_kind = of_kind.filter(|child| is(child, &kind.kind));
+        let file = place(&format!("{}.yaml", kind.plural));
+        archive.objects(&file, &what, of_kind.map(value))?;
     }
     archive.objects(
         &place("jointokenrequests.yaml"),
@@ -125,14 +123,16 @@ pub(super) async fn gather(
     let pods: Vec<DynamicObject> = observed
         .children
         .into_iter()
-        .filter(|child| {
-            child
-                .types
-                .as_ref()
-                .is_some_and(|types| types.kind == "Pod")
-        })
+        .filter(|child| is(child, "Pod"))
         .collect();
     gathering.logs(&folder, &namespace, &pods).await
+}
+
+fn is(object: &DynamicObject, kind: &str) -> bool {
+    object
+        .types
+        .as_ref()
+        .is_some_and(|types| types.kind == kind)
 }
 
 /// The kinds that a Cluster's children have, each with the labels by which they are found.
@@ -181,11 +181,7 @@ async fn nodes(
 
 /// Whether an event was seen no longer ago than `since`; true of everything else.
 pub(super) fn is_recent(object: &DynamicObject, since: Option<Duration>) -> bool {
-    let is_event = object
-        .types
-        .as_ref()
-        .is_some_and(|types| types.kind == "Event");
-    let (Some(since), true) = (since, is_event) else {
+    let (Some(since), true) = (since, is(object, "Event")) else {
         return true;
     };
     let seen: Option<Timestamp> = Event::of(object).last.parse().ok();
