@@ -21,6 +21,7 @@ pub mod observe;
 pub mod output;
 pub mod print;
 pub mod progress;
+pub mod redact;
 pub mod release;
 pub mod resources;
 pub mod session;

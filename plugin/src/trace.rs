@@ -20,7 +20,10 @@ use kube::{
 };
 use tower::{BoxError, Layer, Service, util::BoxService};
 
-use crate::error::innermost;
+use crate::{
+    error::innermost,
+    redact::{MARK, Redactor},
+};
 
 /// From this level on the query is shown; method, path, status and time are from 1 on.
 const QUERIES: u8 = 6;
@@ -68,7 +71,7 @@ pub fn client(config: Config, level: u8) -> Result<Client, kube::Error> {
 fn identity(user: &AuthInfo) -> Vec<String> {
     let password = user.token.is_some() || user.token_file.is_some() || user.username.is_some();
     let elsewhere = user.exec.is_some() || user.auth_provider.is_some();
-    let authorization = (password || elsewhere).then(|| format!("Authorization: {}", mask::MASKED));
+    let authorization = (password || elsewhere).then(|| format!("Authorization: {MARK}"));
     let whom = user.impersonate.iter();
     let groups = user.impersonate_groups.iter().flatten();
     authorization
@@ -218,7 +221,7 @@ impl Trace {
         let own = headers.iter().map(|(name, value)| {
             let value = match value.to_str() {
                 Ok(value) if !SECRET.contains(name) => value,
-                _ => mask::MASKED,
+                _ => MARK,
             };
             format!("{name}: {value}")
         });
@@ -226,7 +229,11 @@ impl Trace {
     }
 
     fn body(&self, title: &str, path: &str, bytes: &[u8]) {
-        let text = mask::body(path, bytes);
+        // Once a body, and bodies are few: who looks at them does not count microseconds.
+        let Ok(redactor) = Redactor::new() else {
+            return;
+        };
+        let text = mask::body(&redactor, path, bytes);
         let text = if self.level >= WHOLE {
             text
         } else {

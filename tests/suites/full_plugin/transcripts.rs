@@ -85,6 +85,8 @@ pub async fn an_upgrade_is_planned_done_and_followed(world: &World) -> Result<()
 
 pub async fn somebody_is_let_in_with_few_rights(world: &World) -> Result<()> {
     play(world, "access").await
+}
+
 pub async fn a_control_plane_is_measured_and_gathered_for_those_who_help(
     world: &World,
 ) -> Result<()> {

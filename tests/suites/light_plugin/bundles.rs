@@ -17,8 +17,6 @@ use kube::Client;
 use kube::api::{Api, PostParams};
 use kube::core::NamespaceResourceScope;
 use mothership::{Light, LightOptions};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::person::{Ended, Person};
@@ -288,9 +286,9 @@ async fn an_interrupted_support_bundle_leaves_no_file() -> Result<()> {
     let path = admin.home.path().join("bundle.tar.gz");
     let child = admin.starts(&format!("support-bundle demo --output {}", path.display()))?;
     until(async || Ok((!files(&admin)?.is_empty()).then_some(()))).await?;
-    kill(Pid::from_raw(child.id().try_into()?), Signal::SIGINT)?;
-    let ended = Ended::from(child.wait_with_output()?);
-    ended.expect(130, &["interrupted: no file was written"]);
+    child
+        .interrupted()?
+        .expect(130, &["interrupted: no file was written"]);
     only(&admin, &[])?;
     light.down().await
 }

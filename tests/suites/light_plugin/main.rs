@@ -2,8 +2,8 @@
 //! the controller, the test plays the controller's part and writes what it would.
 
 mod access;
-mod changes;
 mod bundles;
+mod changes;
 mod clusters;
 mod failures;
 mod installs;

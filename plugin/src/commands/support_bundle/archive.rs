@@ -8,7 +8,7 @@ use kube::api::DynamicObject;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::redact::Redactor;
+use crate::redact::{self, Redactor};
 use crate::{
     error::Error,
     output::{Structured, structured},
@@ -161,7 +161,7 @@ fn page(title: &str, made: Timestamp, entries: &[Entry], missing: &[String]) -> 
          there is none of has no file.\n\n\
          | File | Bytes | What it is |\n| --- | ---: | --- |\n",
         env!("CARGO_PKG_VERSION"),
-        super::redact::MARK,
+        redact::MARK,
     );
     for Entry { path, bytes, what } in entries {
         // Writing to a String cannot fail.

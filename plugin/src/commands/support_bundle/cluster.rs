@@ -163,7 +163,7 @@ async fn nodes(
 ) -> Result<Vec<DynamicObject>, Error> {
     let ask = async {
         let hosted = Hosted::open(session, connection, cluster, &WayArgs::default()).await?;
-        let client = hosted.client().await?;
+        let client = hosted.client(session).await?;
         let own = session.connect().await?.to(client, hosted.server.clone());
         list(&own, &resources::nodes(), None, "").await
     };

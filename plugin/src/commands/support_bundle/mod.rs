@@ -4,7 +4,6 @@ mod archive;
 mod cluster;
 mod logs;
 mod mothership;
-mod redact;
 mod shape;
 
 use std::{

@@ -1,4 +1,5 @@
-//! Takes out what lets somebody in. Pure. Nothing gets into an archive but through here.
+//! Takes out what lets somebody in. Pure. Nothing gets into an archive, and no body of a request is
+//! shown, but through here.
 //!
 //! It errs on the safe side: a word too much is hidden rather than one too few.
 
