@@ -1,16 +1,17 @@
 //! Everything that belongs to a Cluster, fetched. What may not be read is a gap, not an error.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crds::{labels, names};
-use futures::future::join_all;
+use futures::{Stream, StreamExt as _, future::join_all, stream::select_all};
 use jiff::Timestamp;
 use kube::{
-    ResourceExt as _,
+    Api, ResourceExt as _,
     api::{ApiResource, DynamicObject, ListParams},
     config::Kubeconfig,
-    core::TypeMeta,
+    core::{PartialObjectMeta, TypeMeta},
+    runtime::{WatchStreamExt as _, watcher},
 };
 
 use crate::{client::Connection, error::Error, event, model, resources, tree::Observed};
@@ -24,13 +25,7 @@ pub async fn observe(
     cluster: &DynamicObject,
 ) -> Result<Observed, Error> {
     let name = cluster.name_any();
-    let own = format!(
-        "{}={},{}={name}",
-        labels::APP,
-        labels::APP_VALUE,
-        labels::CLUSTER
-    );
-    let certificates = format!("{}={name}", labels::CLUSTER_NAME);
+    let [own, certificates] = selectors(&name);
     let kinds = resources::children();
     let secrets = resources::secrets();
     // Of Secrets only the metadata is fetched: a status must not carry keys over the network.
@@ -59,6 +54,66 @@ pub async fn observe(
         .retain(|request| model::text(request, "/spec/clusterName").as_ref() == Some(&name));
     observed.gaps.dedup();
     Ok(observed)
+}
+
+/// The labels of what belongs to a Cluster, and those of its certificates.
+fn selectors(name: &str) -> [String; 2] {
+    [
+        format!(
+            "{}={},{}={name}",
+            labels::APP,
+            labels::APP_VALUE,
+            labels::CLUSTER
+        ),
+        format!("{}={name}", labels::CLUSTER_NAME),
+    ]
+}
+
+/// Says that something of a Cluster may have changed. While nothing does, nothing is asked. What may
+/// not be watched says nothing.
+pub fn changes(connection: &Connection<'_>, name: &str) -> impl Stream<Item = ()> + Unpin {
+    let [own, certificates] = selectors(name);
+    let secrets = resources::secrets();
+    let watches = resources::children()
+        .into_iter()
+        .map(|kind| (kind, watcher::Config::default().labels(&own)))
+        .chain([
+            (secrets.clone(), watcher::Config::default().labels(&own)),
+            (secrets, watcher::Config::default().labels(&certificates)),
+            (
+                resources::clusters(),
+                watcher::Config::default().fields(&format!("metadata.name={name}")),
+            ),
+            (resources::join_token_requests(), watcher::Config::default()),
+            (resources::events(), watcher::Config::default()),
+        ])
+        .map(|(kind, config)| {
+            let api: Api<PartialObjectMeta<DynamicObject>> =
+                Api::namespaced_with(connection.client().clone(), &connection.namespace, &kind);
+            let told = watcher(api, config).default_backoff();
+            told.filter_map(async |event| match event {
+                Ok(watcher::Event::Init | watcher::Event::InitApply(_)) | Err(_) => None,
+                Ok(_) => Some(()),
+            })
+            .boxed_local()
+        });
+    select_all(watches)
+}
+
+/// Waits for the next change, and a little longer for those that come with it.
+pub async fn change(changes: &mut (impl Stream<Item = ()> + Unpin)) {
+    if changes.next().await.is_none() {
+        return std::future::pending().await;
+    }
+    let end = tokio::time::sleep(Duration::from_millis(300));
+    tokio::pin!(end);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut end => return,
+            _ = changes.next() => {}
+        }
+    }
 }
 
 /// What carries the labels but is owned by another Cluster (of the same name, being deleted) is
@@ -100,7 +155,7 @@ async fn list(
         let found = connection
             .call(&attempt, || api.list_metadata(&parameters))
             .await?;
-        let only_metadata = |item: kube::core::PartialObjectMeta<DynamicObject>| DynamicObject {
+        let only_metadata = |item: PartialObjectMeta<DynamicObject>| DynamicObject {
             types: None,
             metadata: item.metadata,
             data: serde_json::Value::Null,
@@ -164,13 +219,7 @@ pub async fn ends(
     let name = cluster.name_any();
     let secrets = resources::secrets();
     let mut ends = BTreeMap::new();
-    let own = format!(
-        "{}={},{}={name}",
-        labels::APP,
-        labels::APP_VALUE,
-        labels::CLUSTER
-    );
-    for selector in [own, format!("{}={name}", labels::CLUSTER_NAME)] {
+    for selector in selectors(&name) {
         for secret in list(connection, &secrets, selector, true).await? {
             let field = |key: &str| {
                 let text = model::text(&secret, &format!("/data/{key}"))?;

@@ -59,6 +59,7 @@ pub async fn run(session: &Session, args: &EventsArgs) -> Result<(), Error> {
     let cluster = connection.cluster(&args.name).await?;
     let place = connection.namespace.clone();
     let mut seen: Vec<Value> = Vec::new();
+    let mut changes = observe::changes(&connection, &args.name);
     loop {
         // Pods come and go: what belongs to the cluster is looked up each time.
         let observed = observe::observe(&connection, &cluster).await?;
@@ -94,7 +95,7 @@ pub async fn run(session: &Session, args: &EventsArgs) -> Result<(), Error> {
             return Ok(());
         }
         seen.extend(fresh);
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        observe::change(&mut changes).await;
     }
 }
 

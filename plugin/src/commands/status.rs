@@ -1,7 +1,5 @@
 //! `status`.
 
-use std::time::Duration;
-
 use clap::Args;
 use jiff::Timestamp;
 use kube::api::DynamicObject;
@@ -26,7 +24,7 @@ pub struct StatusArgs {
     /// Name of the cluster
     #[arg(value_parser = cli::object_name)]
     pub name: String,
-    /// Stay, and show it anew every two seconds; Ctrl-C ends it
+    /// Stay, and show it anew when something changes; Ctrl-C ends it
     #[arg(short, long)]
     pub watch: bool,
     /// Tell when certificates end: reads their Secrets, whose keys come along
@@ -53,6 +51,7 @@ struct Report<'a> {
 pub async fn run(session: &Session, args: &StatusArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let mut shown: Option<Node> = None;
+    let mut changes = observe::changes(&connection, &args.name);
     loop {
         let (cluster, tree) = look(&connection, args).await?;
         if shown.as_ref() != Some(&tree) {
@@ -70,7 +69,7 @@ pub async fn run(session: &Session, args: &StatusArgs) -> Result<(), Error> {
             return Ok(());
         }
         shown = Some(tree);
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        observe::change(&mut changes).await;
     }
 }
 

@@ -150,3 +150,39 @@ async fn an_interrupted_wait_says_what_stays_and_how_to_go_on() -> Result<()> {
     );
     light.down().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_a_status_sees_changes_and_asks_for_nothing_between_them() -> Result<()> {
+    let (light, admin) = installed().await?;
+    let clusters: Api<Cluster> = Api::namespaced(light.admin().await?, "default");
+    admin.runs("create demo")?.expect(0, &[]);
+    let (seen, asked) = (admin.file("seen", "")?, admin.file("asked", "")?);
+    let mut command = admin.command("status demo --watch -v")?;
+    command
+        .stdout(std::fs::File::create(&seen)?)
+        .stderr(std::fs::File::create(&asked)?);
+    let mut watch = command.spawn()?;
+    let shows = async |what: &str| {
+        until(async || Ok(std::fs::read_to_string(&seen)?.contains(what).then_some(()))).await
+    };
+    let requests = || -> Result<usize> { Ok(std::fs::read_to_string(&asked)?.lines().count()) };
+    shows("Cluster/demo").await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = requests()?;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(requests()?, before, "{}", std::fs::read_to_string(&asked)?);
+
+    let waiting = condition(
+        "Available",
+        "False",
+        "EtcdNotReady",
+        "0 of 1 members are ready",
+    );
+    set_status(&clusters, "demo", &json!({"conditions": [waiting]})).await?;
+    shows("EtcdNotReady").await?;
+    admin.runs("delete demo --wait")?.expect(0, &[]);
+    // What is watched is gone.
+    let ended = tokio::task::spawn_blocking(move || watch.wait()).await??;
+    assert_eq!(ended.code(), Some(3));
+    light.down().await
+}
