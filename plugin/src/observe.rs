@@ -53,6 +53,14 @@ pub async fn observe(
         .requests
         .retain(|request| model::text(request, "/spec/clusterName").as_ref() == Some(&name));
     observed.gaps.dedup();
+    observed.ends = observed
+        .children
+        .iter()
+        .filter_map(|child| {
+            let end = child.annotations().get(names::NOT_AFTER)?;
+            Some((child.name_any(), end.parse().ok()?))
+        })
+        .collect();
     Ok(observed)
 }
 
@@ -208,7 +216,8 @@ pub async fn events(
 }
 
 /// When the certificates in a Cluster's Secrets end, by the Secret's name: of a kubeconfig that of
-/// its user.
+/// its user. The certificates themselves say it, in place of the annotation that a user's own and
+/// older ones lack.
 ///
 /// # Errors
 /// Whatever the API server answers; who asked for them wants to know that they may not be read.

@@ -340,7 +340,11 @@ pub async fn relabel<R: Inputs>(writer: &Writer, wanted: &Wanted<R>) -> Result<(
     let mut body = wanted.body.clone();
     body["data"] = secret.data.get("data").cloned().unwrap_or_default();
     let annotations = secret.metadata.annotations.unwrap_or_default();
-    body["metadata"]["annotations"][DATA_DIGEST] = json!(annotations.get(DATA_DIGEST));
+    for said in [DATA_DIGEST, crds::names::NOT_AFTER] {
+        if let Some(value) = annotations.get(said) {
+            body["metadata"]["annotations"][said] = json!(value);
+        }
+    }
     writer.apply(&wanted.key, &body, true).await
 }
 

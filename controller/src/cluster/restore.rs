@@ -9,9 +9,10 @@
     reason = "a JSON value without the key reads as null"
 )]
 
+use kube::{ResourceExt as _, api::DynamicObject};
 use serde_json::{Value, json};
 
-use crds::names::KEY_FINALIZER;
+use crds::names::{KEY_FINALIZER, NOT_AFTER};
 
 use crate::kubernetes::{
     store::Key,
@@ -25,12 +26,11 @@ pub async fn undo_deletion(writer: &Writer, wanted: &Wanted) -> Result<(), Write
     let Some(dying) = writer.get(&wanted.key).await? else {
         return Ok(());
     };
-    let data = dying.data.get("data").cloned().unwrap_or_default();
     let copy = Key {
         name: format!("{}{COPY_SUFFIX}", wanted.key.name),
         ..wanted.key.clone()
     };
-    let mut body = with_data(wanted, &data);
+    let mut body = with_data(wanted, &dying);
     body["metadata"]["name"] = Value::String(copy.name.clone());
     body["metadata"]["finalizers"] = json!([]);
     match writer.create(&copy, &body).await {
@@ -38,7 +38,7 @@ pub async fn undo_deletion(writer: &Writer, wanted: &Wanted) -> Result<(), Write
         Err(error) => return Err(error),
     }
     release(writer, &wanted.key).await?;
-    match writer.create(&wanted.key, &with_data(wanted, &data)).await {
+    match writer.create(&wanted.key, &with_data(wanted, &dying)).await {
         // Another finalizer holds it: its end wakes us through the watch.
         Ok(()) | Err(WriteError::Exists { .. }) => Ok(()),
         Err(error) => Err(error),
@@ -50,8 +50,7 @@ pub async fn from_copy(writer: &Writer, wanted: &Wanted, copy: &Key) -> Result<(
     let Some(copy) = writer.get(copy).await? else {
         return Ok(());
     };
-    let data = copy.data.get("data").cloned().unwrap_or_default();
-    match writer.create(&wanted.key, &with_data(wanted, &data)).await {
+    match writer.create(&wanted.key, &with_data(wanted, &copy)).await {
         Ok(()) | Err(WriteError::Exists { .. }) => Ok(()),
         Err(error) => Err(error),
     }
@@ -81,8 +80,12 @@ pub async fn release(writer: &Writer, key: &Key) -> Result<(), WriteError> {
     }
 }
 
-fn with_data(wanted: &Wanted, data: &Value) -> Value {
+/// The object with the data of another one of it, and with what that says of the data.
+fn with_data(wanted: &Wanted, from: &DynamicObject) -> Value {
     let mut body = wanted.body.clone();
-    body["data"] = data.clone();
+    body["data"] = from.data.get("data").cloned().unwrap_or_default();
+    if let Some(end) = from.annotations().get(NOT_AFTER) {
+        body["metadata"]["annotations"][NOT_AFTER] = json!(end);
+    }
     body
 }

@@ -11,6 +11,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crds::names::NOT_AFTER;
+
 use crate::{
     kubernetes::store::{Key, Kind, Live, digest},
     pki::leaf::LeafRequest,
@@ -165,9 +167,16 @@ impl<R: Inputs> Wanted<R> {
         Self { key, body, content }
     }
 
-    /// The body with its data.
-    pub fn with_data(&self, data: &BTreeMap<String, String>) -> Value {
+    /// The body with its data, and with when the certificate in it ends.
+    pub fn with_data(
+        &self,
+        data: &BTreeMap<String, String>,
+        not_after: Option<jiff::Timestamp>,
+    ) -> Value {
         let mut body = self.body.clone();
+        if let Some(end) = not_after {
+            body["metadata"]["annotations"][NOT_AFTER] = Value::String(end.to_string());
+        }
         body["metadata"]["annotations"][DATA_DIGEST] = Value::String(data_digest_of(data));
         // `data`, not `stringData`: server-side apply does not prune keys written as the latter.
         body["data"] = data

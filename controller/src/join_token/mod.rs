@@ -153,7 +153,7 @@ async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Actio
         _ => match hosted::secret_half(request, &valid, id, context).await {
             Ok(secret) => {
                 let data = build::data(&valid, id, secret)?;
-                let body = wanted.with_data(&data);
+                let body = wanted.with_data(&data, None);
                 context
                     .shared
                     .writer

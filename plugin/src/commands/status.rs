@@ -27,7 +27,7 @@ pub struct StatusArgs {
     /// Stay, and show it anew when something changes; Ctrl-C ends it
     #[arg(short, long)]
     pub watch: bool,
-    /// Tell when certificates end: reads their Secrets, whose keys come along
+    /// Read from the certificates themselves when they end: their Secrets' keys come along
     #[arg(long)]
     pub certificates: bool,
     /// Output format; a tree unless given
@@ -80,7 +80,9 @@ async fn look(
     let cluster = connection.cluster(&args.name).await?;
     let mut observed = observe::observe(connection, &cluster).await?;
     if args.certificates {
-        observed.ends = observe::ends(connection, &cluster).await?;
+        observed
+            .ends
+            .extend(observe::ends(connection, &cluster).await?);
     }
     match observe::events(connection, &cluster, &observed).await {
         Ok(events) => observed.events = events,

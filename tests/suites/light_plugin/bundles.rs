@@ -19,7 +19,7 @@ use kube::core::NamespaceResourceScope;
 use mothership::{Light, LightOptions};
 use serde_json::{Value, json};
 
-use crate::person::{Ended, Person};
+use crate::person::Person;
 use crate::scene::{condition, installed, secret, set_status, until};
 
 /// Stands wherever a secret does.

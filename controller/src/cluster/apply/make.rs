@@ -15,7 +15,7 @@ use crate::{
         writer::Writer,
     },
     pki::{
-        PemPair, authority,
+        PemPair, authority, inspect,
         kubeconfig::{self, KubeconfigNames, KubeconfigRequest},
         leaf::{self, LeafRequest},
     },
@@ -56,15 +56,18 @@ impl Round<'_> {
         wanted: &Wanted,
         recipe: &Recipe,
     ) -> Result<Value, ApplyError> {
-        let data = self.make(wanted, recipe).await?;
-        Ok(wanted.with_data(&data))
+        let (data, certificate) = self.make(wanted, recipe).await?;
+        // A key for signing tokens has none, and no end.
+        let facts = inspect(&certificate).ok();
+        Ok(wanted.with_data(&data, facts.map(|facts| facts.not_after)))
     }
 
+    /// The data, and the certificate in it.
     async fn make(
         &self,
         wanted: &Wanted,
         recipe: &Recipe,
-    ) -> Result<BTreeMap<String, String>, ApplyError> {
+    ) -> Result<(BTreeMap<String, String>, String), ApplyError> {
         let pki = |source| ApplyError::Pki {
             key: wanted.key.clone(),
             source,
@@ -96,18 +99,17 @@ impl Round<'_> {
                     client: &client,
                 })
                 .map_err(pki)?;
-                return Ok(BTreeMap::from([(
-                    "value".to_owned(),
-                    text.expose().to_owned(),
-                )]));
+                let data = BTreeMap::from([("value".to_owned(), text.expose().to_owned())]);
+                return Ok((data, client.certificate));
             }
         };
         let data = BTreeMap::from([
             ("tls.crt".to_owned(), pair.certificate.clone()),
             ("tls.key".to_owned(), pair.key.expose().to_owned()),
         ]);
+        let certificate = pair.certificate.clone();
         self.keys.0.lock().insert(wanted.key.clone(), pair);
-        Ok(data)
+        Ok((data, certificate))
     }
 
     async fn authority(&self, wanted: &Wanted, name: &str) -> Result<PemPair, ApplyError> {
