@@ -40,9 +40,9 @@ use crate::{cli::Cli, commands::completion, error::Exit, output::Output, session
 
 /// Runs the program with these arguments and says how the process ends.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let mut arguments = arguments.into_iter().peekable();
-    if completion::is_helper(arguments.peek().map(OsString::as_os_str)) {
-        completion::complete(arguments.skip(1));
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(words) = completion::asked(&arguments) {
+        completion::complete(words);
         return ExitCode::SUCCESS;
     }
     let cli = match Cli::try_parse_from(arguments) {

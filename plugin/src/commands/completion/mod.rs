@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use kube::api::ListParams;
 
 use self::words::{Wanted, wanted};
@@ -29,6 +29,10 @@ use crate::{
 
 /// The name under which kubectl looks for completions.
 pub const HELPER: &str = "kubectl_complete-k0smotron";
+/// The name of this program.
+const PROGRAM: &str = "kubectl-k0smotron";
+/// What the scripts put before the words.
+const ASK: &str = "__complete";
 /// Nobody waits longer for a name than it takes to type it.
 const DEADLINE: Duration = Duration::from_secs(1);
 /// Of Cobra, whose protocol this is: files are no answer.
@@ -36,13 +40,40 @@ const NO_FILES: &str = ":4";
 /// The shell completes on its own, with files.
 const FILES: &str = ":0";
 
+/// A shell that there is a script for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// bash 4.4 or later.
+    Bash,
+    /// zsh.
+    Zsh,
+    /// fish 3.4 or later.
+    Fish,
+}
+
+impl Shell {
+    /// What the shell is to read.
+    const fn script(self) -> &'static str {
+        match self {
+            Self::Bash => include_str!("script.bash"),
+            Self::Zsh => include_str!("script.zsh"),
+            Self::Fish => include_str!("script.fish"),
+        }
+    }
+}
+
 /// Flags of `completion`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron completion\n\
-    \x20 kubectl k0smotron completion --dry-run\n\n\
-    kubectl's own completion has to be set up in your shell: see kubectl completion --help.")]
+    \x20 kubectl k0smotron completion --dry-run\n\
+    \x20 source <(kubectl-k0smotron completion bash)\n\n\
+    Without a shell, the helper that kubectl looks for is put beside this program. kubectl's own\n\
+    completion has to be set up in your shell: see kubectl completion --help.")]
 pub struct CompletionArgs {
+    /// Print what this shell reads to complete the plugin when it is called as kubectl-k0smotron
+    #[arg(value_enum, value_name = "SHELL", conflicts_with_all = ["folder", "dry_run"])]
+    pub shell: Option<Shell>,
     /// Folder of the PATH for the helper; that of this program unless given
     #[arg(long, value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
@@ -51,13 +82,17 @@ pub struct CompletionArgs {
     pub dry_run: bool,
 }
 
-/// Puts the helper that kubectl looks for beside this program.
+/// Prints the script of a shell, or puts the helper that kubectl looks for beside this program.
 ///
 /// # Errors
 /// [`Error::Conflict`] when something else has its name, [`Error::Io`] when the folder cannot be
 /// written to.
 pub fn run(session: &Session, args: &CompletionArgs) -> Result<(), Error> {
+    if let Some(shell) = args.shell {
+        return session.out.data(shell.script());
+    }
     let this = std::env::current_exe().map_err(|source| Error::io("find this program", source))?;
+    let this = on_path(&this, std::env::var_os("PATH").as_deref()).unwrap_or(this);
     let folder = args.folder.as_deref().or_else(|| this.parent());
     let helper = folder.unwrap_or_else(|| Path::new(".")).join(HELPER);
     let attempt = format!("make {}", helper.display());
@@ -95,16 +130,30 @@ pub fn run(session: &Session, args: &CompletionArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether this process was called to complete.
-pub fn is_helper(program: Option<&OsStr>) -> bool {
-    program.and_then(|program| Path::new(program).file_name()) == Some(OsStr::new(HELPER))
+/// Where the PATH leads to this program: krew and others keep programs elsewhere, and put a link
+/// into the PATH.
+fn on_path(this: &Path, path: Option<&OsStr>) -> Option<PathBuf> {
+    std::env::split_paths(path?)
+        .map(|folder| folder.join(PROGRAM))
+        .find(|found| found.canonicalize().is_ok_and(|found| found == this))
+}
+
+/// The words to complete, when this process was called to do that: by kubectl through the helper,
+/// or by the script of a shell.
+pub fn asked(arguments: &[OsString]) -> Option<&[OsString]> {
+    let (program, words) = arguments.split_first()?;
+    if Path::new(program).file_name() == Some(OsStr::new(HELPER)) {
+        return Some(words);
+    }
+    let (first, words) = words.split_first()?;
+    (first == ASK).then_some(words)
 }
 
 /// Prints the candidates for the last of the words. What cannot be found out is left out: who
 /// presses a key wants no error.
-pub fn complete(words: impl IntoIterator<Item = OsString>) {
+pub fn complete(words: &[OsString]) {
     let words: Vec<String> = words
-        .into_iter()
+        .iter()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let out = Output::of_process(ColorWhen::Never, 0);
@@ -194,4 +243,53 @@ fn ask(
     let found = runtime.block_on(async { tokio::time::timeout(DEADLINE, names).await });
     runtime.shutdown_background();
     found.ok().flatten().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked_for(arguments: &[&str]) -> Option<Vec<String>> {
+        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+        let words = asked(&arguments)?.iter();
+        Some(
+            words
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn kubectl_and_scripts_ask_for_words_and_nobody_else() {
+        let words = Some(vec!["status".to_owned(), String::new()]);
+        assert_eq!(
+            asked_for(&["/bin/kubectl_complete-k0smotron", "status", ""]),
+            words
+        );
+        assert_eq!(
+            asked_for(&["kubectl-k0smotron", "__complete", "status", ""]),
+            words
+        );
+        assert_eq!(asked_for(&["kubectl-k0smotron", "status", "demo"]), None);
+        assert_eq!(asked_for(&["kubectl-k0smotron"]), None);
+        assert_eq!(asked_for(&[]), None);
+    }
+
+    #[test]
+    fn the_helper_goes_where_the_path_leads_to_this_program() {
+        let home = tempfile::tempdir().unwrap();
+        let (store, bin) = (home.path().join("store"), home.path().join("bin"));
+        let other = home.path().join("other");
+        for folder in [&store, &bin, &other] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        std::fs::write(store.join(PROGRAM), "").unwrap();
+        std::fs::write(other.join(PROGRAM), "").unwrap();
+        std::os::unix::fs::symlink(store.join(PROGRAM), bin.join(PROGRAM)).unwrap();
+        let this = store.join(PROGRAM).canonicalize().unwrap();
+        let path = std::env::join_paths([&other, &bin]).unwrap();
+        assert_eq!(on_path(&this, Some(&path)), Some(bin.join(PROGRAM)));
+        assert_eq!(on_path(&this, Some(other.as_os_str())), None);
+        assert_eq!(on_path(&this, None), None);
+    }
 }
