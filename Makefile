@@ -40,7 +40,7 @@ test: deps-suites test-unit test-light test-full ## unit, light and full suites;
 UNIT := $(basename $(notdir $(wildcard */tests/*.rs tests/*/tests/*.rs) $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs))))
 
 test-unit: ## every member's own tests
-	$(TEST) --lib --bins $(addprefix --test ,$(UNIT))
+	$(TEST) --lib --bins --examples $(addprefix --test ,$(UNIT))
 	$(TEST) --doc
 
 test-light: ## suites against an API server without nodes
@@ -54,9 +54,10 @@ test-long: ## what takes too long for every change (root)
 	  $(TEST) --test 'long_*' -- --test-threads=1; \
 	else echo 'nothing takes that long yet'; fi
 
-bench: ## what is measured: requests, time to Available, loss of a pod, admission under load (root)
+bench: ## what is measured: requests, time to Available, loss of a pod, the plugin, admission under load (root)
 	$(TEST) --test light_controller -- requests:: --nocapture
 	$(TEST) --test full_clusters -- ready:: highly_available:: --nocapture
+	$(TEST) --test bench_plugin -- --nocapture
 	@# Optimised, or the load would take most of the processors that it shares with the webhook.
 	$(TEST) --release --test bench_admission -- --nocapture
 
@@ -68,14 +69,18 @@ lint: ## formatting, clippy, documentation, dependencies
 
 INSTALL_YAML = { echo '\# Made from deploy/base by `make generate`.'; $(KUBECTL) kustomize deploy/base; }
 
-generate: ## write crds/yaml, the examples and deploy/install.yaml
+generate: ## write crds/yaml, the examples, deploy/install.yaml and docs/reference
 	$(BUILD) --bin crdgen
 	$(BIN)/crdgen
+	$(BUILD) --example reference
+	$(BIN)/examples/reference markdown docs/reference
 	$(INSTALL_YAML) > deploy/install.yaml
 
 check-generated: ## fail when something generated is stale
 	$(BUILD) --bin crdgen
 	$(BIN)/crdgen --check
+	$(BUILD) --example reference
+	$(BIN)/examples/reference markdown --check docs/reference
 	$(INSTALL_YAML) | diff -u deploy/install.yaml - || { echo 'deploy/install.yaml is stale: make generate' >&2; exit 1; }
 	for overlay in deploy/overlays/*; do $(KUBECTL) kustomize $$overlay >/dev/null; done
 
@@ -86,11 +91,14 @@ deps-suites: ## the same, and what the suites borrow for worker machines: sshd a
 	@.ci/packages --suites
 
 ##@ Install
-.PHONY: images install uninstall
+.PHONY: images release install uninstall
 images: ## pack the product's images, and print their names and archives
 	$(BUILD) --bin mothership
 	$(BIN)/mothership image pack controller
 	$(BIN)/mothership image pack webhook
+
+release: ## pack the plugin into dist/; RELEASE_URL= says where its archives will be downloaded from
+	.ci/release
 
 install: ## install on the cluster of the current context; REGISTRY= says where its images are
 	sed 's#localhost/k0smotron/#$(REGISTRY)/#' deploy/install.yaml | $(KUBECTL) apply --server-side -f -

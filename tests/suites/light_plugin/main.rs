@@ -4,13 +4,18 @@
 mod access;
 mod bundles;
 mod changes;
+#[path = "../released.rs"]
+mod released;
+
 mod clusters;
+mod completions;
 mod failures;
 mod installs;
 mod joins;
 mod kubeconfigs;
 mod looks;
 mod person;
+mod release;
 mod scene;
 mod ssh;
 mod tokens;
