@@ -1,6 +1,9 @@
 //! What is installed: the objects of `deploy/install.yaml`, in the order in which they are needed.
 
+use std::io::Read as _;
+
 use crds::names;
+use flate2::read::GzDecoder;
 use kube::{
     ResourceExt as _,
     api::{ApiResource, DynamicObject},
@@ -10,8 +13,8 @@ use serde_json::Value;
 
 use crate::error::Error;
 
-/// The file of the release that this program belongs to.
-const MANIFEST: &str = include_str!("../../../../deploy/install.yaml");
+/// The file of the release that this program belongs to, packed by the build script.
+const MANIFEST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/install.yaml.gz"));
 /// What the file has in place of a registry.
 const REGISTRY: &str = "localhost/k0smotron";
 
@@ -21,8 +24,11 @@ const REGISTRY: &str = "localhost/k0smotron";
 /// [`Error::Io`] when the file inside this program is none.
 pub fn objects(registry: Option<&str>) -> Result<Vec<DynamicObject>, Error> {
     let failed = |error: String| Error::io("read what is installed", std::io::Error::other(error));
+    let mut text = String::new();
+    let unpacked = GzDecoder::new(MANIFEST).read_to_string(&mut text);
+    unpacked.map_err(|error| failed(error.to_string()))?;
     let values: Vec<Value> =
-        serde_saphyr::from_multiple(MANIFEST).map_err(|error| failed(error.to_string()))?;
+        serde_saphyr::from_multiple(&text).map_err(|error| failed(error.to_string()))?;
     let mut objects = Vec::with_capacity(values.len());
     for mut value in values {
         if let Some(registry) = registry {
