@@ -301,21 +301,4 @@ mod tests {
         let cli = Cli::try_parse_from(["k", "list"]).unwrap();
         assert_eq!(cli.global.deadline(), Some(Duration::from_secs(10)));
     }
-
-    #[test]
-    fn help_of_every_command() {
-        let mut root = Cli::command().term_width(100);
-        root.build();
-        let mut text = root.render_help().to_string();
-        for command in root.get_subcommands_mut() {
-            let name = command.get_name().to_owned();
-            let own = command.clone().term_width(100).render_long_help();
-            write!(text, "\n\n===== {name} =====\n{own}").unwrap();
-            for inner in command.get_subcommands_mut() {
-                let own = inner.clone().term_width(100).render_long_help();
-                write!(text, "\n\n===== {name} {} =====\n{own}", inner.get_name()).unwrap();
-            }
-        }
-        insta::assert_snapshot!("help", text);
-    }
 }
