@@ -1,7 +1,7 @@
 //! What a person types and sees, on a real mothership with the product installed: transcripts, in
 //! which `kubectl` is the real one and finds the plugin as it finds any.
 //!
-//! `TRYCMD=dump` writes what was seen into a folder beside the expected lines.
+//! `TRYCMD=overwrite` writes into them what was seen: look the difference through before you keep it.
 
 #[path = "../common/mod.rs"]
 #[allow(dead_code, reason = "the suites share it, and none uses all of it")]
@@ -28,7 +28,9 @@ fn main() -> ExitCode {
             case!(transcripts::an_upgrade_is_planned_done_and_followed),
             case!(transcripts::somebody_is_let_in_with_few_rights),
             case!(transcripts::a_control_plane_is_measured_and_gathered_for_those_who_help),
+            case!(transcripts::a_machine_is_let_in_drained_and_taken_out),
             case!(bundles::a_support_bundle_has_the_logs_and_none_of_the_secrets),
+            case!(transcripts::the_product_is_removed_and_installed_again),
         ],
     )
 }

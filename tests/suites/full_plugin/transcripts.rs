@@ -4,13 +4,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use mothership::WorkerOptions;
 use mothership::components::{Components, K0sVersion};
 use mothership::image;
 use mothership::paths;
 use mothership::progress::Progress;
 
-use crate::common::clusters;
 use crate::common::world::World;
+use crate::common::{clusters, hosted, tokens};
 
 /// Runs one transcript as somebody whose kubeconfig leads to the mothership.
 async fn play(world: &World, name: &'static str) -> Result<()> {
@@ -41,16 +42,18 @@ async fn play(world: &World, name: &'static str) -> Result<()> {
     let file = paths::workspace()
         .join("tests/suites/full_plugin/transcripts")
         .join(format!("{name}.trycmd"));
+    let previous = clusters::version(K0sVersion::Previous)?;
+    let current = clusters::version(K0sVersion::Current)?;
     let text = std::fs::read_to_string(&file)
         .with_context(|| format!("reading {}", file.display()))?
-        .replace("[PREVIOUS]", &clusters::version(K0sVersion::Previous)?)
-        .replace("[CURRENT]", &clusters::version(K0sVersion::Current)?);
-    let file = home.path().join(format!("{name}.trycmd"));
-    std::fs::write(&file, text)?;
+        .replace("[PREVIOUS]", &previous)
+        .replace("[CURRENT]", &current);
+    let played = home.path().join(format!("{name}.trycmd"));
+    std::fs::write(&played, text)?;
     // Where the commands run, and what they write goes.
     std::fs::create_dir(home.path().join(format!("{name}.in")))?;
-    let folder = home.path().to_owned();
-    let played = tokio::task::spawn_blocking(move || {
+    let (folder, cases_in) = (home.path().to_owned(), played.clone());
+    let outcome = tokio::task::spawn_blocking(move || {
         let cases = trycmd::TestCases::new();
         cases
             .register_bin("kubectl", kubectl.as_path())
@@ -60,12 +63,18 @@ async fn play(world: &World, name: &'static str) -> Result<()> {
             .env("EDITOR", "three-replicas")
             .env("NO_COLOR", "1")
             .timeout(Duration::from_secs(180));
-        cases.case(&file);
+        cases.case(&cases_in);
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cases.run()))
             .map_err(|_| "it went another way; see above".to_owned())
     })
     .await?;
-    if let Err(error) = played {
+    if std::env::var("TRYCMD").as_deref() == Ok("overwrite") {
+        let seen = std::fs::read_to_string(&played)?
+            .replace(&previous, "[PREVIOUS]")
+            .replace(&current, "[CURRENT]");
+        std::fs::write(&file, seen).with_context(|| format!("writing {}", file.display()))?;
+    }
+    if let Err(error) = outcome {
         bail!("{name}.trycmd: {error}");
     }
     Ok(())
@@ -91,4 +100,22 @@ pub async fn a_control_plane_is_measured_and_gathered_for_those_who_help(
     world: &World,
 ) -> Result<()> {
     play(world, "inspect").await
+}
+
+pub async fn a_machine_is_let_in_drained_and_taken_out(world: &World) -> Result<()> {
+    const NAME: &str = "joining";
+    let cluster = Box::pin(clusters::ensure(world, NAME, clusters::node_port())).await?;
+    tokens::request(world, NAME, "worker-1", "1h").await?;
+    let mut options = WorkerOptions::new("worker-1");
+    options.token = Some(tokens::token(world, NAME, "worker-1", None).await?.1);
+    options.allow = hosted::allowed(&cluster)?;
+    let worker = Box::pin(world.full.worker(options)).await?;
+    let outcome = play(world, NAME).await;
+    worker.down().await?;
+    outcome
+}
+
+/// The last one: it takes the product away, and brings it back.
+pub async fn the_product_is_removed_and_installed_again(world: &World) -> Result<()> {
+    play(world, "product").await
 }

@@ -54,9 +54,7 @@ async fn tokens_are_listed_with_what_they_are_worth_and_revoked_by_name_or_kind(
         states,
         [("one", "valid"), ("three", "valid"), ("two", "expired")]
     );
-    let listed = admin
-        .runs("token list -A --of other -o name")?
-        .expect(0, &[]);
+    let listed = admin.runs("token list other -A -o name")?.expect(0, &[]);
     assert_eq!(listed.stdout, "jointokenrequest.k0smotron.io/three\n");
 
     admin

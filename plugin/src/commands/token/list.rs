@@ -23,18 +23,18 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron token list\n\
-    \x20 kubectl k0smotron token list --of demo -o wide\n\
+    \x20 kubectl k0smotron token list demo -o wide\n\
     \x20 kubectl k0smotron token list -A -o json | jq -r '.items[].status.expiresAt'")]
 pub struct ListArgs {
+    /// Only tokens of this cluster
+    #[arg(value_name = "CLUSTER", value_parser = crate::cli::object_name)]
+    pub of: Option<String>,
     /// In every namespace
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
     /// Only tokens with these labels
     #[arg(short = 'l', long, value_name = "LABELS")]
     pub selector: Option<String>,
-    /// Only tokens of this cluster
-    #[arg(long, value_name = "CLUSTER", value_parser = crate::cli::object_name)]
-    pub of: Option<String>,
     /// How it is printed.
     #[command(flatten)]
     pub print: PrintArgs,
