@@ -79,6 +79,10 @@ impl Target {
             }
         }
         let pending = match self {
+            // What it counts is of the spec before.
+            Self::Upgraded | Self::Scaled if !model::is_observed(cluster) => {
+                model::obstacle(cluster)
+            }
             Self::Available => model::obstacle(cluster),
             Self::Upgraded => upgrading(cluster).or_else(|| model::obstacle(cluster)),
             Self::Scaled => scaling(cluster).or_else(|| model::obstacle(cluster)),
@@ -195,6 +199,12 @@ mod tests {
                     .into()
             )
         );
+        let unseen = json!({"version": "v1.36.2+k0s.0", "observedGeneration": 1,
+            "conditions": [available()]});
+        let Standing::Pending(why) = standing("upgraded", unseen) else {
+            panic!("nobody has begun")
+        };
+        assert!(why.contains("newest spec"), "{why}");
         let after = json!({"version": "v1.36.3+k0s.2", "conditions": [available()]});
         assert_eq!(standing("upgraded", after), Standing::Reached);
     }
