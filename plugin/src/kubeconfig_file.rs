@@ -223,10 +223,11 @@ impl Lock {
                     std::thread::sleep(Duration::from_millis(50));
                 }
                 Err(source) => {
-                    return Err(Error::io(
-                        format!("write beside {}", path.display()),
-                        source,
-                    ));
+                    return Err(Error::Kubeconfig {
+                        message: format!("cannot write beside {}: {source}", path.display()),
+                        hint: "nothing was changed; write to another file with --output FILE"
+                            .to_owned(),
+                    });
                 }
             }
         }

@@ -9,7 +9,7 @@ use mothership::components::Components;
 use mothership::progress::Progress;
 use serde_json::{Value, json};
 
-use crate::person::Person;
+use crate::person::{Ended, Person};
 use crate::scene::{installed, secret};
 
 fn hosted_kubeconfig(server: &str) -> String {
@@ -99,5 +99,70 @@ async fn a_kubeconfig_is_printed_written_and_merged_without_loss() -> Result<()>
     person
         .runs("kubeconfig demo --merge --context-name other")?
         .expect(0, &[]);
+    several(&admin, &mine, &taken)?;
+    locked_away(&admin, &mine)?;
     light.down().await
+}
+
+/// KUBECONFIG names several files.
+fn several(admin: &Person, mine: &str, taken: &str) -> Result<()> {
+    let folder = admin.home.path().join("several");
+    std::fs::create_dir(&folder)?;
+    let file = |name: &str| folder.join(name);
+    let runs = |files: &[&str], line: &str| -> Result<Ended> {
+        let files: Vec<_> = files.iter().map(|name| file(name)).collect();
+        let mut command = admin.command(line)?;
+        command.env("KUBECONFIG", std::env::join_paths(files)?);
+        Ok(command.output()?.into())
+    };
+    std::fs::write(file("mine"), mine)?;
+    std::fs::write(file("taken"), taken)?;
+
+    // What is not there yet is not made, and what another file has is not shadowed.
+    let merge = "kubeconfig demo --merge";
+    runs(&["absent", "mine"], merge)?.expect(0, &["/mine.", "Use it: kubectl --context demo"]);
+    assert!(!file("absent").exists());
+    std::fs::write(file("mine"), mine)?;
+    runs(&["mine", "taken"], merge)?.expect(
+        8,
+        &[
+            "cannot merge into",
+            "/taken: it has a cluster entry \"demo\" already",
+        ],
+    );
+    assert_eq!(std::fs::read_to_string(file("mine"))?, mine);
+    assert_eq!(std::fs::read_to_string(file("taken"))?, taken);
+
+    // It stays in the file that it is in, whatever the order.
+    std::fs::write(file("clusters"), "")?;
+    runs(&["clusters", "mine"], merge)?.expect(0, &["/clusters."]);
+    runs(&["mine", "clusters"], merge)?.expect(0, &["/clusters has context \"demo\" already"]);
+    runs(&["mine", "clusters"], "kubeconfig demo --merge --use")?.expect(
+        0,
+        &["Another file of KUBECONFIG says which context is the current one."],
+    );
+    runs(&["mine", "clusters"], "kubeconfig demo --remove")?.expect(0, &["from ", "/clusters."]);
+    runs(&["mine", "clusters"], "kubeconfig demo --remove")?
+        .expect(0, &["has nothing of cluster default/demo"]);
+    assert_eq!(std::fs::read_to_string(file("mine"))?, mine);
+    Ok(())
+}
+
+/// The folder of the kubeconfig cannot be written to, not even by root.
+fn locked_away(admin: &Person, mine: &str) -> Result<()> {
+    let folder = admin.home.path().join("locked");
+    std::fs::create_dir(&folder)?;
+    std::fs::write(folder.join("config"), mine)?;
+    let immutable = |flag: &str| Command::new("chattr").arg(flag).arg(&folder).status();
+    if !immutable("+i").is_ok_and(|status| status.success()) {
+        println!("not tried: this file system knows no immutable folders");
+        return Ok(());
+    }
+    let person = Person::new(folder.join("config"))?;
+    let refused = person.runs("kubeconfig demo --merge");
+    immutable("-i")?;
+    refused?.expect(6, &["/locked", "hint: "]);
+    assert_eq!(std::fs::read_to_string(folder.join("config"))?, mine);
+    assert_eq!(std::fs::read_dir(&folder)?.count(), 1);
+    Ok(())
 }

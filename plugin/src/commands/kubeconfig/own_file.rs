@@ -18,8 +18,16 @@ pub fn merge_into(
     entry: &merge::Entry,
 ) -> Result<(), Error> {
     let name = &args.entry_name();
-    let path = target(session, args)?;
     let owner = owner(connection, args);
+    let path = target(session, args, &owner)?;
+    for other in others(session, args, &path)? {
+        // Which of two entries of one name counts depends on the order of the files.
+        if let Err(problem @ merge::Problem::Taken { .. }) =
+            merge::merge(&text(&other), entry, &owner, name, false)
+        {
+            return Err(refused(&other, &problem));
+        }
+    }
     let mut result = None;
     let changed = kubeconfig_file::rewrite(&path, |before| {
         let merged = merge::merge(before, entry, &owner, name, args.switch)
@@ -47,7 +55,14 @@ pub fn merge_into(
     if result.as_ref().is_some_and(|merged| merged.lost_comments) {
         out.note("Its style did not allow to keep the comments; the backup has them.");
     }
-    let current = result.is_some_and(|merged| merged.is_current);
+    let current = match &args.output {
+        Some(_) => result.is_some_and(|merged| merged.is_current),
+        None => kubeconfig::load(session.global.kubeconfig.as_deref())?
+            .is_some_and(|config| config.current_context.as_ref() == Some(name)),
+    };
+    if args.switch && !current {
+        out.note("Another file of KUBECONFIG says which context is the current one.");
+    }
     let context = if current {
         String::new()
     } else {
@@ -57,11 +72,37 @@ pub fn merge_into(
     Ok(())
 }
 
-fn target(session: &Session, args: &KubeconfigArgs) -> Result<PathBuf, Error> {
-    match &args.output {
-        Some(path) => Ok(path.clone()),
-        None => kubeconfig::file_to_change(session.global.kubeconfig.as_deref()),
+/// The file that has something of this cluster already, else the one that new entries go to.
+fn target(
+    session: &Session,
+    args: &KubeconfigArgs,
+    owner: &merge::Owner,
+) -> Result<PathBuf, Error> {
+    if let Some(path) = &args.output {
+        return Ok(path.clone());
     }
+    let explicit = session.global.kubeconfig.as_deref();
+    let only = args.context_name.as_deref();
+    let has_some = |path: &PathBuf| matches!(merge::remove(&text(path), owner, only), Ok(Some(_)));
+    match kubeconfig::files(explicit)?.into_iter().find(has_some) {
+        Some(path) => Ok(path),
+        None => kubeconfig::file_to_change(explicit),
+    }
+}
+
+/// The other files that KUBECONFIG names.
+fn others(session: &Session, args: &KubeconfigArgs, path: &Path) -> Result<Vec<PathBuf>, Error> {
+    if args.output.is_some() {
+        return Ok(Vec::new());
+    }
+    let mut files = kubeconfig::files(session.global.kubeconfig.as_deref())?;
+    files.retain(|file| file != path);
+    Ok(files)
+}
+
+/// A file that cannot be read has nothing in it; who changes one is told why.
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
 }
 
 fn owner(connection: &Connection<'_>, args: &KubeconfigArgs) -> merge::Owner {
@@ -83,8 +124,8 @@ pub fn remove_from(
     connection: &Connection<'_>,
     args: &KubeconfigArgs,
 ) -> Result<(), Error> {
-    let path = target(session, args)?;
     let owner = owner(connection, args);
+    let path = target(session, args, &owner)?;
     let mut result = None;
     let changed = kubeconfig_file::rewrite(&path, |before| {
         let removed = merge::remove(before, &owner, args.context_name.as_deref())
