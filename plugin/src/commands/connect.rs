@@ -71,17 +71,8 @@ pub async fn run(session: &Session, args: &ConnectArgs) -> Result<(), Error> {
         ""
     };
     if let Some(path) = &args.kubeconfig_file {
-        kubeconfig_file::write_new(path, &hosted.kubeconfig, true)?;
-        session.out.note(&format!(
-            "{whose} answers at {}{through} until Ctrl-C: kubectl --kubeconfig {} get nodes",
-            hosted.server,
-            path.display()
-        ));
-        session.leaves(
-            format!("{} stays, and leads nowhere now", path.display()),
-            Vec::new(),
-        );
-        return std::future::pending().await;
+        let answers = format!("{whose} answers at {}{through}", hosted.server);
+        return hold(session, &hosted, path, &answers).await;
     }
     let command = if args.command.is_empty() {
         let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty());
@@ -94,6 +85,35 @@ pub async fn run(session: &Session, args: &ConnectArgs) -> Result<(), Error> {
         args.command.clone()
     };
     with(session, &hosted, &command).await
+}
+
+/// Keeps the way open, and the file that leads there, until somebody ends it.
+async fn hold(session: &Session, hosted: &Hosted, path: &Path, answers: &str) -> Result<(), Error> {
+    kubeconfig_file::write_new(path, &hosted.kubeconfig, false).map_err(|error| match error {
+        Error::Conflict {
+            attempt, answer, ..
+        } => Error::Conflict {
+            attempt,
+            answer,
+            hint: "remove it, or name another file".to_owned(),
+        },
+        other => other,
+    })?;
+    let shown = path.display();
+    session.out.note(&format!(
+        "{answers} until Ctrl-C: kubectl --kubeconfig {shown} get nodes"
+    ));
+    let remove = async {
+        // A pipe or a device is none of ours.
+        let removed = !path.is_file() || std::fs::remove_file(path).is_ok();
+        let left = if removed {
+            "the way is closed".to_owned()
+        } else {
+            format!("{shown} stays, and leads nowhere now")
+        };
+        session.leaves(left, Vec::new());
+    };
+    session.undoing(std::future::pending(), remove).await
 }
 
 /// Runs a command that finds the hosted cluster in its KUBECONFIG.

@@ -241,3 +241,31 @@ async fn pods_get_an_address_only_where_the_certificate_holds_it() -> Result<()>
     );
     light.down().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_way_that_is_held_open_leaves_no_file_and_overwrites_none() -> Result<()> {
+    let (light, admin) = installed().await?;
+    admin.runs("create demo --service NodePort")?.expect(0, &[]);
+    hosted_here(&light, &admin.kubeconfig).await?;
+    let file = admin.home.path().join("way");
+    let line = format!(
+        "connect demo --via direct --kubeconfig-file {}",
+        file.display()
+    );
+    let held = admin.starts(&line)?;
+    until(async || Ok(file.exists().then_some(()))).await?;
+    kubectl(&file, "get namespaces -o name")?.expect(0, &[]);
+    held.interrupted()?.expect(
+        130,
+        &["answers at https://", "interrupted: the way is closed"],
+    );
+    assert!(!file.exists());
+
+    std::fs::write(&file, "something else")?;
+    admin.runs(&line)?.expect(
+        8,
+        &["the file exists", "hint: remove it, or name another file"],
+    );
+    assert_eq!(std::fs::read_to_string(&file)?, "something else");
+    light.down().await
+}
