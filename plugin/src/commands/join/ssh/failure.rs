@@ -37,6 +37,9 @@ pub enum Failure {
     /// The cluster's API does not answer the machine.
     #[error("{0}")]
     NoApi(String),
+    /// Another machine of this call has joined under its name.
+    #[error("another machine has joined as {0} as well, and both are one Node")]
+    SameName(String),
     /// Any other end of the script.
     #[error("{0}")]
     Script(String),
@@ -86,6 +89,10 @@ impl Failure {
                 "is the cluster exposed to where the machine is, and does a firewall or proxy let \
                  it through? kubectl k0smotron status shows the address",
             ),
+            Self::SameName(_) => Some(
+                "take it out with k0s stop && k0s reset, give it a host name of its own, and join \
+                 it again",
+            ),
             Self::NoSsh(_) => Some("install OpenSSH's client"),
             Self::TimedOut { .. } => Some(
                 "give it longer with --timeout, or look on the machine: journalctl -u k0sworker",
@@ -99,7 +106,7 @@ impl Failure {
         match self {
             Self::Unreachable(_) | Self::NoApi(_) => Exit::Unreachable,
             Self::Denied(_) | Self::NoRoot(_) | Self::NoEntry(_) => Exit::NoPermission,
-            Self::Joined(_) => Exit::Conflict,
+            Self::Joined(_) | Self::SameName(_) => Exit::Conflict,
             Self::TimedOut { .. } => Exit::TimedOut,
             _ => Exit::Failure,
         }

@@ -166,6 +166,7 @@ pub async fn run(
             outcomes.map_err(|error| without_token(error, args.ssh.keep_token))?
         }
     };
+    let outcomes = told_apart(outcomes);
     if args.output == Format::Json {
         let report = fleet::report(&outcomes);
         session.out.structured(Structured::Json, &report)?;
@@ -227,6 +228,21 @@ async fn one(
     };
     let ready = nodes.ready(&node, |step| line.step(step)).await;
     (Some(node), ready.map(|()| Reached::Ready))
+}
+
+/// Machines of one name are one Node, which is Ready when any of them is.
+fn told_apart(mut outcomes: Vec<Outcome>) -> Vec<Outcome> {
+    let mut seen: Vec<String> = Vec::new();
+    for outcome in &mut outcomes {
+        let Some(node) = &outcome.node else {
+            continue;
+        };
+        if seen.contains(node) {
+            outcome.result = Err(Failure::SameName(node.clone()));
+        }
+        seen.push(node.clone());
+    }
+    outcomes
 }
 
 /// The name that the kubelet is told to take in place of the machine's own.

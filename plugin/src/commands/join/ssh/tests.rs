@@ -193,6 +193,29 @@ async fn a_file_that_cannot_be_read_is_the_reason_that_is_told() {
 }
 
 /// The start command only waits, so that what is measured is how the machines share the time.
+#[test]
+fn machines_of_one_name_are_not_two_nodes() {
+    let outcome = |node: Option<&str>, host: &str| Outcome {
+        host: host.to_owned(),
+        node: node.map(str::to_owned),
+        took: Duration::ZERO,
+        result: Ok(Reached::Ready),
+    };
+    let outcomes = told_apart(vec![
+        outcome(Some("debian"), "a"),
+        outcome(Some("other"), "b"),
+        outcome(None, "c"),
+        outcome(None, "d"),
+        outcome(Some("debian"), "e"),
+    ]);
+    let failed: Vec<_> = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.result.as_ref().err())
+        .collect();
+    assert_eq!(failed, [&Failure::SameName("debian".into())]);
+    assert!(outcomes[4].result.is_err());
+}
+
 #[tokio::test]
 async fn ten_machines_take_hardly_longer_than_one() {
     let scene = Scene::new();
