@@ -193,12 +193,16 @@ async fn dispatch(command: Command, dir: PathBuf) -> Result<ExitCode> {
             Components::ensure(&Module::ALL, &Progress::new())?;
         }
         Command::Requirements { suites } => {
-            let borrowed = if suites { requirements::GUEST } else { &[] };
+            let borrowed = if suites {
+                [requirements::GUEST, requirements::SHELLS].concat()
+            } else {
+                Vec::new()
+            };
             for requirement in [
                 requirements::BUILD,
                 requirements::IMAGES,
                 requirements::FULL,
-                borrowed,
+                &borrowed,
             ]
             .concat()
             {

@@ -46,6 +46,9 @@ pub const GUEST: &[Requirement] = &[
     needs("cloud-init", "cloud-init"),
 ];
 
+/// Shells in which somebody completes commands, besides bash.
+pub const SHELLS: &[Requirement] = &[needs("zsh", "zsh"), needs("fish", "fish")];
+
 /// To build what goes into the images.
 pub const IMAGES: &[Requirement] = &[needs("cargo", "cargo (or https://rustup.rs)")];
 
