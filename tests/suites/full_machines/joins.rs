@@ -6,11 +6,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use mothership::image;
 use mothership::progress::Progress;
-use mothership::worker::K0S_ARGS;
+use mothership::worker::{K0S_ARGS, SPARE_K0S};
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::common::world::World;
+use crate::common::{clusters, hosted};
 use crate::joined::{self, CLUSTER};
 use crate::ssh::key;
 
@@ -168,6 +169,70 @@ async fn side_by_side(world: &World, machines: [&mothership::Worker; 2]) -> Resu
     let said = String::from_utf8_lossy(&removed.stderr).into_owned();
     ensure!(removed.status.success(), "{said}");
     ensure!(removed.stdout == b"node/ssh-two removed\n", "{removed:?}");
+    Ok(())
+}
+
+pub async fn a_machine_without_k0s_downloads_it_from_a_mirror_and_joins(
+    world: &World,
+) -> Result<()> {
+    let cluster = Box::pin(clusters::ensure(world, CLUSTER, clusters::node_port())).await?;
+    let mut options = mothership::WorkerOptions::new("by-download");
+    options.allow = hosted::allowed(&cluster)?;
+    options.bare = true;
+    let machine = Box::pin(world.full.worker(options)).await?;
+    let outcome = Box::pin(downloads(world, &machine)).await;
+    joined::end(world, machine, outcome).await
+}
+
+async fn downloads(world: &World, machine: &mothership::Worker) -> Result<()> {
+    let at = async |program: &str| machine.output(&["sh", "-c", program]).await;
+    ensure!(at("command -v k0s").await.is_err(), "there is k0s already");
+    let further = format!("--worker-args={}", worker_args());
+    let mirror = "http://127.0.0.1:8080/{arch}/k0s-{version}";
+    let words = [
+        "join",
+        CLUSTER,
+        "--output",
+        "script",
+        &further,
+        "--download-url",
+        mirror,
+    ];
+    let made = plugin(world, &words).await?;
+    let said = String::from_utf8_lossy(&made.stderr).into_owned();
+    ensure!(made.status.success(), "{said}");
+    machine.put("/root/join.sh", &made.stdout, 0o600).await?;
+
+    // Nobody serves it yet: the machine stays as it was.
+    let before = machine.output(&KEPT).await?;
+    let failed = at("sh /root/join.sh 2>&1; echo ended with $?").await?;
+    ensure!(failed.ends_with("ended with 5\n"), "{failed}");
+    ensure!(
+        failed.contains("error: the download of http://127.0.0.1:8080/"),
+        "{failed}"
+    );
+    let after = machine.output(&KEPT).await?;
+    ensure!(after == before, "left is {after}, before it was {before}");
+
+    let version = String::from_utf8_lossy(&made.stdout)
+        .lines()
+        .find_map(|line| {
+            Some(
+                line.strip_prefix("version='")?
+                    .trim_end_matches('\'')
+                    .to_owned(),
+            )
+        })
+        .context("no version")?;
+    let serve = format!(
+        "arch=amd64; [ $(uname -m) = x86_64 ] || arch=arm64; mkdir -p /srv/$arch && \
+         ln -s {SPARE_K0S} /srv/$arch/k0s-{version} && busybox httpd -p 127.0.0.1:8080 -h /srv"
+    );
+    at(&serve).await?;
+    at("sh /root/join.sh").await?;
+    joined::ready(world, machine.name()).await?;
+    let there = at("command -v k0s").await?;
+    ensure!(there == "/usr/local/bin/k0s\n", "k0s is at {there}");
     Ok(())
 }
 

@@ -94,6 +94,7 @@ fn lasting(object: &Value, garbage: &[&str]) -> Result<Value> {
     // Follows from the data.
     if let Some(Value::Object(annotations)) = all.pointer_mut("/metadata/annotations") {
         annotations.remove("k0smotron.io/data-digest");
+        annotations.remove("k0smotron.io/not-after");
     }
     let name = text(object, "/metadata/name").to_owned();
     let is_made =
