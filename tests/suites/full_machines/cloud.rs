@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use mothership::Worker;
 
 use crate::common::world::World;
-use crate::joined::{self, TOKEN, install};
+use crate::joined::{self, SERVICE, TOKEN, install};
 
 pub async fn user_data_makes_a_machine_join(world: &World) -> Result<()> {
     let (worker, token) = joined::machine(world, "by-cloud").await?;
@@ -23,7 +23,7 @@ write_files:
     content: {token}
 runcmd:
   - {install}
-  - [k0s, start]
+  - [{SERVICE}, start]
   - echo "run for $(hostname)"
 "#,
         install = install()

@@ -12,6 +12,9 @@ pub const CLUSTER: &str = "machines";
 /// Where people are told to put a token.
 pub const TOKEN: &str = "/etc/k0s/token";
 
+/// How a machine without systemd starts and stops k0s: its own commands find no worker there.
+pub const SERVICE: &str = "/etc/init.d/k0sworker";
+
 /// How people are told to make it join, with what a real k0s needs on these machines.
 pub fn install() -> String {
     let further = mothership::worker::K0S_ARGS.join(" ");

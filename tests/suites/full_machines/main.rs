@@ -25,7 +25,7 @@ fn main() -> ExitCode {
             case!(
                 roots::an_install_changes_nothing_of_the_hosts_disk_and_vanishes_with_the_machine
             ),
-            case!(service::a_machine_joins_by_install_and_start_and_leaves_by_stop_and_reset),
+            case!(service::a_machine_joins_by_install_and_its_service_and_leaves_by_reset),
             case!(ssh::the_key_opens_the_machine_and_nothing_else_does),
             case!(cloud::user_data_makes_a_machine_join),
             case!(joins::two_machines_join_over_ssh_side_by_side),

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::common::world::World;
-use crate::joined::{self, TOKEN, install};
+use crate::joined::{self, SERVICE, TOKEN, install};
 
 pub async fn the_key_opens_the_machine_and_nothing_else_does(world: &World) -> Result<()> {
     let (worker, token) = joined::machine(world, "by-ssh").await?;
@@ -37,7 +37,7 @@ async fn visit(world: &World, worker: &Worker, token: &str) -> Result<()> {
     }
 
     worker.put(TOKEN, token.as_bytes(), 0o600).await?;
-    let join = install() + " && k0s start";
+    let join = format!("{} && {SERVICE} start </dev/null", install());
     let joined = ssh(&sshd, keys.path(), Some("right"), &join).await?;
     ensure!(joined.status.success(), "{joined:?}");
     joined::ready(world, worker.name()).await?;

@@ -153,6 +153,16 @@ write_token() {
     (umask 077 && printf '%s\n' "$token" >"$token_file")
 }
 
+# k0s finds a worker's service only through systemd: elsewhere it asks for a controller's first, and
+# takes the answer that there is none for a failure.
+control() {
+    if [ -x "$root/etc/init.d/k0s$role" ]; then
+        "$root/etc/init.d/k0s$role" "$1"
+    else
+        "$k0s" "$1"
+    fi
+}
+
 start_k0s() {
     if [ -n "$start_command" ]; then
         step "running the start command"
@@ -164,7 +174,7 @@ start_k0s() {
     "$k0s" install "$role" --token-file "$token_file" "$@" </dev/null >&2 ||
         fail 1 "k0s install failed"
     step "starting k0s"
-    "$k0s" start </dev/null >&2 || fail 1 "k0s start failed"
+    control start </dev/null >&2 || fail 1 "k0s start failed"
 }
 
 # Takes back what this run has done, the latest first.
@@ -181,7 +191,7 @@ undo() {
         exit 0
     fi
     if [ -n "$installing" ]; then
-        "$k0s" stop </dev/null >/dev/null 2>&1 || :
+        control stop </dev/null >/dev/null 2>&1 || :
         if [ -n "$had_data" ]; then
             echo "the service may be installed; remove it with: k0s reset" >&2
         else
