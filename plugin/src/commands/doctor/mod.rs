@@ -1,9 +1,15 @@
 //! `doctor`: is everything there that a hosted cluster needs?
 
+mod certificates;
 mod checks;
 
 use clap::Args;
-use kube::api::{ApiResource, DynamicObject, ListParams};
+use crds::labels;
+use jiff::Timestamp;
+use kube::{
+    api::{ApiResource, DynamicObject, ListParams},
+    core::PartialObjectMeta,
+};
 use serde_json::{Value, json};
 
 use self::checks::{Finding, Level};
@@ -110,10 +116,14 @@ pub(super) async fn look(connection: &Connection<'_>) -> Result<Vec<Finding>, Er
             checks::deployment(check, name, found, release::own())
         })?;
     }
+    let mut certificates = Vec::new();
     for kind in ["Mutating", "Validating"] {
         let resource = configurations(kind);
         let found = get(connection, &resource, "k0smotron").await;
         seen(&mut findings, "Admission", found, |found| {
+            let bundle =
+                found.and_then(|found| certificates::of_configuration(&resource.kind, found));
+            certificates.extend(bundle);
             checks::configuration(&resource.kind, "k0smotron", found)
         })?;
     }
@@ -163,6 +173,11 @@ pub(super) async fn look(connection: &Connection<'_>) -> Result<Vec<Finding>, Er
     }
     let all = list(connection, &resources::clusters()).await;
     seen_all(&mut findings, "Clusters", all, checks::clusters)?;
+    match secrets(connection).await {
+        Ok(secrets) => certificates.extend(secrets.iter().filter_map(certificates::of_secret)),
+        Err(error) => findings.push(hidden("Certificates", error)?),
+    }
+    findings.extend(certificates::judge(&certificates, Timestamp::now()));
     Ok(findings)
 }
 
@@ -256,6 +271,27 @@ async fn list(
     let all = ListParams::default();
     let attempt = format!("list {}", resource.plural);
     Ok(connection.call(&attempt, || api.list(&all)).await?.items)
+}
+
+/// The Secrets of all Clusters, without what is in them.
+async fn secrets(
+    connection: &Connection<'_>,
+) -> Result<Vec<PartialObjectMeta<DynamicObject>>, Error> {
+    let api = connection.api_everywhere(&resources::secrets());
+    let mut all = Vec::new();
+    for selector in [
+        labels::CLUSTER_NAME.to_owned(),
+        format!("{}={}", labels::APP, labels::APP_VALUE),
+    ] {
+        let labelled = ListParams::default().labels(&selector);
+        let found = connection
+            .call("list the certificates of clusters", || {
+                api.list_metadata(&labelled)
+            })
+            .await?;
+        all.extend(found.items);
+    }
+    Ok(all)
 }
 
 async fn may(
