@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use crate::duration;
+use crate::{duration, suggest};
 
 mod answer;
 mod exit;
@@ -306,7 +306,7 @@ fn unknown(name: &str, near: &[String], elsewhere: &[String]) -> Vec<String> {
         ));
     }
     if !near.is_empty() {
-        hints.push(format!("did you mean {}?", near.join(" or ")));
+        hints.push(suggest::did_you_mean(near));
     }
     if hints.is_empty() {
         hints.push(format!(

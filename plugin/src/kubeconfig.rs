@@ -281,21 +281,13 @@ fn in_cluster(explicit: Option<&Path>) -> Result<kube::Config, Error> {
 }
 
 fn known_context(kubeconfig: &Kubeconfig, name: &str) -> Result<(), Error> {
-    let mut names = kubeconfig.contexts.iter().map(|entry| entry.name.as_str());
-    if names.any(|known| known == name) {
+    let names = || kubeconfig.contexts.iter().map(|entry| entry.name.as_str());
+    if names().any(|known| known == name) {
         return Ok(());
     }
-    let near = suggest::near(
-        name,
-        kubeconfig.contexts.iter().map(|entry| entry.name.as_str()),
-    );
     Err(Error::Kubeconfig {
         message: format!("the kubeconfig has no context \"{name}\""),
-        hint: if near.is_empty() {
-            contexts_hint(kubeconfig)
-        } else {
-            format!("did you mean {}?", near.join(" or "))
-        },
+        hint: suggest::hint(name, names(), || contexts_hint(kubeconfig)),
     })
 }
 

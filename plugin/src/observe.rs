@@ -53,19 +53,21 @@ pub async fn observe(
         .requests
         .retain(|request| model::text(request, "/spec/clusterName").as_ref() == Some(&name));
     observed.gaps.dedup();
-    observed.ends = observed
-        .children
-        .iter()
-        .filter_map(|child| {
-            let end = child.annotations().get(names::NOT_AFTER)?;
-            Some((child.name_any(), end.parse().ok()?))
-        })
-        .collect();
+    observed.ends = annotated_ends(&observed.children);
     Ok(observed)
 }
 
+/// When certificates end, by the name of their Secrets, as the controller has written it there.
+pub fn annotated_ends(children: &[DynamicObject]) -> BTreeMap<String, Timestamp> {
+    let end = |child: &DynamicObject| {
+        let end = child.annotations().get(names::NOT_AFTER)?;
+        Some((child.name_any(), end.parse().ok()?))
+    };
+    children.iter().filter_map(end).collect()
+}
+
 /// The labels of what belongs to a Cluster, and those of its certificates.
-fn selectors(name: &str) -> [String; 2] {
+pub fn selectors(name: &str) -> [String; 2] {
     [
         format!(
             "{}={},{}={name}",

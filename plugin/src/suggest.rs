@@ -21,6 +21,23 @@ pub fn near<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<S
         .collect()
 }
 
+/// The hint about a name that is not there: what may have been meant, else what to do.
+pub fn hint<'a>(
+    wanted: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    otherwise: impl FnOnce() -> String,
+) -> String {
+    match near(wanted, known).as_slice() {
+        [] => otherwise(),
+        near => did_you_mean(near),
+    }
+}
+
+/// The question about names that look alike.
+pub fn did_you_mean(near: &[String]) -> String {
+    format!("did you mean {}?", near.join(" or "))
+}
+
 /// Edits (insert, drop, replace, swap of neighbours) that make one name of the other.
 fn edits(one: &str, other: &str) -> usize {
     let one: Vec<char> = one.chars().collect();

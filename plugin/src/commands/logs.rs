@@ -71,14 +71,11 @@ pub async fn run(session: &Session, args: &LogsArgs) -> Result<(), Error> {
     if let Some(component) = component
         && !known().any(|known| known == component)
     {
-        let near = suggest::near(component, known());
         return Err(Error::Usage {
             message: format!("there is no component \"{component}\""),
-            hint: if near.is_empty() {
+            hint: suggest::hint(component, known(), || {
                 format!("known are {}", known().collect::<Vec<_>>().join(", "))
-            } else {
-                format!("did you mean {}?", near.join(" or "))
-            },
+            }),
         });
     }
     connection.cluster(&args.name).await?;

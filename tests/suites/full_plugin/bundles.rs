@@ -1,16 +1,15 @@
 //! The support bundle of a cluster that runs: it has the logs, and none of the real secrets.
 
-use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use mothership::image;
 use mothership::progress::Progress;
 
+use crate::bundle::unpacked;
 use crate::common::world::World;
 use crate::common::{clusters, tokens};
 
@@ -84,18 +83,4 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
         .filter(move |line| !is_public(line))
         .flat_map(str::split_whitespace)
         .filter(|word| word.len() >= 24)
-}
-
-fn unpacked(bytes: &[u8]) -> Result<BTreeMap<String, String>> {
-    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes));
-    let mut files = BTreeMap::new();
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        let path = entry.path()?.display().to_string();
-        let mut text = String::new();
-        let read = entry.read_to_string(&mut text);
-        read.with_context(|| format!("reading {path}"))?;
-        files.insert(path, text);
-    }
-    Ok(files)
 }

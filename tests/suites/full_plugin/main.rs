@@ -3,6 +3,8 @@
 //!
 //! `TRYCMD=overwrite` writes into them what was seen: look the difference through before you keep it.
 
+#[path = "../bundle.rs"]
+mod bundle;
 #[path = "../common/mod.rs"]
 #[allow(dead_code, reason = "the suites share it, and none uses all of it")]
 mod common;

@@ -1,7 +1,5 @@
 //! What is handed to those who help: everything but secrets.
 
-use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -19,27 +17,12 @@ use kube::core::NamespaceResourceScope;
 use mothership::{Light, LightOptions};
 use serde_json::{Value, json};
 
+use crate::bundle::unpacked;
 use crate::person::Person;
 use crate::scene::{condition, installed, secret, set_status, until};
 
 /// Stands wherever a secret does.
 const PLANTED: &str = "Pl4ntedS3cret";
-
-/// What is in an archive, by path below its one folder.
-fn unpacked(bytes: &[u8]) -> Result<BTreeMap<String, String>> {
-    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes));
-    let mut files = BTreeMap::new();
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        let path = entry.path()?.display().to_string();
-        let (folder, path) = path.split_once('/').context("a file without a folder")?;
-        ensure!(folder.starts_with("k0smotron-support-"), "{folder}");
-        let mut text = String::new();
-        entry.read_to_string(&mut text)?;
-        files.insert(path.to_owned(), text);
-    }
-    Ok(files)
-}
 
 async fn make<K>(client: &Client, object: Value) -> Result<()>
 where

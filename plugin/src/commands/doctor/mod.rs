@@ -291,6 +291,10 @@ async fn secrets(
             .await?;
         all.extend(found.items);
     }
+    // A Secret has the labels of both where the Cluster's own labels are among them.
+    let uid = |secret: &PartialObjectMeta<DynamicObject>| secret.metadata.uid.clone();
+    all.sort_by_key(uid);
+    all.dedup_by_key(|secret| uid(secret));
     Ok(all)
 }
 

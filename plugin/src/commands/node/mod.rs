@@ -150,12 +150,11 @@ impl<'a> Place<'a> {
                     .await?;
                 let names: Vec<String> =
                     all.items.iter().map(kube::ResourceExt::name_any).collect();
-                let near = suggest::near(name, names.iter().map(String::as_str));
-                let hint = match (near.as_slice(), names.as_slice()) {
-                    ([], []) => "no node has joined".to_owned(),
-                    ([], names) => format!("there are {}", names.join(", ")),
-                    (near, _) => format!("did you mean {}?", near.join(" or ")),
-                };
+                let known = names.iter().map(String::as_str);
+                let hint = suggest::hint(name, known, || match names.as_slice() {
+                    [] => "no node has joined".to_owned(),
+                    names => format!("there are {}", names.join(", ")),
+                });
                 Err(Error::NotFound {
                     attempt,
                     answer,

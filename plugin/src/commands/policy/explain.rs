@@ -87,15 +87,12 @@ fn find<'a>(policies: &'a [ClusterPolicy], name: &str) -> Result<&'a ClusterPoli
     let found = policies.iter().find(|policy| policy.name_any() == name);
     found.ok_or_else(|| {
         let names: Vec<String> = policies.iter().map(kube::ResourceExt::name_any).collect();
-        let near = suggest::near(name, names.iter().map(String::as_str));
         Error::NotFound {
             attempt: format!("explain policy {name}"),
             answer: "there is no policy of this name".to_owned(),
-            hint: if near.is_empty() {
+            hint: suggest::hint(name, names.iter().map(String::as_str), || {
                 "see what is there: kubectl k0smotron policy list".to_owned()
-            } else {
-                format!("did you mean {}?", near.join(" or "))
-            },
+            }),
         }
     })
 }

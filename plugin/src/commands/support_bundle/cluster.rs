@@ -16,7 +16,7 @@ use crate::{
     error::Error,
     event::{self, Event},
     hosted::{Hosted, WayArgs},
-    model,
+    model, observe,
     output::Paint,
     resources,
     session::Session,
@@ -67,11 +67,12 @@ pub(super) async fn gather(
     for found in lists {
         observed.children.extend(archive.found(found));
     }
-    // The kubeconfig's Secret carries the labels of both kinds of Secrets.
+    // A Secret has the labels of several kinds where the Cluster's own labels are among them.
     let mut seen = BTreeSet::new();
     observed
         .children
         .retain(|child| seen.insert(child.metadata.uid.clone()));
+    observed.ends = observe::annotated_ends(&observed.children);
     observed.requests = archive.found(requests);
     observed
         .requests
@@ -137,19 +138,11 @@ fn is(object: &DynamicObject, kind: &str) -> bool {
 
 /// The kinds that a Cluster's children have, each with the labels by which they are found.
 fn children(name: &str) -> Vec<(ApiResource, String)> {
-    let own = format!(
-        "{}={},{}={name}",
-        labels::APP,
-        labels::APP_VALUE,
-        labels::CLUSTER
-    );
+    let [own, certificates] = observe::selectors(name);
     let kinds = resources::children().into_iter();
     let mut all: Vec<_> = kinds.map(|kind| (kind, own.clone())).collect();
-    for selector in [
-        own.clone(),
-        format!("{}={name}", labels::CLUSTER_NAME),
-        format!("{}={name}", labels::TOKEN_CLUSTER),
-    ] {
+    let tokens = format!("{}={name}", labels::TOKEN_CLUSTER);
+    for selector in [own, certificates, tokens] {
         all.push((resources::secrets(), selector));
     }
     all

@@ -123,15 +123,12 @@ fn choose(
 ) -> Result<Vec<DynamicObject>, Error> {
     let known: Vec<String> = requests.iter().map(ResourceExt::name_any).collect();
     if let Some(name) = args.names.iter().find(|name| !known.contains(name)) {
-        let near = suggest::near(name, known.iter().map(String::as_str));
         return Err(Error::NotFound {
             attempt: format!("revoke join token {namespace}/{name}"),
             answer: "there is none of this name".to_owned(),
-            hint: if near.is_empty() {
+            hint: suggest::hint(name, known.iter().map(String::as_str), || {
                 "see which there are: kubectl k0smotron token list".to_owned()
-            } else {
-                format!("did you mean {}?", near.join(" or "))
-            },
+            }),
         });
     }
     let is_meant = |request: &DynamicObject| {
