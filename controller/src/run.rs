@@ -100,6 +100,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         leaf_lifetime: SignedDuration::try_from(args.leaf_lifetime)
             .context("--leaf-lifetime is too long")?,
         futile: cluster::apply::Futile::default(),
+        damping: cluster::apply::Damping::default(),
         own: Own::new(client.clone()),
         failures: cluster::Failures::default(),
     });
@@ -167,7 +168,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         );
         let requests_context = Arc::new(join_token::Context {
             shared: context.clone(),
-            clusters,
+            clusters: clusters.clone(),
             own: Own::new(client.clone()),
             failures: cluster::Failures::default(),
         });
@@ -180,12 +181,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             join_token::reconcile,
             join_token::error_policy,
         );
+        let sweep = cluster::sweep::run(clusters.clone(), client.clone(), &context);
         let drain = async {
             stop.cancelled().await;
             tokio::time::sleep(DRAIN).await;
         };
         tokio::select! {
             _ = future::join(for_clusters, for_requests) => {}
+            () = sweep => {}
             () = drain => tracing::warn!("open work did not end in time"),
         }
     };

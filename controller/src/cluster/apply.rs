@@ -8,12 +8,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
-use futures::future::try_join_all;
+use futures::future::join_all;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::json;
+
+use crds::names;
 
 use crate::{
     kubernetes::{
@@ -28,11 +31,16 @@ use super::{
     wanted::{APPLIED_HASH, COPY_SUFFIX, Content, DATA_DIGEST, Inputs, Step, Wanted},
 };
 
+mod damping;
 mod make;
 
-pub use self::make::{Keys, administrator};
+use self::damping::Held;
+pub use self::{
+    damping::Damping,
+    make::{Keys, administrator},
+};
 
-/// Why a round of writes did not end well.
+/// Why a write did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// A write failed.
@@ -48,7 +56,9 @@ pub enum ApplyError {
         source: PkiError,
     },
     /// The Secret with the authority is missing or not whole.
-    #[error("{key} holds no usable authority")]
+    #[error(
+        "{key} holds no usable authority: it needs a certificate in tls.crt and its key in tls.key"
+    )]
     NoAuthority {
         /// The Secret.
         key: Key,
@@ -65,13 +75,45 @@ impl ApplyError {
     }
 }
 
-/// A child that could not be made; the others were.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What could not be done for a Cluster; all else was.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// The child.
-    pub key: Key,
+    /// The object that it is about.
+    pub about: String,
     /// What the API server, or the check before it, said.
     pub message: String,
+    /// The API server did not answer or had trouble of its own: nobody has to mend the object.
+    pub passing: bool,
+}
+
+impl Problem {
+    /// What stays until somebody changes something.
+    pub fn new(about: &Key, message: impl Into<String>) -> Self {
+        Self {
+            about: about.to_string(),
+            message: message.into(),
+            passing: false,
+        }
+    }
+
+    /// What an error says about an object.
+    pub fn of(about: &Key, error: &ApplyError) -> Self {
+        let (message, passing) = match error {
+            ApplyError::Write(error) => (
+                error.message(),
+                matches!(
+                    error,
+                    WriteError::Timeout { .. } | WriteError::Failed { .. }
+                ),
+            ),
+            ApplyError::Pki { source, .. } => (source.to_string(), false),
+            ApplyError::NoAuthority { .. } => (error.to_string(), false),
+        };
+        Self {
+            passing,
+            ..Self::new(about, message)
+        }
+    }
 }
 
 /// What came of a round.
@@ -81,6 +123,8 @@ pub struct Applied {
     pub changed: bool,
     /// What could not be written.
     pub problems: Vec<Problem>,
+    /// When to try again what the API server has failed to do.
+    pub again: Option<Duration>,
 }
 
 /// Applies that left the resourceVersion alone (the API server writes a field otherwise than we
@@ -121,6 +165,8 @@ pub struct Round<'a> {
     pub store: &'a Store,
     /// Applies known to be futile.
     pub futile: &'a Futile,
+    /// Writes that are held back.
+    pub damping: &'a Damping,
     /// Keys in hand.
     pub keys: &'a Keys,
     /// The Cluster's uid.
@@ -134,49 +180,55 @@ pub struct Round<'a> {
 }
 
 impl Round<'_> {
-    /// Writes what differs and deletes what is owned but neither wanted nor in `keep`.
-    pub async fn run(
-        &self,
-        wanted: &[Wanted],
-        keep: &BTreeSet<Key>,
-    ) -> Result<Applied, ApplyError> {
+    /// Writes what differs, and deletes what is owned and obsolete. What goes wrong with one
+    /// object keeps no other from being written.
+    pub async fn run(&self, wanted: &[Wanted], obsolete: &BTreeSet<Key>) -> Applied {
         let owned = self.store.owned_by(self.uid);
-        let writes: Vec<_> = wanted.iter().map(|wanted| self.one(wanted)).collect();
-        let outcomes = try_join_all(writes).await?;
+        let writes = wanted.iter().map(async |wanted| {
+            let outcome = self.one(wanted).await;
+            outcome.unwrap_or_else(|error| self.failed(wanted, &error))
+        });
         let mut applied = Applied::default();
-        for outcome in outcomes {
+        for outcome in join_all(writes).await {
             match outcome {
                 Outcome::Same => {}
                 Outcome::Changed => applied.changed = true,
                 Outcome::Problem(problem) => applied.problems.push(problem),
+                Outcome::Held(Held { problem, wait }) => {
+                    if problem.passing {
+                        applied.again = Some(applied.again.map_or(wait, |other| other.min(wait)));
+                    }
+                    applied.problems.push(problem);
+                }
             }
         }
-        applied.problems.sort_by(|a, b| a.key.cmp(&b.key));
-        for (key, live) in self.unwanted(&owned, wanted, keep) {
-            self.writer
-                .delete(key, &live.uid, &live.resource_version)
-                .await?;
+        for (key, live) in self.unwanted(&owned, obsolete) {
+            let deleted = self.writer.delete(key, &live.uid, &live.resource_version);
+            if let Err(error) = deleted.await {
+                applied.problems.push(Problem::of(key, &error.into()));
+            }
         }
-        Ok(applied)
+        applied.problems.sort();
+        applied
     }
 
     fn unwanted<'o>(
         &self,
         owned: &'o BTreeMap<Key, Arc<Live>>,
-        wanted: &[Wanted],
-        keep: &BTreeSet<Key>,
+        obsolete: &BTreeSet<Key>,
     ) -> Vec<(&'o Key, &'o Arc<Live>)> {
-        let wanted: BTreeSet<&Key> = wanted.iter().map(|wanted| &wanted.key).collect();
         owned
             .iter()
-            .filter(|(key, live)| {
-                !live.deleting && !wanted.contains(key) && !keep.contains(key) && !is_kept(live)
-            })
-            // A copy is needed until the Secret that it stands for is there again.
-            .filter(|(key, _)| match key.name.strip_suffix(COPY_SUFFIX) {
+            .filter(|(key, live)| !live.deleting && obsolete.contains(key))
+            // A copy is needed until the key that it stands for is there again.
+            .filter(|(key, live)| match key.name.strip_suffix(COPY_SUFFIX) {
                 Some(original) if key.kind == Kind::Secret => {
                     let original = Key::new(Kind::Secret, &key.namespace, original);
-                    self.store.get(&original).is_some_and(|live| !live.deleting)
+                    self.store.get(&original).is_some_and(|original| {
+                        !original.deleting
+                            && original.digest(names::TLS_KEY_KEY)
+                                == live.digest(names::TLS_KEY_KEY)
+                    })
                 }
                 _ => true,
             })
@@ -184,127 +236,141 @@ impl Round<'_> {
     }
 
     async fn one(&self, wanted: &Wanted) -> Result<Outcome, ApplyError> {
-        let seen = self.store.get(&wanted.key);
-        if let Some(live) = &seen
-            && live
-                .owner
-                .as_ref()
-                .is_none_or(|owner| owner.uid != self.uid)
-            && !is_orphan(wanted, live)
-        {
-            return Ok(foreign(wanted, live));
-        }
-        let step = wanted.step(seen.as_deref());
-        if let (Step::Apply, Some(live)) = (step, &seen)
-            && self.futile.knows(wanted, live)
-        {
-            return Ok(Outcome::Same);
-        }
-        if let (Step::Apply, Some(live)) = (step, &seen) {
-            let differs = wanted.difference(&live.value());
-            tracing::debug!(key = %wanted.key, differs, "applying what differs");
-        }
-        match self.act(wanted, step, seen.is_some()).await {
-            Ok(outcome) => {
-                if let (Step::Apply, Some(before)) = (step, &seen)
-                    && let Some(after) = self.store.get(&wanted.key)
-                    && after.resource_version == before.resource_version
-                {
-                    self.futile.learn(wanted, after.resource_version.clone());
-                }
-                Ok(outcome)
-            }
-            Err(ApplyError::Write(
-                WriteError::Refused { key, message } | WriteError::Conflict { key, message },
-            )) if !seen.as_ref().is_some_and(|live| live.deleting) => {
-                Ok(Outcome::Problem(Problem { key, message }))
-            }
-            Err(error @ ApplyError::Pki { .. }) => Ok(Outcome::Problem(Problem {
-                key: wanted.key.clone(),
-                message: error.to_string(),
-            })),
-            Err(error) => Err(error),
+        match self.store.get(&wanted.key) {
+            Some(live) => self.existing(wanted, &live).await,
+            None => self.missing(wanted).await,
         }
     }
 
-    async fn act(&self, wanted: &Wanted, step: Step, seen: bool) -> Result<Outcome, ApplyError> {
-        match step {
-            Step::Nothing => return Ok(Outcome::Same),
-            Step::Apply if matches!(wanted.content, Content::Made(_)) => {
-                relabel(self.writer, wanted).await?;
-            }
-            // What was not seen may be somebody else's: only an owned object is forced.
-            Step::Apply => self.apply(wanted, &wanted.body, seen).await?,
-            Step::Make => {
-                let (Content::Made(recipe) | Content::Kept(recipe)) = &wanted.content else {
-                    return Ok(Outcome::Same);
-                };
+    /// What is there is judged by its owner, whoever made it.
+    async fn existing(&self, wanted: &Wanted, live: &Live) -> Result<Outcome, ApplyError> {
+        let owner = live.owner.as_ref();
+        if owner.is_none_or(|owner| owner.uid != self.uid) && !is_orphan(wanted, live) {
+            return Ok(foreign(wanted, live));
+        }
+        let step = wanted.step(Some(live));
+        if step == Step::Nothing || (step == Step::Apply && self.futile.knows(wanted, live)) {
+            return Ok(Outcome::Same);
+        }
+        if let Err(said) = self.may_write(wanted) {
+            return Ok(said);
+        }
+        tracing::debug!(key = %wanted.key, ?step, differs = wanted.difference(&live.value()));
+        match (step, &wanted.content) {
+            (Step::Restore, _) => restore::undo_deletion(self.writer, wanted).await?,
+            (Step::Make, Content::Made(recipe)) => {
                 let body = self.with_data(wanted, recipe).await?;
-                self.apply(wanted, &body, seen).await?;
+                self.writer.apply(&wanted.key, &body).await?;
             }
-            Step::Create => return self.create(wanted).await,
-            Step::Restore => restore::undo_deletion(self.writer, wanted).await?,
+            (_, Content::Declared) => self.apply(wanted).await?,
+            (_, Content::Made(_) | Content::Kept(_)) => relabel(self.writer, wanted).await?,
+        }
+        self.wrote(wanted, live.rival.clone());
+        if step == Step::Apply
+            && let Some(after) = self.store.get(&wanted.key)
+            && after.resource_version == live.resource_version
+        {
+            self.futile.learn(wanted, after.resource_version.clone());
         }
         Ok(Outcome::Changed)
     }
 
-    async fn apply(&self, wanted: &Wanted, body: &Value, seen: bool) -> Result<(), WriteError> {
-        let key = &wanted.key;
-        match self.writer.apply(key, body, seen).await {
-            // A label changed by hand hides a child from the watches.
-            Err(WriteError::Conflict { .. })
-                if !seen && self.writer.owner(key).await?.as_deref() == Some(self.uid) =>
-            {
-                self.writer.apply(key, body, true).await
-            }
+    fn may_write(&self, wanted: &Wanted) -> Result<(), Outcome> {
+        self.damping
+            .allow(&wanted.key, wanted.hash(), Instant::now())
+            .map_err(Outcome::Held)
+    }
+
+    fn wrote(&self, wanted: &Wanted, rival: Option<String>) {
+        self.damping
+            .wrote(&wanted.key, wanted.hash(), rival, Instant::now());
+    }
+
+    /// What is refused may be allowed again by a change that wakes us; the API server's own trouble
+    /// is left to pass.
+    fn failed(&self, wanted: &Wanted, error: &ApplyError) -> Outcome {
+        let problem = Problem::of(&wanted.key, error);
+        if !problem.passing {
+            return Outcome::Problem(problem);
+        }
+        let held = self
+            .damping
+            .failed(&wanted.key, wanted.hash(), problem, Instant::now());
+        Outcome::Held(held)
+    }
+
+    async fn apply(&self, wanted: &Wanted) -> Result<(), WriteError> {
+        let (key, body) = (&wanted.key, &wanted.body);
+        match self.writer.apply(key, body).await {
             // Entries are matched by number: a port renumbered by hand stays beside ours, and two
             // of one name are refused. A merge patch replaces the list.
-            Err(WriteError::Refused { .. }) if seen && key.kind == Kind::Service => {
+            Err(WriteError::Refused { .. }) if key.kind == Kind::Service => {
                 let ports = json!({"spec": {"ports": body["spec"]["ports"]}});
                 self.writer.merge(key, &ports).await?;
-                self.writer.apply(key, body, true).await
+                self.writer.apply(key, body).await
             }
             other => other,
         }
     }
 
-    async fn create(&self, wanted: &Wanted) -> Result<Outcome, ApplyError> {
+    /// What was not seen may be there all the same, without the labels of the watches: it is
+    /// created and never applied over.
+    async fn missing(&self, wanted: &Wanted) -> Result<Outcome, ApplyError> {
+        if let Err(said) = self.may_write(wanted) {
+            return Ok(said);
+        }
+        let body = match &wanted.content {
+            Content::Declared => wanted.body.clone(),
+            Content::Made(recipe) => self.with_data(wanted, recipe).await?,
+            Content::Kept(recipe) => match self.kept(wanted).await? {
+                Some(outcome) => return Ok(outcome),
+                None => self.with_data(wanted, recipe).await?,
+            },
+        };
+        match self.writer.create(&wanted.key, &body).await {
+            Ok(()) => {
+                self.wrote(wanted, None);
+                return Ok(Outcome::Changed);
+            }
+            Err(WriteError::Exists { .. }) => self.keys.forget(&wanted.key),
+            Err(error) => return Err(error.into()),
+        }
+        if matches!(wanted.content, Content::Kept(_)) {
+            // A key that a user made beforehand is used, so the store has to know it.
+            self.writer.get(&wanted.key).await?;
+            return Ok(Outcome::Changed);
+        }
+        match self.writer.look(&wanted.key).await? {
+            Some(object) => {
+                let live = Live::new(wanted.key.kind, object);
+                self.existing(wanted, &live).await
+            }
+            // Gone again: the next round makes it.
+            None => Ok(Outcome::Changed),
+        }
+    }
+
+    /// What there is to do for a key that is made once, other than making it.
+    async fn kept(&self, wanted: &Wanted) -> Result<Option<Outcome>, ApplyError> {
         let copy = Key {
             name: format!("{}{COPY_SUFFIX}", wanted.key.name),
             ..wanted.key.clone()
         };
         if self.store.get_owned(&copy, self.uid).is_some() {
             restore::from_copy(self.writer, wanted, &copy).await?;
-            return Ok(Outcome::Changed);
+            return Ok(Some(Outcome::Changed));
         }
-        let (Content::Made(recipe) | Content::Kept(recipe)) = &wanted.content else {
-            return Ok(Outcome::Same);
-        };
-        if self.keys_made {
-            // Ask before saying so: the watch may only be late.
-            if self.writer.get(&wanted.key).await?.is_some() {
-                return Ok(Outcome::Changed);
-            }
-            return Ok(Outcome::Problem(Problem {
-                key: wanted.key.clone(),
-                message: format!(
-                    "the key in {} is lost; a new one would cut off every machine and pod of the \
-                     cluster, so none is made: restore the Secret from a backup, or delete the \
-                     Cluster",
-                    wanted.key
-                ),
-            }));
+        if !self.keys_made {
+            return Ok(None);
         }
-        let body = self.with_data(wanted, recipe).await?;
-        match self.writer.create(&wanted.key, &body).await {
-            Ok(()) => {}
-            Err(WriteError::Exists { .. }) => {
-                self.keys.forget(&wanted.key);
-                self.writer.get(&wanted.key).await?;
-            }
-            Err(error) => return Err(error.into()),
+        // Ask before saying so: the watch may only be late.
+        if self.writer.get(&wanted.key).await?.is_some() {
+            return Ok(Some(Outcome::Changed));
         }
-        Ok(Outcome::Changed)
+        let lost = "the key in it is lost; a new one would cut off every machine and pod of the \
+                    cluster, so none is made: restore the Secret from a backup, or delete the \
+                    Cluster";
+        Ok(Some(Outcome::Problem(Problem::new(&wanted.key, lost))))
     }
 }
 
@@ -321,14 +387,9 @@ fn foreign(wanted: &Wanted, live: &Live) -> Outcome {
     if users && matches!(wanted.content, Content::Kept(_)) && !live.deleting {
         return Outcome::Same;
     }
-    Outcome::Problem(Problem {
-        key: wanted.key.clone(),
-        message: format!(
-            "{} exists and does not belong to this Cluster: rename or delete it, or give the \
-             Cluster another name",
-            wanted.key
-        ),
-    })
+    let said = "it exists and does not belong to this Cluster: rename or delete it, or give the \
+                Cluster another name";
+    Outcome::Problem(Problem::new(&wanted.key, said))
 }
 
 /// Applies what a Secret says about itself and leaves its data: an apply without the data would
@@ -340,22 +401,17 @@ pub async fn relabel<R: Inputs>(writer: &Writer, wanted: &Wanted<R>) -> Result<(
     let mut body = wanted.body.clone();
     body["data"] = secret.data.get("data").cloned().unwrap_or_default();
     let annotations = secret.metadata.annotations.unwrap_or_default();
-    for said in [DATA_DIGEST, crds::names::NOT_AFTER] {
+    for said in [DATA_DIGEST, names::NOT_AFTER] {
         if let Some(value) = annotations.get(said) {
             body["metadata"]["annotations"][said] = json!(value);
         }
     }
-    writer.apply(&wanted.key, &body, true).await
-}
-
-fn is_kept(live: &Live) -> bool {
-    live.value()["metadata"]["finalizers"]
-        .as_array()
-        .is_some_and(|all| all.contains(&json!(crds::names::KEY_FINALIZER)))
+    writer.apply(&wanted.key, &body).await
 }
 
 enum Outcome {
     Same,
     Changed,
     Problem(Problem),
+    Held(Held),
 }

@@ -24,6 +24,8 @@ use crate::{
     },
 };
 
+use super::status::keys_were_made;
+
 /// The Secret of one certificate authority or key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
@@ -50,6 +52,8 @@ pub const AUTHORITIES: [CertificateType; 4] = [
 pub struct Observed {
     /// The Service that exposes the control plane.
     pub service: Option<Service>,
+    /// The Service of etcd's clients.
+    pub etcd_clients: Option<Service>,
     /// The control plane.
     pub control_plane: Option<StatefulSet>,
     /// Its etcd.
@@ -66,24 +70,13 @@ pub struct Observed {
     pub kubeconfig: bool,
     /// What the hosted API last said.
     pub health: Option<Health>,
+    /// A Secret that the user names has not been asked for yet: whether it is there is not known.
+    pub unread: bool,
     /// All that it owns.
     pub owned: BTreeMap<Key, Arc<Live>>,
 }
 
 impl Observed {
-    /// Addresses of the Service inside the mothership.
-    pub fn service_ips(&self) -> Vec<String> {
-        let spec = self
-            .service
-            .as_ref()
-            .and_then(|service| service.spec.as_ref());
-        spec.and_then(|spec| spec.cluster_ips.clone())
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|ip| ip != "None" && !ip.is_empty())
-            .collect()
-    }
-
     /// The allocated numbers of the API and konnectivity node ports.
     pub fn node_ports(&self) -> (Option<i32>, Option<i32>) {
         let port = |name: &str| {
@@ -129,6 +122,16 @@ impl Observed {
     }
 }
 
+/// Addresses of a Service inside the mothership.
+pub fn addresses(service: Option<&Service>) -> Vec<String> {
+    let spec = service.and_then(|service| service.spec.as_ref());
+    spec.and_then(|spec| spec.cluster_ips.clone())
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|ip| ip != "None" && !ip.is_empty())
+        .collect()
+}
+
 /// Reads the stores.
 pub fn dereference(
     cluster: &Cluster,
@@ -162,12 +165,16 @@ pub fn dereference(
     } else {
         Vec::new()
     };
+    let (authorities, unread) = authorities(cluster, store, watches);
     Observed {
         service: mine(Kind::Service, &service).and_then(|live| live.read()),
+        etcd_clients: mine(Kind::Service, &names::etcd_client_service(&name))
+            .and_then(|live| live.read()),
         control_plane: mine(Kind::StatefulSet, &names::control_plane(&name))
             .and_then(|live| live.read()),
         etcd: mine(Kind::StatefulSet, &names::etcd(&name)).and_then(|live| live.read()),
-        authorities: authorities(cluster, store, watches),
+        authorities,
+        unread,
         existing: owned
             .iter()
             .filter(|(key, live)| {
@@ -184,12 +191,13 @@ pub fn dereference(
     }
 }
 
-/// The authorities of a Cluster, and the Secrets that its user names watched.
+/// The authorities of a Cluster, and whether one of those that its user names has not been asked
+/// for yet. From now on those are watched.
 fn authorities(
     cluster: &Cluster,
     store: &Store,
     watches: &Watches,
-) -> BTreeMap<CertificateType, Authority> {
+) -> (BTreeMap<CertificateType, Authority>, bool) {
     let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
     let references = cluster.spec.certificate_refs.iter();
     let named = references.filter(|reference| user_named(reference));
@@ -197,16 +205,13 @@ fn authorities(
         .into_iter()
         .chain(named.map(|reference| reference.type_))
         .collect();
-    types
-        .into_iter()
-        .map(|type_| {
-            let authority = authority(cluster, type_, store);
-            if authority.users {
-                watches.named_secret(&namespace, &authority.secret, &name);
-            }
-            (type_, authority)
-        })
-        .collect()
+    let mut unread = false;
+    let authorities = types.into_iter().map(|type_| {
+        let authority = authority(cluster, type_, store);
+        unread |= authority.users && !watches.named_secret(&namespace, &authority.secret, &name);
+        (type_, authority)
+    });
+    (authorities.collect(), unread)
 }
 
 fn user_named(reference: &CertificateRef) -> bool {
@@ -220,18 +225,22 @@ pub fn authority(cluster: &Cluster, type_: CertificateType, store: &Store) -> Au
         .iter()
         .find(|reference| reference.type_ == type_ && user_named(reference))
         .and_then(|reference| reference.name.clone());
-    let users = named.is_some();
-    let secret = named.unwrap_or_else(|| names::certificate(&cluster.name_any(), type_));
+    let generated = names::certificate(&cluster.name_any(), type_);
+    let uid = cluster.uid().unwrap_or_default();
+    let secret = named.clone().unwrap_or_else(|| generated.clone());
     let key = Key::new(
         Kind::Secret,
         cluster.namespace().unwrap_or_default(),
         &secret,
     );
+    let live = store.get(&key);
+    // Upstream writes the names of what it has made itself back into the spec.
+    let users = named.is_some() && !(secret == generated && is_own(cluster, live.as_deref(), &uid));
     // What a user names may be anybody's.
     let live = if users {
-        store.get(&key).filter(|live| !live.deleting)
+        live.filter(|live| !live.deleting)
     } else {
-        store.get_fitting(&key, &cluster.uid().unwrap_or_default())
+        store.get_fitting(&key, &uid)
     };
     Authority {
         secret,
@@ -241,13 +250,22 @@ pub fn authority(cluster: &Cluster, type_: CertificateType, store: &Store) -> Au
     }
 }
 
+/// Whether a Secret of a generated name is the Cluster's own; one that is gone was, when all were
+/// there.
+fn is_own(cluster: &Cluster, live: Option<&Live>, uid: &str) -> bool {
+    match live {
+        Some(live) => live.owner.as_ref().is_some_and(|owner| owner.uid == uid),
+        None => keys_were_made(cluster.status.as_ref()),
+    }
+}
+
 /// The first external address of any node, else the first internal one: what upstream takes.
 fn node_address(nodes: &[Node]) -> Option<String> {
     let mut nodes: Vec<_> = nodes.iter().collect();
     nodes.sort_by_key(|node| node.metadata.name.clone());
     let of = |types: &[&str]| {
         nodes.iter().find_map(|node| {
-            addresses(node)
+            node_addresses(node)
                 .find(|(type_, _)| types.contains(type_))
                 .map(|(_, address)| address.to_owned())
         })
@@ -258,10 +276,10 @@ fn node_address(nodes: &[Node]) -> Option<String> {
 fn has_address(nodes: &[Node], wanted: &str) -> bool {
     nodes
         .iter()
-        .any(|node| addresses(node).any(|(_, address)| address == wanted))
+        .any(|node| node_addresses(node).any(|(_, address)| address == wanted))
 }
 
-fn addresses(node: &Node) -> impl Iterator<Item = (&str, &str)> {
+fn node_addresses(node: &Node) -> impl Iterator<Item = (&str, &str)> {
     node.status
         .iter()
         .flat_map(|status| status.addresses.iter().flatten())

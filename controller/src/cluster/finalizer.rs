@@ -10,20 +10,26 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use kube::{ResourceExt, runtime::controller::Action};
+use kube::ResourceExt;
+use serde_json::Value;
 
 use crds::{
     names::{self, CLUSTER_FINALIZER, KEY_FINALIZER},
     v1beta2::Cluster,
 };
 
-use crate::kubernetes::store::{Key, Kind, Live};
+use crate::kubernetes::{
+    store::{Key, Kind, Live},
+    writer::WriteError,
+};
 
-use super::{Context, Error, apply::ApplyError, news, reference, restore, status, write};
+use super::{Context, Error, Outcome, reference, restore, status, write, write_status};
 
 /// How long a Cluster waits for its pods. They have a minute to end; one on a node that does not
 /// answer never ends by itself, and must not hold the Cluster for ever.
 const PODS_END_WITHIN: SignedDuration = SignedDuration::from_mins(5);
+/// What was in the way and is not any more is noticed so soon.
+const NOTICED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Whether the Cluster carries the finalizer.
 pub fn is_set(cluster: &Cluster) -> bool {
@@ -33,39 +39,44 @@ pub fn is_set(cluster: &Cluster) -> bool {
         .any(|name| name == CLUSTER_FINALIZER)
 }
 
-/// One step further to the end.
-pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Action, Error> {
+/// One step further to the end. Nothing here waits for a change: whoever forbids a step may allow
+/// it again without a word.
+pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, Error> {
     let uid = cluster.uid().unwrap_or_default();
     context.prober.forget(&uid);
     context.census.forget(&uid);
     let owned = context.store.owned_by(&uid);
-    if let Some((key, live)) = next_to_end(cluster, &owned) {
-        let left = time_left(cluster, Timestamp::now());
-        if !left.is_zero() {
-            if live.value()["metadata"]["deletionTimestamp"].is_null() {
-                context
-                    .writer
-                    .delete_after_dependents(key, &live.uid)
-                    .await
-                    .map_err(ApplyError::from)?;
+    for (key, live) in sets_to_end(cluster, &owned) {
+        let left = match end_of_set(&live.value(), Timestamp::now()) {
+            Ends::NotAsked => {
+                let deleted = context.writer.delete_after_dependents(key, &live.uid);
+                if let Err(error) = deleted.await {
+                    return in_the_way(cluster, key, &error, context).await;
+                }
+                PODS_END_WITHIN.unsigned_abs()
             }
-            tell(cluster, key, context).await?;
-            return Ok(Action::requeue(left));
-        }
-        let note = format!(
-            "{key} still has pods {} s after the Cluster was deleted; if their node does not come \
-             back, delete them with --force",
-            PODS_END_WITHIN.as_secs(),
-        );
-        context
-            .events
-            .warning(&reference(cluster), "PodsLeftBehind", &note);
+            Ends::Within(left) => left,
+            Ends::Never => {
+                let note = format!(
+                    "{key} still has pods {} s after it was deleted; if their node does not come \
+                     back, delete them with --force",
+                    PODS_END_WITHIN.as_secs(),
+                );
+                let events = &context.events;
+                events.warning(&reference(cluster), "PodsLeftBehind", &note);
+                continue;
+            }
+        };
+        let message = format!("waiting for the pods of {key} to end");
+        tell(cluster, "WaitingForPods", &message, context).await?;
+        return Ok(Outcome::Later(left));
     }
     for (key, live) in &owned {
-        if key.kind == Kind::Secret && is_protected(live) {
-            restore::release(&context.writer, key)
-                .await
-                .map_err(ApplyError::from)?;
+        if key.kind == Kind::Secret
+            && is_protected(live)
+            && let Err(error) = restore::release(&context.writer, key).await
+        {
+            return in_the_way(cluster, key, &error, context).await;
         }
     }
     if is_set(cluster) {
@@ -73,45 +84,83 @@ pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Action, Er
     }
     context.own.forget(&uid);
     context.failures.clear(&uid);
+    context.damping.forget(owned.keys());
     context.futile.forget(owned.into_keys());
-    Ok(Action::await_change())
+    Ok(Outcome::Ended)
 }
 
-/// The StatefulSet whose pods are to end now: an API server without its etcd does not stop in an
-/// orderly way. The keys stay until no pod is left, because the kubelet does not read an immutable
-/// Secret again while a pod on its node refers to it: a new Cluster of this name would run with
-/// the keys of this one.
-fn next_to_end<'a>(
+/// Says what keeps the Cluster from ending, and tries again before long.
+async fn in_the_way(
+    cluster: &Arc<Cluster>,
+    key: &Key,
+    error: &WriteError,
+    context: &Context,
+) -> Result<Outcome, Error> {
+    let message = format!("{key} could not be deleted: {}", error.message());
+    tracing::warn!(
+        namespace = cluster.namespace(),
+        name = cluster.name_any(),
+        message
+    );
+    tell(cluster, "ChildNotDeleted", &message, context).await?;
+    let wait = context.failures.delay(&cluster.uid().unwrap_or_default());
+    Ok(Outcome::Later(wait.min(NOTICED_WITHIN)))
+}
+
+/// The StatefulSets whose pods are to end, in their order: an API server without its etcd does not
+/// stop in an orderly way. The keys stay until no pod is left, because the kubelet does not read an
+/// immutable Secret again while a pod on its node refers to it: a new Cluster of this name would
+/// run with the keys of this one.
+fn sets_to_end<'a>(
     cluster: &Cluster,
     owned: &'a BTreeMap<Key, Arc<Live>>,
-) -> Option<(&'a Key, &'a Arc<Live>)> {
+) -> Vec<(&'a Key, &'a Arc<Live>)> {
     // With `--cascade=orphan` a user keeps the children.
     if cluster.finalizers().iter().any(|name| name == "orphan") {
-        return None;
+        return Vec::new();
     }
     let etcd = names::etcd(&cluster.name_any());
-    owned
+    let mut sets: Vec<_> = owned
         .iter()
         .filter(|(key, _)| key.kind == Kind::StatefulSet)
-        .min_by_key(|(key, _)| key.name == etcd)
+        .collect();
+    sets.sort_by_key(|(key, _)| key.name == etcd);
+    sets
 }
 
-fn time_left(cluster: &Cluster, now: Timestamp) -> Duration {
-    let deleted = cluster.metadata.deletion_timestamp.as_ref();
-    let waited = deleted.map_or(SignedDuration::ZERO, |at| now.duration_since(at.0));
-    Duration::try_from(PODS_END_WITHIN - waited).unwrap_or_default()
+/// How far a StatefulSet has come with its end. The time counts from when it was asked to, however
+/// long that was refused, or nobody was there to ask.
+#[derive(Debug, PartialEq, Eq)]
+enum Ends {
+    NotAsked,
+    Within(Duration),
+    Never,
 }
 
-async fn tell(cluster: &Arc<Cluster>, awaited: &Key, context: &Context) -> Result<(), Error> {
-    let new = status::ending(cluster, &awaited.to_string(), Timestamp::now());
-    if status::differs(cluster.status.as_ref(), &new) {
-        news::publish(cluster, &new, context);
-        write::status(cluster, new, context).await?;
+fn end_of_set(set: &Value, now: Timestamp) -> Ends {
+    let asked = set["metadata"]["deletionTimestamp"].as_str();
+    let Some(asked) = asked.and_then(|at| at.parse::<Timestamp>().ok()) else {
+        return Ends::NotAsked;
+    };
+    let left = PODS_END_WITHIN - now.duration_since(asked);
+    match Duration::try_from(left) {
+        Ok(left) if !left.is_zero() => Ends::Within(left),
+        _ => Ends::Never,
     }
-    Ok(())
 }
 
-fn is_protected(live: &Live) -> bool {
+async fn tell(
+    cluster: &Arc<Cluster>,
+    reason: &str,
+    message: &str,
+    context: &Context,
+) -> Result<(), Error> {
+    let new = status::ending(cluster, reason, message, Timestamp::now());
+    write_status(cluster, new, context).await
+}
+
+/// Whether our finalizer holds a key.
+pub fn is_protected(live: &Live) -> bool {
     live.value()["metadata"]["finalizers"]
         .as_array()
         .is_some_and(|all| all.iter().any(|name| name == KEY_FINALIZER))
@@ -146,34 +195,37 @@ mod tests {
         store.owned_by("1")
     }
 
-    fn next(cluster: &Cluster, names: &[&str]) -> Option<String> {
-        next_to_end(cluster, &owned(names)).map(|(key, _)| key.name.clone())
+    fn order(cluster: &Cluster, names: &[&str]) -> Vec<String> {
+        let owned = owned(names);
+        let sets = sets_to_end(cluster, &owned).into_iter();
+        sets.map(|(key, _)| key.name.clone()).collect()
     }
 
     #[test]
     fn the_control_plane_ends_before_its_etcd() {
         let cluster = deleted(&[CLUSTER_FINALIZER]);
-        let both = ["kmc-demo-etcd", "kmc-demo"];
-        assert_eq!(next(&cluster, &both).as_deref(), Some("kmc-demo"));
-        let etcd = ["kmc-demo-etcd"];
-        assert_eq!(next(&cluster, &etcd).as_deref(), Some("kmc-demo-etcd"));
-        assert_eq!(next(&cluster, &[]), None);
+        let both = ["kmc-demo", "kmc-demo-etcd"];
+        assert_eq!(order(&cluster, &["kmc-demo-etcd", "kmc-demo"]), both);
+        assert_eq!(order(&cluster, &["kmc-demo-etcd"]), ["kmc-demo-etcd"]);
+        assert!(order(&cluster, &[]).is_empty());
     }
 
     #[test]
     fn children_that_are_to_stay_are_not_ended() {
         let cluster = deleted(&[CLUSTER_FINALIZER, "orphan"]);
-        assert_eq!(next(&cluster, &["kmc-demo-etcd", "kmc-demo"]), None);
+        assert!(order(&cluster, &["kmc-demo-etcd", "kmc-demo"]).is_empty());
     }
 
     #[test]
-    fn pods_that_never_end_are_waited_for_five_minutes() {
-        let cluster = deleted(&[CLUSTER_FINALIZER]);
+    fn pods_that_never_end_are_waited_for_five_minutes_from_when_they_were_asked_to() {
         let at = |second| {
             "2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap() + Duration::from_secs(second)
         };
-        assert_eq!(time_left(&cluster, at(0)), Duration::from_secs(300));
-        assert_eq!(time_left(&cluster, at(299)), Duration::from_secs(1));
-        assert_eq!(time_left(&cluster, at(301)), Duration::ZERO);
+        let asked = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
+        let within = |seconds| Ends::Within(Duration::from_secs(seconds));
+        assert_eq!(end_of_set(&asked, at(0)), within(300));
+        assert_eq!(end_of_set(&asked, at(299)), within(1));
+        assert_eq!(end_of_set(&asked, at(301)), Ends::Never);
+        assert_eq!(end_of_set(&json!({}), at(301)), Ends::NotAsked);
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 
 use super::{
     Context,
-    apply::{ApplyError, Keys, Problem},
+    apply::{Keys, Problem},
     build::k0s_config::live_part,
     dereference::Observed,
     own_access,
@@ -28,51 +28,48 @@ use super::{
 /// How long the controller's certificate for this one request lasts.
 const LIFETIME: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
 
-/// What the hosted cluster has, or why it does not have what is wanted.
-pub type Brought = Result<Option<Value>, Problem>;
-
-/// Brings the hosted cluster what has changed. What it was last given is in the status, so that a
-/// restart asks nothing and a field that goes is taken away there too.
+/// Brings the hosted cluster what has changed, and returns what it has. What it was last given is
+/// in the status, so that a restart asks nothing and a field that goes is taken away there too.
 pub async fn bring(
     cluster: &Cluster,
     observed: &Observed,
     valid: &ValidCluster,
     keys: &Keys,
     context: &Context,
-) -> Result<Brought, ApplyError> {
+) -> Result<Option<Value>, Problem> {
     let status = cluster.status.as_ref();
     let recorded = status.and_then(|status| status.k0s_config.clone());
     let Some(wanted) = live_part(valid) else {
-        return Ok(Ok(recorded));
+        return Ok(recorded);
     };
     let has_served = status.is_some_and(|status| status.version.is_some());
     let old = match &recorded {
         Some(recorded) => recorded.clone(),
         None if has_served => json!({}),
         // The control plane starts with this configuration.
-        None => return Ok(Ok(Some(wanted))),
+        None => return Ok(Some(wanted)),
     };
     let Some(patch) = difference(&old, &wanted) else {
-        return Ok(Ok(Some(wanted)));
+        return Ok(Some(wanted));
     };
     let serves = observed.health.as_ref().is_some_and(|health| health.ready);
-    let (true, Some((endpoint, authority))) = (serves, own_access::endpoint(valid)) else {
-        return Ok(Ok(recorded));
+    let (true, Some((endpoint, authority))) = (serves, own_access::endpoint(observed, valid.ports))
+    else {
+        return Ok(recorded);
     };
-    let pair = own_access::certificate(valid, &authority, LIFETIME, keys, context).await?;
+    let key = |kind, name: &str| Key::new(kind, &valid.namespace, name);
+    let authority = key(Kind::Secret, &authority);
+    let pair = own_access::certificate(&authority, LIFETIME, keys, context).await?;
     match send(&endpoint, &pair, &patch).await {
-        Ok(()) => Ok(Ok(Some(wanted))),
-        Err(error) => Ok(Err(Problem {
-            key: Key::new(
-                Kind::ConfigMap,
-                &valid.namespace,
-                names::config(&valid.name),
-            ),
-            message: format!(
+        Ok(()) => Ok(Some(wanted)),
+        Err(error) => {
+            let message = format!(
                 "spec.k0sConfig could not be written into the hosted cluster's ClusterConfig \
                  kube-system/k0s: {error}"
-            ),
-        })),
+            );
+            let config = key(Kind::ConfigMap, &names::config(&valid.name));
+            Err(Problem::new(&config, message))
+        }
     }
 }
 

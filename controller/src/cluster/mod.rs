@@ -6,14 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 use kube::{Resource, ResourceExt, runtime::controller::Action};
 use parking_lot::Mutex;
 
-use crds::v1beta2::Cluster;
+use crds::v1beta2::{Cluster, ClusterStatus};
 use runtime::events::Events;
 
 use crate::{
     hosted::{health::Prober, nodes::Census},
     kubernetes::{
         own::{Own, OwnError},
-        store::Store,
+        store::{Key, Kind, Store},
         watches::Watches,
         writer::Writer,
     },
@@ -30,14 +30,15 @@ mod news;
 mod own_access;
 pub mod restore;
 pub mod status;
+pub mod sweep;
 pub mod validate;
 pub mod wanted;
 mod write;
 
 use self::{
-    apply::{Applied, ApplyError, Futile, Keys, Problem, Round},
+    apply::{Applied, Damping, Futile, Keys, Problem, Round},
     dereference::{Observed, dereference},
-    validate::{Address, Refusal, ValidCluster, validate},
+    validate::{Address, ValidCluster, validate},
 };
 
 /// How long leaf certificates last unless a flag says otherwise.
@@ -68,46 +69,31 @@ pub struct Context {
     pub leaf_lifetime: SignedDuration,
     /// Applies that change nothing.
     pub futile: Futile,
+    /// Writes that are held back.
+    pub damping: Damping,
     /// Writes Clusters themselves.
     pub own: Own<Cluster>,
     /// Attempts that failed in a row, by uid.
     pub failures: Failures,
 }
 
-/// Why a reconcile did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A child could not be written.
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-    /// The status or the finalizer could not be written.
-    #[error(transparent)]
-    Own(#[from] OwnError),
-}
-
-impl Error {
-    /// Whether trying again may help while nothing else changes.
-    pub const fn is_retryable(&self) -> bool {
-        match self {
-            Self::Apply(error) => error.is_retryable(),
-            Self::Own(_) => true,
-        }
-    }
-}
+/// Why a reconcile did not end well, where the status does not say so: it could not be written, or
+/// the Cluster is changing under our hands.
+pub type Error = OwnError;
 
 /// Failed attempts in a row, for the backoff.
 #[derive(Clone, Default)]
 pub struct Failures(Arc<Mutex<HashMap<String, u32>>>);
 
 impl Failures {
-    /// The delay before the next attempt: doubling from a quarter of a second to five minutes,
-    /// with up to a fifth added so that many do not come back together.
+    /// The delay before the next attempt: doubling from a quarter of a second to a minute, with up
+    /// to a fifth added so that many do not come back together.
     pub fn delay(&self, uid: &str) -> Duration {
         let mut failures = self.0.lock();
         let count = failures.entry(uid.to_owned()).or_default();
         *count = count.saturating_add(1);
-        let base = Duration::from_millis(250) * 2_u32.pow((*count - 1).min(11));
-        base.min(Duration::from_secs(300))
+        let base = Duration::from_millis(250) * 2_u32.pow((*count - 1).min(8));
+        base.min(Duration::from_secs(60))
             .mul_f64(rand::random_range(1.0..1.2))
     }
 
@@ -126,29 +112,41 @@ pub async fn reconcile(cluster: Arc<Cluster>, context: Arc<Context>) -> Result<A
     context
         .metrics
         .reconciled("Cluster", label, began.elapsed().as_secs_f64());
-    match outcome? {
+    Ok(match outcome? {
         Outcome::Done => {
             context.failures.clear(&uid);
-            Ok(Action::await_change())
+            Action::await_change()
         }
-        Outcome::Ending(next) => Ok(next),
+        Outcome::Ended => Action::await_change(),
+        Outcome::Later(wait) => Action::requeue(wait),
         Outcome::Refused { since } => {
             context.failures.clear(&uid);
-            Ok(Action::requeue(until_next_attempt(since)))
+            Action::requeue(until_next_attempt(since))
         }
-    }
+        Outcome::Failed { again } => {
+            let wait = again.unwrap_or_else(|| context.failures.delay(&uid));
+            Action::requeue(wait.mul_f64(rand::random_range(1.0..1.2)))
+        }
+    })
 }
 
-/// What came of a reconcile that ended well.
+/// What came of a reconcile whose outcome the status tells.
 enum Outcome {
     /// All is as it should be, or a watch will tell.
     Done,
-    /// The Cluster is on its way out.
-    Ending(Action),
-    /// A child could not be written, and the status says why.
+    /// The Cluster is let go.
+    Ended,
+    /// What is waited for comes by a watch, and is looked at then at the latest.
+    Later(Duration),
+    /// Something that others have to mend stands in the way.
     Refused {
         /// Since when.
         since: Option<Timestamp>,
+    },
+    /// The API server did not do its part, or not in time.
+    Failed {
+        /// When to try again, if that is known.
+        again: Option<Duration>,
     },
 }
 
@@ -164,14 +162,10 @@ fn until_next_attempt(since: Option<Timestamp>) -> Duration {
     wait.mul_f64(rand::random_range(1.0..1.2))
 }
 
-/// What happens after a failed reconcile: again later, or when something changes.
+/// What happens after a failed reconcile: it is tried again later.
 pub fn error_policy(cluster: &Cluster, error: &Error, context: &Context) -> Action {
     let name = cluster.name_any();
     let namespace = cluster.namespace().unwrap_or_default();
-    if !error.is_retryable() {
-        tracing::warn!(name, namespace, %error, "reconcile failed, waiting for a change");
-        return Action::await_change();
-    }
     let delay = context.failures.delay(&cluster.uid().unwrap_or_default());
     tracing::warn!(name, namespace, %error, ?delay, "reconcile failed, trying again");
     Action::requeue(delay)
@@ -179,53 +173,74 @@ pub fn error_policy(cluster: &Cluster, error: &Error, context: &Context) -> Acti
 
 async fn run(mut cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Error> {
     if cluster.metadata.deletion_timestamp.is_some() {
-        let next = finalizer::run(&cluster, context).await?;
-        return Ok(Outcome::Ending(next));
+        return finalizer::run(&cluster, context).await;
     }
+    let find = |cluster: &Cluster| {
+        let observed = dereference(cluster, &context.store, &context.watches, &context.prober);
+        let valid = validate(cluster, &observed, context.leaf_lifetime);
+        (observed, valid)
+    };
     let keys = Keys::default();
     let mut problems = Vec::new();
+    let mut again = None;
     for _ in 0..ROUNDS {
-        let observed = dereference(&cluster, &context.store, &context.watches, &context.prober);
-        let valid = validate(&cluster, &observed, context.leaf_lifetime);
-        let valid = match valid {
-            Ok(valid) => valid,
-            Err(refusal) => {
-                write_status(&cluster, &observed, Err(&refusal), &[], None, context).await?;
-                return Ok(Outcome::Done);
-            }
-        };
+        let (observed, valid) = find(&cluster);
+        if observed.unread {
+            return Ok(Outcome::Later(Duration::from_secs(5)));
+        }
+        let Ok(valid) = valid else { break };
         if !finalizer::is_set(&cluster) {
-            cluster = write::finalizer(&cluster, context).await?;
+            match write::finalizer(&cluster, context).await {
+                Ok(written) => cluster = written,
+                Err(error) if error.is_conflict() => return Err(error),
+                Err(error) => {
+                    problems = vec![cannot_be_finalized(&cluster, &error)];
+                    break;
+                }
+            }
         }
         if must_record_first(&cluster, &valid) {
             cluster = write::status(&cluster, recorded(&cluster, &valid), context).await?;
         }
-        let applied = apply_round(&cluster, &valid, &keys, context).await?;
-        problems = applied.problems;
+        let applied = apply_round(&cluster, &valid, &keys, context).await;
+        (problems, again) = (applied.problems, applied.again);
         if !applied.changed {
             break;
         }
     }
-    let observed = dereference(&cluster, &context.store, &context.watches, &context.prober);
-    let valid = validate(&cluster, &observed, context.leaf_lifetime);
+    let (observed, valid) = find(&cluster);
+    let asked = ask_hosted(&cluster, &observed, valid.as_ref().ok(), &keys, context).await;
+    let is_asked = asked.unwrap_or_else(|problem| {
+        problems.push(problem);
+        false
+    });
     let mut hosted_config = None;
     if let Ok(valid) = &valid {
-        ask_hosted(&observed, valid, &keys, context).await?;
-        count_nodes(&observed, valid, &keys, context).await?;
-        match live_config::bring(&cluster, &observed, valid, &keys, context).await? {
+        problems.extend(count_nodes(&observed, valid, &keys, context).await.err());
+        match live_config::bring(&cluster, &observed, valid, &keys, context).await {
             Ok(config) => hosted_config = config,
             Err(problem) => problems.push(problem),
         }
     }
-    write_status(
-        &cluster,
-        &observed,
-        valid.as_ref(),
-        &problems,
+    problems.sort();
+    problems.dedup();
+    let facts = status::Facts {
+        cluster: &cluster,
+        observed: &observed,
+        valid: valid.as_ref(),
+        problems: &problems,
+        is_asked,
         hosted_config,
-        context,
-    )
-    .await?;
+        nodes: context.census.last(&cluster.uid().unwrap_or_default()),
+        now: Timestamp::now(),
+    };
+    write_status(&cluster, status::status(&facts), context).await?;
+    for Problem { about, message, .. } in &problems {
+        tracing::warn!(about, message, "not done, trying again");
+    }
+    if problems.iter().any(|problem| problem.passing) {
+        return Ok(Outcome::Failed { again });
+    }
     Ok(if problems.is_empty() {
         Outcome::Done
     } else {
@@ -238,24 +253,38 @@ async fn run(mut cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Er
     })
 }
 
+/// Without a finalizer nothing is made: it could outlive the Cluster.
+fn cannot_be_finalized(cluster: &Cluster, error: &OwnError) -> Problem {
+    Problem {
+        about: format!(
+            "Cluster {}/{}",
+            cluster.namespace().unwrap_or_default(),
+            cluster.name_any()
+        ),
+        message: format!("its finalizer could not be added, so nothing is made: {error}"),
+        passing: !error.is_refused(),
+    }
+}
+
 async fn apply_round(
     cluster: &Cluster,
     valid: &ValidCluster,
     keys: &Keys,
     context: &Context,
-) -> Result<Applied, ApplyError> {
+) -> Applied {
     let built = build::build(valid);
     let round = Round {
         writer: &context.writer,
         store: &context.store,
         futile: &context.futile,
+        damping: &context.damping,
         keys,
         uid: &valid.uid,
         keys_made: status::keys_were_made(cluster.status.as_ref()),
         now: Timestamp::now(),
         leaf_lifetime: context.leaf_lifetime,
     };
-    round.run(&built.wanted, &built.keep).await
+    round.run(&built.wanted, &built.obsolete).await
 }
 
 /// An address or a port that was found out is written down before anything relies on it: k0s
@@ -272,7 +301,7 @@ fn must_record_first(cluster: &Cluster, valid: &ValidCluster) -> bool {
 }
 
 /// The status that is there, with what was found out.
-fn recorded(cluster: &Cluster, valid: &ValidCluster) -> crds::v1beta2::ClusterStatus {
+fn recorded(cluster: &Cluster, valid: &ValidCluster) -> ClusterStatus {
     let mut status = cluster.status.clone().unwrap_or_default();
     status.ports = valid.ports;
     if let Address::External(host) = &valid.address {
@@ -284,63 +313,60 @@ fn recorded(cluster: &Cluster, valid: &ValidCluster) -> crds::v1beta2::ClusterSt
 
 async fn write_status(
     cluster: &Arc<Cluster>,
-    observed: &Observed,
-    valid: Result<&ValidCluster, &Refusal>,
-    problems: &[Problem],
-    hosted_config: Option<serde_json::Value>,
+    new: ClusterStatus,
     context: &Context,
 ) -> Result<(), Error> {
-    let now = Timestamp::now();
-    let new = status::status(&status::Facts {
-        cluster,
-        observed,
-        valid,
-        problems,
-        hosted_config,
-        nodes: context.census.last(&cluster.uid().unwrap_or_default()),
-        now,
-    });
-    if !status::differs(cluster.status.as_ref(), &new) {
-        return Ok(());
+    if status::differs(cluster.status.as_ref(), &new) {
+        news::publish(cluster, &new, context);
+        write::status(cluster, new, context).await?;
     }
-    news::publish(cluster, &new, context);
-    write::status(cluster, new, context).await?;
     Ok(())
 }
 
-/// Has the hosted API asked, in the background, whether it is ready.
+/// Has the hosted API asked, in the background, whether it is ready: also that of a Cluster whose
+/// spec is refused, since it may serve all the same. Whether it is asked.
 async fn ask_hosted(
+    cluster: &Cluster,
     observed: &Observed,
-    valid: &ValidCluster,
+    valid: Option<&ValidCluster>,
     keys: &Keys,
     context: &Context,
-) -> Result<(), Error> {
-    let (Some(control_plane), Some((endpoint, authority))) =
-        (observed.control_plane.as_ref(), own_access::endpoint(valid))
-    else {
-        return Ok(());
+) -> Result<bool, Problem> {
+    let ports = match valid {
+        Some(valid) => valid.ports,
+        None => cluster.status.as_ref().and_then(|status| status.ports),
     };
-    if context.prober.observes(&valid.uid, &endpoint) {
+    let (Some(control_plane), Some((endpoint, authority))) = (
+        observed.control_plane.as_ref(),
+        own_access::endpoint(observed, ports),
+    ) else {
+        return Ok(false);
+    };
+    let uid = cluster.uid().unwrap_or_default();
+    if context.prober.observes(&uid, &endpoint) {
         let started = control_plane
             .status
             .as_ref()
             .and_then(|status| status.ready_replicas);
         let serves = observed.health.as_ref().is_some_and(|health| health.ready);
-        if started.unwrap_or_default() > 0 && !serves {
-            context.prober.hurry(&valid.uid);
+        if (started.unwrap_or_default() > 0) != serves {
+            context.prober.hurry(&uid);
         }
-        return Ok(());
+        return Ok(true);
     }
+    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
     // An API server that lets nobody ask without a certificate costs one request for the key.
-    let client = if build::k0s_config::anonymous_health(valid) {
+    let client = if valid.is_some_and(build::k0s_config::anonymous_health) {
         None
     } else {
-        Some(own_access::certificate(valid, &authority, OWN_LIFETIME, keys, context).await?)
+        let key = Key::new(Kind::Secret, &namespace, authority);
+        Some(own_access::certificate(&key, OWN_LIFETIME, keys, context).await?)
     };
+    let was_ready = status::is_true(cluster.status.as_ref(), status::FUNCTIONAL);
     context
         .prober
-        .observe(&valid.uid, &valid.namespace, &valid.name, endpoint, client);
-    Ok(())
+        .observe(&uid, &namespace, &name, endpoint, client, was_ready);
+    Ok(true)
 }
 
 /// Has the nodes counted, in the background, once there is an API that can be asked.
@@ -349,16 +375,18 @@ async fn count_nodes(
     valid: &ValidCluster,
     keys: &Keys,
     context: &Context,
-) -> Result<(), Error> {
+) -> Result<(), Problem> {
     let serves = observed.health.as_ref().is_some_and(|health| health.ready);
-    let (true, Some((endpoint, authority))) = (serves, own_access::endpoint(valid)) else {
+    let (true, Some((endpoint, authority))) = (serves, own_access::endpoint(observed, valid.ports))
+    else {
         return Ok(());
     };
     let wants = context
         .census
         .follow(&valid.uid, &valid.namespace, &valid.name, endpoint);
     if wants {
-        let pair = own_access::certificate(valid, &authority, OWN_LIFETIME, keys, context).await?;
+        let key = Key::new(Kind::Secret, &valid.namespace, authority);
+        let pair = own_access::certificate(&key, OWN_LIFETIME, keys, context).await?;
         context.census.provide(&valid.uid, pair);
     }
     Ok(())

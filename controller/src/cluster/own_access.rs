@@ -2,40 +2,45 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crds::v1beta2::CertificateType;
+use crds::v1beta2::{CertificateType, StatusPorts};
 
 use crate::{
     hosted::Endpoint,
-    kubernetes::store::{Key, Kind},
+    kubernetes::store::Key,
     pki::{PemPair, leaf},
 };
 
 use super::{
     Context,
-    apply::{ApplyError, Keys, administrator},
-    validate::ValidCluster,
+    apply::{ApplyError, Keys, Problem, administrator},
+    dereference::{Observed, addresses},
 };
 
 /// Where it reaches the hosted API, and the Secret with the authority of both sides, once all of
 /// it is known.
-pub fn endpoint(valid: &ValidCluster) -> Option<(Endpoint, String)> {
-    let authority = valid.authority(CertificateType::Ca)?;
-    let port = u16::try_from(valid.ports?.api).ok()?;
-    let host = valid.service_ips.first()?;
-    let endpoint = Endpoint::new(host, port, authority.certificate.clone()?);
+pub fn endpoint(observed: &Observed, ports: Option<StatusPorts>) -> Option<(Endpoint, String)> {
+    let authority = observed.authorities.get(&CertificateType::Ca)?;
+    let port = u16::try_from(ports?.api).ok()?;
+    let hosts = addresses(observed.service.as_ref());
+    let endpoint = Endpoint::new(hosts.first()?, port, authority.certificate.clone()?);
     Some((endpoint, authority.secret.clone()))
 }
 
-/// A certificate with which it is let in; costs one request, for the authority's key.
+/// A certificate with which it is let in, signed by the authority in this Secret; costs one
+/// request, for its key.
 pub async fn certificate(
-    valid: &ValidCluster,
-    authority: &str,
+    authority: &Key,
     lifetime: SignedDuration,
     keys: &Keys,
     context: &Context,
-) -> Result<PemPair, ApplyError> {
-    let key = Key::new(Kind::Secret, &valid.namespace, authority);
-    let ca = keys.read(&context.writer, &key).await?;
-    let request = administrator("k0smotron-controller", lifetime);
-    leaf::issue(&ca, &request, Timestamp::now()).map_err(|source| ApplyError::Pki { key, source })
+) -> Result<PemPair, Problem> {
+    let sign = async {
+        let ca = keys.read(&context.writer, authority).await?;
+        let request = administrator("k0smotron-controller", lifetime);
+        leaf::issue(&ca, &request, Timestamp::now()).map_err(|source| ApplyError::Pki {
+            key: authority.clone(),
+            source,
+        })
+    };
+    sign.await.map_err(|error| Problem::of(authority, &error))
 }

@@ -34,7 +34,14 @@ pub async fn undo_deletion(writer: &Writer, wanted: &Wanted) -> Result<(), Write
     body["metadata"]["name"] = Value::String(copy.name.clone());
     body["metadata"]["finalizers"] = json!([]);
     match writer.create(&copy, &body).await {
-        Ok(()) | Err(WriteError::Exists { .. }) => {}
+        Ok(()) => {}
+        // An earlier attempt's, unless somebody else's is in its place: then the key stays here.
+        Err(WriteError::Exists { key }) => {
+            let there = writer.get(&copy).await?;
+            if there.is_none_or(|there| there.data.get("data") != dying.data.get("data")) {
+                return Err(WriteError::Exists { key });
+            }
+        }
         Err(error) => return Err(error),
     }
     release(writer, &wanted.key).await?;

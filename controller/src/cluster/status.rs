@@ -53,8 +53,10 @@ pub struct Facts<'a> {
     pub observed: &'a Observed,
     /// What it is built from, or why nothing is.
     pub valid: Result<&'a ValidCluster, &'a Refusal>,
-    /// Children that could not be written.
+    /// What could not be done.
     pub problems: &'a [Problem],
+    /// The hosted API is being asked whether it is ready.
+    pub is_asked: bool,
     /// What of the k0s configuration the hosted cluster has; nothing if that is not known.
     pub hosted_config: Option<Value>,
     /// The hosted cluster's nodes; nothing if they have not been counted since the start.
@@ -130,13 +132,13 @@ pub fn status(facts: &Facts<'_>) -> ClusterStatus {
     new
 }
 
-/// The status of a Cluster that is being deleted: what was found last, and whose pods are awaited.
-pub fn ending(cluster: &Cluster, awaited: &str, now: Timestamp) -> ClusterStatus {
+/// The status of a Cluster that is being deleted: what was found last, and what is waited for or
+/// in the way.
+pub fn ending(cluster: &Cluster, reason: &str, message: &str, now: Timestamp) -> ClusterStatus {
     let old = cluster.status.clone().unwrap_or_default();
-    let message = format!("waiting for the pods of {awaited} to end");
     let now = timed(
         vec![
-            finding(DELETING, true, "WaitingForPods", message.clone()),
+            finding(DELETING, true, reason, message),
             finding(AVAILABLE, false, "Deleting", message),
         ],
         &old.conditions,

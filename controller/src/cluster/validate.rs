@@ -13,7 +13,7 @@ use crds::{
     version::K0sVersion,
 };
 
-use super::dereference::{Authority, Observed};
+use super::dereference::{Authority, Observed, addresses};
 
 /// Why nothing is done for a Cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,8 @@ pub struct ValidCluster {
     pub ports: Option<StatusPorts>,
     /// Addresses of its Service inside the mothership, once it exists.
     pub service_ips: Vec<String>,
+    /// The Service of etcd's clients was made with an address of its own.
+    pub etcd_clients_have_an_address: bool,
     /// Where it is reached from outside.
     pub address: Address,
     /// How many etcd members it was created with.
@@ -182,7 +184,8 @@ pub fn validate(
         version,
         owner: cluster.controller_owner_ref(&()).unwrap_or_default(),
         ports,
-        service_ips: observed.service_ips(),
+        service_ips: addresses(observed.service.as_ref()),
+        etcd_clients_have_an_address: !addresses(observed.etcd_clients.as_ref()).is_empty(),
         address,
         etcd_members,
         authorities: observed.authorities.clone(),

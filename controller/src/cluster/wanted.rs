@@ -11,7 +11,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crds::names::NOT_AFTER;
+use crds::names::{self, NOT_AFTER};
 
 use crate::{
     kubernetes::store::{Key, Kind, Live, digest},
@@ -66,6 +66,9 @@ pub enum Recipe {
 pub trait Inputs {
     /// Digest of all of it: another digest asks for other data.
     fn digest(&self) -> String;
+
+    /// The keys that are made. Others in the same Secret are somebody else's.
+    fn keys(&self) -> &'static [&'static str];
 }
 
 impl Inputs for Recipe {
@@ -98,6 +101,15 @@ impl Inputs for Recipe {
         };
         digest(inputs.to_string().as_bytes())
     }
+
+    fn keys(&self) -> &'static [&'static str] {
+        match self {
+            Self::Kubeconfig { .. } => &[names::KUBECONFIG_KEY],
+            Self::Authority { .. } | Self::ServiceAccount | Self::Leaf { .. } => {
+                &[names::TLS_CERT_KEY, names::TLS_KEY_KEY]
+            }
+        }
+    }
 }
 
 /// Where an object's data comes from.
@@ -127,11 +139,11 @@ pub struct Wanted<R = Recipe> {
 pub enum Step {
     /// It is as wanted.
     Nothing,
-    /// Apply the body, creating it where it is missing.
+    /// Apply the body, and leave data that is made.
     Apply,
     /// Make the data and apply both.
     Make,
-    /// Make the data and create the object; never over another.
+    /// Create the object, with its data; never over another.
     Create,
     /// Somebody deletes an object whose data is kept: bring it back with the same data.
     Restore,
@@ -197,25 +209,21 @@ impl<R: Inputs> Wanted<R> {
     /// What has to be done, given the object as it was last seen.
     pub fn step(&self, live: Option<&Live>) -> Step {
         let Some(live) = live else {
-            return match self.content {
-                Content::Declared => Step::Apply,
-                Content::Made(_) => Step::Make,
-                Content::Kept(_) => Step::Create,
-            };
+            return Step::Create;
         };
         let tree = live.value();
         match &self.content {
             Content::Kept(_) if live.deleting => Step::Restore,
             // It comes back when the deletion has ended.
             _ if live.deleting => Step::Nothing,
-            Content::Made(_) if !self.made_from_the_same(&tree) => Step::Make,
+            Content::Made(recipe) if !self.made_from_the_same(&tree, recipe) => Step::Make,
             _ if self.matches(&tree) => Step::Nothing,
             Content::Made(_) | Content::Declared | Content::Kept(_) => Step::Apply,
         }
     }
 
     /// What the made data says about itself has to be true, or it is made again.
-    fn made_from_the_same(&self, live: &Value) -> bool {
+    fn made_from_the_same(&self, live: &Value, recipe: &R) -> bool {
         let annotation = |tree: &Value, name: &str| {
             tree["metadata"]["annotations"]
                 .get(name)
@@ -223,7 +231,8 @@ impl<R: Inputs> Wanted<R> {
                 .map(str::to_owned)
         };
         annotation(live, INPUTS_DIGEST) == annotation(&self.body, INPUTS_DIGEST)
-            && annotation(live, DATA_DIGEST).is_some_and(|said| said == data_digest(live))
+            && annotation(live, DATA_DIGEST)
+                .is_some_and(|said| said == data_digest(live, recipe.keys()))
     }
 
     fn matches(&self, live: &Value) -> bool {
@@ -252,22 +261,42 @@ impl<R: Inputs> Wanted<R> {
     }
 }
 
-/// The digest of a pruned Secret's data.
-pub fn data_digest(pruned: &Value) -> String {
-    digest(
-        pruned
-            .get("digests")
-            .unwrap_or(&Value::Null)
-            .to_string()
-            .as_bytes(),
-    )
+/// The digest of these keys of a pruned Secret.
+pub fn data_digest(pruned: &Value, keys: &[&str]) -> String {
+    let digests = keys
+        .iter()
+        .filter_map(|key| Some((*key, pruned.get("digests")?.get(key)?.as_str()?.to_owned())));
+    digest_of(digests.collect())
 }
 
 /// The same of data that is about to be written.
 fn data_digest_of(data: &BTreeMap<String, String>) -> String {
-    let digests: serde_json::Map<_, _> = data
+    let digests = data
         .iter()
-        .map(|(key, value)| (key.clone(), Value::String(digest(value.as_bytes()))))
-        .collect();
-    digest(Value::Object(digests).to_string().as_bytes())
+        .map(|(key, value)| (key.as_str(), digest(value.as_bytes())));
+    digest_of(digests.collect())
+}
+
+fn digest_of(digests: BTreeMap<&str, String>) -> String {
+    digest(json!(digests).to_string().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_is_of_our_keys_only() {
+        let data = BTreeMap::from([("value".to_owned(), "a".to_owned())]);
+        let ours = data_digest_of(&data);
+        let live = |digests: Value| json!({"digests": digests});
+        let said = digest(b"a");
+        let plain = live(json!({"value": said}));
+        let more = live(json!({"note": "x", "value": said, "zzz": "y"}));
+        assert_eq!(data_digest(&plain, &["value"]), ours);
+        assert_eq!(data_digest(&more, &["value"]), ours);
+        for edited in [json!({"value": "x"}), json!({"note": "x"}), Value::Null] {
+            assert_ne!(data_digest(&live(edited), &["value"]), ours);
+        }
+    }
 }

@@ -30,6 +30,10 @@ impl Inputs for Recipe {
         let inputs = json!([self.id, self.server, self.role, self.certificate]);
         digest(inputs.to_string().as_bytes())
     }
+
+    fn keys(&self) -> &'static [&'static str] {
+        &[names::TOKEN_KEY]
+    }
 }
 
 /// The Secret, named like the request.

@@ -154,11 +154,12 @@ async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Actio
             Ok(secret) => {
                 let data = build::data(&valid, id, secret)?;
                 let body = wanted.with_data(&data, None);
-                context
-                    .shared
-                    .writer
-                    .apply(&wanted.key, &body, live.is_some())
-                    .await?;
+                let writer = &context.shared.writer;
+                if live.is_some() {
+                    writer.apply(&wanted.key, &body).await?;
+                } else {
+                    writer.create(&wanted.key, &body).await?;
+                }
             }
             Err(Error::Hosted(error)) => {
                 let refusal = Refusal::HostedUnreachable(error.to_string());

@@ -44,8 +44,27 @@ pub enum OwnError {
 impl OwnError {
     /// The object is gone.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Failed { source, .. }
-            if matches!(&**source, kube::Error::Api(status) if status.is_not_found()))
+        self.code() == Some(404)
+    }
+
+    /// Somebody has changed the object meanwhile.
+    pub fn is_conflict(&self) -> bool {
+        self.code() == Some(409)
+    }
+
+    /// The API server refuses it as it is.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.code(), Some(400 | 403 | 422))
+    }
+
+    fn code(&self) -> Option<u16> {
+        match self {
+            Self::Failed { source, .. } => match &**source {
+                kube::Error::Api(status) => Some(status.code),
+                _ => None,
+            },
+            Self::Timeout { .. } => None,
+        }
     }
 }
 

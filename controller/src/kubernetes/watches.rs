@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use futures::{StreamExt, pin_mut};
@@ -44,8 +45,19 @@ const NAMED: u32 = 1 << 31;
 /// How many objects a page of a list holds: small pages keep the peak of memory low.
 const PAGE: u32 = 100;
 
-/// Who asked for a Secret, by its namespace and name.
-type Named = HashMap<(String, String), BTreeSet<String>>;
+/// How long an answer about a Secret that a user names is waited for.
+const ANSWERED: Duration = Duration::from_secs(10);
+
+/// The Secrets that users name, by namespace and name.
+type Named = HashMap<(String, String), NamedSecret>;
+
+struct NamedSecret {
+    /// The Clusters that name it.
+    clusters: BTreeSet<String>,
+    /// The API server has said whether it is there, or that it does not say.
+    answered: bool,
+    since: Instant,
+}
 
 /// Everything that a watch needs.
 #[derive(Clone)]
@@ -105,14 +117,20 @@ impl Watches {
     }
 
     /// Watches one Secret by name for a Cluster, because a user's Secret has labels of its own.
-    pub fn named_secret(&self, namespace: &str, name: &str, cluster: &str) {
+    /// Whether the store knows it, which is worth waiting for.
+    pub fn named_secret(&self, namespace: &str, name: &str, cluster: &str) -> bool {
         let place = (namespace.to_owned(), name.to_owned());
         let mut named = self.named.lock();
-        if let Some(clusters) = named.get_mut(&place) {
-            clusters.insert(cluster.to_owned());
-            return;
+        if let Some(secret) = named.get_mut(&place) {
+            secret.clusters.insert(cluster.to_owned());
+            return secret.answered || secret.since.elapsed() >= ANSWERED;
         }
-        named.insert(place.clone(), BTreeSet::from([cluster.to_owned()]));
+        let secret = NamedSecret {
+            clusters: BTreeSet::from([cluster.to_owned()]),
+            answered: false,
+            since: Instant::now(),
+        };
+        named.insert(place.clone(), secret);
         drop(named);
         let api = self.api(Kind::Secret, Some(namespace));
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
@@ -121,6 +139,7 @@ impl Watches {
             task.follow(Kind::Secret, api, config, NAMED, Some(place))
                 .await;
         });
+        false
     }
 
     fn api(&self, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
@@ -186,6 +205,7 @@ impl Watches {
                 Err(error) => {
                     self.metrics.watch_failed(kind.as_str());
                     tracing::warn!(%kind, %error, "watch failed, it starts again");
+                    self.wake_named(place.as_ref());
                     continue;
                 }
             };
@@ -196,8 +216,11 @@ impl Watches {
 
     fn wake_named(&self, place: Option<&(String, String)>) {
         let Some(place) = place else { return };
-        for cluster in self.named.lock().get(place).into_iter().flatten() {
-            self.triggers.cluster(&place.0, cluster);
+        if let Some(secret) = self.named.lock().get_mut(place) {
+            secret.answered = true;
+            for cluster in &secret.clusters {
+                self.triggers.cluster(&place.0, cluster);
+            }
         }
     }
 }

@@ -1,11 +1,16 @@
 //! Writes to the mothership, each with a deadline, each result taken into the store at once, so
 //! that the next reconcile sees it even before the watch brings it.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value without the key reads as null"
+)]
+
 use std::time::Duration;
 
 use kube::{
     Api, Client,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
     core::DynamicObject,
 };
 use serde_json::Value;
@@ -74,6 +79,19 @@ impl WriteError {
         }
     }
 
+    /// What went wrong, where the object is named already.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Conflict { message, .. } | Self::Refused { message, .. } => message.clone(),
+            Self::Failed { source, .. } => match &**source {
+                kube::Error::Api(status) => status.message.clone(),
+                other => other.to_string(),
+            },
+            Self::Exists { .. } => "it exists already".to_owned(),
+            Self::Timeout { .. } => format!("no answer within {} s", DEADLINE.as_secs()),
+        }
+    }
+
     fn from_kube(key: &Key, error: kube::Error) -> Self {
         let key = key.clone();
         match error {
@@ -122,25 +140,18 @@ impl Writer {
         Ok(object)
     }
 
-    /// The uid of the controller owner of an object that no watch shows. A list, because of most
+    /// An object that no watch shows; it is not taken into the store. A list, because of most
     /// kinds there is no right to get one.
-    pub async fn owner(&self, key: &Key) -> Result<Option<String>, WriteError> {
+    pub async fn look(&self, key: &Key) -> Result<Option<DynamicObject>, WriteError> {
         let named = ListParams::default().fields(&format!("metadata.name={}", key.name));
         let api = self.api(key);
         let found = self.within(key, api.list(&named)).await?;
-        Ok(found
-            .into_iter()
-            .flat_map(|object| object.metadata.owner_references.into_iter().flatten())
-            .find(|owner| owner.controller == Some(true))
-            .map(|owner| owner.uid))
+        Ok(found.into_iter().next())
     }
 
-    /// Server-side apply. Not forced, it fails where another writer owns a field.
-    pub async fn apply(&self, key: &Key, body: &Value, force: bool) -> Result<(), WriteError> {
-        let params = PatchParams {
-            force,
-            ..PatchParams::apply(FIELD_MANAGER)
-        };
+    /// Server-side apply, over whoever else owns a field.
+    pub async fn apply(&self, key: &Key, body: &Value) -> Result<(), WriteError> {
+        let params = PatchParams::apply(FIELD_MANAGER).force();
         let before = self
             .store
             .get(key)
@@ -158,20 +169,22 @@ impl Writer {
         Ok(())
     }
 
-    /// Creates, and fails where the name is taken.
+    /// Creates, and fails where the name is taken. An apply and not a POST, or the API server would
+    /// take our first fields for another writer's, and later applies could not take them away. The
+    /// version makes it one that changes nothing: no object has it.
     pub async fn create(&self, key: &Key, body: &Value) -> Result<(), WriteError> {
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
+        let mut body = body.clone();
+        body["metadata"]["resourceVersion"] = Value::from("1");
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let api = self.api(key);
+        let patch = Patch::Apply(&body);
+        let object = match self
+            .within(key, api.patch(&key.name, &params, &patch))
+            .await
+        {
+            Err(WriteError::Conflict { key, .. }) => return Err(WriteError::Exists { key }),
+            other => other?,
         };
-        let object: DynamicObject =
-            serde_json::from_value(body.clone()).map_err(|source| WriteError::Failed {
-                key: key.clone(),
-                source: Box::new(kube::Error::SerdeError(source)),
-            })?;
-        let object = self
-            .within(key, self.api(key).create(&params, &object))
-            .await?;
         self.metrics.applied(key.kind.as_str(), "created");
         self.store.put(key.kind, object, 0);
         Ok(())

@@ -18,9 +18,9 @@ const COMMON_NAME: &str = "kubernetes";
 /// checks them by a reverse look-up, which not every mothership answers.
 const SPELLED_MEMBERS: i32 = 9;
 
-/// Every certificate Secret that the Cluster does not get from its user; `None` while its
-/// authority is missing.
-pub fn all(cluster: &ValidCluster) -> Vec<(CertificateType, Option<Wanted>)> {
+/// Every certificate Secret that the Cluster does not get from its user and whose authority is
+/// there.
+pub fn all(cluster: &ValidCluster) -> Vec<Wanted> {
     let made = |type_: &CertificateType| !cluster.authority(*type_).is_some_and(|a| a.users);
     let kept = AUTHORITIES.iter().filter(|type_| made(type_)).map(|type_| {
         let recipe = match type_ {
@@ -29,20 +29,20 @@ pub fn all(cluster: &ValidCluster) -> Vec<(CertificateType, Option<Wanted>)> {
                 common_name: COMMON_NAME.to_owned(),
             },
         };
-        (*type_, Some(secret(cluster, *type_, Content::Kept(recipe))))
+        secret(cluster, *type_, Content::Kept(recipe))
     });
     let leaves = [
         CertificateType::ApiserverEtcdClient,
         CertificateType::EtcdServer,
         CertificateType::EtcdPeer,
     ];
-    let leaves = leaves.iter().filter(|type_| made(type_)).map(|type_| {
-        let recipe = leaf(cluster, *type_);
-        (
-            *type_,
-            recipe.map(|recipe| secret(cluster, *type_, Content::Made(recipe))),
-        )
-    });
+    let leaves = leaves
+        .iter()
+        .filter(|type_| made(type_))
+        .filter_map(|type_| {
+            let recipe = leaf(cluster, *type_)?;
+            Some(secret(cluster, *type_, Content::Made(recipe)))
+        });
     kept.chain(leaves).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Pure functions from a valid Cluster to the objects that it wants; one file a child.
 //!
-//! A child whose inputs are not there yet is not built but *kept*: what exists of it stays. Rounds
-//! of build and apply go on until nothing changes, so a child follows as soon as its inputs do.
+//! A child whose inputs are not there yet is not built: what exists of it stays. Rounds of build
+//! and apply go on until nothing changes, so a child follows as soon as its inputs do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +16,9 @@ use crds::{
 use crate::kubernetes::store::{Key, Kind};
 
 use super::{
+    dereference::AUTHORITIES,
     validate::{Address, ValidCluster},
-    wanted::Wanted,
+    wanted::{COPY_SUFFIX, Wanted},
 };
 
 pub mod certificates;
@@ -37,70 +38,53 @@ pub mod telemetry;
 pub struct Built {
     /// Objects that have to be there.
     pub wanted: Vec<Wanted>,
-    /// Objects that stay as they are if they are there.
-    pub keep: BTreeSet<Key>,
-}
-
-impl Built {
-    fn add(&mut self, object: Option<Wanted>, kind: Kind, namespace: &str, name: &str) {
-        match object {
-            Some(object) => self.wanted.push(object),
-            None => drop(self.keep.insert(Key::new(kind, namespace, name))),
-        }
-    }
+    /// Objects that go if they are there and the Cluster's own. Whatever else it owns stays.
+    pub obsolete: BTreeSet<Key>,
 }
 
 /// Builds every child whose inputs are known.
 pub fn build(cluster: &ValidCluster) -> Built {
-    let mut built = Built::default();
-    let (name, namespace) = (cluster.name.as_str(), cluster.namespace.as_str());
-    built.wanted.push(services::exposed(cluster));
-    built.wanted.push(services::etcd_members(cluster));
-    built.wanted.push(services::etcd_clients(cluster));
-    built.wanted.push(etcd::members_config(cluster));
-    built.wanted.push(telemetry::config(cluster));
-    for (type_, object) in certificates::all(cluster) {
-        built.add(
-            object,
-            Kind::Secret,
-            namespace,
-            &names::certificate(name, type_),
-        );
-    }
-    built.add(
-        kubeconfig::secret(cluster),
-        Kind::Secret,
-        namespace,
-        &names::kubeconfig(name),
-    );
-    built.add(
-        k0s_config::config_map(cluster),
-        Kind::ConfigMap,
-        namespace,
-        &names::config(name),
-    );
+    let mut wanted = vec![
+        services::exposed(cluster),
+        services::etcd_members(cluster),
+        services::etcd_clients(cluster),
+        etcd::members_config(cluster),
+        telemetry::config(cluster),
+    ];
+    wanted.extend(certificates::all(cluster));
+    wanted.extend(kubeconfig::secret(cluster));
+    wanted.extend(k0s_config::config_map(cluster));
     if !matches!(cluster.address, Address::Internal) {
-        built.add(
-            endpoint::config_map(cluster),
-            Kind::ConfigMap,
-            namespace,
-            &names::endpoint_config(name),
-        );
+        wanted.extend(endpoint::config_map(cluster));
     }
-    built.add(
-        etcd::stateful_set(cluster),
-        Kind::StatefulSet,
-        namespace,
-        &names::etcd(name),
-    );
-    built.add(
-        control_plane::stateful_set(cluster),
-        Kind::StatefulSet,
-        namespace,
-        &names::control_plane(name),
-    );
-    built.wanted.extend(disruption_budget::all(cluster));
-    built
+    wanted.extend(etcd::stateful_set(cluster));
+    wanted.extend(control_plane::stateful_set(cluster));
+    wanted.extend(disruption_budget::all(cluster));
+    let obsolete = obsolete(cluster, &wanted);
+    Built { wanted, obsolete }
+}
+
+/// What an earlier spec, or an earlier life of a key, asked for. No key is among them but copies.
+fn obsolete(cluster: &ValidCluster, wanted: &[Wanted]) -> BTreeSet<Key> {
+    let name = cluster.name.as_str();
+    let key = |kind, name| Key::new(kind, &cluster.namespace, name);
+    let services = ServiceType::ALL
+        .iter()
+        .map(|type_| key(Kind::Service, names::service(name, *type_)));
+    let budgets = [names::control_plane(name), names::etcd(name)]
+        .map(|name| key(Kind::PodDisruptionBudget, name));
+    let endpoint = matches!(cluster.address, Address::Internal)
+        .then(|| key(Kind::ConfigMap, names::endpoint_config(name)));
+    let copies = AUTHORITIES.map(|type_| {
+        let original = names::certificate(name, type_);
+        key(Kind::Secret, format!("{original}{COPY_SUFFIX}"))
+    });
+    services
+        .chain(budgets)
+        .chain(endpoint)
+        .chain(copies)
+        .filter(|key| wanted.iter().all(|wanted| wanted.key != *key))
+        .collect()
 }
 
 /// Metadata of a child: the user's labels and its component's, never the user's annotations.

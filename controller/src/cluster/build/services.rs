@@ -78,21 +78,31 @@ pub fn etcd_members(cluster: &ValidCluster) -> Wanted {
         cluster,
         names::etcd(&cluster.name),
         true,
+        true,
         &[("client", ETCD_CLIENT), ("peer", ETCD_PEER)],
     )
 }
 
 /// What API servers dial: ready members only, for a member that is still catching up refuses them.
+/// Headless too, because a mothership has few addresses for many Clusters; one that was made with
+/// an address keeps it, which cannot be taken away.
 pub fn etcd_clients(cluster: &ValidCluster) -> Wanted {
     etcd(
         cluster,
         names::etcd_client_service(&cluster.name),
+        !cluster.etcd_clients_have_an_address,
         false,
         &[("client", ETCD_CLIENT)],
     )
 }
 
-fn etcd(cluster: &ValidCluster, name: String, headless: bool, ports: &[(&str, i32)]) -> Wanted {
+fn etcd(
+    cluster: &ValidCluster,
+    name: String,
+    headless: bool,
+    not_ready: bool,
+    ports: &[(&str, i32)],
+) -> Wanted {
     Wanted::declared(
         Kind::Service,
         Service {
@@ -100,7 +110,7 @@ fn etcd(cluster: &ValidCluster, name: String, headless: bool, ports: &[(&str, i3
             spec: Some(ServiceSpec {
                 type_: Some("ClusterIP".to_owned()),
                 cluster_ip: headless.then(|| "None".to_owned()),
-                publish_not_ready_addresses: headless.then_some(true),
+                publish_not_ready_addresses: not_ready.then_some(true),
                 selector: Some(labels::etcd_selector(&cluster.name)),
                 ports: Some(
                     ports

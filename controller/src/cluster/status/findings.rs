@@ -12,7 +12,7 @@ use super::{
         validate::{Address, Refusal, ValidCluster},
     },
     ACCEPTED, APPLIED, AVAILABLE, CERTIFICATES, DELETING, EXPOSED, FUNCTIONAL, Facts, KEY_LOST,
-    KUBECONFIG, SCALING, UP_TO_DATE, condition, is_true, keys_were_made,
+    KUBECONFIG, SCALING, UP_TO_DATE, condition, keys_were_made,
 };
 
 /// What the first pod's readiness has proved wrong, or is about to.
@@ -55,12 +55,14 @@ fn unknown(type_: &'static str, reason: &str, message: impl Into<String>) -> Fin
 pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     let deleting = finding(DELETING, false, "NotDeleting", "");
     let accepted = accepted(facts.valid.err());
+    let functional = functional(facts);
     let Ok(valid) = facts.valid else {
         // Nothing was built from this spec; what earlier rounds found stays.
         let mut all: Vec<_> = kept(facts.cluster.status.as_ref());
-        let (reason, message) = (accepted.reason.clone(), accepted.message.clone());
-        if !is_true(facts.cluster.status.as_ref(), AVAILABLE) {
-            all.push(finding(AVAILABLE, false, reason, message));
+        if has_served(facts.cluster) {
+            all.extend([available(&[&functional]), functional]);
+        } else {
+            all.push(available(&[&accepted]));
         }
         all.extend([accepted, deleting]);
         return all;
@@ -68,7 +70,6 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     let applied = applied(facts.problems);
     let exposed = exposed(valid, facts.observed);
     let certificates = certificates(facts.observed, facts.cluster.status.as_ref());
-    let functional = functional(facts.observed, has_served(facts.cluster));
     let kubeconfig = if facts.observed.kubeconfig {
         finding(KUBECONFIG, true, "Created", "")
     } else {
@@ -79,13 +80,11 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
             "the kubeconfig is made as soon as the address and the certificates are known",
         )
     };
-    let available = [&applied, &exposed, &certificates, &functional, &kubeconfig]
-        .into_iter()
-        .find(|f| f.status != "True")
-        .map_or_else(
-            || finding(AVAILABLE, true, "Available", "the control plane serves"),
-            |f| finding(AVAILABLE, false, f.reason.clone(), f.message.clone()),
-        );
+    let available = if has_served(facts.cluster) {
+        available(&[&functional])
+    } else {
+        available(&[&exposed, &certificates, &functional, &kubeconfig])
+    };
     let replicas = replicas(facts.observed.control_plane.as_ref());
     vec![
         accepted,
@@ -101,6 +100,16 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     ]
 }
 
+/// The first of these that is missing says why. Once a control plane has served, only its API
+/// says whether it does: a child that is refused takes nothing from those who use it.
+fn available(parts: &[&Finding]) -> Finding {
+    let missing = parts.iter().find(|part| part.status != "True");
+    missing.map_or_else(
+        || finding(AVAILABLE, true, "Available", "the control plane serves"),
+        |part| finding(AVAILABLE, false, part.reason.clone(), part.message.clone()),
+    )
+}
+
 /// The findings of an earlier round, but for those that every round makes.
 fn kept(status: Option<&ClusterStatus>) -> Vec<Finding> {
     let types = [
@@ -108,31 +117,29 @@ fn kept(status: Option<&ClusterStatus>) -> Vec<Finding> {
         EXPOSED,
         CERTIFICATES,
         KUBECONFIG,
-        FUNCTIONAL,
         SCALING,
         UP_TO_DATE,
-        AVAILABLE,
     ];
     types
         .into_iter()
-        .filter_map(|type_| {
-            let old = condition(status, type_)?;
-            if type_ == AVAILABLE && old.status != "True" {
-                return None;
-            }
-            let status = match old.status.as_str() {
-                "True" => "True",
-                "False" => "False",
-                _ => "Unknown",
-            };
-            Some(Finding {
-                type_,
-                status,
-                reason: old.reason.clone(),
-                message: old.message.clone(),
-            })
-        })
+        .filter_map(|type_| earlier(status, type_))
         .collect()
+}
+
+/// What a condition says already.
+fn earlier(status: Option<&ClusterStatus>, type_: &'static str) -> Option<Finding> {
+    let old = condition(status, type_)?;
+    let status = match old.status.as_str() {
+        "True" => "True",
+        "False" => "False",
+        _ => "Unknown",
+    };
+    Some(Finding {
+        type_,
+        status,
+        reason: old.reason.clone(),
+        message: old.message.clone(),
+    })
 }
 
 fn accepted(refusal: Option<&Refusal>) -> Finding {
@@ -168,9 +175,14 @@ fn applied(problems: &[Problem]) -> Finding {
     }
     let all: Vec<_> = problems
         .iter()
-        .map(|p| format!("{}: {}", p.key, p.message))
+        .map(|p| format!("{}: {}", p.about, p.message))
         .collect();
-    finding(APPLIED, false, "ChildRefused", all.join("; "))
+    let reason = if problems.iter().all(|p| p.passing) {
+        "WriteFailed"
+    } else {
+        "ChildRefused"
+    };
+    finding(APPLIED, false, reason, all.join("; "))
 }
 
 fn exposed(valid: &ValidCluster, observed: &Observed) -> Finding {
@@ -240,7 +252,7 @@ fn has_served(cluster: &Cluster) -> bool {
         .is_some_and(|status| status.version.is_some())
 }
 
-fn functional(observed: &Observed, has_served: bool) -> Finding {
+fn functional(facts: &Facts<'_>) -> Finding {
     let waiting = || {
         unknown(
             FUNCTIONAL,
@@ -248,8 +260,13 @@ fn functional(observed: &Observed, has_served: bool) -> Finding {
             "waiting for the control plane's API to answer through its Service",
         )
     };
-    let started = replicas(observed.control_plane.as_ref()).ready > 0;
-    match &observed.health {
+    let has_served = has_served(facts.cluster);
+    let started = replicas(facts.observed.control_plane.as_ref()).ready > 0;
+    match &facts.observed.health {
+        // Another process has asked it before, and this one is about to.
+        None if facts.is_asked => {
+            earlier(facts.cluster.status.as_ref(), FUNCTIONAL).unwrap_or_else(waiting)
+        }
         None => waiting(),
         Some(health) if health.ready && (started || has_served) => {
             finding(FUNCTIONAL, true, "Ready", "")
@@ -257,7 +274,16 @@ fn functional(observed: &Observed, has_served: bool) -> Finding {
         // The words of an attempt change from one to the next while pods start, and Service,
         // StatefulSet and the next answer follow the first ready pod one after the other: no news
         // before all have.
-        Some(health) if !started || (!has_served && STARTING.contains(&health.reason)) => waiting(),
+        Some(health) if !has_served && (!started || STARTING.contains(&health.reason)) => waiting(),
+        Some(health) if !started => finding(
+            FUNCTIONAL,
+            false,
+            health.reason,
+            format!(
+                "{}; no replica of the control plane is ready",
+                health.message
+            ),
+        ),
         Some(health) => finding(FUNCTIONAL, false, health.reason, health.message.clone()),
     }
 }

@@ -38,7 +38,7 @@ fn at(second: i64) -> Timestamp {
 fn the_end_of_a_cluster_changes_two_conditions_and_nothing_else() {
     let mut cluster = cluster();
     let old = cluster.status.clone().unwrap();
-    let new = ending(&cluster, "StatefulSet ns/kmc-demo", at(0));
+    let new = ending(&cluster, "WaitingForPods", "StatefulSet ns/kmc-demo", at(0));
     let types: Vec<_> = new.conditions.iter().map(|c| c.type_.as_str()).collect();
     assert_eq!(types, [ACCEPTED, DELETING, AVAILABLE]);
     assert_eq!(new.conditions.first(), old.conditions.first());
@@ -52,9 +52,14 @@ fn the_end_of_a_cluster_changes_two_conditions_and_nothing_else() {
     assert!(differs(cluster.status.as_ref(), &new));
 
     cluster.status = Some(new);
-    let again = ending(&cluster, "StatefulSet ns/kmc-demo", at(9));
+    let again = ending(&cluster, "WaitingForPods", "StatefulSet ns/kmc-demo", at(9));
     assert!(!differs(cluster.status.as_ref(), &again), "{again:?}");
-    let next = ending(&cluster, "StatefulSet ns/kmc-demo-etcd", at(9));
+    let next = ending(
+        &cluster,
+        "WaitingForPods",
+        "StatefulSet ns/kmc-demo-etcd",
+        at(9),
+    );
     assert!(differs(cluster.status.as_ref(), &next));
     let deleting = condition(Some(&next), DELETING).unwrap();
     assert_eq!(deleting.last_transition_time.0, at(0));
@@ -96,6 +101,7 @@ fn an_upgrade_has_ended_when_its_pods_are_ready(#[case] ready: i32, #[case] want
         observed: &observed,
         valid: Ok(&valid),
         problems: &[],
+        is_asked: true,
         hosted_config: None,
         nodes: None,
         now: at(0),
@@ -115,6 +121,7 @@ fn of_a_version_that_cannot_be_reached_only_the_conditions_tell() {
         observed: &observed,
         valid: Err(&refusal),
         problems: &[],
+        is_asked: true,
         hosted_config: None,
         nodes: None,
         now: at(0),
@@ -133,4 +140,118 @@ fn of_a_version_that_cannot_be_reached_only_the_conditions_tell() {
     old.conditions.clone_from(&new.conditions);
     old.observed_generation = new.observed_generation;
     assert_eq!(new, old);
+}
+
+/// A Cluster that has served, with what it says about itself then.
+fn settled() -> Cluster {
+    let mut cluster = cluster();
+    let observed = working(1);
+    let valid = validate(&cluster, &observed, jiff::SignedDuration::from_hours(1)).unwrap();
+    let facts = Facts {
+        cluster: &cluster,
+        observed: &observed,
+        valid: Ok(&valid),
+        problems: &[],
+        is_asked: true,
+        hosted_config: None,
+        nodes: None,
+        now: at(0),
+    };
+    let new = status(&facts);
+    cluster.status = Some(new);
+    cluster
+}
+
+fn later(cluster: &Cluster, observed: &Observed, problems: &[Problem]) -> ClusterStatus {
+    let valid = validate(cluster, observed, jiff::SignedDuration::from_hours(1));
+    status(&Facts {
+        cluster,
+        observed,
+        valid: valid.as_ref(),
+        problems,
+        is_asked: true,
+        hosted_config: None,
+        nodes: None,
+        now: at(60),
+    })
+}
+
+fn says(status: &ClusterStatus, type_: &str) -> (String, String) {
+    let found = condition(Some(status), type_).unwrap();
+    (found.status.clone(), found.reason.clone())
+}
+
+fn pair(status: &str, reason: &str) -> (String, String) {
+    (status.to_owned(), reason.to_owned())
+}
+
+#[test]
+fn a_process_that_has_not_asked_yet_says_nothing_new() {
+    let cluster = settled();
+    let observed = Observed {
+        health: None,
+        ..working(1)
+    };
+    let new = later(&cluster, &observed, &[]);
+    assert!(!differs(cluster.status.as_ref(), &new), "{new:?}");
+}
+
+#[test]
+fn a_refused_child_leaves_a_control_plane_that_serves_available() {
+    let cluster = settled();
+    let key = crate::kubernetes::store::Key::new(
+        crate::kubernetes::store::Kind::ConfigMap,
+        "ns",
+        "kmc-demo-config",
+    );
+    let refused = Problem::new(&key, "denied");
+    let failed = Problem {
+        passing: true,
+        ..Problem::new(&key, "no answer")
+    };
+    for (problems, reason) in [
+        (vec![refused.clone()], "ChildRefused"),
+        (vec![failed.clone()], "WriteFailed"),
+        (vec![failed, refused], "ChildRefused"),
+    ] {
+        let new = later(&cluster, &working(1), &problems);
+        assert_eq!(says(&new, APPLIED), pair("False", reason));
+        assert_eq!(says(&new, AVAILABLE), pair("True", "Available"));
+    }
+}
+
+fn unreachable(ready: i32) -> Observed {
+    Observed {
+        health: Some(Health {
+            ready: false,
+            reason: "Unreachable",
+            message: "nobody listens".to_owned(),
+            at: at(0),
+        }),
+        ..working(ready)
+    }
+}
+
+#[rstest]
+#[case::no_replica_is_ready(0)]
+#[case::the_replica_counts_as_ready(1)]
+fn an_outage_is_called_by_its_name(#[case] ready: i32) {
+    let new = later(&settled(), &unreachable(ready), &[]);
+    assert_eq!(says(&new, FUNCTIONAL), pair("False", "Unreachable"));
+    assert_eq!(says(&new, AVAILABLE), pair("False", "Unreachable"));
+}
+
+#[test]
+fn a_cluster_whose_spec_is_refused_is_still_looked_at() {
+    let mut cluster = settled();
+    cluster.spec.version = Some("v1.35.1".to_owned());
+    let new = later(&cluster, &working(1), &[]);
+    assert_eq!(says(&new, ACCEPTED), pair("False", "Invalid"));
+    assert_eq!(says(&new, AVAILABLE), pair("True", "Available"));
+    let new = later(&cluster, &unreachable(0), &[]);
+    assert_eq!(says(&new, AVAILABLE), pair("False", "Unreachable"));
+    assert_eq!(
+        says(&new, EXPOSED),
+        says(cluster.status.as_ref().unwrap(), EXPOSED)
+    );
 }

@@ -1,5 +1,7 @@
 //! One object, pruned.
 
+use crds::names::FIELD_MANAGER;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -17,6 +19,8 @@ pub struct Live {
     pub owner: Option<Owner>,
     /// It has a deletionTimestamp.
     pub deleting: bool,
+    /// The field manager, other than ours, that changed it last; status apart.
+    pub rival: Option<String>,
     /// Which watches deliver it, one bit each.
     pub(super) holders: u32,
     json: Box<str>,
@@ -24,7 +28,7 @@ pub struct Live {
 
 impl Live {
     /// What is kept of an object.
-    pub(super) fn new(kind: Kind, object: DynamicObject) -> Self {
+    pub fn new(kind: Kind, object: DynamicObject) -> Self {
         let metadata = &object.metadata;
         let owner = metadata
             .owner_references
@@ -41,6 +45,7 @@ impl Live {
             resource_version: metadata.resource_version.clone().unwrap_or_default(),
             owner,
             deleting: metadata.deletion_timestamp.is_some(),
+            rival: last_other_manager(metadata),
             holders: 0,
             json: "".into(),
         };
@@ -90,4 +95,13 @@ impl Live {
         let value = self.value();
         Some(value.get("certificate")?.get("pem")?.as_str()?.to_owned())
     }
+}
+
+fn last_other_manager(metadata: &ObjectMeta) -> Option<String> {
+    let entries = metadata.managed_fields.iter().flatten();
+    entries
+        .filter(|entry| entry.subresource.is_none())
+        .filter(|entry| entry.manager.as_deref() != Some(FIELD_MANAGER))
+        .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))
+        .and_then(|entry| entry.manager.clone())
 }

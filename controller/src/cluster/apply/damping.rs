@@ -1,0 +1,238 @@
+//! Writes that are held back: of an object that somebody else changes again and again, and one that
+//! the API server has just failed to do.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+use crate::kubernetes::store::Key;
+
+use super::Problem;
+
+/// So many rewrites in a row are done at once: a person's edits.
+const FREE: u32 = 20;
+/// The first wait after those; each further one is twice as long.
+const SHORTEST: Duration = Duration::from_secs(2);
+/// What the wait grows to.
+const LONGEST: Duration = Duration::from_secs(300);
+/// An object that was left alone for so long, and for twice its last wait, starts anew.
+const PEACE: Duration = Duration::from_secs(60);
+/// The first wait after a failure; each further one is twice as long. Whatever wakes the Cluster
+/// meanwhile, the write is not tried.
+const FAILED: Duration = Duration::from_millis(250);
+/// What that wait grows to.
+const FAILED_LONGEST: Duration = Duration::from_secs(60);
+
+/// What was written of each object while what is wanted of it stayed the same.
+#[derive(Clone, Default)]
+pub struct Damping(Arc<Mutex<HashMap<Key, Row>>>);
+
+/// Why a write is held back.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Held {
+    /// What is said of it.
+    pub problem: Problem,
+    /// For how long.
+    pub wait: Duration,
+}
+
+struct Row {
+    hash: String,
+    rewrites: u32,
+    rewritten: Instant,
+    rival: Option<String>,
+    failures: u32,
+    failed: Option<(Instant, Problem)>,
+}
+
+impl Row {
+    fn new(hash: &str, now: Instant) -> Self {
+        Self {
+            hash: hash.to_owned(),
+            rewrites: 0,
+            rewritten: now,
+            rival: None,
+            failures: 0,
+            failed: None,
+        }
+    }
+
+    fn after_rewrite(&self) -> Duration {
+        match self.rewrites.checked_sub(FREE) {
+            None => Duration::ZERO,
+            Some(over) => (SHORTEST * 2_u32.pow(over.min(8))).min(LONGEST),
+        }
+    }
+
+    fn after_failure(&self) -> Duration {
+        let over = self.failures.saturating_sub(1).min(8);
+        (FAILED * 2_u32.pow(over)).min(FAILED_LONGEST)
+    }
+}
+
+impl Damping {
+    /// Whether the object may be written now; `hash` is that of what is wanted.
+    pub fn allow(&self, key: &Key, hash: &str, now: Instant) -> Result<(), Held> {
+        let rows = self.0.lock();
+        let Some(row) = rows.get(key).filter(|row| row.hash == hash) else {
+            return Ok(());
+        };
+        let left = |since: Instant, wait: Duration| {
+            wait.checked_sub(now.saturating_duration_since(since))
+                .filter(|left| !left.is_zero())
+        };
+        if let Some((at, problem)) = &row.failed
+            && let Some(wait) = left(*at, row.after_failure())
+        {
+            let problem = problem.clone();
+            return Err(Held { problem, wait });
+        }
+        let Some(wait) = left(row.rewritten, row.after_rewrite()) else {
+            return Ok(());
+        };
+        let rival = match &row.rival {
+            Some(manager) => format!("the field manager {manager:?}"),
+            None => "somebody else".to_owned(),
+        };
+        let said = format!(
+            "{rival} changes or deletes it again and again; it is put right once in a while until \
+             that ends"
+        );
+        let problem = Problem::new(key, said);
+        Err(Held { problem, wait })
+    }
+
+    /// The object was written; `rival` is who else writes it.
+    pub fn wrote(&self, key: &Key, hash: &str, rival: Option<String>, now: Instant) {
+        self.change(key, hash, now, |row| {
+            if now.saturating_duration_since(row.rewritten) > PEACE + row.after_rewrite() * 2 {
+                row.rewrites = 0;
+            }
+            row.rewrites += 1;
+            row.rewritten = now;
+            row.rival = rival.or_else(|| row.rival.take());
+            row.failures = 0;
+            row.failed = None;
+        });
+    }
+
+    /// The API server did not do it; how long to leave it.
+    pub fn failed(&self, key: &Key, hash: &str, problem: Problem, now: Instant) -> Held {
+        let wait = self.change(key, hash, now, |row| {
+            row.failures += 1;
+            row.failed = Some((now, problem.clone()));
+            row.after_failure()
+        });
+        Held { problem, wait }
+    }
+
+    fn change<T>(
+        &self,
+        key: &Key,
+        hash: &str,
+        now: Instant,
+        change: impl FnOnce(&mut Row) -> T,
+    ) -> T {
+        let mut rows = self.0.lock();
+        let row = rows
+            .entry(key.clone())
+            .and_modify(|row| {
+                if row.hash != hash {
+                    *row = Row::new(hash, now);
+                }
+            })
+            .or_insert_with(|| Row::new(hash, now));
+        change(row)
+    }
+
+    /// Forgets the objects of a Cluster that is gone.
+    pub fn forget<'k>(&self, keys: impl IntoIterator<Item = &'k Key>) {
+        let mut rows = self.0.lock();
+        for key in keys {
+            rows.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::store::Kind;
+
+    fn key() -> Key {
+        Key::new(Kind::Service, "ns", "a")
+    }
+
+    /// How often an object is written that somebody changes ten times a second for so long.
+    fn writes(damping: &Damping, from: Instant, seconds: u32) -> usize {
+        (0..seconds * 10)
+            .map(|i| from + Duration::from_millis(100) * i)
+            .filter(|now| {
+                let allowed = damping.allow(&key(), "h", *now).is_ok();
+                if allowed {
+                    damping.wrote(&key(), "h", None, *now);
+                }
+                allowed
+            })
+            .count()
+    }
+
+    #[test]
+    fn a_fight_is_slowed_down_and_never_given_up() {
+        let (damping, start) = (Damping::default(), Instant::now());
+        assert_eq!(writes(&damping, start, 2), 20);
+        let later = start + Duration::from_secs(2);
+        let minute = writes(&damping, later, 60);
+        assert!((3..=5).contains(&minute), "{minute}");
+        let hour = writes(&damping, later + Duration::from_secs(60), 3600);
+        assert!((12..=16).contains(&hour), "{hour}");
+    }
+
+    #[test]
+    fn other_objects_wishes_and_times_start_anew() {
+        let (damping, start) = (Damping::default(), Instant::now());
+        let key = key();
+        let allowed = |hash: &str, now| damping.allow(&key, hash, now);
+        for _ in 0..FREE {
+            assert_eq!(allowed("h", start), Ok(()));
+            damping.wrote(&key, "h", Some("webhook".to_owned()), start);
+        }
+        let said = allowed("h", start).unwrap_err().problem.message;
+        assert!(said.contains("\"webhook\""), "{said}");
+        assert_eq!(allowed("other", start), Ok(()));
+        let another = Key::new(Kind::Secret, "ns", "a");
+        assert_eq!(damping.allow(&another, "h", start), Ok(()));
+        let much_later = start + Duration::from_secs(120);
+        assert_eq!(allowed("h", much_later), Ok(()));
+        damping.wrote(&key, "h", None, much_later);
+        assert_eq!(allowed("h", much_later), Ok(()));
+        damping.forget([&key]);
+        assert_eq!(allowed("h", start), Ok(()));
+    }
+
+    #[test]
+    fn what_failed_is_tried_less_and_less_often_until_it_works_or_is_another() {
+        let (damping, start) = (Damping::default(), Instant::now());
+        let problem = Problem::new(&key(), "range is full");
+        let mut now = start;
+        let mut tries = 0;
+        while now < start + Duration::from_secs(400) {
+            match damping.allow(&key(), "h", now) {
+                Ok(()) => {
+                    tries += 1;
+                    damping.failed(&key(), "h", problem.clone(), now);
+                }
+                Err(held) => assert_eq!(held.problem, problem),
+            }
+            now += Duration::from_millis(50);
+        }
+        assert!((10..=15).contains(&tries), "{tries}");
+        assert_eq!(damping.allow(&key(), "other", now), Ok(()));
+        damping.wrote(&key(), "h", None, now);
+        assert_eq!(damping.allow(&key(), "h", now), Ok(()));
+    }
+}
