@@ -2,6 +2,7 @@
 //! product installed, a scene of its own for each case, and controller and webhook as processes.
 
 pub mod children;
+pub mod forbid;
 pub mod kubectl;
 pub mod process;
 mod rights;

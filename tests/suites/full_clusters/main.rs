@@ -13,6 +13,7 @@ mod labels;
 mod live_config;
 mod ready;
 mod rights;
+mod settled;
 mod sharing;
 mod tokens;
 mod worker;
@@ -50,6 +51,9 @@ fn main() -> ExitCode {
             case!(live_config::a_changed_configuration_reaches_the_running_control_plane),
             case!(deletion::a_cluster_made_anew_at_once_has_keys_of_its_own),
             case!(deletion::deleting_a_cluster_leaves_only_volumes_that_are_to_be_kept),
+            case!(settled::a_restart_of_the_controller_writes_nothing_about_what_is_settled),
+            case!(settled::an_outage_of_all_replicas_is_seen_and_so_is_its_end),
+            case!(settled::a_refused_child_leaves_available_alone),
             case!(rights::the_controller_is_restricted_and_asks_for_nothing_it_may_not),
         ],
     )

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams};
 use serde_json::json;
 
 use crate::controlled::children::{self, KINDS};
+use crate::controlled::forbid::{self, Forbidden};
 use crate::controlled::scene::Scene;
 use crate::controlled::until;
 
@@ -84,7 +85,6 @@ pub async fn a_deleted_cluster_leaves_nothing_but_the_volumes_to_keep(scene: &Sc
         took.as_millis(),
         all.as_millis()
     ));
-    ensure!(scene.audit().path().exists(), "no audit log");
     controller.stop().await
 }
 
@@ -115,5 +115,108 @@ pub async fn a_namespace_with_clusters_can_be_deleted(scene: &Scene) -> Result<(
     })
     .await?;
     scene.say(format!("gone after {:.1} s", took.as_secs_f64()));
+    controller.stop().await
+}
+
+pub async fn a_deletion_that_is_forbidden_says_so_and_ends_once_it_is_allowed(
+    scene: &Scene,
+) -> Result<()> {
+    let controller = scene.controller().await?;
+    scene
+        .complete("one", json!({"service": {"type": "ClusterIP"}}))
+        .await?;
+    let frozen = Forbidden {
+        resource: ("apps", "statefulsets"),
+        operation: "DELETE",
+        probe: "StatefulSet/kmc-one",
+    };
+    forbid::forbid(scene, frozen).await?;
+    scene
+        .clusters()
+        .delete("one", &DeleteParams::default())
+        .await?;
+    let message = scene
+        .says("one", "Deleting", "True", "ChildNotDeleted")
+        .await?;
+    scene.say(&message);
+    for part in ["StatefulSet", "kmc-one", "freeze"] {
+        ensure!(message.contains(part), "{part:?} is not in {message:?}");
+    }
+    scene.says("one", "Available", "False", "Deleting").await?;
+    // A restart in between forgets nothing, and no key is let go before its pods.
+    controller.stop().await?;
+    let controller = scene.controller().await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let key = scene.get("Secret", "one-ca").await?.context("no key")?;
+    let finalizers = key.pointer("/metadata/finalizers");
+    ensure!(
+        finalizers == Some(&json!(["k0smotron.io/protect-key"])),
+        "{finalizers:?}"
+    );
+    let uid = scene.clusters().get("one").await?.metadata.uid;
+    forbid::allow(scene, frozen).await?;
+    let ((), took) = until("the Cluster is gone", LIMIT, async || {
+        match scene.clusters().get_opt("one").await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    scene.say(format!(
+        "{uid:?} gone {} ms after it was allowed",
+        took.as_millis()
+    ));
+    controller.stop().await
+}
+
+pub async fn keys_of_a_cluster_that_was_removed_by_force_are_let_go(scene: &Scene) -> Result<()> {
+    let mut controller = scene.controller().await?;
+    for name in ["away", "there"] {
+        scene
+            .complete(name, json!({"service": {"type": "ClusterIP"}}))
+            .await?;
+    }
+    // Once while no controller runs, and once under its hands.
+    for name in ["away", "there"] {
+        let runs = name == "there";
+        if !runs {
+            controller.stop().await?;
+            let force = json!({"metadata": {"finalizers": null}});
+            scene.change(name, force).await?;
+            scene
+                .clusters()
+                .delete(name, &DeleteParams::default())
+                .await?;
+            controller = scene.controller().await?;
+        } else {
+            let frozen = Forbidden {
+                resource: ("apps", "statefulsets"),
+                operation: "DELETE",
+                probe: "StatefulSet/kmc-there",
+            };
+            forbid::forbid(scene, frozen).await?;
+            scene
+                .clusters()
+                .delete(name, &DeleteParams::default())
+                .await?;
+            scene
+                .says(name, "Deleting", "True", "ChildNotDeleted")
+                .await?;
+            let force = json!({"metadata": {"finalizers": null}});
+            scene.change(name, force).await?;
+            forbid::allow(scene, frozen).await?;
+        }
+        let keys = ["ca", "sa", "proxy", "etcd"].map(|type_| format!("{name}-{type_}"));
+        let ((), took) = until("its keys are gone", LIMIT, async || {
+            for key in &keys {
+                if let Some(left) = scene.get("Secret", key).await.map_err(|e| e.to_string())? {
+                    return Err(left.to_string());
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        scene.say(format!("{name}: gone after {} ms", took.as_millis()));
+    }
     controller.stop().await
 }

@@ -11,12 +11,15 @@ mod runner;
 mod deleted;
 mod deletion;
 mod edited;
+mod failures;
 mod keys;
 mod leader;
+mod named;
 mod ports;
 mod refusals;
 mod replicas;
 mod requests;
+mod rewrites;
 mod tokens;
 
 use std::process::ExitCode;
@@ -48,6 +51,17 @@ fn main() -> ExitCode {
             case!(replicas::etcd_keeps_its_members_while_the_control_plane_is_scaled),
             case!(deletion::a_deleted_cluster_leaves_nothing_but_the_volumes_to_keep),
             case!(deletion::a_namespace_with_clusters_can_be_deleted),
+            case!(deletion::a_deletion_that_is_forbidden_says_so_and_ends_once_it_is_allowed),
+            case!(deletion::keys_of_a_cluster_that_was_removed_by_force_are_let_go),
+            case!(named::a_take_over_keeps_every_key_that_upstream_has_named),
+            case!(named::naming_ones_own_certificates_deletes_none),
+            case!(named::a_named_authority_without_its_key_is_said_until_it_has_one),
+            case!(rewrites::a_key_that_somebody_adds_to_a_made_secret_costs_nothing),
+            case!(rewrites::a_fight_over_a_child_is_slowed_down_and_named),
+            case!(failures::what_answers_500_is_said_and_tried_again_without_a_storm),
+            case!(failures::a_leftover_that_may_not_be_deleted_is_said_and_freezes_nothing),
+            case!(failures::a_cluster_takes_one_address_of_the_service_range),
+            case!(refusals::a_foreign_object_without_any_label_is_left_alone),
         ],
     )
 }

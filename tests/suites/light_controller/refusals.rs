@@ -254,3 +254,100 @@ pub async fn somebody_elses_object_is_named_and_not_touched(scene: &Scene) -> Re
     }
     controller.stop().await
 }
+
+/// What no watch shows, and no field of which is in the way: only its owner tells whose it is.
+pub async fn a_foreign_object_without_any_label_is_left_alone(scene: &Scene) -> Result<()> {
+    let others = [
+        (
+            "ConfigMap",
+            "kmc-one-telemetry-config",
+            json!({"data": {"theirs": "yes"}}),
+        ),
+        (
+            "ConfigMap",
+            "kmc-one-config",
+            json!({"data": {"theirs": "yes"}}),
+        ),
+        (
+            "Secret",
+            "one-kubeconfig",
+            json!({"stringData": {"theirs": "yes"}}),
+        ),
+        (
+            "Secret",
+            "one-etcd-peer",
+            json!({"stringData": {"theirs": "yes"}}),
+        ),
+        (
+            "Service",
+            "kmc-one-etcd-client",
+            json!({"spec": {"clusterIP": "None", "ports": [{"name": "x", "port": 9}]}}),
+        ),
+    ];
+    let mut before = Vec::new();
+    for (kind, name, body) in &others {
+        let mut body = body.clone();
+        if let Some(fields) = body.as_object_mut() {
+            fields.insert("metadata".to_owned(), json!({"name": name}));
+        }
+        let body: DynamicObject = serde_json::from_value(body)?;
+        let made = children::api(&scene.admin, &scene.namespace, kind)?
+            .create(&PostParams::default(), &body)
+            .await?;
+        before.push((*kind, *name, serde_json::to_value(made)?));
+    }
+    let controller = scene.controller().await?;
+    scene
+        .create("one", json!({"service": {"type": "ClusterIP"}}))
+        .await?;
+    let message = scene
+        .says("one", "Applied", "False", "ChildRefused")
+        .await?;
+    scene.settled().await?;
+    for (kind, name, old) in &before {
+        // The Secret of the kubeconfig waits for nothing, the peer's for its authority.
+        let named = format!("{kind} {}/{name}", scene.namespace);
+        ensure!(message.contains(&named), "{named} is not in {message:?}");
+        let now = scene.get(kind, name).await?.context("gone")?;
+        ensure!(
+            now == *old,
+            "{kind} {name} was touched: {:#?}",
+            children::differences(old, &now)
+        );
+    }
+    // One that goes makes room without anybody telling the controller.
+    let (kind, name, _) = others.first().context("none")?;
+    children::api(&scene.admin, &scene.namespace, kind)?
+        .delete(name, &DeleteParams::default())
+        .await?;
+    crate::controlled::until(
+        "it is ours",
+        crate::controlled::PATIENCE,
+        async || match scene.get(kind, name).await {
+            Ok(Some(now)) if at(&now, "/metadata/ownerReferences/0/name") == "one" => Ok(()),
+            other => Err(format!("{other:?}")),
+        },
+    )
+    .await?;
+    scene
+        .clusters()
+        .delete("one", &DeleteParams::default())
+        .await?;
+    crate::controlled::until(
+        "the Cluster is gone",
+        crate::controlled::PATIENCE,
+        async || match scene.clusters().get_opt("one").await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        },
+    )
+    .await?;
+    for (kind, name, old) in before.iter().skip(1) {
+        let now = scene.get(kind, name).await?;
+        ensure!(
+            now.as_ref() == Some(old),
+            "{kind} {name} was touched: {now:?}"
+        );
+    }
+    controller.stop().await
+}

@@ -1,0 +1,94 @@
+//! What others write into children, again and again.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use crate::controlled::children;
+use crate::controlled::scene::{Scene, wrote};
+
+pub async fn a_key_that_somebody_adds_to_a_made_secret_costs_nothing(scene: &Scene) -> Result<()> {
+    let controller = scene.controller().await?;
+    scene
+        .complete("one", json!({"service": {"type": "ClusterIP"}}))
+        .await?;
+    for name in ["one-kubeconfig", "one-etcd-server"] {
+        let before = scene.get("Secret", name).await?;
+        let mark = scene.mark().await;
+        scene
+            .edit(
+                &format!("Secret/{name}"),
+                &json!({"stringData": {"note": "x"}}),
+            )
+            .await?;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let asked = scene.asked(mark).await?;
+        ensure!(asked.total() == 0, "{name} with a note costs\n{asked}");
+        let after = scene.get("Secret", name).await?;
+        let data = |secret: &Option<serde_json::Value>, key: &str| {
+            let secret = secret.as_ref()?;
+            secret.pointer(&format!("/data/{key}")).cloned()
+        };
+        for key in ["value", "tls.crt", "tls.key"] {
+            ensure!(data(&before, key) == data(&after, key), "{name}: {key}");
+        }
+        ensure!(data(&after, "note").is_some(), "{name} lost the note");
+    }
+    controller.stop().await
+}
+
+pub async fn a_fight_over_a_child_is_slowed_down_and_named(scene: &Scene) -> Result<()> {
+    let controller = scene.controller().await?;
+    scene
+        .complete("one", json!({"service": {"type": "ClusterIP"}}))
+        .await?;
+    let services = children::api(&scene.admin, &scene.namespace, "Service")?;
+    let rival = PatchParams {
+        field_manager: Some("rival".to_owned()),
+        ..PatchParams::default()
+    };
+    let started = Instant::now();
+    let mut mark = None;
+    let mut edits = 0;
+    while started.elapsed() < Duration::from_secs(15) {
+        let selector = json!({"spec": {"selector": {"rival": edits.to_string()}}});
+        services
+            .patch("kmc-one", &rival, &Patch::Merge(&selector))
+            .await?;
+        edits += 1;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if mark.is_none() && started.elapsed() > Duration::from_secs(8) {
+            mark = Some((scene.mark().await, Instant::now()));
+        }
+    }
+    let Some((mark, since)) = mark else {
+        anyhow::bail!("no time passed");
+    };
+    let entries = scene.audit().since(mark)?;
+    let rewrites = entries
+        .iter()
+        .filter(|entry| entry.user.username == scene.user && wrote(entry, "services", "kmc-one"))
+        .count();
+    scene.say(format!(
+        "{edits} edits in {} s; {rewrites} rewrites in the last {} s",
+        started.elapsed().as_secs(),
+        since.elapsed().as_secs()
+    ));
+    let a_second = u64::try_from(rewrites)? <= since.elapsed().as_secs();
+    ensure!(a_second, "more than one a second");
+    let message = scene
+        .says("one", "Applied", "False", "ChildRefused")
+        .await?;
+    scene.say(&message);
+    for part in ["Service", "kmc-one", "\"rival\""] {
+        ensure!(message.contains(part), "{part:?} is not in {message:?}");
+    }
+    // Once it ends the child is put right, and that is said.
+    scene.says("one", "Applied", "True", "Applied").await?;
+    let service = scene.get("Service", "kmc-one").await?.unwrap_or_default();
+    let selector = service.pointer("/spec/selector/rival");
+    ensure!(selector.is_none(), "{service}");
+    controller.stop().await
+}
