@@ -11,6 +11,7 @@ pub mod client;
 pub mod commands;
 pub mod duration;
 pub mod error;
+pub mod escape;
 pub mod event;
 pub mod hosted;
 pub mod kubeconfig;

@@ -8,6 +8,8 @@ use kube::{
 };
 use serde_json::Value;
 
+use crate::escape;
+
 /// One condition of an object.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Condition {
@@ -30,14 +32,15 @@ impl Condition {
         self.status == "True"
     }
 
-    /// `Reason: message`, or whichever there is.
+    /// `Reason: message`, or whichever there is, on one line.
     pub fn summary(&self) -> String {
-        match (self.reason.as_str(), self.message.as_str()) {
+        let summary = match (self.reason.as_str(), self.message.as_str()) {
             ("", "") => format!("{} is {}", self.kind, self.status),
             (reason, "") => reason.to_owned(),
             ("", message) => message.to_owned(),
             (reason, message) => format!("{reason}: {message}"),
-        }
+        };
+        escape::line(&summary).into_owned()
     }
 }
 

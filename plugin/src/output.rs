@@ -9,7 +9,7 @@ use std::{
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::{error::Error, escape};
 
 /// When colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -123,6 +123,18 @@ impl Output {
         (output, captured)
     }
 
+    /// Writes what others may have written to standard output: as it is for programs, escaped for
+    /// a terminal.
+    ///
+    /// # Errors
+    /// As [`Output::data`].
+    pub fn text(&self, text: &str) -> Result<(), Error> {
+        match self.columns {
+            Some(_) => self.data(&escape::text(text)),
+            None => self.data(text),
+        }
+    }
+
     /// Writes data to standard output as it is.
     ///
     /// # Errors
@@ -137,6 +149,10 @@ impl Output {
 
     /// One line for the person to standard error. A stream that is gone is no failure.
     pub fn note(&self, line: &str) {
+        self.say(&escape::text(line));
+    }
+
+    fn say(&self, line: &str) {
         let mut stream = self.stderr.borrow_mut();
         let _ = writeln!(stream, "{line}").and_then(|()| stream.flush());
     }
@@ -151,9 +167,13 @@ impl Output {
     /// An error with its hints, `error:` and `hint:` marked where there are colours.
     pub fn error(&self, error: &Error) {
         let paint = self.stderr_paint;
-        self.note(&format!("{} {error}", paint.apply(Style::Bad, "error:")));
+        let say = |style, mark, text: &str| {
+            let mark = paint.apply(style, mark);
+            self.say(&format!("{mark} {}", escape::text(text)));
+        };
+        say(Style::Bad, "error:", &error.to_string());
         for hint in error.hints() {
-            self.note(&format!("{} {hint}", paint.apply(Style::Waiting, "hint:")));
+            say(Style::Waiting, "hint:", &hint);
         }
     }
 
@@ -177,7 +197,7 @@ impl Output {
     /// # Errors
     /// As [`Output::data`].
     pub fn structured(&self, format: Structured, value: &impl Serialize) -> Result<(), Error> {
-        self.data(&structured(format, value)?)
+        self.text(&structured(format, value)?)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{cell::RefCell, time::Duration};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::output::Output;
+use crate::{escape, output::Output};
 
 /// Shows what a wait is at.
 pub struct Progress<'a> {
@@ -23,7 +23,7 @@ impl<'a> Progress<'a> {
             {
                 bar.set_style(style);
             }
-            bar.set_prefix(what.to_owned());
+            bar.set_prefix(escape::line(what).into_owned());
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
@@ -44,7 +44,7 @@ impl<'a> Progress<'a> {
         }
         state.clone_into(&mut self.last.borrow_mut());
         match &self.bar {
-            Some(bar) => bar.set_message(state.to_owned()),
+            Some(bar) => bar.set_message(escape::line(state).into_owned()),
             None => self.out.note(&format!("  {state}")),
         }
     }

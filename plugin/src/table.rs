@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 
-use crate::output::{Paint, Style};
+use crate::{
+    escape,
+    output::{Paint, Style},
+};
 
-/// One cell: its text and how it is shown where colours are.
+/// One cell: its text, on one line, and how it is shown where colours are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
     text: String,
@@ -15,7 +18,7 @@ impl Cell {
     /// A cell with a colour of its own.
     pub fn styled(text: impl Into<String>, style: Style) -> Self {
         Self {
-            text: text.into(),
+            text: escape::line(&text.into()).into_owned(),
             style,
         }
     }

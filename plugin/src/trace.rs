@@ -22,6 +22,7 @@ use tower::{BoxError, Layer, Service, util::BoxService};
 
 use crate::{
     error::innermost,
+    escape,
     redact::{MARK, Redactor},
 };
 
@@ -61,7 +62,7 @@ pub fn client(config: Config, level: u8) -> Result<Client, kube::Error> {
         identity: identity(&config.auth_info).into(),
         show: Arc::new(|text| {
             // A stream that is gone is no failure.
-            let _ = writeln!(std::io::stderr().lock(), "{text}");
+            let _ = writeln!(std::io::stderr().lock(), "{}", escape::text(text));
         }),
     };
     Ok(ClientBuilder::try_from(config)?.with_layer(&trace).build())

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::{
     cli, duration,
     error::Error,
+    escape,
     event::{self, Event},
     model, observe,
     output::Paint,
@@ -155,7 +156,7 @@ fn pairs(map: &std::collections::BTreeMap<String, String>) -> String {
 fn line(out: &mut String, indent: usize, title: &str, text: &str) {
     let head = format!("{:indent$}{title}:", "");
     out.push_str(
-        &format!("{head:<22} {text}")
+        &escape::text(&format!("{head:<22} {text}"))
             .trim_end()
             .replace('\n', "\n    "),
     );
@@ -181,7 +182,8 @@ fn tree(out: &mut String, indent: usize, name: &str, value: &Value) {
                         }
                     }
                     other => {
-                        let text = print::shown(other);
+                        let shown = print::shown(other);
+                        let text = escape::text(&shown);
                         // Writing to a String cannot fail.
                         let _ = writeln!(out, "{:width$}- {text}", "", width = indent + 2);
                     }

@@ -112,10 +112,10 @@ pub fn list(
     match &args.output {
         Some(Format::Json) => out.structured(Structured::Json, &as_list(&items)),
         Some(Format::Yaml) => out.structured(Structured::Yaml, &as_list(&items)),
-        Some(Format::JsonPath(template)) => out.data(&template.render(&as_list(&items))),
+        Some(Format::JsonPath(template)) => out.text(&template.render(&as_list(&items))),
         Some(Format::Name) => {
             let names: Vec<String> = items.iter().map(|item| qualified(item) + "\n").collect();
-            out.data(&names.concat())
+            out.text(&names.concat())
         }
         Some(Format::CustomColumns(columns)) => self::table(session, args, &own(columns, &items)),
         Some(Format::Wide) | None => self::table(session, args, &table(&items)),
@@ -136,8 +136,8 @@ pub fn object(
     match &args.output {
         Some(Format::Json) => out.structured(Structured::Json, &item),
         Some(Format::Yaml) => out.structured(Structured::Yaml, &item),
-        Some(Format::JsonPath(template)) => out.data(&template.render(&item)),
-        Some(Format::Name) => out.data(&(qualified(&item) + "\n")),
+        Some(Format::JsonPath(template)) => out.text(&template.render(&item)),
+        Some(Format::Name) => out.text(&(qualified(&item) + "\n")),
         Some(Format::CustomColumns(columns)) => self::table(session, args, &own(columns, &[item])),
         Some(Format::Wide) | None => self::table(session, args, &table(&item)),
     }

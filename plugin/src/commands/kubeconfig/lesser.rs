@@ -17,7 +17,7 @@ use crate::{
     commands::node::Place,
     duration,
     error::Error,
-    observe,
+    escape, observe,
     session::{Session, quoted},
     wait::{Look, Wait},
 };
@@ -128,7 +128,10 @@ fn look(found: &CertificateSigningRequest, cluster: &str) -> Result<Look<String>
         let why = [refused.reason, refused.message];
         return Err(Error::Refused {
             attempt: format!("have cluster {cluster} sign a certificate"),
-            causes: vec![why.into_iter().flatten().collect::<Vec<_>>().join(": ")],
+            causes: vec![
+                escape::line(&why.into_iter().flatten().collect::<Vec<_>>().join(": "))
+                    .into_owned(),
+            ],
             hint: "choose another --as-user, --group or --ttl; nothing was changed".to_owned(),
         });
     }

@@ -17,8 +17,9 @@ use super::{
 use crate::{
     cli, duration,
     error::Error,
+    escape,
     hosted::WayArgs,
-    session::Session,
+    session::{Session, quoted},
     wait::{Look, Wait},
 };
 
@@ -83,7 +84,7 @@ pub async fn run(session: &Session, args: &DrainArgs) -> Result<(), Error> {
         let dry = if args.dry_run { " (dry run)" } else { "" };
         session
             .out
-            .data(&format!("node/{} drained{dry}\n", node.name_any()))?;
+            .text(&format!("node/{} drained{dry}\n", node.name_any()))?;
     }
     Ok(())
 }
@@ -154,7 +155,7 @@ pub(super) async fn drain(
         vec![format!(
             "let pods come back: {}",
             session.kubectl(
-                &format!("k0smotron node uncordon {} {name}", place.name),
+                &format!("k0smotron node uncordon {} {}", place.name, quoted(&name)),
                 &place.connection.namespace
             )
         )],
@@ -215,7 +216,9 @@ async fn evict(place: &Place<'_>, pod: &Pod, grace: Option<u32>) -> Result<Optio
     // Not through the connection, which would wait for the budget itself.
     match api.evict(&pod.name_any(), &parameters).await {
         Ok(_) => Ok(None),
-        Err(kube::Error::Api(status)) if status.code == 429 => Ok(Some(status.message.clone())),
+        Err(kube::Error::Api(status)) if status.code == 429 => {
+            Ok(Some(escape::line(&status.message).into_owned()))
+        }
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
         Err(error) => Err(Error::from_kube(
             &format!("evict pod {}", of(pod)),

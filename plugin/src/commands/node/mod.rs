@@ -276,7 +276,7 @@ async fn remove(session: &Session, args: &RemoveArgs) -> Result<(), Error> {
         if drained.dry_run {
             session
                 .out
-                .data(&format!("node/{name} removed (dry run)\n"))?;
+                .text(&format!("node/{name} removed (dry run)\n"))?;
             continue;
         }
         let attempt = format!("remove node {name} of cluster {}", place.name);
@@ -284,7 +284,7 @@ async fn remove(session: &Session, args: &RemoveArgs) -> Result<(), Error> {
             .connection
             .delete(&attempt, &place.nodes(), &node.metadata, false)
             .await?;
-        session.out.data(&format!("node/{name} removed\n"))?;
+        session.out.text(&format!("node/{name} removed\n"))?;
         session.out.note(
             "  it comes back when its k0s starts again; on the machine: k0s stop && k0s reset",
         );

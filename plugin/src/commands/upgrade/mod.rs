@@ -18,7 +18,7 @@ use crate::{
     error::Error,
     model,
     output::Structured,
-    session::Session,
+    session::{Session, quoted},
     target::Target,
 };
 
@@ -150,7 +150,7 @@ fn typed(object: &DynamicObject) -> Result<Cluster, Error> {
 fn show(session: &Session, args: &UpgradeArgs, plan: &Plan) -> Result<(), Error> {
     match args.output {
         Some(format) => session.out.structured(format, plan),
-        None => session.out.data(&plan.render()),
+        None => session.out.text(&plan.render()),
     }
 }
 
@@ -173,7 +173,7 @@ async fn change(
     let server = args.trial.dry_run == DryRun::Server;
     if !server {
         let follow = format!("k0smotron wait {name} --for upgraded");
-        let back = format!("k0smotron upgrade {name} --to {}", plan.from);
+        let back = format!("k0smotron upgrade {name} --to {}", quoted(&plan.from));
         session.leaves(
             format!(
                 "cluster {place}/{name} goes on from {} to {}",

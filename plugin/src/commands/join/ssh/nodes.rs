@@ -12,6 +12,7 @@ use super::failure::Failure;
 use crate::{
     client::Connection,
     error::Error,
+    escape,
     hosted::{Hosted, WayArgs},
     session::Session,
 };
@@ -79,7 +80,7 @@ impl Nodes {
                     Some(obstacle) => step(&format!("waiting for node {name}: {obstacle}")),
                 },
                 Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403) => {
-                    return Err(Failure::NoNode(status.message.clone()));
+                    return Err(Failure::NoNode(escape::line(&status.message).into_owned()));
                 }
                 Ok(Err(_)) | Err(_) => {
                     step(&format!(
