@@ -16,8 +16,15 @@ use tokio::net::TcpStream;
 
 pub use self::tunnel::Tunnel;
 use crate::{
-    client::Connection, error::Error, merge, model, output::Structured, output::structured,
-    resources, session::Session, trace,
+    client::Connection,
+    error::Error,
+    merge::{Entry, Problem},
+    model,
+    output::Structured,
+    output::structured,
+    resources,
+    session::Session,
+    trace,
 };
 
 /// How long the exposed address may take to answer before the tunnel is taken.
@@ -77,7 +84,7 @@ impl Hosted {
     ) -> Result<Self, Error> {
         let name = cluster.metadata.name.as_deref().unwrap_or_default();
         let place = format!("{}/{name}", connection.namespace);
-        let Some(text) = kubeconfig(connection, name).await? else {
+        let Some(entry) = kubeconfig(session, connection, name).await? else {
             return Err(Error::NotFound {
                 attempt: format!("reach the API of cluster {place}"),
                 answer: missing(cluster),
@@ -87,11 +94,7 @@ impl Hosted {
                 ),
             });
         };
-        let entry = merge::Entry::current(&text).map_err(|problem| Error::Kubeconfig {
-            message: format!("the kubeconfig of cluster {place} cannot be used: {problem}"),
-            hint: "delete its Secret: the controller makes it anew".to_owned(),
-        })?;
-        let server = entry.server().unwrap_or_default().to_owned();
+        let server = entry.server().to_owned();
         let inside = model::text(cluster, "/spec/service/type").as_deref() == Some("ClusterIP");
         let direct = match way.via {
             Via::Direct => true,
@@ -100,7 +103,7 @@ impl Hosted {
         };
         if direct {
             return Ok(Self {
-                kubeconfig: text,
+                kubeconfig: entry.to_yaml()?,
                 server,
                 tunnel: None,
             });
@@ -142,25 +145,43 @@ impl Hosted {
     }
 }
 
-/// The kubeconfig that the controller has made for a Cluster; `None` until it has.
+/// What the kubeconfig in a Cluster's Secret says; `None` until there is one. Nobody uses or shows
+/// the text itself.
 ///
 /// # Errors
-/// Whatever the mothership answers.
-pub async fn kubeconfig(connection: &Connection<'_>, name: &str) -> Result<Option<String>, Error> {
-    let secret = names::kubeconfig(name);
+/// [`Error::Kubeconfig`] when there is something else in it, or whatever the mothership answers.
+pub async fn kubeconfig(
+    session: &Session,
+    connection: &Connection<'_>,
+    name: &str,
+) -> Result<Option<Entry>, Error> {
+    let (secret, place) = (names::kubeconfig(name), &connection.namespace);
     let api = connection.api(&resources::secrets());
-    let attempt = format!(
-        "read the kubeconfig in Secret {}/{secret}",
-        connection.namespace
-    );
+    let attempt = format!("read the kubeconfig in Secret {place}/{secret}");
     let found = match connection.call(&attempt, || api.get(&secret)).await {
         Err(error) if error.is_not_found() => return Ok(None),
         other => other?,
     };
-    let text = model::text(&found, &format!("/data/{}", names::KUBECONFIG_KEY))
-        .and_then(|encoded| STANDARD.decode(encoded).ok())
-        .and_then(|bytes| String::from_utf8(bytes).ok());
-    Ok(text)
+    let Some(encoded) = model::text(&found, &format!("/data/{}", names::KUBECONFIG_KEY)) else {
+        return Ok(None);
+    };
+    let decoded = STANDARD.decode(encoded).ok();
+    let text = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
+    let entry = match text.as_deref() {
+        Some(text) => Entry::current(text),
+        None => Err(Problem::Unusable("it is no text".to_owned())),
+    };
+    let hint = || {
+        let look = session.kubectl(&format!("get secret {secret} -o yaml"), place);
+        format!(
+            "who may write Secrets in namespace {place} may have changed it: look ({look}), then \
+             delete it, and the controller makes it anew"
+        )
+    };
+    entry.map(Some).map_err(|problem| Error::Kubeconfig {
+        message: format!("the kubeconfig in Secret {place}/{secret} cannot be used: {problem}"),
+        hint: hint(),
+    })
 }
 
 /// Why there is no kubeconfig of a Cluster yet.

@@ -4,12 +4,15 @@
 //! knows survive; comments survive too wherever `edit` can place the entries by lines.
 
 mod edit;
+mod entry;
 mod remove;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
-pub use self::remove::{Removed, remove};
+pub use self::{
+    entry::Entry,
+    remove::{Removed, remove},
+};
 use crate::kubeconfig::parse_message;
 
 /// Name of the extension by which entries of ours are recognised.
@@ -21,6 +24,14 @@ pub enum Problem {
     /// The text is no kubeconfig.
     #[error("{0}")]
     Unusable(String),
+    /// Something is in a hosted cluster's kubeconfig that has no place there.
+    #[error("{field}: {why}")]
+    Forbidden {
+        /// Where, such as `users[0].user.exec`.
+        field: String,
+        /// Why not, and what may be there.
+        why: String,
+    },
     /// Another entry has the name.
     #[error("it has a {list} entry \"{name}\" already, which is not this cluster's and user's")]
     Taken {
@@ -71,102 +82,6 @@ impl Owner {
     }
 }
 
-/// What a kubeconfig says about one cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    cluster: Map<String, Value>,
-    user: Map<String, Value>,
-    context: Map<String, Value>,
-}
-
-impl Entry {
-    /// Takes the current context of a kubeconfig, with its cluster and user.
-    ///
-    /// # Errors
-    /// [`Problem::Unusable`] when one of the three is missing.
-    pub fn current(text: &str) -> Result<Self, Problem> {
-        let tree = parse(text)?;
-        let context_name = tree
-            .get("current-context")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let find = |list: &str, key: &str, name: &str| {
-            named(&tree, list, name)
-                .and_then(|entry| entry.get(key)?.as_object().cloned())
-                .ok_or_else(|| Problem::Unusable(format!("it has no {key} \"{name}\"")))
-        };
-        let mut context = find("contexts", "context", context_name)?;
-        let reference = |context: &Map<String, Value>, key: &str| {
-            context
-                .get(key)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        let cluster = find("clusters", "cluster", &reference(&context, "cluster"))?;
-        let user = find("users", "user", &reference(&context, "user"))?;
-        context.retain(|key, _| key != "cluster" && key != "user");
-        Ok(Self {
-            cluster,
-            user,
-            context,
-        })
-    }
-
-    /// Address of the API, as far as it names one.
-    pub fn server(&self) -> Option<&str> {
-        self.cluster.get("server").and_then(Value::as_str)
-    }
-
-    /// The same with another address of the API.
-    #[must_use]
-    pub fn at(mut self, server: &str) -> Self {
-        self.cluster.insert("server".to_owned(), json!(server));
-        self
-    }
-
-    /// The same with another name to find in the API server's certificate.
-    #[must_use]
-    pub fn named(mut self, host: &str) -> Self {
-        self.cluster
-            .insert("tls-server-name".to_owned(), json!(host));
-        self
-    }
-
-    /// The same for whom a certificate (PEM, as is its key) lets in.
-    #[must_use]
-    pub fn of(mut self, certificate: &str, key: &str) -> Self {
-        self.user = Map::from_iter([
-            (
-                "client-certificate-data".to_owned(),
-                json!(STANDARD.encode(certificate)),
-            ),
-            ("client-key-data".to_owned(), json!(STANDARD.encode(key))),
-        ]);
-        self
-    }
-
-    /// A kubeconfig with nothing but this, under one name.
-    pub fn alone(&self, name: &str) -> Value {
-        json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": name,
-            "preferences": {},
-            "clusters": [{"name": name, "cluster": self.cluster}],
-            "users": [{"name": name, "user": self.user}],
-            "contexts": [{"name": name, "context": self.named_context(name)}],
-        })
-    }
-
-    fn named_context(&self, name: &str) -> Map<String, Value> {
-        let mut context = self.context.clone();
-        context.insert("cluster".to_owned(), json!(name));
-        context.insert("user".to_owned(), json!(name));
-        context
-    }
-}
-
 /// A user's kubeconfig after the merge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
@@ -207,7 +122,7 @@ pub fn merge(
     let lists: [(&'static str, &'static str, Map<String, Value>); 3] = [
         ("clusters", "cluster", entry.cluster.clone()),
         ("users", "user", entry.user.clone()),
-        ("contexts", "context", entry.named_context(name)),
+        ("contexts", "context", entry.context_of(name, name)),
     ];
     let mut after = before.clone();
     let mut changes = Vec::new();
@@ -273,13 +188,6 @@ fn parse(text: &str) -> Result<Map<String, Value>, Problem> {
             "it is no mapping of keys to values".to_owned(),
         )),
     }
-}
-
-fn named<'a>(tree: &'a Map<String, Value>, list: &str, name: &str) -> Option<&'a Value> {
-    let entries = tree.get(list)?.as_array()?;
-    entries
-        .iter()
-        .find(|entry| entry.get("name").and_then(Value::as_str) == Some(name))
 }
 
 fn change(

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use crate::scene::{installed, run_blocking, secret, until};
+use crate::scene::{installed, packed, run_blocking, secret, token_kubeconfig, unpacked, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_join_token_is_asked_for_awaited_and_explained() -> Result<()> {
@@ -15,6 +15,7 @@ async fn a_join_token_is_asked_for_awaited_and_explained() -> Result<()> {
     let client = light.admin().await?;
     let requests: Api<JoinTokenRequest> = Api::namespaced(client.clone(), "default");
     let secrets: Api<Secret> = Api::namespaced(client.clone(), "default");
+    let token = packed(&token_kubeconfig())?;
     admin
         .runs("create demo --version v1.36.3-k0s.2")?
         .expect(0, &[]);
@@ -49,7 +50,7 @@ async fn a_join_token_is_asked_for_awaited_and_explained() -> Result<()> {
         .patch_status(&name, &PatchParams::default(), &Patch::Merge(status))
         .await?;
     secrets
-        .create(&PostParams::default(), &secret(&name, "token", "H4sIAAAA")?)
+        .create(&PostParams::default(), &secret(&name, "token", &token)?)
         .await?;
     let ended = join.await??;
     let ended = ended.expect(
@@ -69,13 +70,13 @@ async fn a_join_token_is_asked_for_awaited_and_explained() -> Result<()> {
         "{ended:#?}"
     );
 
-    for (output, expected) in [("token", "H4sIAAAA\n"), ("cloud-init", "#cloud-config\n")] {
+    for (output, expected) in [("token", "H4sI"), ("cloud-init", "#cloud-config\n")] {
         let line: &'static str = format!("join demo --name as-{output} -o {output}").leak();
         let join = run_blocking(&admin, line);
         let name = format!("as-{output}");
         until(async || Ok(requests.get_opt(&name).await?)).await?;
         secrets
-            .create(&PostParams::default(), &secret(&name, "token", "H4sIAAAA")?)
+            .create(&PostParams::default(), &secret(&name, "token", &token)?)
             .await?;
         let status = Patch::Merge(json!({"status": {"tokenID": "a1b2c3"}}));
         requests
@@ -83,6 +84,9 @@ async fn a_join_token_is_asked_for_awaited_and_explained() -> Result<()> {
             .await?;
         let ended = join.await??.expect(0, &[]);
         assert!(ended.stdout.starts_with(expected), "{ended:#?}");
+        if output == "token" {
+            assert!(unpacked(&ended.stdout)?.contains("token: a1b2c3.x\n"));
+        }
     }
     light.down().await
 }

@@ -1,5 +1,6 @@
 //! The API server that commands talk to, and the controller's part.
 
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,9 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crds::v1beta2::Cluster;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, Patch, PatchParams, PostParams};
@@ -68,6 +72,34 @@ pub fn run_blocking(
 ) -> tokio::task::JoinHandle<Result<Ended>> {
     let person = person.clone();
     tokio::task::spawn_blocking(move || person.runs(line))
+}
+
+/// What a join token is before it is packed.
+pub fn token_kubeconfig() -> String {
+    json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "k0s",
+        "clusters": [{"name": "k0s", "cluster": {"server": "https://demo:6443",
+            "certificate-authority-data": "Q0E="}}],
+        "users": [{"name": "kubelet-bootstrap", "user": {"token": "a1b2c3.x"}}],
+        "contexts": [{"name": "k0s",
+            "context": {"cluster": "k0s", "user": "kubelet-bootstrap"}}],
+    })
+    .to_string()
+}
+
+/// A kubeconfig as k0s packs it.
+pub fn packed(kubeconfig: &str) -> Result<String> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(kubeconfig.as_bytes())?;
+    Ok(STANDARD.encode(gzip.finish()?))
+}
+
+/// The kubeconfig in a token.
+pub fn unpacked(token: &str) -> Result<String> {
+    let bytes = STANDARD.decode(token.trim())?;
+    let mut text = String::new();
+    GzDecoder::new(bytes.as_slice()).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 pub fn secret(name: &str, key: &str, value: &str) -> Result<Secret> {

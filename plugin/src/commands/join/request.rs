@@ -1,9 +1,14 @@
 //! The request for a token, and the wait for it.
 
-use std::time::Duration;
+use std::{
+    io::{Read as _, Write as _},
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crds::{names, version::K0sVersion};
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use jiff::Timestamp;
 use kube::{
     ResourceExt as _,
     api::{DynamicObject, PostParams},
@@ -16,10 +21,15 @@ use crate::{
     client::{Connection, FIELD_MANAGER},
     duration,
     error::Error,
+    merge::{Entry, Problem},
     model, resources,
     session::Session,
     wait::{Look, Wait},
 };
+
+/// The most that is unpacked of a token; a real one has a few KiB, and a small text can unpack to
+/// gigabytes.
+const UNPACKED: u64 = 1024 * 1024;
 
 /// The command that takes a token back.
 pub fn revoke(session: &Session, request: &str, namespace: &str) -> String {
@@ -144,11 +154,19 @@ pub async fn answer(
             }
             other => other?,
         };
-        let Some(token) = token_in(&secret) else {
+        let Some(token) = model::text(&secret, &format!("/data/{}", names::TOKEN_KEY)) else {
             return Ok(Look::Pending(format!(
                 "the Secret {name} has no key token yet"
             )));
         };
+        let token = anew(&token).map_err(|problem| Error::Kubeconfig {
+            message: format!("the token in Secret {place}/{name} cannot be used: {problem}"),
+            hint: format!(
+                "who may write Secrets in namespace {place} may have changed it; take it back and \
+                 ask for another: {}",
+                revoke(session, name, place)
+            ),
+        })?;
         Ok(Look::Done(JoinToken {
             request: name.to_owned(),
             namespace: place.clone(),
@@ -156,7 +174,9 @@ pub async fn answer(
             role: args.role,
             token_id: Some(token_id),
             expires_at: model::text(&request, "/status/expiresAt")
-                .or_else(|| expiry_of(args.ttl())),
+                .and_then(|until| until.parse().ok())
+                .or_else(|| expiry_of(args.ttl()))
+                .map(|until: Timestamp| until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
             version: version_of(cluster),
             token,
         }))
@@ -178,21 +198,31 @@ fn waits_for(request: &DynamicObject, cluster: &DynamicObject) -> String {
     }
 }
 
-fn expiry_of(ttl: Duration) -> Option<String> {
+fn expiry_of(ttl: Duration) -> Option<Timestamp> {
     if ttl.is_zero() {
         return None;
     }
-    let until = jiff::Timestamp::now().checked_add(ttl).ok()?;
-    Some(until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    Timestamp::now().checked_add(ttl).ok()
 }
 
-/// The token, if the Secret has one that can be passed on as it is.
-fn token_in(secret: &DynamicObject) -> Option<String> {
-    let pointer = format!("/data/{}", names::TOKEN_KEY);
-    let bytes = STANDARD.decode(model::text(secret, &pointer)?).ok()?;
-    let token = String::from_utf8(bytes).ok()?.trim().to_owned();
-    let base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
-    (!token.is_empty() && token.chars().all(base64)).then_some(token)
+/// The token that a Secret has, packed anew: it is a kubeconfig, which the machine's root uses.
+fn anew(encoded: &str) -> Result<String, Problem> {
+    let unusable = || Problem::Unusable("it is no packed kubeconfig".to_owned());
+    let decode = |bytes: &[u8]| STANDARD.decode(bytes.trim_ascii()).map_err(|_| unusable());
+    let packed = decode(&decode(encoded.as_bytes())?)?;
+    let mut text = String::new();
+    GzDecoder::new(packed.as_slice())
+        .take(UNPACKED)
+        .read_to_string(&mut text)
+        .map_err(|_| unusable())?;
+    let failed = |error: &dyn std::fmt::Display| Problem::Unusable(error.to_string());
+    let kubeconfig = Entry::current(&text)?.to_yaml();
+    let kubeconfig = kubeconfig.map_err(|error| failed(&error))?;
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(kubeconfig.as_bytes())
+        .map_err(|error| failed(&error))?;
+    let packed = gzip.finish().map_err(|error| failed(&error))?;
+    Ok(STANDARD.encode(packed))
 }
 
 /// The version that runs, in k0s' own form; `None` for one that k0s' installer would not know.
@@ -210,17 +240,51 @@ mod tests {
     use super::*;
     use crate::model::tests::{cluster, object};
 
-    fn secret(token: &str) -> DynamicObject {
-        let data = json!({"token": STANDARD.encode(token)});
-        object(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {}, "data": data}))
+    fn packed(kubeconfig: &str) -> String {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(kubeconfig.as_bytes()).unwrap();
+        STANDARD.encode(gzip.finish().unwrap())
+    }
+
+    fn kubeconfig(user: &serde_json::Value) -> String {
+        json!({"apiVersion": "v1", "kind": "Config", "current-context": "k0s",
+            "clusters": [{"name": "k0s", "cluster": {"server": "https://demo:6443",
+                "certificate-authority-data": "Q0E="}}],
+            "users": [{"name": "kubelet-bootstrap", "user": user}],
+            "contexts": [{"name": "k0s",
+                "context": {"cluster": "k0s", "user": "kubelet-bootstrap"}}]})
+        .to_string()
     }
 
     #[test]
-    fn only_a_token_that_ends_no_shell_word_is_passed_on() {
-        assert_eq!(token_in(&secret("H4sI+/8=\n")).unwrap(), "H4sI+/8=");
-        for bad in ["", "$(reboot)", "a' 'b", "a b"] {
-            assert_eq!(token_in(&secret(bad)), None, "{bad}");
+    fn a_token_is_packed_anew_of_what_is_harmless() {
+        let good = packed(&kubeconfig(&json!({"token": "a1b2c3.x"})));
+        let made = anew(&STANDARD.encode(good + "\n")).unwrap();
+        let bytes = STANDARD.decode(made).unwrap();
+        let mut text = String::new();
+        let mut unpacked = GzDecoder::new(bytes.as_slice());
+        unpacked.read_to_string(&mut text).unwrap();
+        let found = Entry::current(&text).unwrap().whole();
+        assert_eq!(found["users"][0]["name"], "kubelet-bootstrap");
+        assert_eq!(found["users"][0]["user"], json!({"token": "a1b2c3.x"}));
+
+        let exec = json!({"token": "a1b2c3.x", "exec": {"command": "reboot"}});
+        let refused = anew(&STANDARD.encode(packed(&kubeconfig(&exec)))).unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .starts_with("users[0].user.exec: is forbidden"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_token_is_passed_to_nobody() {
+        let bomb = packed(&"# \n".repeat(4_000_000));
+        for bad in ["", "$(reboot)", "a' 'b", "H4sI+/8=", &bomb, &packed("a: [")] {
+            assert!(anew(&STANDARD.encode(bad)).is_err(), "{bad:.40}");
         }
+        assert!(anew("no base64").is_err());
     }
 
     #[test]

@@ -11,7 +11,6 @@ use std::{
 };
 
 use clap::Args;
-use crds::names;
 
 use super::node::Place;
 use crate::{
@@ -20,7 +19,8 @@ use crate::{
     duration,
     error::Error,
     hosted::{self, WayArgs},
-    kubeconfig_file, merge,
+    kubeconfig_file,
+    merge::Entry,
     output::{self, Structured},
     session::Session,
     wait::{Look, Wait},
@@ -99,7 +99,7 @@ pub struct KubeconfigArgs {
     /// How long --wait waits, and how long the certificate of --as-user; 0 is for ever
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
     pub timeout: Duration,
-    /// Format of what is printed; as the mothership has it unless given
+    /// Format of what is printed; yaml unless given
     #[arg(
         short = 'o',
         long,
@@ -138,15 +138,14 @@ pub async fn run(session: &Session, args: &KubeconfigArgs) -> Result<(), Error> 
     if args.remove {
         return own_file::remove_from(session, &connection, args);
     }
-    let text = fetch(session, &connection, args).await?;
+    let found = fetch(session, &connection, args).await?;
+    let entry = entry(session, args, found).await?;
     if args.merge {
-        let entry = entry(session, &connection, args, &text).await?;
         return own_file::merge_into(session, &connection, args, &entry);
     }
     let text = if args.is_plain() {
-        text
+        entry.to_yaml()?
     } else {
-        let entry = entry(session, &connection, args, &text).await?;
         let format = args.format.unwrap_or(Structured::Yaml);
         output::structured(format, &entry.alone(&args.entry_name()))?
     };
@@ -196,14 +195,14 @@ async fn fetch(
     session: &Session,
     connection: &Connection<'_>,
     args: &KubeconfigArgs,
-) -> Result<String, Error> {
+) -> Result<Entry, Error> {
     let look_at = session.kubectl(
         &format!("k0smotron status {}", args.name),
         &connection.namespace,
     );
     if !args.wait {
-        return match look(connection, args).await? {
-            Look::Done(text) => Ok(text),
+        return match look(session, connection, args).await? {
+            Look::Done(entry) => Ok(entry),
             Look::Pending(obstacle) => Err(Error::NotFound {
                 attempt: format!(
                     "get the kubeconfig of {}/{}",
@@ -224,38 +223,24 @@ async fn fetch(
         timeout: cli::timeout(args.timeout),
         interval: Duration::from_millis(500),
     };
-    wait.until(session, async || look(connection, args).await)
+    wait.until(session, async || look(session, connection, args).await)
         .await
 }
 
-async fn look(connection: &Connection<'_>, args: &KubeconfigArgs) -> Result<Look<String>, Error> {
-    if let Some(text) = hosted::kubeconfig(connection, &args.name).await? {
-        return Ok(Look::Done(text));
+async fn look(
+    session: &Session,
+    connection: &Connection<'_>,
+    args: &KubeconfigArgs,
+) -> Result<Look<Entry>, Error> {
+    if let Some(entry) = hosted::kubeconfig(session, connection, &args.name).await? {
+        return Ok(Look::Done(entry));
     }
     let cluster = connection.cluster(&args.name).await?;
     Ok(Look::Pending(hosted::missing(&cluster)))
 }
 
-fn unusable(connection: &Connection<'_>, args: &KubeconfigArgs, problem: &merge::Problem) -> Error {
-    Error::Kubeconfig {
-        message: format!(
-            "the kubeconfig in Secret {}/{} cannot be used: {problem}",
-            connection.namespace,
-            names::kubeconfig(&args.name)
-        ),
-        hint: "delete that Secret: the controller makes it anew".to_owned(),
-    }
-}
-
 /// What the kubeconfig says about the cluster, as the flags want it.
-async fn entry(
-    session: &Session,
-    connection: &Connection<'_>,
-    args: &KubeconfigArgs,
-    text: &str,
-) -> Result<merge::Entry, Error> {
-    let mut entry =
-        merge::Entry::current(text).map_err(|problem| unusable(connection, args, &problem))?;
+async fn entry(session: &Session, args: &KubeconfigArgs, mut entry: Entry) -> Result<Entry, Error> {
     if let Some(server) = &args.server {
         entry = entry.at(server);
     }
@@ -292,7 +277,7 @@ impl KubeconfigArgs {
         }
     }
 
-    /// Whether it is printed as the mothership has it.
+    /// Whether it keeps the names that its entries have in the mothership.
     fn is_plain(&self) -> bool {
         let address = self.server.is_some() || self.in_cluster;
         let name = self.context_name.is_some() || self.as_user.is_some();

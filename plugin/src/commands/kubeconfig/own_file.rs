@@ -174,7 +174,7 @@ fn refused(path: &Path, problem: &merge::Problem) -> Error {
             answer: problem.to_string(),
             hint: "choose another name with --context-name; nothing was changed".to_owned(),
         },
-        merge::Problem::Unusable(_) => Error::Kubeconfig {
+        merge::Problem::Unusable(_) | merge::Problem::Forbidden { .. } => Error::Kubeconfig {
             message: format!("cannot change {}: {problem}", path.display()),
             hint: "repair the file, or write to another with --output FILE".to_owned(),
         },

@@ -6,7 +6,7 @@ use futures::{AsyncReadExt as _, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::{Api, ResourceExt as _, api::LogParams};
 
-use crate::{client::Connection, error::Error};
+use crate::{cli, client::Connection, error::Error};
 
 /// So many lines of each log at most, the last ones.
 pub const LINES: i64 = 4000;
@@ -60,6 +60,8 @@ pub fn wanted(pod: &Pod) -> Vec<Wanted> {
         previous,
     };
     all.iter()
+        // The name becomes a path, and nobody checks what a status says.
+        .filter(|container| cli::object_name(&container.name).is_ok())
         .flat_map(|container| {
             let has_run = container
                 .container_id
@@ -145,7 +147,8 @@ mod tests {
             "status": {
                 "initContainerStatuses": [status("init", "containerd://1", false)],
                 "containerStatuses": [
-                    status("controller", "containerd://2", true), status("waits", "", false)],
+                    status("controller", "containerd://2", true), status("waits", "", false),
+                    status("../../x", "containerd://3", false)],
             },
         }))
         .unwrap();
