@@ -181,7 +181,7 @@ pub enum Error {
     /// The person said no.
     #[error("{0}")]
     Declined(String),
-    /// Ctrl-C or SIGTERM.
+    /// Ctrl-C, SIGTERM or a terminal that was closed.
     #[error("interrupted: {left}")]
     Interrupted {
         /// What was left in place.

@@ -2,6 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 
+use futures::{Stream, StreamExt as _, stream};
+use tokio::signal::{self, unix::SignalKind};
+
 use crate::{
     cli::{Command, GlobalArgs},
     client::Connection,
@@ -71,7 +74,7 @@ impl Session {
     }
 
     /// From here on Ctrl-C is for a command that was started, which gets it from the terminal;
-    /// SIGTERM still ends both.
+    /// SIGTERM and SIGHUP still end both.
     pub fn defer_interrupts(&self) {
         self.signals.set(Signals::Child);
     }
@@ -173,25 +176,42 @@ pub fn quoted(word: &str) -> String {
 
 /// Ends with the first signal that ends the command; never, when signals cannot be watched.
 async fn signal(signals: &Cell<Signals>) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let watched = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    );
-    let (Ok(mut interrupt), Ok(mut terminate)) = watched else {
+    let from_keys = [SignalKind::interrupt(), SignalKind::quit()];
+    // A terminal that is closed asks nobody.
+    let from_outside = [SignalKind::terminate(), SignalKind::hangup()];
+    let (Some(mut keys), Some(mut outside)) = (any(from_keys), any(from_outside)) else {
         return std::future::pending().await;
     };
     loop {
         tokio::select! {
-            Some(()) = interrupt.recv() => if signals.get() == Signals::End {
+            Some(()) = keys.next() => if signals.get() == Signals::End {
                 return;
             },
-            Some(()) = terminate.recv() => if signals.get() != Signals::Undo {
+            Some(()) = outside.next() => if signals.get() != Signals::Undo {
                 return;
             },
             else => std::future::pending().await,
         }
     }
+}
+
+/// Every time that one of these signals comes; `None` when they cannot be watched.
+fn any(kinds: [SignalKind; 2]) -> Option<impl Stream<Item = ()> + Unpin> {
+    let watched = kinds.into_iter().filter(|kind| !is_ignored(*kind));
+    let watched = watched.map(|kind| {
+        let mut signal = signal::unix::signal(kind).ok()?;
+        Some(stream::poll_fn(move |context| signal.poll_recv(context)))
+    });
+    watched.collect::<Option<Vec<_>>>().map(stream::select_all)
+}
+
+/// Whether whoever started this has said that the signal is to change nothing, as nohup does.
+fn is_ignored(kind: SignalKind) -> bool {
+    // Only Linux tells.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
 }
 
 #[cfg(test)]

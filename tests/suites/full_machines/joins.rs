@@ -172,6 +172,39 @@ async fn side_by_side(world: &World, machines: [&mothership::Worker; 2]) -> Resu
     Ok(())
 }
 
+pub async fn a_machine_that_nobody_waits_for_joins_all_the_same(world: &World) -> Result<()> {
+    let (machine, _) = joined::machine(world, "unawaited").await?;
+    let outcome = Box::pin(unawaited(world, &machine)).await;
+    joined::end(world, machine, outcome).await
+}
+
+async fn unawaited(world: &World, machine: &mothership::Worker) -> Result<()> {
+    let keys = TempDir::new()?;
+    let public = key(keys.path(), "right").await?;
+    let sshd = machine.start_sshd(&public).await?;
+    let known = keys.path().join("known");
+    std::fs::write(&known, sshd.known_host() + "\n")?;
+    let host = format!("root@127.0.0.1:{}", sshd.address.port());
+    let identity = format!("--identity={}", keys.path().join("right").display());
+    let known = format!("--known-hosts={}", known.display());
+    let further = format!("--worker-args={}", worker_args());
+    let words = [
+        "join",
+        CLUSTER,
+        "--ssh",
+        &host,
+        "--no-wait",
+        &identity,
+        &known,
+        &further,
+    ];
+    let started = plugin(world, &words).await?;
+    let said = String::from_utf8_lossy(&started.stderr).into_owned();
+    ensure!(started.status.success(), "{said}");
+    ensure!(said.contains("it stays until its end"), "{said}");
+    joined::ready(world, machine.name()).await
+}
+
 pub async fn a_machine_without_k0s_downloads_it_from_a_mirror_and_joins(
     world: &World,
 ) -> Result<()> {

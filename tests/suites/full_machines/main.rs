@@ -29,6 +29,7 @@ fn main() -> ExitCode {
             case!(ssh::the_key_opens_the_machine_and_nothing_else_does),
             case!(cloud::user_data_makes_a_machine_join),
             case!(joins::two_machines_join_over_ssh_side_by_side),
+            case!(joins::a_machine_that_nobody_waits_for_joins_all_the_same),
             case!(joins::a_script_and_user_data_each_make_a_machine_join),
             case!(joins::a_machine_without_k0s_downloads_it_from_a_mirror_and_joins),
             case!(joins::a_token_that_is_wrong_or_has_ended_changes_nothing),

@@ -3,17 +3,12 @@
 //! objects that the test writes.
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use crds::v1beta2::JoinTokenRequest;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use k8s_openapi::api::core::v1::{Node, Secret};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use mothership::Light;
@@ -22,7 +17,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::person::{Ended, Person, Running};
-use crate::scene::{installed, secret, until};
+use crate::scene::{installed, packed, secret, token_kubeconfig, unpacked, until};
 
 const SSH: &str = r#"#!/bin/sh
 for word; do machine=$command; command=$word; done
@@ -30,7 +25,11 @@ for word; do machine=$command; command=$word; done
 mkdir -p "DIR/$machine"
 sed "s|^root=''|root='DIR/$machine'|" >"DIR/$machine/join.sh"
 echo $$ >"DIR/$machine/pid"
-MACHINE=$machine exec sh "DIR/$machine/join.sh"
+export MACHINE=$machine
+[ "$machine" = lost ] || exec sh "DIR/$machine/join.sh"
+sh "DIR/$machine/join.sh"
+echo "Connection to lost closed by remote host." >&2
+exit 255
 "#;
 
 const K0S: &str = r#"#!/bin/sh
@@ -80,15 +79,6 @@ impl Machines {
     }
 }
 
-/// A kubeconfig as k0s packs it.
-fn token() -> Result<String> {
-    let kubeconfig =
-        "server: https://demo:6443\ncertificate-authority-data: Q0E=\ntoken: a1b2c3.x\n";
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
-    gzip.write_all(kubeconfig.as_bytes())?;
-    Ok(STANDARD.encode(gzip.finish()?))
-}
-
 /// The controller's part: the token of the request that is there.
 async fn make_token(light: &Light) -> Result<String> {
     let client = light.admin().await?;
@@ -101,8 +91,9 @@ async fn make_token(light: &Light) -> Result<String> {
     assert_eq!(request.spec.expiry, "1h0m0s");
     let name = request.metadata.name.context("no name")?;
     let secrets: Api<Secret> = Api::namespaced(client, "default");
+    let token = packed(&token_kubeconfig())?;
     secrets
-        .create(&PostParams::default(), &secret(&name, "token", &token()?)?)
+        .create(&PostParams::default(), &secret(&name, "token", &token)?)
         .await?;
     let status = Patch::Merge(json!({"status": {"tokenID": "a1b2c3"}}));
     requests
@@ -220,9 +211,9 @@ async fn machines_join_over_ssh_and_are_waited_for_until_their_nodes_are_ready()
         assert_eq!(machine["node"], name);
         let token =
             fs::read_to_string(machines.file(&format!("{name}/etc/k0s/demo-worker.token")))?;
-        assert_eq!(token, self::token()? + "\n");
+        assert!(unpacked(&token)?.contains("token: a1b2c3.x\n"));
+        assert!(!ended.stderr.contains(token.trim()));
     }
-    assert!(!ended.stderr.contains(&token()?));
     let left = requests.list(&ListParams::default()).await?;
     assert!(left.items.is_empty(), "the token was not revoked");
 
@@ -241,6 +232,45 @@ async fn machines_join_over_ssh_and_are_waited_for_until_their_nodes_are_ready()
         assert!(ended.stdout.starts_with("MACHINE"), "{ended:#?}");
         let left = requests.list(&ListParams::default()).await?;
         assert!(left.items.is_empty(), "the token was not revoked");
+    }
+    light.down().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_stays_as_long_as_machines_may_still_join_with_it() -> Result<()> {
+    let (light, admin) = installed().await?;
+    let machines = Machines::new()?;
+    let client = light.admin().await?;
+    let requests: Api<JoinTokenRequest> = Api::namespaced(client.clone(), "default");
+    admin
+        .runs("create demo --version v1.36.3-k0s.2")?
+        .expect(0, &[]);
+    // The mothership is its own hosted cluster here, and no node comes.
+    crate::access::hosted_here(&light, &admin.kubeconfig).await?;
+    for (line, code, state) in [
+        ("--ssh node-1 --no-wait", 0, "started"),
+        ("--ssh node-2 --role controller", 0, "started"),
+        ("--ssh node-3 --start-command true", 0, "started"),
+        ("--ssh node-4 --keep-token --no-wait", 0, "started"),
+        ("--ssh node-5 --timeout 6s", 7, "failed"),
+        ("--ssh lost", 5, "failed"),
+        ("--ssh node-6,gone --no-wait", 5, "started"),
+    ] {
+        let join = machines.starts(&admin, &format!("join demo {line}"))?;
+        let name = make_token(&light).await?;
+        let ended = ends(join).await?.expect(
+            code,
+            &[
+                "Machines may still be joining with the token: it stays until its end.",
+                "Token a1b2c3 (",
+                " of default/demo) is valid until 2",
+                &format!("Revoke it: kubectl k0smotron token revoke {name} -n default"),
+            ],
+        );
+        assert!(ended.stdout.contains(state), "{line}: {ended:#?}");
+        let left = requests.get_opt(&name).await?;
+        assert!(left.is_some(), "{line}: the token was revoked");
+        requests.delete(&name, &DeleteParams::default()).await?;
     }
     light.down().await
 }
@@ -326,16 +356,17 @@ async fn an_interrupt_at_any_stage_takes_the_token_back_and_tells_what_each_mach
     let secrets: Api<Secret> = Api::namespaced(client, "default");
     let kubeconfig = secret("demo-kubeconfig", "value", &text)?;
     secrets.create(&PostParams::default(), &kubeconfig).await?;
-    let join = machines.starts(&admin, "join demo --ssh node-2")?;
-    make_token(&light).await?;
-    let service = machines.file("node-2/etc/systemd/system/k0sworker.service");
-    until(async || Ok(service.exists().then_some(()))).await?;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    join.signal(Signal::SIGTERM)?;
-    ends(join).await?.expect(
-        130,
-        &["error: interrupted: node-2: waiting for node node-2"],
-    );
-    taken_back().await?;
+    for (node, signal) in [("node-2", Signal::SIGTERM), ("node-3", Signal::SIGHUP)] {
+        let join = machines.starts(&admin, &format!("join demo --ssh {node}"))?;
+        make_token(&light).await?;
+        let service = format!("{node}/etc/systemd/system/k0sworker.service");
+        let service = machines.file(&service);
+        until(async || Ok(service.exists().then_some(()))).await?;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        join.signal(signal)?;
+        let said = format!("error: interrupted: {node}: waiting for node {node}");
+        ends(join).await?.expect(130, &[&said]);
+        taken_back().await?;
+    }
     light.down().await
 }

@@ -16,6 +16,9 @@ pub enum Failure {
     /// No connection.
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
+    /// No connection any more.
+    #[error("the connection was lost: {0}")]
+    Lost(String),
     /// No login.
     #[error("ssh was refused: {0}")]
     Denied(String),
@@ -97,14 +100,24 @@ impl Failure {
             Self::TimedOut { .. } => Some(
                 "give it longer with --timeout, or look on the machine: journalctl -u k0sworker",
             ),
+            Self::Lost(_) => Some("look on the machine whether k0s was started: k0s status"),
             Self::Joined(_) | Self::Unfit(_) | Self::Script(_) | Self::NoNode(_) => None,
         }
+    }
+
+    /// Whether the machine may go on by itself: one whose script has ended badly takes back what it
+    /// has done.
+    pub const fn may_go_on(&self) -> bool {
+        matches!(
+            self,
+            Self::TimedOut { .. } | Self::Lost(_) | Self::NoNode(_)
+        )
     }
 
     /// How a process ends that has this to tell.
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Unreachable(_) | Self::NoApi(_) => Exit::Unreachable,
+            Self::Unreachable(_) | Self::Lost(_) | Self::NoApi(_) => Exit::Unreachable,
             Self::Denied(_) | Self::NoRoot(_) | Self::NoEntry(_) => Exit::NoPermission,
             Self::Joined(_) | Self::SameName(_) => Exit::Conflict,
             Self::TimedOut { .. } => Exit::TimedOut,

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::{failure::Failure, host::Host};
 use crate::{
+    escape,
     output::Output,
     output::Style,
     table::{Cell, Table},
@@ -35,6 +36,17 @@ pub struct Outcome {
     pub took: Duration,
     /// How far it has come, or why not.
     pub result: Result<Reached, Failure>,
+}
+
+impl Outcome {
+    /// Whether the machine may be at it still, and needs its token for that.
+    pub fn may_still_join(&self) -> bool {
+        match &self.result {
+            Ok(Reached::Started) => true,
+            Ok(Reached::Ready) => false,
+            Err(failure) => failure.may_go_on(),
+        }
+    }
 }
 
 /// Joins every machine, so many at once; one that fails stops no other. `join` is given the
@@ -147,7 +159,7 @@ impl<'a> Board<'a> {
             .collect();
         (self.changed)(&all.join("; "));
         if let Some(bar) = self.bars.get(index) {
-            bar.set_message(state.to_owned());
+            bar.set_message(escape::line(state).into_owned());
         } else if let Some(name) = self.names.get(index) {
             self.out.note(&format!("{name}: {state}"));
         }

@@ -24,6 +24,7 @@ use self::{
 use super::{
     Format, JoinArgs, JoinToken, Role, TokenArgs, request,
     script::{self, Setup},
+    told,
 };
 use crate::{
     cli,
@@ -68,10 +69,10 @@ pub struct SshArgs {
     #[arg(long, value_name = "N", default_value_t = 10, requires = "machines",
         value_parser = clap::value_parser!(u16).range(1..=500))]
     pub parallel: u16,
-    /// Don't wait for the nodes to be Ready
+    /// Don't wait for the nodes to be Ready; the token stays until its end
     #[arg(long, requires = "machines")]
     pub no_wait: bool,
-    /// Don't revoke the token at the end
+    /// Don't revoke the token once the nodes are Ready
     #[arg(long, requires = "machines")]
     pub keep_token: bool,
 }
@@ -146,10 +147,11 @@ pub async fn run(
             program: "ssh".into(),
             node: overridden(&setup.arguments),
         };
-        Ok(join(session, connection, args, &load, nodes.as_ref(), &name).await)
+        let outcomes = join(session, connection, args, &load, nodes.as_ref(), &name).await;
+        Ok((outcomes, token))
     };
     let end = || end_token(session, connection, args, &name);
-    let outcomes = if args.ssh.keep_token {
+    let done = if args.ssh.keep_token {
         Box::pin(work).await
     } else {
         session.leaves("no machine was touched", Vec::new());
@@ -159,14 +161,26 @@ pub async fn run(
         };
         Box::pin(session.undoing(work, interrupted)).await
     };
-    let outcomes = match outcomes {
+    let (outcomes, token) = match done {
+        Ok(done) => done,
         Err(interrupted @ Error::Interrupted { .. }) => return Err(interrupted),
-        outcomes => {
+        Err(error) => {
             end().await;
-            outcomes.map_err(|error| without_token(error, args.ssh.keep_token))?
+            return Err(without_token(error, args.ssh.keep_token));
         }
     };
     let outcomes = told_apart(outcomes);
+    let still_joining = outcomes.iter().any(Outcome::may_still_join);
+    if still_joining {
+        session
+            .out
+            .note("Machines may still be joining with the token: it stays until its end.");
+    }
+    if still_joining || args.ssh.keep_token {
+        told(session, &token);
+    } else {
+        end().await;
+    }
     if args.output == Format::Json {
         let report = fleet::report(&outcomes);
         session.out.structured(Structured::Json, &report)?;

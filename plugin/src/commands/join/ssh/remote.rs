@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::{SshArgs, failure::Failure, host, host::Host};
+use crate::cli;
 
 /// How many of the last lines on standard error are kept.
 const KEPT: usize = 40;
@@ -65,16 +66,17 @@ pub async fn run(
     else {
         return Err(Failure::NoSsh("it has no streams".to_owned()));
     };
-    let mut node = None;
+    let (mut node, mut begun) = (None, false);
     let mut said: Vec<String> = Vec::new();
     let ((), (), fed) = tokio::join!(
         lines(output, |line| {
             if let Some(name) = line.strip_prefix("node: ") {
-                node = Some(name.trim().to_owned());
+                node = cli::object_name(name.trim()).ok();
             }
         }),
         lines(errors, |line| {
             if let Some(now) = line.strip_prefix(STEP) {
+                begun = true;
                 step(now);
             } else {
                 if said.len() == KEPT {
@@ -92,9 +94,14 @@ pub async fn run(
     // What this machine could not send is why the other one complains.
     fed?;
     if !status.success() {
-        return Err(Failure::of(status.code(), &said));
+        // Otherwise it is the script's own code, and it has taken back what it had done.
+        let lost = begun && matches!(status.code(), None | Some(255));
+        return Err(match Failure::of(status.code(), &said) {
+            Failure::Unreachable(why) | Failure::Script(why) if lost => Failure::Lost(why),
+            failure => failure,
+        });
     }
-    node.ok_or_else(|| Failure::Script("it did not tell its name".to_owned()))
+    node.ok_or_else(|| Failure::NoNode("the machine did not tell its name".to_owned()))
 }
 
 /// Sends everything. A machine that stops reading has its reasons, which it tells itself.
