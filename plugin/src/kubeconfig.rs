@@ -127,14 +127,15 @@ fn unreadable(path: &Path, error: &KubeconfigError) -> Error {
 }
 
 /// The parser's first line: what and where, without the picture of the place, which could show
-/// a credential.
+/// a credential, and without its advice to programmers.
 pub fn parse_message(error: &dyn std::fmt::Display) -> String {
     let text = error.to_string();
     let line = text
         .lines()
         .find(|line| !line.trim().is_empty())
         .unwrap_or_default();
-    line.trim().trim_start_matches("error: ").to_owned()
+    let said = line.trim().trim_start_matches("error: ");
+    said.split("; use ").next().unwrap_or(said).to_owned()
 }
 
 /// The namespace by flag or by the current context, without any request; `default` when neither

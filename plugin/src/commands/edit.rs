@@ -10,6 +10,7 @@ use crate::{
     cli,
     client::{Connection, Submission},
     error::Error,
+    kubeconfig::parse_message,
     model,
     output::{Structured, structured},
     resources,
@@ -109,7 +110,7 @@ async fn apply(
         hint: "correct it, or leave the file as it was".to_owned(),
     };
     let after: Value = serde_saphyr::from_str(text)
-        .map_err(|error| wrong(format!("the text is no YAML: {error}")))?;
+        .map_err(|error| wrong(format!("the text is no YAML: {}", parse_message(&error))))?;
     let edited: DynamicObject = serde_json::from_value(after.clone())
         .map_err(|error| wrong(format!("the text is no object: {error}")))?;
     if edited.metadata.name.as_deref() != Some(&name)

@@ -6,7 +6,7 @@ use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
 use super::{CreateArgs, Persistence, ServiceType, StorageType};
-use crate::{cli, error::Error, resources};
+use crate::{cli, error::Error, kubeconfig::parse_message, resources};
 
 /// Name and object that these flags ask for: what the user said, and nothing that the server
 /// defaults.
@@ -59,8 +59,13 @@ fn read(path: &Path) -> Result<Value, Error> {
                objects"
             .to_owned(),
     };
-    let value: Value = serde_saphyr::from_str(&text)
-        .map_err(|error| wrong(format!("{shown} is no YAML with one object: {error}")))?;
+    let mut found: Vec<Value> = serde_saphyr::from_multiple(&text)
+        .map_err(|error| wrong(format!("{shown} is no YAML: {}", parse_message(&error))))?;
+    // Nothing follows a separator at the end.
+    found.retain(|value| !value.is_null());
+    let [value] = found.as_slice() else {
+        return Err(wrong(format!("{shown} holds {} objects", found.len())));
+    };
     let field = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
     let group = field("apiVersion").split_once('/').map(|(group, _)| group);
     if field("kind") != "Cluster" || group != Some(resources::GROUP) {
@@ -78,7 +83,7 @@ fn read(path: &Path) -> Result<Value, Error> {
             resources::VERSION
         )));
     }
-    Ok(value)
+    Ok(value.clone())
 }
 
 fn spec(args: &CreateArgs) -> Result<Value, Error> {
@@ -227,6 +232,8 @@ mod tests {
             as_it_is["metadata"],
             json!({"name": "mine", "namespace": "team-a", "labels": {"a": "b"}})
         );
+        std::fs::write(file.path(), format!("---\n{text}---\n")).unwrap();
+        assert_eq!(made(&format!("create --from {from}")), as_it_is);
         let changed = made(&format!("create other --from {from} --set spec.replicas=3"));
         assert_eq!(changed["metadata"]["name"], "other");
         assert_eq!(changed["spec"], json!({"replicas": 3}));
@@ -249,6 +256,8 @@ mod tests {
                 "of \"cluster.x-k8s.io",
             ),
             ("a: [", "is no YAML"),
+            ("kind: Namespace\n---\nkind: Cluster\n", "holds 2 objects"),
+            ("# nothing\n", "holds 0 objects"),
             (
                 "kind: Cluster\napiVersion: k0smotron.io/v1beta2\nmetadata: {name: A}\n",
                 "\"A\" is none",
