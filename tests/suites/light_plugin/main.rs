@@ -12,6 +12,7 @@ mod released;
 mod clusters;
 mod completions;
 mod failures;
+mod hostile;
 mod installs;
 mod joins;
 mod kubeconfigs;
