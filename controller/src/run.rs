@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use futures::{Stream, StreamExt, future};
+use futures::{Stream, StreamExt, future, stream};
 use jiff::SignedDuration;
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -65,18 +65,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         })
     };
     let (clusters, clusters_ready) = {
-        let (triggers, requests) = (triggers.clone(), requests.clone());
+        let triggers = triggers.clone();
         own_kind(&client, &args, &stop, move |cluster: &Cluster| {
-            triggers.cluster(
-                &cluster.namespace().unwrap_or_default(),
-                &cluster.name_any(),
-            );
-            for request in join_token::of_cluster(&requests, cluster) {
-                triggers.request(
-                    request.namespace.as_deref().unwrap_or_default(),
-                    &request.name,
-                );
-            }
+            let namespace = cluster.namespace().unwrap_or_default();
+            triggers.cluster(&namespace, &cluster.name_any());
+            triggers.requests_of(&namespace, &cluster.name_any());
         })
     };
     let identity = runtime::identity(args.identity.as_deref(), "controller");
@@ -172,9 +165,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             own: Own::new(client.clone()),
             failures: cluster::Failures::default(),
         });
+        let of_clusters = {
+            let requests = requests.clone();
+            triggers::stream(triggered.requests_of)
+                .flat_map(move |of| stream::iter(join_token::of_cluster(&requests, &of)))
+        };
         let for_requests = control(
             requests,
-            triggers::stream(triggered.requests),
+            stream::select(triggers::stream(triggered.requests), of_clusters),
             config,
             &stop,
             requests_context,

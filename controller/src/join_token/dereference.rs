@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::{api::core::v1::Service, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
-    ResourceExt,
+    Resource, ResourceExt,
     runtime::reflector::{ObjectRef, Store as Reader},
 };
 
@@ -20,25 +21,21 @@ use crate::{
     kubernetes::store::{Key, Kind, Store},
 };
 
-use k8s_openapi::api::core::v1::Service;
+use super::status;
 
 /// What is there.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Found {
-    /// The Cluster that the request names.
+    /// The Cluster that has the token, or that is to have it.
     pub cluster: Option<Arc<Cluster>>,
+    /// There is one, also where it cannot be read.
+    pub exists: bool,
     /// Its API has answered.
     pub serves: bool,
     /// The host that machines join at.
     pub host: Option<String>,
-    /// The API's port.
-    pub port: Option<u16>,
-    /// The Service's address inside the mothership.
-    pub service_ip: Option<String>,
-    /// The Secret with the authority.
-    pub authority: Option<Key>,
-    /// The authority's certificate.
-    pub certificate: Option<String>,
+    /// How its API is reached.
+    pub way: Result<Reach, NoWay>,
 }
 
 /// How the controller reaches a hosted API.
@@ -54,84 +51,196 @@ pub struct Reach {
     pub certificate: String,
 }
 
-impl Found {
-    /// The way to the hosted API, once all of it is known.
-    pub fn reach(&self) -> Option<Reach> {
-        Some(Reach {
-            service_ip: self.service_ip.clone()?,
-            port: self.port?,
-            authority: self.authority.clone()?,
-            certificate: self.certificate.clone()?,
-        })
+/// Why a hosted API cannot be asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoWay {
+    /// It exists, and is not one that this program knows how to read.
+    #[error("the Cluster {0} cannot be read: the controller's log says why")]
+    Unread(String),
+    /// Nothing is exposed yet.
+    #[error("{0} is missing or has no address")]
+    Service(Key),
+    /// The Cluster has no ports yet.
+    #[error("the ports of the Cluster {0} are not known")]
+    Ports(String),
+    /// The Secret with the authority is missing or not whole.
+    #[error(
+        "{0} is missing or holds no certificate of an authority in tls.crt (see the Cluster's \
+         condition CertificatesAvailable)"
+    )]
+    Authority(Key),
+    /// The Cluster was deleted and its pods were not.
+    #[error("the Cluster {0} was deleted without its pods, and nothing says how they are reached")]
+    PodsKept(String),
+    /// Whoever made the token made it for a Cluster of another namespace.
+    #[error("its Cluster is in the namespace {0}, which this version does not reach into")]
+    Elsewhere(String),
+}
+
+impl NoWay {
+    /// Whether nothing that may still happen opens a way.
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::PodsKept(_) | Self::Elsewhere(_))
     }
+}
+
+/// The Cluster that has the request's token. Once it is its owner it stays that one, whatever the
+/// spec says afterwards.
+pub fn home(request: &JoinTokenRequest) -> &str {
+    let owner = request
+        .owner_references()
+        .iter()
+        .find(|owner| owner.controller == Some(true) && is_cluster(owner));
+    match owner {
+        Some(owner) if status::token_id(request).is_some() => &owner.name,
+        _ => &request.spec.cluster_name,
+    }
+}
+
+/// Whether an owner is a Cluster of ours: other groups have Clusters too.
+pub fn is_cluster(owner: &OwnerReference) -> bool {
+    let group = owner.api_version.split('/').next();
+    owner.kind == Cluster::kind(&()) && group == Some(&*Cluster::group(&()))
 }
 
 /// Reads the stores.
 pub fn dereference(request: &JoinTokenRequest, clusters: &Reader<Cluster>, store: &Store) -> Found {
     let namespace = request.namespace().unwrap_or_default();
-    let name = request.spec.cluster_name.as_str();
+    let name = home(request);
     let Some(cluster) = clusters.get(&ObjectRef::new(name).within(&namespace)) else {
-        return Found::default();
+        return Found {
+            cluster: None,
+            exists: false,
+            serves: false,
+            host: None,
+            way: Err(NoWay::Unread(name.to_owned())),
+        };
     };
-    let uid = cluster.uid().unwrap_or_default();
-    let authority = authority(&cluster, CertificateType::Ca, store);
-    let service_name = names::service(name, cluster.spec.service.type_);
-    let service: Option<Service> = store
-        .get_owned(&Key::new(Kind::Service, &namespace, &service_name), &uid)
-        .and_then(|live| live.read());
+    let service = Key::new(
+        Kind::Service,
+        &namespace,
+        names::service(name, cluster.spec.service.type_),
+    );
     let status = cluster.status.as_ref();
     Found {
+        exists: true,
         serves: is_true(status, FUNCTIONAL),
         host: status
             .and_then(|status| status.external_address.clone())
-            .or_else(|| Some(format!("{service_name}.{namespace}.svc"))),
-        port: status.and_then(|status| u16::try_from(status.ports?.api).ok()),
-        service_ip: service.and_then(|service| service.spec?.cluster_ip),
-        authority: Some(Key::new(Kind::Secret, &namespace, authority.secret)),
-        certificate: authority.certificate,
+            .or_else(|| Some(format!("{}.{namespace}.svc", service.name))),
+        way: way(&cluster, service, store),
         cluster: Some(cluster),
     }
+}
+
+fn way(cluster: &Cluster, service: Key, store: &Store) -> Result<Reach, NoWay> {
+    let uid = cluster.uid().unwrap_or_default();
+    let live: Option<Service> = store.get_owned(&service, &uid).and_then(|live| live.read());
+    let ports = cluster.status.as_ref().and_then(|status| status.ports);
+    let authority = authority(cluster, CertificateType::Ca, store);
+    let key = Key::new(Kind::Secret, &service.namespace, authority.secret);
+    Ok(Reach {
+        service_ip: live
+            .and_then(|live| live.spec?.cluster_ip)
+            .ok_or(NoWay::Service(service))?,
+        port: ports
+            .and_then(|ports| u16::try_from(ports.api).ok())
+            .ok_or_else(|| NoWay::Ports(cluster.name_any()))?,
+        certificate: authority
+            .certificate
+            .ok_or_else(|| NoWay::Authority(key.clone()))?,
+        authority: key,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use base64::{Engine as _, prelude::BASE64_STANDARD};
     use kube::runtime::{reflector, watcher::Event};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::pki::fixtures;
 
-    /// The Secret with the authority of a Cluster with this uid, in a store of its own.
+    /// The Service and the Secret with the authority of a Cluster with this uid, in a store of
+    /// their own.
     fn store(owner: &str) -> Store {
-        let certificate = BASE64_STANDARD.encode(fixtures::pair("ec-sec1").certificate);
-        let secret = serde_json::from_value(json!({
-            "apiVersion": "v1", "kind": "Secret",
-            "metadata": {"name": "demo-ca", "namespace": "ns", "uid": "s", "resourceVersion": "1",
-                "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
-                    "name": "demo", "uid": owner, "controller": true}]},
-            "data": {"tls.crt": certificate},
-        }));
         let store = Store::default();
-        store.put(Kind::Secret, secret.unwrap(), 0);
+        let metadata = |name: &str| {
+            json!({"name": name, "namespace": "ns", "uid": name, "resourceVersion": "1",
+                "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+                    "name": "demo", "uid": owner, "controller": true}]})
+        };
+        let certificate = BASE64_STANDARD.encode(fixtures::pair("ec-sec1").certificate);
+        let secret = json!({"apiVersion": "v1", "kind": "Secret",
+            "metadata": metadata("demo-ca"), "data": {"tls.crt": certificate}});
+        let service = json!({"apiVersion": "v1", "kind": "Service",
+            "metadata": metadata("kmc-demo"), "spec": {"clusterIP": "10.0.0.1"}});
+        store.put(Kind::Secret, serde_json::from_value(secret).unwrap(), 0);
+        store.put(Kind::Service, serde_json::from_value(service).unwrap(), 0);
         store
     }
 
-    #[test]
-    fn the_authority_of_a_namesake_is_not_taken_for_the_clusters() {
+    fn clusters(all: &[(&str, Value)]) -> Reader<Cluster> {
         let (clusters, mut writer) = reflector::store();
-        let cluster: Cluster = serde_json::from_value(json!({
-            "metadata": {"name": "demo", "namespace": "ns", "uid": "new"}, "spec": {},
-        }))
-        .unwrap();
-        writer.apply_watcher_event(&Event::Apply(cluster));
-        let request: JoinTokenRequest = serde_json::from_value(json!({
-            "metadata": {"name": "token", "namespace": "ns"}, "spec": {"clusterName": "demo"},
-        }))
-        .unwrap();
+        for (uid, spec) in all {
+            let cluster: Cluster = serde_json::from_value(json!({
+                "metadata": {"name": "demo", "namespace": "ns", "uid": uid}, "spec": spec,
+                "status": {"ports": {"api": 30443, "konnectivity": 30132}},
+            }))
+            .unwrap();
+            writer.apply_watcher_event(&Event::Apply(cluster));
+        }
+        clusters
+    }
 
-        let found = |owner| dereference(&request, &clusters, &store(owner)).certificate;
-        assert!(found("new").is_some());
-        assert_eq!(found("old"), None);
+    fn request(mut with: Value) -> JoinTokenRequest {
+        with["metadata"]["name"] = json!("token");
+        with["metadata"]["namespace"] = json!("ns");
+        if with.get("spec").is_none() {
+            with["spec"] = json!({"clusterName": "demo"});
+        }
+        serde_json::from_value(with).unwrap()
+    }
+
+    #[test]
+    fn what_is_missing_on_the_way_to_the_api_is_named() {
+        let way = |uid: &str, spec: Value, store: &Store| {
+            let clusters = clusters(&[(uid, spec)]);
+            let found = dereference(&request(json!({})), &clusters, store);
+            found
+                .way
+                .map(|reach| reach.port)
+                .map_err(|no_way| no_way.to_string())
+        };
+        let internal = json!({"service": {"type": "ClusterIP"}});
+        assert_eq!(way("new", internal.clone(), &store("new")), Ok(30443));
+        // Those of a namesake are not taken for its own.
+        let missing = way("new", internal.clone(), &store("old")).unwrap_err();
+        assert!(missing.contains("Service ns/kmc-demo "), "{missing}");
+        let named = json!({"service": {"type": "ClusterIP"},
+            "certificateRefs": [{"type": "ca", "name": "my-ca"}]});
+        let missing = way("new", named, &store("new")).unwrap_err();
+        assert!(missing.contains("Secret ns/my-ca "), "{missing}");
+        let none = dereference(&request(json!({})), &clusters(&[]), &store("new"));
+        assert_eq!(none.way.err(), Some(NoWay::Unread("demo".into())));
+    }
+
+    #[test]
+    fn a_token_stays_at_home_whatever_the_spec_says_later() {
+        let owner = |api: &str| {
+            json!([{"apiVersion": api, "kind": "Cluster", "name": "demo", "uid": "1",
+                "controller": true}])
+        };
+        let moved = |owners: &Value, id: Value| {
+            let moved = request(json!({"metadata": {"ownerReferences": owners},
+                "spec": {"clusterName": "other"}, "status": {"tokenID": id}}));
+            home(&moved).to_owned()
+        };
+        let ours = owner("k0smotron.io/v1beta1");
+        assert_eq!(moved(&ours, json!("abc123")), "demo");
+        assert_eq!(moved(&ours, Value::Null), "other");
+        let theirs = owner("cluster.x-k8s.io/v1beta1");
+        assert_eq!(moved(&theirs, json!("abc123")), "other");
     }
 }

@@ -5,58 +5,140 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use kube::{Resource, ResourceExt, runtime::controller::Action};
 
-use crds::v1beta2::JoinTokenRequest;
+use crds::{names, v1beta2::JoinTokenRequest, validation};
 
-use super::{Context, Error, dereference::Found, hosted, status, write};
+use crate::{
+    kubernetes::store::{Key, Kind, Store},
+    pki::token::TokenId,
+};
+
+use super::{
+    Context, Error,
+    dereference::{Found, NoWay, Reach, home, is_cluster},
+    find, hosted, status, write,
+};
 
 /// A hosted API that does not answer holds up a request for so long and no longer: a namespace
-/// has to be able to go.
+/// has to be able to go. It counts from the first attempt: before that nobody was asked.
 const REVOKED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 
-/// Revokes the token where there still is a cluster that honours it, then lets go.
-pub async fn run(
-    request: &Arc<JoinTokenRequest>,
-    found: &Found,
-    context: &Context,
-) -> Result<Action, Error> {
+/// Revokes the token wherever it may still be honoured, then lets go.
+pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Action, Error> {
     let now = Timestamp::now();
-    let expired = status::expires_at(request).is_some_and(|at| at <= now);
-    if let (Some(cluster), false) = (&found.cluster, expired)
-        && cluster.metadata.deletion_timestamp.is_none()
-        && let Some(id) = status::token_id(request)
-        && let Some(reach) = found.reach()
-        && let Err(error) = hosted::revoke(&id, &reach, context).await
+    if let Some(id) = live_token(request, now)
+        && let Err(error) = revoke(&id, request, context).await
     {
-        let why = format!("the token {} could not be revoked: {error}", id.as_str());
-        if time_left(request, now).is_some() {
+        if !error.is_final() && time_left(request, now).is_some() {
             let message = format!(
-                "{why}; it is tried again until the token ends, and for {} min at most",
+                "the token {} could not be revoked: {error}; it is tried again until the token \
+                 ends, and for {} min at most",
+                id.as_str(),
                 REVOKED_WITHIN.as_mins()
             );
-            write::status(request, status::ending(request, message), context).await?;
+            tell(request, error.reason(), &message, context).await;
             return Err(error);
         }
-        let note = format!(
-            "{why}; when the API of {} answers again, delete the Secret bootstrap-token-{} from \
-             its namespace kube-system",
-            request.spec.cluster_name,
-            id.as_str()
-        );
-        let about = request.object_ref(&());
-        let events = &context.shared.events;
-        events.warning(&about, "TokenLeftBehind", &note);
+        leave_behind(request, &id, &error, context);
     }
-    write::let_go(request, context).await?;
+    if let Err(error) = write::let_go(request, context).await {
+        let message = format!("{error}; it is tried again");
+        tell(request, "Failed", &message, context).await;
+        return Err(error.into());
+    }
     let uid = request.uid().unwrap_or_default();
     context.own.forget(&uid);
     context.failures.clear(&uid);
     Ok(Action::await_change())
 }
 
+/// The token that somebody could still join with.
+fn live_token(request: &JoinTokenRequest, now: Timestamp) -> Option<TokenId> {
+    status::token_id(request).filter(|_| status::expires_at(request).is_none_or(|at| at > now))
+}
+
+async fn revoke(id: &TokenId, request: &JoinTokenRequest, context: &Context) -> Result<(), Error> {
+    let found = find(request, context).await?;
+    match honoured(request, &found, &context.shared.store) {
+        Some(way) => hosted::revoke(id, &way?, context).await,
+        None => Ok(()),
+    }
+}
+
+/// The way to the API that honours the token; none where its cluster has ended or ends as well. A
+/// Cluster that was made anew under the name is asked too: it may run on the data of the old one.
+fn honoured(
+    request: &JoinTokenRequest,
+    found: &Found,
+    store: &Store,
+) -> Option<Result<Reach, NoWay>> {
+    let elsewhere = !validation::not_implemented_join_token_request(request).is_empty();
+    let namespace = request
+        .annotations()
+        .get(names::CLUSTER_REF_NAMESPACE_ANNOTATION);
+    if elsewhere
+        && let Some(namespace) = namespace
+        && !request.owner_references().iter().any(is_cluster)
+    {
+        return Some(Err(NoWay::Elsewhere(namespace.clone())));
+    }
+    let Some(cluster) = &found.cluster else {
+        let pods_kept =
+            pods_kept(request, store).then(|| NoWay::PodsKept(home(request).to_owned()));
+        return if found.exists {
+            Some(found.way.clone())
+        } else {
+            pods_kept.map(Err)
+        };
+    };
+    // With `--cascade=orphan` its pods stay.
+    let ends = cluster.metadata.deletion_timestamp.is_some()
+        && !cluster.finalizers().iter().any(|name| name == "orphan");
+    (!ends).then(|| found.way.clone())
+}
+
+/// Whether the pods of a Cluster that is gone run on, nobody's.
+fn pods_kept(request: &JoinTokenRequest, store: &Store) -> bool {
+    let namespace = request.namespace().unwrap_or_default();
+    let name = names::control_plane(home(request));
+    store
+        .get(&Key::new(Kind::StatefulSet, namespace, name))
+        .is_some_and(|live| live.owner.is_none() && !live.deleting)
+}
+
+/// Without the status this goes on all the same.
+async fn tell(request: &Arc<JoinTokenRequest>, reason: &str, message: &str, context: &Context) {
+    let status = status::ending(request, reason, message);
+    if let Err(error) = write::status(request, status, context).await {
+        let (name, namespace) = (request.name_any(), request.namespace().unwrap_or_default());
+        tracing::warn!(name, namespace, %error, "the status could not be written");
+    }
+}
+
+fn leave_behind(request: &JoinTokenRequest, id: &TokenId, error: &Error, context: &Context) {
+    // An event's end is cut off where it is too long.
+    let note = format!(
+        "the token {} was not revoked: delete the Secret bootstrap-token-{} from the namespace \
+         kube-system of the hosted cluster {} ({error})",
+        id.as_str(),
+        id.as_str(),
+        home(request),
+    );
+    let (name, namespace) = (request.name_any(), request.namespace().unwrap_or_default());
+    tracing::warn!(name, namespace, note, "a token is left behind");
+    let about = request.object_ref(&());
+    context
+        .shared
+        .events
+        .warning(&about, "TokenLeftBehind", &note);
+}
+
 /// How long the end of a deleted request may still wait for its token to be revoked.
 pub fn time_left(request: &JoinTokenRequest, now: Timestamp) -> Option<Duration> {
-    let deleted = request.metadata.deletion_timestamp.as_ref()?.0;
-    let given_up = deleted.checked_add(REVOKED_WITHIN).ok()?;
+    request.metadata.deletion_timestamp.as_ref()?;
+    // The first attempt that failed is written down, so that it outlives this process.
+    let first = status::is_true(request, status::DELETING)
+        .map_or(now, |told| told.last_transition_time.0.min(now));
+    let given_up = first.checked_add(REVOKED_WITHIN).ok()?;
     let end = status::expires_at(request).map_or(given_up, |expires| expires.min(given_up));
     Duration::try_from(end.duration_since(now))
         .ok()
@@ -64,37 +146,4 @@ pub fn time_left(request: &JoinTokenRequest, now: Timestamp) -> Option<Duration>
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn request(metadata: &serde_json::Value, expires: Option<&str>) -> JoinTokenRequest {
-        serde_json::from_value(json!({
-            "metadata": metadata,
-            "spec": {"clusterName": "demo"},
-            "status": {"expiresAt": expires},
-        }))
-        .unwrap()
-    }
-
-    fn at(second: u64) -> Timestamp {
-        "2027-01-01T00:00:00Z".parse::<Timestamp>().unwrap() + Duration::from_secs(second)
-    }
-
-    #[test]
-    fn a_token_that_cannot_be_revoked_holds_up_its_request_for_five_minutes() {
-        let deleted = request(&json!({"deletionTimestamp": "2027-01-01T00:00:00Z"}), None);
-        assert_eq!(time_left(&deleted, at(1)), Some(Duration::from_secs(299)));
-        assert_eq!(time_left(&deleted, at(300)), None);
-        assert_eq!(time_left(&request(&json!({}), None), at(1)), None);
-    }
-
-    #[test]
-    fn a_token_that_has_ended_holds_up_nothing() {
-        let deleted = json!({"deletionTimestamp": "2027-01-01T00:00:00Z"});
-        let ends = request(&deleted, Some("2027-01-01T00:00:20Z"));
-        assert_eq!(time_left(&ends, at(1)), Some(Duration::from_secs(19)));
-        assert_eq!(time_left(&ends, at(20)), None);
-    }
-}
+mod tests;

@@ -7,13 +7,18 @@ use crate::{
     hosted::{Endpoint, connect, tokens},
     pki::{
         leaf,
-        token::{BootstrapToken, TokenId, TokenSecret},
+        token::{BootstrapToken, Role, TokenId, TokenSecret},
     },
 };
 
-use crds::v1beta2::JoinTokenRequest;
+use crds::v1beta2::{JoinTokenRequest, JoinTokenRole};
 
-use super::{Context, Error, dereference::Reach, status, validate::ValidRequest};
+use super::{
+    Context, Error,
+    dereference::Reach,
+    status,
+    validate::{ValidRequest, unchanged},
+};
 
 /// How long the controller's own certificate for a hosted API lasts.
 const OWN_LIFETIME: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
@@ -28,6 +33,11 @@ pub async fn secret_half(
 ) -> Result<TokenSecret, Error> {
     let client = client(&valid.reach, context).await?;
     if let Some(token) = tokens::read(&client, id).await? {
+        let made_for = match token.role {
+            Role::Worker => JoinTokenRole::Worker,
+            Role::Controller => JoinTokenRole::Controller,
+        };
+        unchanged(request, &request.spec.cluster_name, made_for)?;
         return Ok(token.secret);
     }
     let secret = TokenSecret::random()?;
@@ -54,7 +64,10 @@ async fn client(reach: &Reach, context: &Context) -> Result<kube::Client, Error>
         .read(&context.shared.writer, &reach.authority)
         .await?;
     let request = administrator("k0smotron-controller", OWN_LIFETIME);
-    let pair = leaf::issue(&ca, &request, Timestamp::now())?;
+    let pair = leaf::issue(&ca, &request, Timestamp::now()).map_err(|source| Error::Signing {
+        key: reach.authority.clone(),
+        source,
+    })?;
     let endpoint = Endpoint::new(&reach.service_ip, reach.port, &reach.certificate);
     Ok(connect(&endpoint, Some(&pair))?)
 }

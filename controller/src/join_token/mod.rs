@@ -18,10 +18,11 @@ use kube::{
 use crds::v1beta2::{Cluster, JoinTokenRequest};
 
 use crate::{
-    cluster::{self, Failures},
+    cluster::{self, Failures, apply::ApplyError, wanted::Step},
     hosted::HostedError,
     kubernetes::{
         own::{Own, OwnError},
+        store::{Key, Kind, Live},
         writer::WriteError,
     },
     pki::{PkiError, token::TokenError},
@@ -35,7 +36,10 @@ mod status;
 mod validate;
 mod write;
 
-use self::validate::Refusal;
+use self::{
+    dereference::{Found, NoWay, dereference, home},
+    validate::Refusal,
+};
 
 /// What a reconcile works with.
 pub struct Context {
@@ -49,9 +53,15 @@ pub struct Context {
     pub failures: Failures,
 }
 
-/// Why a reconcile did not end well.
+/// Why there is no token, or why one could not be revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// What was asked for, or what is there, does not allow one.
+    #[error("{}", .0.message())]
+    Refused(Refusal),
+    /// The hosted API cannot be asked.
+    #[error(transparent)]
+    NoWay(#[from] NoWay),
     /// The token's Secret could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -59,29 +69,57 @@ pub enum Error {
     #[error(transparent)]
     Own(#[from] OwnError),
     /// The hosted API did not do what it was asked.
-    #[error("could not reach the hosted cluster: {0}")]
+    #[error(transparent)]
     Hosted(#[from] HostedError),
     /// The authority that signs the controller's certificate could not be read.
     #[error(transparent)]
-    Authority(#[from] cluster::apply::ApplyError),
+    Authority(#[from] ApplyError),
+    /// It does not sign.
+    #[error("{key} cannot sign the controller's certificate: {source}")]
+    Signing {
+        /// The Secret with the authority.
+        key: Key,
+        /// The cause.
+        #[source]
+        source: PkiError,
+    },
     /// A token could not be made.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// A certificate or an address is not usable.
-    #[error(transparent)]
-    Pki(#[from] PkiError),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 impl Error {
-    /// Whether trying again may help while nothing else changes.
-    pub fn is_retryable(&self) -> bool {
+    /// The condition's reason.
+    pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Write(error) => error.is_retryable(),
-            Self::Own(_) | Self::Hosted(_) => true,
-            Self::Authority(error) => error.is_retryable(),
-            Self::Token(error) => error.is_retryable(),
-            Self::Pki(error) => error.is_retryable(),
+            Self::Refused(refusal) => refusal.reason(),
+            Self::NoWay(_) => "ClusterNotReady",
+            Self::Hosted(_) => "HostedUnreachable",
+            Self::Authority(ApplyError::Write(_))
+            | Self::Write(_)
+            | Self::Own(_)
+            | Self::Token(_) => "Failed",
+            Self::Authority(_) | Self::Signing { .. } => "AuthorityUnusable",
         }
+    }
+
+    /// What is wrong and what to do.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Refused(refusal) => refusal.message(),
+            error => format!("{error}; it is tried again"),
+        }
+    }
+
+    /// Whether nothing that may still happen helps.
+    const fn is_final(&self) -> bool {
+        matches!(self, Self::NoWay(no_way) if no_way.is_final())
     }
 }
 
@@ -104,14 +142,11 @@ pub async fn reconcile(
     outcome
 }
 
-/// What happens after a failed reconcile: again later, or when something changes.
+/// What happens after a failed reconcile: again later. Most of what stands in the way goes without
+/// a word.
 pub fn error_policy(request: &JoinTokenRequest, error: &Error, context: &Context) -> Action {
     let name = request.name_any();
     let namespace = request.namespace().unwrap_or_default();
-    if !error.is_retryable() {
-        tracing::warn!(name, namespace, %error, "reconcile failed, waiting for a change");
-        return Action::await_change();
-    }
     let delay = context.failures.delay(&request.uid().unwrap_or_default());
     let delay = end::time_left(request, Timestamp::now()).map_or(delay, |left| delay.min(left));
     tracing::warn!(name, namespace, %error, ?delay, "reconcile failed, trying again");
@@ -119,58 +154,104 @@ pub fn error_policy(request: &JoinTokenRequest, error: &Error, context: &Context
 }
 
 async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Action, Error> {
-    let found = dereference::dereference(request, &context.clusters, &context.shared.store);
     if request.metadata.deletion_timestamp.is_some() {
-        return end::run(request, &found, context).await;
+        return end::run(request, context).await;
     }
-    let valid = match validate::validate(request, &found, Timestamp::now()) {
-        Ok(valid) => valid,
-        Err(refusal) => {
-            write::status(request, status::refused(request, &refusal), context).await?;
-            return Ok(Action::await_change());
+    let outcome = serve(request, context).await;
+    let request = &context.own.latest(request.clone());
+    let error = match outcome {
+        Ok(()) => {
+            write::status(request, status::created(request), context).await?;
+            return Ok(status::expires_at(request).map_or_else(Action::await_change, until));
         }
+        Err(error) => error,
     };
+    let outage = matches!(&error, Error::Refused(refusal) if refusal.is_outage());
+    let told = if outage && has_token(request, context) {
+        Ok(())
+    } else {
+        let status = status::refused(request, &error);
+        write::status(request, status, context).await.map(drop)
+    };
+    match error {
+        Error::Refused(refusal) if refusal.waits() => {
+            told?;
+            Ok(Action::await_change())
+        }
+        error => Err(error),
+    }
+}
+
+/// Sees to it that the token is there; nothing is written before all that can be known beforehand
+/// is known.
+async fn serve(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<(), Error> {
+    let found = find(request, context).await?;
+    let valid = validate::validate(request, &found, Timestamp::now())?;
+    let live = own_secret(request, context).await?;
     let request = &write::owned(request, &valid, context).await?;
     let (request, id) = &write::id(request, &valid, context).await?;
     let wanted = build::secret(request, &valid, id);
-    let live = context.shared.store.get(&wanted.key);
-    let step = wanted.step(live.as_deref());
-    if let Some(live) = &live
-        && live
-            .owner
-            .as_ref()
-            .is_none_or(|owner| Some(&owner.uid) != request.uid().as_ref())
-    {
-        let refusal = Refusal::NameTaken(wanted.key.to_string());
-        write::status(request, status::refused(request, &refusal), context).await?;
-        return Ok(Action::await_change());
-    }
-    match step {
-        cluster::wanted::Step::Nothing => {}
-        cluster::wanted::Step::Apply => {
-            cluster::apply::relabel(&context.shared.writer, &wanted).await?;
-        }
-        _ => match hosted::secret_half(request, &valid, id, context).await {
-            Ok(secret) => {
-                let data = build::data(&valid, id, secret)?;
-                let body = wanted.with_data(&data, None);
-                let writer = &context.shared.writer;
-                if live.is_some() {
+    let writer = &context.shared.writer;
+    match wanted.step(live.as_deref()) {
+        Step::Nothing => {}
+        Step::Apply => cluster::apply::relabel(writer, &wanted).await?,
+        _ => {
+            let secret = hosted::secret_half(request, &valid, id, context).await?;
+            let body = wanted.with_data(&build::data(&valid, id, secret)?, None);
+            if live.is_some() {
+                return Ok(writer.apply(&wanted.key, &body).await?);
+            }
+            match writer.create(&wanted.key, &body).await {
+                // An earlier attempt whose answer was lost made it, or somebody else.
+                Err(WriteError::Exists { .. }) if own_secret(request, context).await?.is_some() => {
                     writer.apply(&wanted.key, &body).await?;
-                } else {
-                    writer.create(&wanted.key, &body).await?;
                 }
+                created => created?,
             }
-            Err(Error::Hosted(error)) => {
-                let refusal = Refusal::HostedUnreachable(error.to_string());
-                write::status(request, status::refused(request, &refusal), context).await?;
-                return Err(error.into());
-            }
-            Err(error) => return Err(error),
-        },
+        }
     }
-    write::status(request, status::created(request), context).await?;
-    Ok(status::expires_at(request).map_or_else(Action::await_change, until))
+    Ok(())
+}
+
+/// Everything known about a request. The watch leaves out a Cluster that it cannot read.
+async fn find(request: &JoinTokenRequest, context: &Context) -> Result<Found, OwnError> {
+    let mut found = dereference(request, &context.clusters, &context.shared.store);
+    if found.cluster.is_none() {
+        let namespace = request.namespace().unwrap_or_default();
+        found.exists = context.shared.own.exists(&namespace, home(request)).await?;
+    }
+    Ok(found)
+}
+
+/// The request's Secret, if it is there and its own. No watch shows one without our labels, so it
+/// is asked for before there is a token that could not be handed out.
+async fn own_secret(
+    request: &JoinTokenRequest,
+    context: &Context,
+) -> Result<Option<Arc<Live>>, Error> {
+    let (key, uid) = (secret_key(request), request.uid().unwrap_or_default());
+    let store = &context.shared.store;
+    if let Some(own) = store.get_owned(&key, &uid) {
+        return Ok(Some(own));
+    }
+    context.shared.writer.get(&key).await?;
+    match store.get_owned(&key, &uid) {
+        None if store.get(&key).is_some() => Err(Refusal::NameTaken(key).into()),
+        own => Ok(own),
+    }
+}
+
+/// Whether the token was handed out, and still is.
+fn has_token(request: &JoinTokenRequest, context: &Context) -> bool {
+    let uid = request.uid().unwrap_or_default();
+    let secret = context.shared.store.get_owned(&secret_key(request), &uid);
+    status::is_true(request, status::SECRET_CREATED).is_some()
+        && secret.is_some_and(|secret| !secret.deleting)
+}
+
+fn secret_key(request: &JoinTokenRequest) -> Key {
+    let namespace = request.namespace().unwrap_or_default();
+    Key::new(Kind::Secret, namespace, request.name_any())
 }
 
 /// A little after a moment, not all at once.
@@ -180,15 +261,15 @@ fn until(at: Timestamp) -> Action {
     Action::requeue(wait + Duration::from_millis(rand::random_range(50..1000)))
 }
 
-/// The requests that ask for a token of this Cluster.
+/// The requests that ask for a token of this Cluster, or have one.
 pub fn of_cluster(
     requests: &Reader<JoinTokenRequest>,
-    cluster: &Cluster,
+    cluster: &ObjectRef<Cluster>,
 ) -> Vec<ObjectRef<JoinTokenRequest>> {
-    let (name, namespace) = (cluster.name_any(), cluster.namespace());
     requests
         .state_filter(|request| {
-            request.spec.cluster_name == name && request.namespace() == namespace
+            request.namespace() == cluster.namespace
+                && (request.spec.cluster_name == cluster.name || home(request) == cluster.name)
         })
         .iter()
         .map(|request| ObjectRef::from_obj(&**request))

@@ -9,7 +9,7 @@ use crds::v1beta2::{
 
 use crate::pki::token::TokenId;
 
-use super::validate::Refusal;
+use super::Error;
 
 /// The Secret with the token is there.
 pub const SECRET_CREATED: &str = "JoinTokenSecretCreated";
@@ -26,9 +26,9 @@ pub fn expires_at(request: &JoinTokenRequest) -> Option<Timestamp> {
     request.status.as_ref()?.expires_at.as_ref().map(|at| at.0)
 }
 
-/// There is no token, for this reason.
-pub fn refused(request: &JoinTokenRequest, refusal: &Refusal) -> JoinTokenRequestStatus {
-    with(request, "False", refusal.reason(), refusal.message())
+/// There is no token, or not the right one, for this reason.
+pub fn refused(request: &JoinTokenRequest, error: &Error) -> JoinTokenRequestStatus {
+    with(request, "False", error.reason(), steady(&error.message()))
 }
 
 /// There is one.
@@ -36,14 +36,21 @@ pub fn created(request: &JoinTokenRequest) -> JoinTokenRequestStatus {
     with(request, "True", "Created", String::new())
 }
 
-/// It is deleted, and its token cannot be revoked for the reason in the message.
-pub fn ending(request: &JoinTokenRequest, message: String) -> JoinTokenRequestStatus {
+/// It is deleted, and this keeps it.
+pub fn ending(request: &JoinTokenRequest, reason: &str, message: &str) -> JoinTokenRequestStatus {
     let mut status = request.status.clone().unwrap_or_default();
-    let ending = condition(request, DELETING, "True", "HostedUnreachable", message);
+    let ending = condition(request, DELETING, "True", reason, steady(message));
     status.conditions.retain(|other| other.type_ != DELETING);
     status.conditions.push(ending);
     status.observed_generation = request.metadata.generation;
     status
+}
+
+/// The condition of a type, if it is True.
+pub fn is_true<'a>(request: &'a JoinTokenRequest, type_: &str) -> Option<&'a Condition> {
+    let all = request.status.iter().flat_map(|status| &status.conditions);
+    all.into_iter()
+        .find(|condition| condition.type_ == type_ && condition.status == "True")
 }
 
 fn with(
@@ -94,5 +101,32 @@ fn condition(
         message,
         last_transition_time: since,
         observed_generation: request.metadata.generation,
+    }
+}
+
+/// The same text for the same cause: each write of a status wakes its request at once, and one
+/// with a port of the moment in it (`read tcp 10.0.0.7:41312->10.0.0.9:443`) would never end.
+fn steady(message: &str) -> String {
+    let words = message.split(' ').map(|word| word.rsplit("->").next());
+    let words: Vec<_> = words.flatten().collect();
+    // What the schema of conditions allows.
+    words.join(" ").chars().take(32_768).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_in_the_same_words_each_time() {
+        let said = |port: u16| {
+            steady(&format!(
+                "Post: read tcp 10.0.0.7:{port}->10.0.0.9:443: reset"
+            ))
+        };
+        assert_eq!(said(41312), "Post: read tcp 10.0.0.9:443: reset");
+        assert_eq!(said(41312), said(41313));
+        assert_eq!(steady("nothing  to\ndo"), "nothing  to\ndo");
+        assert_eq!(steady(&"x".repeat(40_000)).len(), 32_768);
     }
 }

@@ -6,13 +6,16 @@ use kube::Resource;
 
 use crds::{
     v1beta2::{JoinTokenRequest, JoinTokenRole},
-    validation,
+    validation::{self, FieldError},
 };
 
-use crate::pki::token::{Role, join_url};
+use crate::{
+    kubernetes::store::Key,
+    pki::token::{Role, join_url},
+};
 
 use super::{
-    dereference::{Found, Reach},
+    dereference::{Found, NoWay, Reach, home},
     status,
 };
 
@@ -34,6 +37,8 @@ pub struct ValidRequest {
 /// Why there is no token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// Something that this version does not honour, by its paths.
+    NotImplemented(Vec<String>),
     /// A field cannot work.
     Invalid(String),
     /// No Cluster of that name.
@@ -42,10 +47,10 @@ pub enum Refusal {
     ClusterGoing(String),
     /// The Cluster does not serve yet.
     ClusterNotReady(String),
-    /// The hosted API did not answer.
-    HostedUnreachable(String),
+    /// What leads to its API is not all there.
+    NoWay(NoWay),
     /// The Secret's name is taken.
-    NameTaken(String),
+    NameTaken(Key),
     /// The token has ended.
     Expired(Timestamp),
 }
@@ -54,19 +59,34 @@ impl Refusal {
     /// The condition's reason.
     pub const fn reason(&self) -> &'static str {
         match self {
+            Self::NotImplemented(_) => "NotImplemented",
             Self::Invalid(_) => "Invalid",
             Self::NoCluster(_) => "ClusterNotFound",
             Self::ClusterGoing(_) => "ClusterDeleting",
-            Self::ClusterNotReady(_) => "ClusterNotReady",
-            Self::HostedUnreachable(_) => "HostedUnreachable",
+            Self::ClusterNotReady(_) | Self::NoWay(_) => "ClusterNotReady",
             Self::NameTaken(_) => "NameTaken",
             Self::Expired(_) => "Expired",
         }
     }
 
+    /// Whether the request or its Cluster has to change first, which wakes the request.
+    pub const fn waits(&self) -> bool {
+        !matches!(self, Self::NameTaken(_) | Self::NoWay(_))
+    }
+
+    /// Whether it is the Cluster that cannot be asked for now, which is no news of a token that is
+    /// there.
+    pub const fn is_outage(&self) -> bool {
+        matches!(self, Self::ClusterNotReady(_) | Self::NoWay(_))
+    }
+
     /// What is wrong and what to do.
     pub fn message(&self) -> String {
         match self {
+            Self::NotImplemented(paths) => format!(
+                "this version does not honour {}; nothing is made or changed until it is removed",
+                paths.join(", ")
+            ),
             Self::Invalid(error) => error.clone(),
             Self::NoCluster(name) => format!(
                 "there is no Cluster {name} in this namespace: create it, or correct \
@@ -76,7 +96,9 @@ impl Refusal {
             Self::ClusterNotReady(name) => format!(
                 "the Cluster {name} does not serve yet: the token is made as soon as it does"
             ),
-            Self::HostedUnreachable(error) => format!("{error}; it is tried again"),
+            Self::NoWay(no_way) => {
+                format!("{no_way}; the token is made as soon as its Cluster can be asked")
+            }
             Self::NameTaken(key) => format!(
                 "{key} exists and does not belong to this request: rename or delete it, or give \
                  the request another name"
@@ -94,11 +116,12 @@ pub fn validate(
     found: &Found,
     now: Timestamp,
 ) -> Result<ValidRequest, Refusal> {
-    let errors = validation::validate_join_token_request(request);
-    if !errors.is_empty() {
-        let all: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        return Err(Refusal::Invalid(all.join("; ")));
+    let later = validation::not_implemented_join_token_request(request);
+    if !later.is_empty() {
+        return Err(Refusal::NotImplemented(later));
     }
+    invalid(&validation::validate_join_token_request(request))?;
+    unchanged(request, home(request), request.spec.role)?;
     if let Some(at) = status::expires_at(request)
         && at <= now
     {
@@ -106,7 +129,10 @@ pub fn validate(
     }
     let name = &request.spec.cluster_name;
     let Some(cluster) = &found.cluster else {
-        return Err(Refusal::NoCluster(name.clone()));
+        return Err(match &found.way {
+            Err(unread) if found.exists => Refusal::NoWay(unread.clone()),
+            _ => Refusal::NoCluster(name.clone()),
+        });
     };
     if cluster.metadata.deletion_timestamp.is_some() {
         return Err(Refusal::ClusterGoing(name.clone()));
@@ -116,9 +142,8 @@ pub fn validate(
     if !found.serves && status::token_id(request).is_none() {
         return Err(not_ready());
     }
-    let (Some(host), Some(reach)) = (&found.host, found.reach()) else {
-        return Err(not_ready());
-    };
+    let reach = found.way.clone().map_err(Refusal::NoWay)?;
+    let host = found.host.as_ref().ok_or_else(not_ready)?;
     let role = match request.spec.role {
         JoinTokenRole::Worker => Role::Worker,
         JoinTokenRole::Controller => Role::Controller,
@@ -137,4 +162,73 @@ pub fn validate(
         reach,
         owner,
     })
+}
+
+/// Where there is a token, the spec still says what it was made with: the webhook's rule, for what
+/// got past it.
+pub fn unchanged(
+    request: &JoinTokenRequest,
+    cluster: &str,
+    role: JoinTokenRole,
+) -> Result<(), Refusal> {
+    let mut made = request.clone();
+    cluster.clone_into(&mut made.spec.cluster_name);
+    made.spec.role = role;
+    invalid(&validation::join_token_request_update(&made, request).errors)
+}
+
+fn invalid(errors: &[FieldError]) -> Result<(), Refusal> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let all: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    Err(Refusal::Invalid(all.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn refusal(request: Value) -> Refusal {
+        let request: JoinTokenRequest = serde_json::from_value(request).unwrap();
+        let found = Found {
+            cluster: None,
+            exists: false,
+            serves: false,
+            host: None,
+            way: Err(NoWay::Unread("demo".into())),
+        };
+        validate(&request, &found, Timestamp::UNIX_EPOCH).unwrap_err()
+    }
+
+    #[test]
+    fn a_request_for_another_namespace_is_refused_before_anything_else() {
+        let elsewhere = refusal(json!({
+            "metadata": {"name": "token", "namespace": "ns",
+                "annotations": {"k0smotron.io/cluster-ref-namespace": "other"}},
+            "spec": {"clusterName": "demo", "expiry": "nonsense"},
+        }));
+        assert_eq!(elsewhere.reason(), "NotImplemented");
+        let path = "metadata.annotations[k0smotron.io/cluster-ref-namespace]";
+        assert!(
+            elsewhere.message().contains(path),
+            "{}",
+            elsewhere.message()
+        );
+    }
+
+    #[test]
+    fn a_token_is_not_made_once_more_for_another_cluster() {
+        let moved = refusal(json!({
+            "metadata": {"name": "token", "namespace": "ns", "ownerReferences": [{
+                "apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster", "name": "demo",
+                "uid": "1", "controller": true,
+            }]},
+            "spec": {"clusterName": "other"}, "status": {"tokenID": "abc123"},
+        }));
+        assert_eq!(moved.reason(), "Invalid");
+        assert!(moved.message().contains("spec.clusterName"), "{moved:?}");
+    }
 }

@@ -14,7 +14,7 @@ use crds::{
 
 use crate::{kubernetes::own::OwnError, pki::token::TokenId};
 
-use super::{Context, Error, status, validate::ValidRequest};
+use super::{Context, Error, dereference::is_cluster, status, validate::ValidRequest};
 
 /// Carries the finalizer and the Cluster as owner, so that it ends with the Cluster.
 pub async fn owned(
@@ -40,7 +40,7 @@ pub async fn owned(
     let mut owners = request.owner_references().to_vec();
     if !has_owner {
         // A request whose Cluster was made anew belongs to the new one.
-        owners.retain(|owner| owner.kind != valid.owner.kind);
+        owners.retain(|owner| !is_cluster(owner));
         owners.push(valid.owner.clone());
     }
     let metadata = json!({"finalizers": finalizers, "ownerReferences": owners});

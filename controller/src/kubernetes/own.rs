@@ -21,27 +21,34 @@ use crds::names::FIELD_MANAGER;
 
 use super::{store::is_older, writer::DEADLINE};
 
-/// A write of an own object failed.
+/// A request for an own object failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnError {
     /// The API server said no, or nothing.
-    #[error("could not write the {what}: {source}")]
+    #[error("could not {what}: {}", said(source))]
     Failed {
-        /// `status` or `metadata`.
+        /// `write the status`, for example.
         what: &'static str,
         /// The cause.
         #[source]
         source: Box<kube::Error>,
     },
     /// No answer in time.
-    #[error("no answer within {} s while writing the {what}", DEADLINE.as_secs())]
+    #[error("could not {what}: no answer within {} s", DEADLINE.as_secs())]
     Timeout {
-        /// `status` or `metadata`.
+        /// `write the status`, for example.
         what: &'static str,
     },
 }
 
 impl OwnError {
+    fn failed(what: &'static str, source: kube::Error) -> Self {
+        Self::Failed {
+            what,
+            source: Box::new(source),
+        }
+    }
+
     /// The object is gone.
     pub fn is_not_found(&self) -> bool {
         self.code() == Some(404)
@@ -65,6 +72,14 @@ impl OwnError {
             },
             Self::Timeout { .. } => None,
         }
+    }
+}
+
+/// What the API server said, without the rest of its answer.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
     }
 }
 
@@ -98,6 +113,18 @@ where
     /// The object with this uid is gone, or about to go.
     pub fn forget(&self, uid: &str) {
         self.latest.forget(uid);
+    }
+
+    /// Whether there is an object of this name, whatever the watch has brought: it leaves out what
+    /// it cannot read.
+    pub async fn exists(&self, namespace: &str, name: &str) -> Result<bool, OwnError> {
+        let what = "read the Cluster of its name";
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        match timeout(DEADLINE, api.get_metadata_opt(name)).await {
+            Ok(Ok(found)) => Ok(found.is_some()),
+            Ok(Err(source)) => Err(OwnError::failed(what, source)),
+            Err(_) => Err(OwnError::Timeout { what }),
+        }
     }
 
     /// Writes the status by server-side apply: what it no longer says goes.
@@ -135,7 +162,7 @@ where
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let (api, name) = self.api(object);
         let request = async { api.patch_status(&name, &params, &Patch::Apply(&body)).await };
-        self.write("status", request).await
+        self.write("write the status", request).await
     }
 
     /// Merges into the metadata (finalizers, owners), if nobody has changed the object since.
@@ -148,7 +175,7 @@ where
         let patch = Patch::Merge(json!({"metadata": metadata}));
         let (api, name) = self.api(object);
         let request = async { api.patch(&name, &params, &patch).await };
-        self.write("metadata", request).await
+        self.write("write finalizers and owners", request).await
     }
 
     fn api(&self, object: &K) -> (Api<K>, String) {
@@ -170,10 +197,7 @@ where
                 self.latest.put(written.clone());
                 Ok(written)
             }
-            Ok(Err(source)) => Err(OwnError::Failed {
-                what,
-                source: Box::new(source),
-            }),
+            Ok(Err(source)) => Err(OwnError::failed(what, source)),
             Err(_) => Err(OwnError::Timeout { what }),
         }
     }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use crds::v1beta2::{Cluster, JoinTokenRequest};
 
-use super::store::{Owner, Touched};
+use super::store::{Kind, Owner, Touched};
 
 /// Sends names of Clusters and JoinTokenRequests to their controllers. The channels are unbounded
 /// because the schedulers behind them keep each name once: they cannot grow past the objects.
@@ -21,6 +21,7 @@ pub struct Triggers {
     open: Arc<AtomicBool>,
     clusters: mpsc::UnboundedSender<ObjectRef<Cluster>>,
     requests: mpsc::UnboundedSender<ObjectRef<JoinTokenRequest>>,
+    requests_of: mpsc::UnboundedSender<ObjectRef<Cluster>>,
 }
 
 /// The receiving ends.
@@ -29,21 +30,26 @@ pub struct Receivers {
     pub clusters: mpsc::UnboundedReceiver<ObjectRef<Cluster>>,
     /// JoinTokenRequests to look at.
     pub requests: mpsc::UnboundedReceiver<ObjectRef<JoinTokenRequest>>,
+    /// Clusters whose JoinTokenRequests are to be looked at.
+    pub requests_of: mpsc::UnboundedReceiver<ObjectRef<Cluster>>,
 }
 
 /// Both ends.
 pub fn channel() -> (Triggers, Receivers) {
     let (clusters, clusters_rx) = mpsc::unbounded_channel();
     let (requests, requests_rx) = mpsc::unbounded_channel();
+    let (requests_of, requests_of_rx) = mpsc::unbounded_channel();
     (
         Triggers {
             open: Arc::default(),
             clusters,
             requests,
+            requests_of,
         },
         Receivers {
             clusters: clusters_rx,
             requests: requests_rx,
+            requests_of: requests_of_rx,
         },
     )
 }
@@ -75,11 +81,27 @@ impl Triggers {
         let _ = self.requests.send(ObjectRef::new(name).within(namespace));
     }
 
-    /// Look at the owners of what was touched.
-    pub fn touched(&self, touched: &Touched) {
+    /// Look at every JoinTokenRequest of this Cluster.
+    pub fn requests_of(&self, namespace: &str, cluster: &str) {
+        if !self.is_open() {
+            return;
+        }
+        let _ = self
+            .requests_of
+            .send(ObjectRef::new(cluster).within(namespace));
+    }
+
+    /// Look at the owners of what was touched. Tokens are made and revoked through the Service of
+    /// a Cluster and with what is in its Secrets.
+    pub fn touched(&self, of: Kind, touched: &Touched) {
         for (namespace, Owner { kind, name, .. }) in touched {
             match kind.as_str() {
-                "Cluster" => self.cluster(namespace, name),
+                "Cluster" => {
+                    self.cluster(namespace, name);
+                    if matches!(of, Kind::Service | Kind::Secret) {
+                        self.requests_of(namespace, name);
+                    }
+                }
                 "JoinTokenRequest" => self.request(namespace, name),
                 _ => {}
             }

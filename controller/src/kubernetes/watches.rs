@@ -209,7 +209,7 @@ impl Watches {
                     continue;
                 }
             };
-            self.triggers.touched(&touched);
+            self.triggers.touched(kind, &touched);
             self.wake_named(place.as_ref());
         }
     }
@@ -220,6 +220,7 @@ impl Watches {
             secret.answered = true;
             for cluster in &secret.clusters {
                 self.triggers.cluster(&place.0, cluster);
+                self.triggers.requests_of(&place.0, cluster);
             }
         }
     }

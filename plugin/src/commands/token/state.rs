@@ -32,7 +32,10 @@ impl State {
             Self::Revoking
         } else if ended || reason == "Expired" {
             Self::Expired
-        } else if matches!(reason, "Invalid" | "NameTaken" | "ClusterNotFound") {
+        } else if matches!(
+            reason,
+            "Invalid" | "NotImplemented" | "NameTaken" | "ClusterNotFound"
+        ) {
             Self::Invalid
         } else if created.is_some_and(|found| found.is_true()) {
             Self::Valid
@@ -91,7 +94,7 @@ mod tests {
         for reason in ["ClusterNotReady", "HostedUnreachable", "ClusterDeleting"] {
             assert_eq!(state("False", reason, &Value::Null), State::Pending);
         }
-        for reason in ["Invalid", "NameTaken", "ClusterNotFound"] {
+        for reason in ["Invalid", "NotImplemented", "NameTaken", "ClusterNotFound"] {
             assert_eq!(state("False", reason, &Value::Null), State::Invalid);
         }
         assert_eq!(state("False", "Expired", &Value::Null), State::Expired);

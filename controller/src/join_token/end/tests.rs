@@ -1,0 +1,119 @@
+use kube::runtime::{reflector, watcher::Event};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::join_token::dereference::dereference;
+
+/// Deleted long before the first moment of [`at`], as after an outage of the controller.
+fn deleted(mut with: Value) -> JoinTokenRequest {
+    with["metadata"]["name"] = json!("token");
+    with["metadata"]["namespace"] = json!("ns");
+    with["metadata"]["deletionTimestamp"] = json!("2026-12-31T00:00:00Z");
+    with["spec"] = json!({"clusterName": "demo"});
+    with["status"]["tokenID"] = json!("abc123");
+    serde_json::from_value(with).unwrap()
+}
+
+fn tried() -> Value {
+    json!([{"type": "Deleting", "status": "True", "reason": "HostedUnreachable", "message": "",
+        "lastTransitionTime": "2027-01-01T00:00:00Z"}])
+}
+
+fn at(second: u64) -> Timestamp {
+    "2027-01-01T00:00:00Z".parse::<Timestamp>().unwrap() + Duration::from_secs(second)
+}
+
+#[test]
+fn a_token_is_tried_for_five_minutes_from_the_first_attempt_on() {
+    let first = deleted(json!({}));
+    assert_eq!(time_left(&first, at(0)), Some(Duration::from_secs(300)));
+    let later = deleted(json!({"status": {"conditions": tried()}}));
+    assert_eq!(time_left(&later, at(1)), Some(Duration::from_secs(299)));
+    assert_eq!(time_left(&later, at(300)), None);
+    // A clock that is behind the one of the first attempt does not add to it.
+    let behind = at(0) - Duration::from_secs(60);
+    assert_eq!(time_left(&later, behind), Some(Duration::from_secs(300)));
+    let mut stays = later;
+    stays.metadata.deletion_timestamp = None;
+    assert_eq!(time_left(&stays, at(1)), None);
+}
+
+#[test]
+fn a_token_that_has_ended_holds_up_nothing() {
+    let status = json!({"conditions": tried(), "expiresAt": "2027-01-01T00:00:20Z"});
+    let ends = deleted(json!({"status": status}));
+    assert_eq!(time_left(&ends, at(1)), Some(Duration::from_secs(19)));
+    assert_eq!(time_left(&ends, at(20)), None);
+    assert!(live_token(&ends, at(19)).is_some());
+    assert!(live_token(&ends, at(20)).is_none());
+}
+
+/// What is asked for the token of a request whose Cluster is as given.
+fn asked(
+    request: Value,
+    cluster: Option<Value>,
+    exists: bool,
+    store: &Store,
+) -> Option<Result<(), NoWay>> {
+    let (clusters, mut writer) = reflector::store();
+    if let Some(mut cluster) = cluster {
+        cluster["metadata"]["name"] = json!("demo");
+        cluster["metadata"]["namespace"] = json!("ns");
+        cluster["spec"] = json!({"service": {"type": "ClusterIP"}});
+        writer.apply_watcher_event(&Event::Apply(serde_json::from_value(cluster).unwrap()));
+    }
+    let request = deleted(request);
+    let mut found = dereference(&request, &clusters, store);
+    found.exists |= exists;
+    honoured(&request, &found, store).map(|way| way.map(drop))
+}
+
+#[test]
+fn only_a_cluster_that_ends_takes_its_tokens_along() {
+    let store = Store::default();
+    let asked = |cluster: Option<Value>, exists| asked(json!({}), cluster, exists, &store);
+    let no_service = Some(Err(NoWay::Service(Key::new(
+        Kind::Service,
+        "ns",
+        "kmc-demo",
+    ))));
+    let going = |finalizer: &str| {
+        json!({"metadata": {"deletionTimestamp": "2027-01-01T00:00:00Z",
+            "finalizers": ["k0smotron.io/finalizer", finalizer]}})
+    };
+    assert_eq!(asked(None, false), None);
+    assert_eq!(asked(Some(going("foregroundDeletion")), true), None);
+    // Nothing here says that the token is worthless, whatever else is unknown.
+    assert_eq!(asked(Some(going("orphan")), true), no_service);
+    assert_eq!(
+        asked(Some(json!({"metadata": {"uid": "another"}})), true),
+        no_service
+    );
+    assert_eq!(asked(None, true), Some(Err(NoWay::Unread("demo".into()))));
+}
+
+#[test]
+fn pods_that_outlive_their_cluster_still_honour_its_tokens() {
+    let store = Store::default();
+    let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet",
+        "metadata": {"name": "kmc-demo", "namespace": "ns", "uid": "1", "resourceVersion": "1"}});
+    store.put(Kind::StatefulSet, serde_json::from_value(set).unwrap(), 0);
+    let kept = NoWay::PodsKept("demo".into());
+    assert_eq!(asked(json!({}), None, false, &store), Some(Err(kept)));
+}
+
+#[test]
+fn a_token_of_another_namespace_is_not_looked_for_in_the_namesake() {
+    let store = Store::default();
+    let elsewhere = json!({"k0smotron.io/cluster-ref-namespace": "other"});
+    let namesake = || Some(json!({"metadata": {"uid": "1"}}));
+    let taken_over = json!({"metadata": {"annotations": elsewhere}});
+    let found = asked(taken_over, namesake(), true, &store);
+    assert_eq!(found, Some(Err(NoWay::Elsewhere("other".into()))));
+    // The annotation came later than the token.
+    let owner = json!([{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster", "name": "demo",
+        "uid": "1", "controller": true}]);
+    let ours = json!({"metadata": {"annotations": elsewhere, "ownerReferences": owner}});
+    let found = asked(ours, namesake(), true, &store);
+    assert!(matches!(found, Some(Err(NoWay::Service(_)))), "{found:?}");
+}
