@@ -47,6 +47,7 @@ fn main() -> ExitCode {
             case!(tokens::a_lost_token_secret_comes_back),
             case!(tokens::a_token_is_refused_after_its_expiry),
             case!(tokens::a_token_is_revoked_with_its_request),
+            case!(tokens::a_restart_loses_no_token_and_writes_nothing_to_those_that_stay),
             case!(labels::labelling_a_cluster_restarts_nothing_and_empties_no_endpoints),
             case!(live_config::a_changed_configuration_reaches_the_running_control_plane),
             case!(deletion::a_cluster_made_anew_at_once_has_keys_of_its_own),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Secret, Service};
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::LEFT;
 use crate::common::reach::process_of;
-use crate::common::world::{CONTROLLER, World};
+use crate::common::world::{CONTROLLER, PRODUCT, World};
 use crate::common::{clusters, hosted, tokens, until};
 use crate::sharing::{self, WAITING};
 
@@ -245,5 +245,97 @@ pub async fn a_token_is_revoked_with_its_request(world: &World) -> Result<()> {
         "refused {:.1} s after the request was gone",
         started.elapsed().as_secs_f64()
     ));
+    Ok(())
+}
+
+/// The cluster's authority is its user's, so that nothing is known of it when a controller starts;
+/// and one request was deleted while none ran.
+pub async fn a_restart_loses_no_token_and_writes_nothing_to_those_that_stay(
+    world: &World,
+) -> Result<()> {
+    const NAMED: &str = "named";
+    clusters::namespace(&world.client, NAMED).await?;
+    let dir = tempfile::tempdir()?;
+    mothership::pki::Authority::create(dir.path(), "ca")?;
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name));
+    let authority = json!({"tls.crt": read("ca.crt")?, "tls.key": read("ca.key")?});
+    secret(world, NAMED, "my-ca", &authority).await?;
+    let mut spec = clusters::node_port();
+    if let Some(fields) = spec.as_object_mut() {
+        let named = json!([{"type": "ca", "name": "my-ca"}]);
+        fields.insert("certificateRefs".to_owned(), named);
+    }
+    clusters::ensure(world, NAMED, spec).await?;
+    let client = hosted::client(world, NAMED).await?;
+    for name in ["stays", "ends"] {
+        tokens::request(world, NAMED, name, "0s").await?;
+        tokens::token(world, NAMED, name, None).await?;
+    }
+    secret(world, NAMED, "db", &json!({"password": "x"})).await?;
+    tokens::request(world, NAMED, "db", "0s").await?;
+    says(world, NAMED, "db", "NameTaken").await?;
+    let all: Api<Secret> = Api::namespaced(client.clone(), "kube-system");
+    let tokens_of = ListParams::default().fields("type=bootstrap.kubernetes.io/token");
+    let made = all.list(&tokens_of).await?.items.len();
+    ensure!(made == 2, "{made} tokens for two requests");
+    let ends = tokens::recorded_id(world, NAMED, "ends").await?;
+    let ends = ends.context("no id is recorded")?;
+
+    let mark = world.full.audit().mark();
+    let scale = async |replicas: &str| {
+        let namespace = ["--namespace", PRODUCT];
+        let scale = ["scale", "deployment/k0smotron-controller-manager", replicas];
+        world.kubectl(&[&namespace[..], &scale].concat()).await
+    };
+    scale("--replicas=0").await?;
+    let gone = ["wait", "pods", "--for=delete", "--namespace", PRODUCT];
+    let which = [
+        "--selector=control-plane=controller-manager",
+        "--timeout=1m",
+    ];
+    world.kubectl(&[&gone[..], &which].concat()).await?;
+    let requests = tokens::requests(world, NAMED);
+    requests.delete("ends", &DeleteParams::default()).await?;
+    scale("--replicas=2").await?;
+    until(
+        "the end of a request",
+        REFUSED_WITHIN,
+        async || match requests.get_opt("ends").await {
+            Ok(None) => Ok(()),
+            Ok(Some(left)) => Err(format!("{:?}", left.status)),
+            Err(error) => Err(error.to_string()),
+        },
+    )
+    .await?;
+    ensure!(
+        hosted_half(&client, &ends).await?.is_none(),
+        "the request is gone and its token is not"
+    );
+    clusters::available(world, NAMED).await?;
+    // What would be written is written now, or at the first answer of the hosted API.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let writes: Vec<_> = world
+        .full
+        .audit()
+        .since(mark)?
+        .into_iter()
+        .filter(|entry| entry.is_by(CONTROLLER) && entry.is_write())
+        .filter_map(|entry| Some((entry.verb, entry.object_ref?)))
+        .filter(|(_, object)| object.name == "stays")
+        .collect();
+    ensure!(writes.is_empty(), "{writes:?}");
+    clusters::discard(world, NAMED).await
+}
+
+async fn secret(
+    world: &World,
+    namespace: &str,
+    name: &str,
+    data: &serde_json::Value,
+) -> Result<()> {
+    let secret = json!({"metadata": {"name": name}, "stringData": data});
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), namespace);
+    let (params, secret) = (PostParams::default(), serde_json::from_value(secret)?);
+    secrets.create(&params, &secret).await?;
     Ok(())
 }

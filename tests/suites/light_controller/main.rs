@@ -20,6 +20,8 @@ mod refusals;
 mod replicas;
 mod requests;
 mod rewrites;
+mod revoking;
+mod token_refusals;
 mod tokens;
 
 use std::process::ExitCode;
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         World::without_admission(),
         &[
             case!(leader::of_two_candidates_one_writes_and_the_other_takes_over),
+            case!(revoking::a_deleted_request_waits_until_its_cluster_can_be_asked),
             case!(tokens::a_token_is_recorded_first_and_one_that_cannot_be_revoked_is_named),
             case!(edited::every_kind_of_child_edited_by_hand_is_mended),
             case!(deleted::every_child_deleted_by_hand_is_back_with_the_same_key_and_ports),
@@ -48,6 +51,13 @@ fn main() -> ExitCode {
             case!(refusals::a_field_not_honoured_yet_is_named_and_nothing_is_done),
             case!(refusals::somebody_elses_object_is_named_and_not_touched),
             case!(tokens::a_request_waits_for_its_cluster_and_says_so),
+            case!(token_refusals::a_request_for_another_namespaces_cluster_gets_nothing),
+            case!(token_refusals::somebody_elses_secret_is_named_before_there_is_a_token),
+            case!(token_refusals::whatever_keeps_a_token_from_being_made_is_said),
+            case!(
+                token_refusals::a_token_that_is_there_is_no_news_while_its_cluster_cannot_be_asked
+            ),
+            case!(revoking::a_token_that_stays_behind_is_named_after_five_minutes),
             case!(replicas::etcd_keeps_its_members_while_the_control_plane_is_scaled),
             case!(deletion::a_deleted_cluster_leaves_nothing_but_the_volumes_to_keep),
             case!(deletion::a_namespace_with_clusters_can_be_deleted),

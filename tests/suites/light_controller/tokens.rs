@@ -5,20 +5,24 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use crds::v1beta2::JoinTokenRequest;
 use jiff::Timestamp;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
-use serde_json::json;
+use kube::ResourceExt as _;
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
 
+use crate::controlled::children;
 use crate::controlled::scene::Scene;
 use crate::controlled::{PATIENCE, until};
 
 /// Of the token that cannot be revoked, and with it the time that the case takes.
 const EXPIRY: Duration = Duration::from_secs(20);
 
-fn requests(scene: &Scene) -> Api<JoinTokenRequest> {
+/// The requests in the namespace.
+pub fn requests(scene: &Scene) -> Api<JoinTokenRequest> {
     Api::namespaced(scene.admin.clone(), &scene.namespace)
 }
 
-async fn request(scene: &Scene, name: &str, cluster: &str, expiry: &str) -> Result<()> {
+/// Asks for a worker's token.
+pub async fn request(scene: &Scene, name: &str, cluster: &str, expiry: &str) -> Result<()> {
     let body: JoinTokenRequest = serde_json::from_value(json!({
         "apiVersion": "k0smotron.io/v1beta2",
         "kind": "JoinTokenRequest",
@@ -33,7 +37,7 @@ async fn request(scene: &Scene, name: &str, cluster: &str, expiry: &str) -> Resu
 }
 
 /// Waits until a condition has this reason; the request and the message.
-async fn says(
+pub async fn says(
     scene: &Scene,
     name: &str,
     type_: &str,
@@ -57,7 +61,8 @@ async fn says(
     Ok(said)
 }
 
-async fn gone(scene: &Scene, name: &str, within: Duration) -> Result<Duration> {
+/// Waits until a request is gone; how long that took.
+pub async fn gone(scene: &Scene, name: &str, within: Duration) -> Result<Duration> {
     let what = format!("{name} is gone");
     let ((), took) = until(&what, within, async || {
         match requests(scene).get_opt(name).await {
@@ -71,7 +76,7 @@ async fn gone(scene: &Scene, name: &str, within: Duration) -> Result<Duration> {
 }
 
 /// No token, no id and no Secret come of a request that has to wait.
-async fn has_nothing(scene: &Scene, request: &JoinTokenRequest, name: &str) -> Result<()> {
+pub async fn has_nothing(scene: &Scene, request: &JoinTokenRequest, name: &str) -> Result<()> {
     let id = request.status.as_ref().and_then(|s| s.token_id.as_ref());
     ensure!(id.is_none(), "the id {id:?} is recorded");
     let secret = scene.get("Secret", name).await?;
@@ -143,11 +148,7 @@ async fn believed(scene: &Scene, name: &str, expiry: &str) -> Result<JoinTokenRe
 pub async fn a_token_is_recorded_first_and_one_that_cannot_be_revoked_is_named(
     scene: &Scene,
 ) -> Result<()> {
-    let controller = scene.controller().await?;
-    scene
-        .complete("demo", json!({"service": {"type": "ClusterIP"}}))
-        .await?;
-    controller.stop().await?;
+    complete(scene).await?;
 
     let expiry = format!("{}s", EXPIRY.as_secs());
     believed(scene, "ever", "0s").await?;
@@ -197,4 +198,98 @@ pub async fn a_token_is_recorded_first_and_one_that_cannot_be_revoked_is_named(
         took.as_millis()
     ));
     controller.stop().await
+}
+
+/// The Cluster `demo` with an authority of its user's, complete; its controller has ended.
+pub async fn with_authority(scene: &Scene) -> Result<()> {
+    let controller = scene.controller().await?;
+    authority(scene, &pair()?).await?;
+    let named = json!([{"type": "ca", "name": "my-ca"}]);
+    scene
+        .complete(
+            "demo",
+            json!({"service": {"type": "ClusterIP"}, "certificateRefs": named}),
+        )
+        .await?;
+    controller.stop().await
+}
+
+/// The data of a Secret with a new authority.
+pub fn pair() -> Result<Value> {
+    let dir = tempfile::tempdir()?;
+    mothership::pki::Authority::create(dir.path(), "ca")?;
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name));
+    Ok(json!({"tls.crt": read("ca.crt")?, "tls.key": read("ca.key")?}))
+}
+
+/// Makes the Secret that the Cluster's `certificateRefs` names.
+pub async fn authority(scene: &Scene, data: &Value) -> Result<()> {
+    secret(
+        scene,
+        &json!({"metadata": {"name": "my-ca"}, "stringData": data}),
+    )
+    .await
+}
+
+/// Makes a Secret, by the administrator.
+pub async fn secret(scene: &Scene, secret: &Value) -> Result<()> {
+    let secret: DynamicObject = serde_json::from_value(secret.clone())?;
+    children::api(&scene.admin, &scene.namespace, "Secret")?
+        .create(&PostParams::default(), &secret)
+        .await?;
+    Ok(())
+}
+
+/// The Cluster `demo`, complete; its controller has ended.
+pub async fn complete(scene: &Scene) -> Result<()> {
+    let controller = scene.controller().await?;
+    scene
+        .complete("demo", json!({"service": {"type": "ClusterIP"}}))
+        .await?;
+    controller.stop().await
+}
+
+/// The Cluster says from now on that its API serves, which it does not, and nobody finds out: one
+/// whose spec asks for too much keeps what was found before.
+pub async fn serving(scene: &Scene) -> Result<()> {
+    let condition = json!({
+        "type": "ControlPlaneFunctional", "status": "True", "reason": "Ready", "message": "",
+        "lastTransitionTime": Timestamp::now().to_string(),
+    });
+    let status = json!({"status": {"conditions": [condition]}});
+    scene
+        .raw()
+        .patch_status("demo", &PatchParams::default(), &Patch::Merge(&status))
+        .await?;
+    scene
+        .change("demo", json!({"spec": {"monitoring": {"enabled": true}}}))
+        .await
+}
+
+/// A request that has a token, as the controller would have left it but for the condition.
+pub async fn with_token(scene: &Scene, name: &str) -> Result<JoinTokenRequest> {
+    request(scene, name, "demo", "0s").await?;
+    let cluster = scene.clusters().get("demo").await?;
+    let metadata = json!({"metadata": {
+        "finalizers": ["jointokenrequests.k0smotron.io/finalizer"],
+        "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+            "name": "demo", "uid": cluster.uid(), "controller": true}],
+    }});
+    change(scene, name, &metadata).await?;
+    tell(scene, name, &json!({"tokenID": "abc123"})).await
+}
+
+/// A JSON merge patch of a request.
+pub async fn change(scene: &Scene, name: &str, patch: &Value) -> Result<JoinTokenRequest> {
+    let (requests, params) = (requests(scene), PatchParams::default());
+    let changed = requests.patch(name, &params, &Patch::Merge(patch)).await;
+    changed.context("changing a JoinTokenRequest")
+}
+
+/// The same of its status.
+pub async fn tell(scene: &Scene, name: &str, status: &Value) -> Result<JoinTokenRequest> {
+    let (requests, params) = (requests(scene), PatchParams::default());
+    let patch = Patch::Merge(json!({"status": status}));
+    let changed = requests.patch_status(name, &params, &patch).await;
+    changed.context("changing a JoinTokenRequest's status")
 }

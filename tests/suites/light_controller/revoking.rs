@@ -1,0 +1,110 @@
+//! The end of requests whose tokens cannot be revoked, as no hosted API ever answers here.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use crds::v1beta2::JoinTokenRequest;
+use jiff::Timestamp;
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, DeleteParams, ListParams};
+use serde_json::json;
+
+use super::tokens::{authority, gone, pair, requests, says, tell, with_authority, with_token};
+use crate::controlled::scene::Scene;
+use crate::controlled::{PATIENCE, children, until};
+
+/// After so long without success the next attempt is more than [`PATIENCE`] away: what happens
+/// before it, a change has set off.
+const QUIET: Duration = Duration::from_secs(20);
+
+async fn delete_ca(scene: &Scene) -> Result<()> {
+    children::api(&scene.admin, &scene.namespace, "Secret")?
+        .delete("my-ca", &DeleteParams::default())
+        .await?;
+    Ok(())
+}
+
+/// Since when the request says that it cannot go.
+fn since(request: &JoinTokenRequest) -> Option<Timestamp> {
+    let mut conditions = request.status.iter().flat_map(|found| &found.conditions);
+    let deleting = conditions.find(|condition| condition.type_ == "Deleting");
+    deleting.map(|deleting| deleting.last_transition_time.0)
+}
+
+pub async fn a_deleted_request_waits_until_its_cluster_can_be_asked(scene: &Scene) -> Result<()> {
+    with_authority(scene).await?;
+    with_token(scene, "ends").await?;
+    delete_ca(scene).await?;
+    let requests = requests(scene);
+    requests.delete("ends", &DeleteParams::default()).await?;
+    let controller = scene.controller().await?;
+    let (first, message) = says(scene, "ends", "Deleting", "ClusterNotReady").await?;
+    let named = format!("Secret {}/my-ca", scene.namespace);
+    ensure!(
+        message.contains(&named) && message.contains("abc123"),
+        "{message:?} says neither what is missing nor which token"
+    );
+
+    tokio::time::sleep(QUIET).await;
+    let pair = pair()?;
+    let certificate = pair.get("tls.crt").context("no certificate")?;
+    authority(scene, &json!({"tls.crt": certificate})).await?;
+    let (_, message) = says(scene, "ends", "Deleting", "AuthorityUnusable").await?;
+    ensure!(message.contains(&named), "{message:?} does not name it");
+    // A key for a certificate that stays is nothing that the Cluster has to say anything about.
+    tokio::time::sleep(QUIET).await;
+    let key = pair.get("tls.key").context("no key")?;
+    scene
+        .edit("Secret/my-ca", &json!({"stringData": {"tls.key": key}}))
+        .await?;
+    let (last, _) = says(scene, "ends", "Deleting", "HostedUnreachable").await?;
+    ensure!(
+        since(&first).is_some() && since(&first) == since(&last),
+        "the time is counted anew: {:?}, {:?}",
+        since(&first),
+        since(&last)
+    );
+    controller.stop().await
+}
+
+pub async fn a_token_that_stays_behind_is_named_after_five_minutes(scene: &Scene) -> Result<()> {
+    with_authority(scene).await?;
+    with_token(scene, "ends").await?;
+    scene
+        .edit("Secret/my-ca", &json!({"data": {"tls.key": null}}))
+        .await?;
+    let requests = requests(scene);
+    requests.delete("ends", &DeleteParams::default()).await?;
+    let controller = scene.controller().await?;
+    let (told, _) = says(scene, "ends", "Deleting", "AuthorityUnusable").await?;
+    controller.stop().await?;
+
+    // Five minutes later, as far as the request knows, and after a restart.
+    let conditions = told.status.context("no status")?.conditions;
+    let mut conditions = serde_json::to_value(conditions)?;
+    let long_ago = Timestamp::now() - Duration::from_secs(301);
+    for condition in conditions.as_array_mut().into_iter().flatten() {
+        if let Some(fields) = condition.as_object_mut() {
+            fields.insert("lastTransitionTime".to_owned(), json!(long_ago.to_string()));
+        }
+    }
+    tell(scene, "ends", &json!({"conditions": conditions})).await?;
+    let controller = scene.controller().await?;
+    gone(scene, "ends", PATIENCE).await?;
+    let events: Api<Event> = Api::namespaced(scene.admin.clone(), &scene.namespace);
+    let (note, _) = until("an event", PATIENCE, async || {
+        let all = events.list(&ListParams::default()).await;
+        let all = all.map_err(|error| error.to_string())?;
+        let behind = all
+            .into_iter()
+            .find(|event| event.reason.as_deref() == Some("TokenLeftBehind"));
+        behind
+            .and_then(|event| event.note)
+            .ok_or_else(|| "there is none".to_owned())
+    })
+    .await?;
+    for part in ["bootstrap-token-abc123", "kube-system", "demo", "my-ca"] {
+        ensure!(note.contains(part), "{part} is not in {note:?}");
+    }
+    controller.stop().await
+}
