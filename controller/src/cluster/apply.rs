@@ -204,8 +204,10 @@ impl Round<'_> {
         }
         for (key, live) in self.unwanted(&owned, obsolete) {
             let deleted = self.writer.delete(key, &live.uid, &live.resource_version);
-            if let Err(error) = deleted.await {
-                applied.problems.push(Problem::of(key, &error.into()));
+            match deleted.await {
+                // It has changed, which brings us back.
+                Ok(()) | Err(WriteError::Conflict { .. }) => {}
+                Err(error) => applied.problems.push(Problem::of(key, &error.into())),
             }
         }
         applied.problems.sort();

@@ -19,8 +19,8 @@ mod ports;
 mod refusals;
 mod replicas;
 mod requests;
-mod rewrites;
 mod revoking;
+mod rewrites;
 mod token_refusals;
 mod tokens;
 

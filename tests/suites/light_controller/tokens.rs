@@ -250,8 +250,12 @@ pub async fn complete(scene: &Scene) -> Result<()> {
 }
 
 /// The Cluster says from now on that its API serves, which it does not, and nobody finds out: one
-/// whose spec asks for too much keeps what was found before.
+/// whose spec asks for too much keeps what was found before, and one without a control plane is
+/// not asked.
 pub async fn serving(scene: &Scene) -> Result<()> {
+    children::api(&scene.admin, &scene.namespace, "StatefulSet")?
+        .delete("kmc-demo", &DeleteParams::default())
+        .await?;
     let condition = json!({
         "type": "ControlPlaneFunctional", "status": "True", "reason": "Ready", "message": "",
         "lastTransitionTime": Timestamp::now().to_string(),

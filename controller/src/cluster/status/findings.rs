@@ -59,10 +59,14 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     let Ok(valid) = facts.valid else {
         // Nothing was built from this spec; what earlier rounds found stays.
         let mut all: Vec<_> = kept(facts.cluster.status.as_ref());
-        if has_served(facts.cluster) {
-            all.extend([available(&[&functional]), functional]);
+        let is_served = has_served(facts.cluster);
+        all.push(available(&[if is_served {
+            &functional
         } else {
-            all.push(available(&[&accepted]));
+            &accepted
+        }]));
+        if condition(facts.cluster.status.as_ref(), FUNCTIONAL).is_some() {
+            all.push(functional);
         }
         all.extend([accepted, deleting]);
         return all;
@@ -263,8 +267,8 @@ fn functional(facts: &Facts<'_>) -> Finding {
     let has_served = has_served(facts.cluster);
     let started = replicas(facts.observed.control_plane.as_ref()).ready > 0;
     match &facts.observed.health {
-        // Another process has asked it before, and this one is about to.
-        None if facts.is_asked => {
+        // Another process has asked it before, and this one is about to, or has no way to it.
+        None if facts.is_asked || facts.valid.is_err() => {
             earlier(facts.cluster.status.as_ref(), FUNCTIONAL).unwrap_or_else(waiting)
         }
         None => waiting(),
