@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::common::world::World;
-use crate::common::{clusters, hosted};
+use crate::common::{clusters, hosted, until};
 use crate::joined::{self, CLUSTER};
 use crate::ssh::key;
 
@@ -125,12 +125,15 @@ async fn side_by_side(world: &World, machines: [&mothership::Worker; 2]) -> Resu
     ensure!(away.status.code() == Some(5), "{said}");
     ensure!(said.contains("it cannot be reached: "), "{said}");
     ensure!(said.contains("hint: is the machine up"), "{said}");
-    let left = plugin(world, &["token", "list", "--output", "name"]).await?;
-    let left = String::from_utf8_lossy(&left.stdout).into_owned();
-    ensure!(
-        !left.contains("machines-worker-"),
-        "a token is left: {left}"
-    );
+    // The request goes once its controller has taken the token out of the cluster.
+    until("the token is gone", Duration::from_secs(30), async || {
+        let left = plugin(world, &["token", "list", "--output", "name"]).await;
+        let left = left.map_err(|error| error.to_string())?;
+        let left = String::from_utf8_lossy(&left.stdout).into_owned();
+        let there = left.contains("machines-worker-");
+        if there { Err(left) } else { Ok(()) }
+    })
+    .await?;
 
     let started = std::time::Instant::now();
     let joined = run(&hosts, known).await?;
@@ -201,8 +204,9 @@ async fn unawaited(world: &World, machine: &mothership::Worker) -> Result<()> {
     let started = plugin(world, &words).await?;
     let said = String::from_utf8_lossy(&started.stderr).into_owned();
     ensure!(started.status.success(), "{said}");
+    joined::ready(world, machine.name()).await?;
     ensure!(said.contains("it stays until its end"), "{said}");
-    joined::ready(world, machine.name()).await
+    Ok(())
 }
 
 pub async fn a_machine_without_k0s_downloads_it_from_a_mirror_and_joins(

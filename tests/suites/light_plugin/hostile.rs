@@ -4,7 +4,7 @@
 use std::io::{ErrorKind, Read as _};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
@@ -368,81 +368,5 @@ async fn a_terminal_is_shown_the_texts_of_others_and_obeys_none() -> Result<()> 
     // No line of theirs is taken for one of ours.
     let late = admin.runs("wait demo --timeout 1s")?.expect(7, &[SHOWN]);
     obeys_nothing("wait", &late.stderr)?;
-    light.down().await
-}
-
-/// The folder of temporary files has nothing in it.
-fn is_empty(folder: &Path) -> Result<bool> {
-    Ok(std::fs::read_dir(folder)?.next().is_none())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_terminal_that_is_closed_leaves_no_kubeconfig_behind() -> Result<()> {
-    use nix::sys::signal::Signal;
-
-    let (light, admin) = installed().await?;
-    admin.runs("create demo --service NodePort")?.expect(0, &[]);
-    crate::access::hosted_here(&light, &admin.kubeconfig).await?;
-    let folder = admin.home.path().join("tmp");
-    std::fs::create_dir(&folder)?;
-    for signal in [Signal::SIGHUP, Signal::SIGTERM] {
-        let pid = admin.home.path().join(format!("pid-{signal}"));
-        let mut command = admin.command("connect demo --via direct -- sh -c")?;
-        command
-            .env("TMPDIR", &folder)
-            .arg(format!("echo $$ >{}; exec sleep 60", pid.display()));
-        let running = crate::person::Running::start(&mut command)?;
-        let child: i32 = until(async || {
-            let text = std::fs::read_to_string(&pid).unwrap_or_default();
-            Ok(text.trim().parse().ok())
-        })
-        .await?;
-        ensure!(
-            !is_empty(&folder)?,
-            "there is no kubeconfig for the command"
-        );
-        running.signal(signal)?;
-        let ended = tokio::task::spawn_blocking(|| running.ends()).await??;
-        ended.expect(130, &["interrupted"]);
-        ensure!(is_empty(&folder)?, "{signal}: a kubeconfig is left");
-        let child = nix::unistd::Pid::from_raw(child);
-        until(async || Ok(nix::sys::signal::kill(child, None).is_err().then_some(()))).await?;
-    }
-
-    let held = admin.home.path().join("held");
-    let line = format!(
-        "connect demo --via direct --kubeconfig-file {}",
-        held.display()
-    );
-    let running = admin.starts(&line)?;
-    until(async || Ok(held.exists().then_some(()))).await?;
-    // It is there before its signals are watched.
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    running.signal(Signal::SIGHUP)?;
-    let ended = tokio::task::spawn_blocking(|| running.ends()).await??;
-    ended.expect(130, &["interrupted: the way is closed"]);
-    ensure!(!held.exists(), "the kubeconfig is left");
-
-    // Who starts it with nohup wants it to stay.
-    let mut nohup = std::process::Command::new("sh");
-    let command = admin.command(&line)?;
-    nohup.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]);
-    nohup.arg(command.get_program()).args(command.get_args());
-    nohup
-        .env("KUBECONFIG", &admin.kubeconfig)
-        .stdin(Stdio::null());
-    let mut running = crate::person::Running::start(&mut nohup)?;
-    until(async || Ok(held.exists().then_some(()))).await?;
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    running.signal(Signal::SIGHUP)?;
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    ensure!(
-        !running.has_ended()?,
-        "a signal that is ignored has ended it"
-    );
-    running.signal(Signal::SIGTERM)?;
-    let ended = tokio::task::spawn_blocking(|| running.ends()).await??;
-    ended.expect(130, &["interrupted: the way is closed"]);
-    ensure!(!held.exists(), "the kubeconfig is left");
     light.down().await
 }

@@ -9,6 +9,7 @@ mod changes;
 #[path = "../released.rs"]
 mod released;
 
+mod closed;
 mod clusters;
 mod completions;
 mod failures;
