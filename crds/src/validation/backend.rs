@@ -9,8 +9,28 @@ pub(super) fn validate(errors: &mut Errors, spec: &ClusterSpec) {
     }
 }
 
+/// What decides whether a member without data starts a store of its own. The controller knows
+/// whether there is data already; an argument that says otherwise would be stronger than that.
+const BEGINNING: [&str; 3] = [
+    "initial-cluster",
+    "initial-cluster-state",
+    "force-new-cluster",
+];
+
 fn etcd(errors: &mut Errors, spec: &ClusterSpec) {
     let etcd = &spec.storage.etcd;
+    for (index, arg) in etcd.args.iter().enumerate() {
+        let flag = arg.strip_prefix("--").or_else(|| arg.strip_prefix('-'));
+        let flag = flag.and_then(|flag| flag.split('=').next());
+        if flag.is_some_and(|flag| BEGINNING.contains(&flag)) {
+            errors.add(
+                format!("spec.storage.etcd.args[{index}]"),
+                arg,
+                "is forbidden: a member that has lost its data could begin an empty store",
+                "leave it out; docs/troubleshooting.md says how etcd is helped by hand",
+            );
+        }
+    }
     if etcd.image.is_empty() || etcd.image.contains(char::is_whitespace) {
         errors.add(
             "spec.storage.etcd.image",

@@ -6,6 +6,10 @@ use serde_json::{Value, json};
 
 use crate::{claim, cluster, named, paths, request};
 
+fn etcd_args(arg: &str) -> Value {
+    json!({"storage": {"type": "etcd", "etcd": {"args": [arg]}}})
+}
+
 #[rstest]
 #[case::replicas(json!({"replicas": -1}), "spec.replicas", json!({"replicas": 0}))]
 #[case::version(json!({"version": "latest"}), "spec.version", json!({"version": "v1.36.3"}))]
@@ -29,6 +33,26 @@ use crate::{claim, cluster, named, paths, request};
 #[case::equal_ports(
     json!({"service": {"apiPort": 30132}}), "spec.service.konnectivityPort",
     json!({"service": {"apiPort": 30133}})
+)]
+#[case::etcd_begun_anew(
+    etcd_args("--initial-cluster-state=new"),
+    "spec.storage.etcd.args[0]",
+    etcd_args("--initial-cluster-token=new")
+)]
+#[case::etcd_begun_anew_in_two_words(
+    etcd_args("-initial-cluster-state"),
+    "spec.storage.etcd.args[0]",
+    etcd_args("initial-cluster-state")
+)]
+#[case::etcd_members(
+    etcd_args("--initial-cluster=a=https://a:2380"),
+    "spec.storage.etcd.args[0]",
+    etcd_args("--quota-backend-bytes=8589934592")
+)]
+#[case::etcd_forced(
+    etcd_args("--force-new-cluster"),
+    "spec.storage.etcd.args[0]",
+    etcd_args("--auto-compaction-mode=revision")
 )]
 #[case::persistence(json!({"persistence": {"type": "PVC"}}), "spec.persistence.type", json!({"persistence": {"type": "emptyDir"}}))]
 #[case::no_host_path(
