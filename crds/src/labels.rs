@@ -30,6 +30,10 @@ pub const TOKEN_ROLE: &str = "k0smotron.io/role";
 /// Key that a join token's Secret carries: name of the JoinTokenRequest.
 pub const TOKEN_REQUEST: &str = "k0smotron.io/token-request";
 
+/// Key that the claims of etcd's members carry: uid of the Cluster whose data they hold. A claim
+/// outlives its Cluster, and the next one of that name must not serve what is in it by accident.
+pub const CLUSTER_UID: &str = "k0smotron.io/cluster-uid";
+
 /// What a child is a part of: the value of `app.kubernetes.io/component`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Component {

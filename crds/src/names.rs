@@ -54,6 +54,9 @@ pub const CONVERSION_SERVICE: &str = "k0smotron-conversion";
 pub const CONVERSION_PATH: &str = "/convert";
 /// Port of [`CONVERSION_SERVICE`].
 pub const CONVERSION_PORT: i32 = 443;
+/// Annotation of the claim of an etcd member: any value but `false` says that the member was added
+/// to the others by hand, so that it may join them without data.
+pub const ETCD_MEMBER_ADDED_ANNOTATION: &str = "k0smotron.io/etcd-member-added";
 /// Annotation of Clusters: any value but `false` keeps them from being deleted.
 pub const PROTECT_ANNOTATION: &str = "k0smotron.io/protect";
 /// Annotation of Clusters: the version to which an upgrade is made although another one is running
@@ -137,6 +140,11 @@ pub fn service(cluster: &str, service_type: ServiceType) -> String {
 /// etcd's StatefulSet and the headless Service that gives its members their names.
 pub fn etcd(cluster: &str) -> String {
     short(format!("kmc-{cluster}-etcd"))
+}
+
+/// The claim with the data of an etcd member.
+pub fn etcd_claim(cluster: &str, index: i32) -> String {
+    format!("{ETCD_DATA_VOLUME}-{}-{index}", etcd(cluster))
 }
 
 /// The Service through which clients reach ready etcd members only.

@@ -5,14 +5,17 @@ use std::{
     sync::Arc,
 };
 
-use k8s_openapi::api::{
-    apps::v1::StatefulSet,
-    core::v1::{Node, Service},
+use k8s_openapi::{
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{ConfigMap, Node, Service},
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::ResourceExt;
 
 use crds::{
-    names,
+    labels, names,
     v1beta2::{CertificateRef, CertificateType, Cluster, ServiceType, StatusPorts},
 };
 
@@ -39,6 +42,19 @@ pub struct Authority {
     pub certificate: Option<String>,
 }
 
+/// The claim of an etcd member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Its name.
+    pub name: String,
+    /// Uid of the Cluster whose data it holds, if its label says.
+    pub of: Option<String>,
+    /// It is being deleted.
+    pub deleting: bool,
+    /// Its member was added to the others by hand.
+    pub added: bool,
+}
+
 /// The types whose keys are made once.
 pub const AUTHORITIES: [CertificateType; 4] = [
     CertificateType::Ca,
@@ -58,6 +74,10 @@ pub struct Observed {
     pub control_plane: Option<StatefulSet>,
     /// Its etcd.
     pub etcd: Option<StatefulSet>,
+    /// What its members start with.
+    pub etcd_config: Option<ConfigMap>,
+    /// The claims of members, by their number, whoever's they are.
+    pub claims: BTreeMap<i32, Claim>,
     /// Its authorities.
     pub authorities: BTreeMap<CertificateType, Authority>,
     /// Names of the Secrets and ConfigMaps of its own that exist.
@@ -173,6 +193,8 @@ pub fn dereference(
         control_plane: mine(Kind::StatefulSet, &names::control_plane(&name))
             .and_then(|live| live.read()),
         etcd: mine(Kind::StatefulSet, &names::etcd(&name)).and_then(|live| live.read()),
+        etcd_config: mine(Kind::ConfigMap, &names::etcd_config(&name)).and_then(|live| live.read()),
+        claims: claims(cluster, store),
         authorities,
         unread,
         existing: owned
@@ -189,6 +211,30 @@ pub fn dereference(
         health: prober.last(&uid),
         owned,
     }
+}
+
+/// The claims of a Cluster's members, and of more members than it has: whether there are such
+/// tells how many an earlier Cluster had.
+fn claims(cluster: &Cluster, store: &Store) -> BTreeMap<i32, Claim> {
+    let namespace = cluster.namespace().unwrap_or_default();
+    let claim = |index| {
+        let name = names::etcd_claim(&cluster.name_any(), index);
+        let live = store.get(&Key::new(Kind::PersistentVolumeClaim, &namespace, &name))?;
+        let meta: ObjectMeta =
+            serde_json::from_value(live.value().get("metadata")?.clone()).ok()?;
+        let noted = |all: Option<BTreeMap<String, String>>, key| all?.remove(key);
+        let claim = Claim {
+            name,
+            of: noted(meta.labels, labels::CLUSTER_UID),
+            deleting: live.deleting,
+            added: noted(meta.annotations, names::ETCD_MEMBER_ADDED_ANNOTATION)
+                .is_some_and(|value| value != "false"),
+        };
+        Some((index, claim))
+    };
+    (0..=cluster.spec.replicas.clamp(8, 99))
+        .filter_map(claim)
+        .collect()
 }
 
 /// The authorities of a Cluster, and whether one of those that its user names has not been asked

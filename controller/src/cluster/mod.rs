@@ -307,7 +307,7 @@ fn recorded(cluster: &Cluster, valid: &ValidCluster) -> ClusterStatus {
     if let Address::External(host) = &valid.address {
         status.external_address = Some(host.clone());
     }
-    status.etcd_members = Some(valid.etcd_members);
+    status.etcd_members = valid.begun_members();
     status
 }
 

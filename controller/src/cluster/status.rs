@@ -101,7 +101,7 @@ pub fn status(facts: &Facts<'_>) -> ClusterStatus {
     {
         new.ports = valid.ports;
     }
-    new.etcd_members = Some(valid.etcd_members);
+    new.etcd_members = valid.begun_members();
     if facts.nodes.is_some() {
         new.nodes.clone_from(&facts.nodes);
     }

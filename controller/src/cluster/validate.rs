@@ -8,12 +8,15 @@ use kube::{Resource, ResourceExt};
 use crds::{
     service::ServiceSettings,
     upgrade,
-    v1beta2::{CertificateType, Cluster, ClusterSpec, PersistenceType, ServiceType, StatusPorts},
+    v1beta2::{
+        CertificateType, Cluster, ClusterSpec, ClusterStatus, PersistenceType, ServiceType,
+        StatusPorts,
+    },
     validation::{self, FieldError},
     version::K0sVersion,
 };
 
-use super::dereference::{Authority, Observed, addresses};
+use super::dereference::{Authority, Claim, Observed, addresses};
 
 /// Why nothing is done for a Cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +82,12 @@ pub struct ValidCluster {
     pub control_plane: Option<StatefulSet>,
     /// The etcd StatefulSet as it is.
     pub etcd: Option<StatefulSet>,
+    /// What etcd's members start with, as it is.
+    pub etcd_config: Option<BTreeMap<String, String>>,
+    /// The claims of members, by their number, whoever's they are.
+    pub claims: BTreeMap<i32, Claim>,
+    /// It has been available once: somebody relies on what is in its etcd.
+    pub was_available: bool,
     /// How long leaf certificates last.
     pub leaf_lifetime: jiff::SignedDuration,
 }
@@ -117,6 +126,13 @@ impl ValidCluster {
     /// Replicas of the control plane.
     pub const fn replicas(&self) -> i32 {
         self.spec.replicas
+    }
+
+    /// The number of etcd members, once there is anything of etcd: until then `spec.replicas` may
+    /// change it.
+    pub fn begun_members(&self) -> Option<i32> {
+        let begun = self.was_available || self.etcd.is_some() || self.etcd_config.is_some();
+        begun.then_some(self.etcd_members)
     }
 
     /// The version as it is reported once every replica runs it: the image's tag.
@@ -168,6 +184,7 @@ pub fn validate(
     let version = wanted.parse().ok();
     spec.version = Some(wanted.to_owned());
     let recorded = cluster.status.clone().unwrap_or_default();
+    let was_available = recorded.version.is_some() || recorded.is_true(ClusterStatus::AVAILABLE);
     let ports = ports(&spec, recorded.ports, observed);
     let address = address(&spec, recorded.external_address, observed);
     let etcd_members = recorded
@@ -192,6 +209,12 @@ pub fn validate(
         existing: observed.existing.clone(),
         control_plane: observed.control_plane.clone(),
         etcd: observed.etcd.clone(),
+        etcd_config: observed
+            .etcd_config
+            .as_ref()
+            .map(|config| config.data.clone().unwrap_or_default()),
+        claims: observed.claims.clone(),
+        was_available,
         leaf_lifetime,
         spec,
     })

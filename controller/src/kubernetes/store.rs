@@ -34,7 +34,7 @@ struct Inner {
 #[derive(Clone, Default)]
 pub struct Store(Arc<RwLock<Inner>>);
 
-/// Owners of an object before and after a change: who has to look at it.
+/// Owners of an object before and after a change, and Clusters that look at it: who has to be told.
 pub type Touched = Vec<(String, Owner)>;
 
 impl Store {
@@ -116,6 +116,7 @@ impl Store {
             inner.disown(&before.uid, &key);
             touched.push((key.namespace.clone(), before));
         }
+        touched.extend(live.onlooker(&key));
         if let Some(owner) = live.owner.clone() {
             inner
                 .by_owner
@@ -170,11 +171,12 @@ impl Inner {
         let Some(live) = self.objects.remove(key) else {
             return Vec::new();
         };
-        let Some(owner) = live.owner.clone() else {
-            return Vec::new();
-        };
-        self.disown(&owner.uid, key);
-        vec![(key.namespace.clone(), owner)]
+        let mut touched: Touched = live.onlooker(key).into_iter().collect();
+        if let Some(owner) = live.owner.clone() {
+            self.disown(&owner.uid, key);
+            touched.push((key.namespace.clone(), owner));
+        }
+        touched
     }
 }
 

@@ -28,7 +28,7 @@ use super::{
 
 /// What is watched. Certificate, token and other Secrets carry different labels in an
 /// installation that upstream made, hence one watch a label.
-const WATCHES: [(Kind, &str); 8] = [
+const WATCHES: [(Kind, &str); 9] = [
     (Kind::Service, "app=k0smotron"),
     (Kind::ConfigMap, "app=k0smotron"),
     (Kind::StatefulSet, "app=k0smotron"),
@@ -37,6 +37,7 @@ const WATCHES: [(Kind, &str); 8] = [
     (Kind::Secret, "cluster.x-k8s.io/cluster-name"),
     (Kind::Secret, "app.kubernetes.io/component=jointoken"),
     (Kind::Node, ""),
+    (Kind::PersistentVolumeClaim, "app=k0smotron,component=etcd"),
 ];
 
 /// The bit of the watches of Secrets that a user names.

@@ -16,6 +16,7 @@ mod rights;
 mod settled;
 mod sharing;
 mod tokens;
+mod volumes;
 mod worker;
 
 use std::process::ExitCode;
@@ -55,6 +56,8 @@ fn main() -> ExitCode {
             case!(settled::a_restart_of_the_controller_writes_nothing_about_what_is_settled),
             case!(settled::an_outage_of_all_replicas_is_seen_and_so_is_its_end),
             case!(settled::a_refused_child_leaves_available_alone),
+            case!(volumes::an_emptied_etcd_is_never_served),
+            case!(volumes::what_was_left_is_served_on_purpose_only_and_a_lost_member_is_replaced),
             case!(rights::the_controller_is_restricted_and_asks_for_nothing_it_may_not),
         ],
     )

@@ -23,6 +23,7 @@ mod revoking;
 mod rewrites;
 mod token_refusals;
 mod tokens;
+mod volumes;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,9 @@ fn main() -> ExitCode {
             case!(deleted::every_child_deleted_by_hand_is_back_with_the_same_key_and_ports),
             case!(keys::a_key_that_is_truly_lost_is_said_and_not_made_anew),
             case!(keys::the_data_of_a_kept_key_cannot_be_edited),
+            case!(volumes::what_a_cluster_of_the_same_name_has_left_is_said_and_not_served),
+            case!(volumes::once_a_cluster_has_served_no_member_begins_with_nothing),
+            case!(volumes::an_etcd_of_an_earlier_release_is_not_rolled),
             case!(ports::of_two_clusters_with_the_same_node_ports_the_second_says_so),
             case!(ports::allocated_node_ports_are_recorded_first_and_stay),
             case!(ports::a_load_balancer_is_waited_for_and_holds_up_nobody),

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::reduce::UID;
 use crate::controlled::children::{at, text};
 
 /// Upstream's shapes of one Cluster on their way to ours.
@@ -103,7 +104,7 @@ fn read_only(object: &mut Value, pointer: &str, folder: &str) {
 }
 
 /// All of them.
-pub static DIFFERENCES: [Difference; 12] = [
+pub static DIFFERENCES: [Difference; 13] = [
     Difference {
         row: "Entrypoint",
         apply: |shapes| {
@@ -172,14 +173,24 @@ pub static DIFFERENCES: [Difference; 12] = [
     Difference {
         row: "etcd's initial cluster",
         apply: |shapes| {
-            let keys = ["ETCD_INITIAL_CLUSTER", "ETCD_INITIAL_CLUSTER_STATE"];
+            let keys = ["", "_STATE", "_TOKEN"].map(|key| format!("ETCD_INITIAL_CLUSTER{key}"));
             let name = shapes.name("-etcd-config");
             shapes.add("ConfigMap", &name, "etcd", json!({"keys": keys}));
-            last(
-                shapes.etcd(),
-                "/containers/0/env",
-                json!("ETCD_INITIAL_CLUSTER_STATE"),
-            );
+            for variable in &keys[1..] {
+                last(shapes.etcd(), "/containers/0/env", json!(variable));
+            }
+        },
+    },
+    Difference {
+        row: "etcd's claims",
+        apply: |shapes| {
+            let claims = format!("PersistentVolumeClaim/etcd-data-{}-etcd-", shapes.name(""));
+            let all = shapes.objects.iter_mut();
+            for (_, claim) in all.filter(|(key, _)| key.starts_with(&claims)) {
+                if let Some(Value::Object(labels)) = claim.pointer_mut("/labels") {
+                    labels.insert("k0smotron.io/cluster-uid".to_owned(), json!(UID));
+                }
+            }
         },
     },
     Difference {

@@ -11,11 +11,17 @@ use crate::controlled::children::{at, text};
 const ADDRESS: &str = "SERVICE-IP";
 /// What stands for the namespace.
 const NAMESPACE: &str = "NAMESPACE";
+/// What stands for the uid of a Cluster.
+pub const UID: &str = "UID";
 
 /// The shape of an object.
 pub fn shape(object: &Value, addresses: &BTreeSet<String>) -> Result<Value> {
+    let mut labels = at(object, "/metadata/labels").clone();
+    if let Some(uid) = labels.get_mut("k0smotron.io/cluster-uid") {
+        *uid = json!(UID);
+    }
     let mut shape = json!({
-        "labels": at(object, "/metadata/labels"),
+        "labels": labels,
         "owner": each(at(object, "/metadata/ownerReferences"), |owner| {
             json!([at(owner, "/kind"), at(owner, "/name")])
         }),

@@ -35,38 +35,98 @@ use super::{
     services::{ETCD_CLIENT, ETCD_PEER},
 };
 
+pub mod claims;
+#[cfg(test)]
+mod tests;
+
 /// Where the members' health is asked for, without a certificate and without data.
 const HEALTH: i32 = 2381;
 /// The claim of a member.
-const CLAIM: &str = "etcd-data";
+const CLAIM: &str = names::ETCD_DATA_VOLUME;
 const CERTIFICATES: &str = "/var/lib/k0s/pki/etcd/";
 const DATA: &str = "/var/lib/k0s/etcd";
 const INITIAL_CLUSTER: &str = "ETCD_INITIAL_CLUSTER";
 const INITIAL_STATE: &str = "ETCD_INITIAL_CLUSTER_STATE";
+const INITIAL_TOKEN: &str = "ETCD_INITIAL_CLUSTER_TOKEN";
+/// The state in which a member without data joins others or does not start.
+const EXISTING: &str = "existing";
 /// The group that owns a member's volume.
 const GROUP: i64 = 1001;
 
 /// Whom a member starts with. A ConfigMap and not the pod template, which would roll every member
-/// when their number changes; a member reads it when it starts for the first time.
-pub fn members_config(cluster: &ValidCluster) -> Wanted {
+/// when their number changes; only a member without data goes by it. `None` while claims that are
+/// not this Cluster's are in the way.
+pub fn members_config(cluster: &ValidCluster) -> Option<Wanted> {
+    if claims::in_the_way(cluster).is_some() {
+        return None;
+    }
     let service = names::etcd(&cluster.name);
-    let members: Vec<_> = (0..cluster.etcd_members)
-        .map(|i| format!("{service}-{i}=https://{service}-{i}.{service}:{ETCD_PEER}"))
-        .collect();
-    Wanted::declared(
+    let members = if is_closed(cluster) {
+        closed(&service)
+    } else {
+        (0..cluster.etcd_members)
+            .map(|i| format!("{service}-{i}=https://{service}-{i}.{service}:{ETCD_PEER}"))
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    let state = if exists(cluster) { EXISTING } else { "new" };
+    Some(Wanted::declared(
         Kind::ConfigMap,
         ConfigMap {
             metadata: metadata(cluster, names::etcd_config(&cluster.name), Component::Etcd),
             data: Some(map([
-                (INITIAL_CLUSTER, &members.join(",")),
-                (INITIAL_STATE, "new"),
+                (INITIAL_CLUSTER, &members),
+                (INITIAL_STATE, state),
+                (INITIAL_TOKEN, &cluster.uid),
             ])),
             ..ConfigMap::default()
         },
-    )
+    ))
 }
 
-/// The members; `None` until what they mount is there.
+/// Whether there is data that somebody relies on: from then on a member that finds none must not
+/// begin anew with nothing. Once said it stays so, whatever becomes of the status.
+fn exists(cluster: &ValidCluster) -> bool {
+    match &cluster.etcd_config {
+        _ if cluster.was_available => true,
+        Some(config) => config
+            .get(INITIAL_STATE)
+            .is_some_and(|state| state == EXISTING),
+        // Upstream's, which runs already, or another Cluster's, which was given to this one.
+        None => ready_members(cluster) > 0 || claims::are_taken_over(cluster),
+    }
+}
+
+/// Whether no member may join without data. Under its old identity one that has lost its own
+/// would vote as if it had never acknowledged anything, and writes that two of three hold would
+/// be lost with the next leader. The last to start of all has to join once, and so has one that
+/// was removed and added anew.
+fn is_closed(cluster: &ValidCluster) -> bool {
+    let all = cluster.etcd_members;
+    let was_closed = || {
+        let service = names::etcd(&cluster.name);
+        let config = cluster.etcd_config.as_ref();
+        config.is_some_and(|config| config.get(INITIAL_CLUSTER) == Some(&closed(&service)))
+    };
+    all > 1
+        && exists(cluster)
+        && (ready_members(cluster) >= all || (was_closed() && !claims::has_added(cluster)))
+}
+
+/// An initial cluster that no member finds itself in.
+fn closed(service: &str) -> String {
+    format!("members-are-added-by-hand=https://{service}:{ETCD_PEER}")
+}
+
+/// How many members serve.
+pub fn ready_members(cluster: &ValidCluster) -> i32 {
+    let status = cluster.etcd.as_ref().and_then(|set| set.status.as_ref());
+    status
+        .and_then(|status| status.ready_replicas)
+        .unwrap_or_default()
+}
+
+/// The members; `None` until what they mount is there, and nothing is in the way.
 pub fn stateful_set(cluster: &ValidCluster) -> Option<Wanted> {
     let config = names::etcd_config(&cluster.name);
     let certificates = [
@@ -74,7 +134,8 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Wanted> {
         CertificateType::EtcdServer,
         CertificateType::EtcdPeer,
     ];
-    if !all_exist(cluster, [config.as_str()].into_iter())
+    if claims::in_the_way(cluster).is_some()
+        || !all_exist(cluster, [config.as_str()].into_iter())
         || !certificates
             .iter()
             .all(|type_| certificate_exists(cluster, *type_))
@@ -116,6 +177,7 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Wanted> {
             volume_claim_templates: Some(vec![PersistentVolumeClaim {
                 metadata: ObjectMeta {
                     name: Some(CLAIM.to_owned()),
+                    labels: Some(map([(labels::CLUSTER_UID, &cluster.uid)])),
                     ..Default::default()
                 },
                 spec: Some(PersistentVolumeClaimSpec {
@@ -286,7 +348,7 @@ fn environment(cluster: &ValidCluster) -> Vec<EnvVar> {
         }),
         ..Default::default()
     };
-    vec![
+    let mut all = vec![
         pod::name_variable(),
         plain("SVC_NAME", service),
         // For a person who looks into the pod: etcdctl works without a flag.
@@ -299,7 +361,23 @@ fn environment(cluster: &ValidCluster) -> Vec<EnvVar> {
         plain("ETCDCTL_KEY", format!("{CERTIFICATES}server.key")),
         from_config(INITIAL_CLUSTER),
         from_config(INITIAL_STATE),
-    ]
+    ];
+    // Members that have started never read it, and one more variable would roll them.
+    if cluster.etcd.as_ref().is_none_or(knows_token) {
+        all.push(from_config(INITIAL_TOKEN));
+    }
+    all
+}
+
+fn knows_token(set: &StatefulSet) -> bool {
+    let pod = set
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.template.spec.as_ref());
+    pod.into_iter()
+        .flat_map(|pod| &pod.containers)
+        .flat_map(|container| container.env.iter().flatten())
+        .any(|variable| variable.name == INITIAL_TOKEN)
 }
 
 fn container_port(name: &str, number: i32) -> ContainerPort {

@@ -48,9 +48,9 @@ pub fn build(cluster: &ValidCluster) -> Built {
         services::exposed(cluster),
         services::etcd_members(cluster),
         services::etcd_clients(cluster),
-        etcd::members_config(cluster),
         telemetry::config(cluster),
     ];
+    wanted.extend(etcd::members_config(cluster));
     wanted.extend(certificates::all(cluster));
     wanted.extend(kubeconfig::secret(cluster));
     wanted.extend(k0s_config::config_map(cluster));
@@ -58,7 +58,10 @@ pub fn build(cluster: &ValidCluster) -> Built {
         wanted.extend(endpoint::config_map(cluster));
     }
     wanted.extend(etcd::stateful_set(cluster));
-    wanted.extend(control_plane::stateful_set(cluster));
+    // One that never gets an etcd only fails again and again.
+    if etcd::claims::in_the_way(cluster).is_none() {
+        wanted.extend(control_plane::stateful_set(cluster));
+    }
     wanted.extend(disruption_budget::all(cluster));
     let obsolete = obsolete(cluster, &wanted);
     Built { wanted, obsolete }

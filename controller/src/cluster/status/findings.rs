@@ -3,11 +3,15 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::Resource;
 
-use crds::v1beta2::{Cluster, ClusterStatus};
+use crds::{
+    names,
+    v1beta2::{Cluster, ClusterStatus},
+};
 
 use super::{
     super::{
         apply::Problem,
+        build::etcd,
         dereference::Observed,
         validate::{Address, Refusal, ValidCluster},
     },
@@ -71,9 +75,13 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
         all.extend([accepted, deleting]);
         return all;
     };
-    let applied = applied(facts.problems);
+    let applied = applied(etcd::claims::in_the_way(valid), facts.problems);
     let exposed = exposed(valid, facts.observed);
     let certificates = certificates(facts.observed, facts.cluster.status.as_ref());
+    let functional = match without_etcd(valid) {
+        Some(finding) if functional.status != "True" && has_served(facts.cluster) => finding,
+        _ => functional,
+    };
     let kubeconfig = if facts.observed.kubeconfig {
         finding(KUBECONFIG, true, "Created", "")
     } else {
@@ -173,19 +181,17 @@ fn accepted(refusal: Option<&Refusal>) -> Finding {
     }
 }
 
-fn applied(problems: &[Problem]) -> Finding {
-    if problems.is_empty() {
-        return finding(APPLIED, true, "Applied", "");
-    }
-    let all: Vec<_> = problems
-        .iter()
-        .map(|p| format!("{}: {}", p.about, p.message))
-        .collect();
-    let reason = if problems.iter().all(|p| p.passing) {
-        "WriteFailed"
-    } else {
-        "ChildRefused"
+fn applied(claims_in_the_way: Option<String>, problems: &[Problem]) -> Finding {
+    let reason = match (&claims_in_the_way, problems) {
+        (Some(_), _) => "LeftoverClaims",
+        (None, []) => return finding(APPLIED, true, "Applied", ""),
+        (None, problems) if problems.iter().all(|p| p.passing) => "WriteFailed",
+        (None, _) => "ChildRefused",
     };
+    let problems = problems
+        .iter()
+        .map(|p| format!("{}: {}", p.about, p.message));
+    let all: Vec<_> = claims_in_the_way.into_iter().chain(problems).collect();
     finding(APPLIED, false, reason, all.join("; "))
 }
 
@@ -290,6 +296,20 @@ fn functional(facts: &Facts<'_>) -> Finding {
         ),
         Some(health) => finding(FUNCTIONAL, false, health.reason, health.message.clone()),
     }
+}
+
+/// Why a control plane that has served does not answer, if it is for want of its etcd.
+fn without_etcd(valid: &ValidCluster) -> Option<Finding> {
+    if etcd::ready_members(valid) > 0 {
+        return None;
+    }
+    let message = format!(
+        "no member of etcd is ready. A member that has lost its data does not start by itself: \
+         it would serve an empty cluster. See the logs of the pods {}-*, and \"etcd does not \
+         start\" in docs/troubleshooting.md",
+        names::etcd(&valid.name)
+    );
+    Some(finding(FUNCTIONAL, false, "EtcdNotReady", message))
 }
 
 fn scaling(now: i32, wanted: i32) -> Finding {

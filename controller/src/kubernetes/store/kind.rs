@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
-    core::v1::{ConfigMap, Node, Secret, Service},
+    core::v1::{ConfigMap, Node, PersistentVolumeClaim, Secret, Service},
     policy::v1::PodDisruptionBudget,
 };
 use kube::api::ApiResource;
@@ -22,17 +22,20 @@ pub enum Kind {
     PodDisruptionBudget,
     /// `v1` Node.
     Node,
+    /// `v1` `PersistentVolumeClaim`: only read.
+    PersistentVolumeClaim,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Service,
         Self::ConfigMap,
         Self::Secret,
         Self::StatefulSet,
         Self::PodDisruptionBudget,
         Self::Node,
+        Self::PersistentVolumeClaim,
     ];
 
     /// Group, version and plural, as the API client wants them.
@@ -44,6 +47,7 @@ impl Kind {
             Self::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
             Self::PodDisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
             Self::Node => ApiResource::erase::<Node>(&()),
+            Self::PersistentVolumeClaim => ApiResource::erase::<PersistentVolumeClaim>(&()),
         }
     }
 
@@ -56,6 +60,7 @@ impl Kind {
             Self::StatefulSet => "StatefulSet",
             Self::PodDisruptionBudget => "PodDisruptionBudget",
             Self::Node => "Node",
+            Self::PersistentVolumeClaim => "PersistentVolumeClaim",
         }
     }
 }

@@ -1,12 +1,12 @@
 //! One object, pruned.
 
-use crds::names::FIELD_MANAGER;
+use crds::{labels, names::FIELD_MANAGER};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::core::DynamicObject;
+use kube::{ResourceExt, core::DynamicObject};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Kind, Owner, prune::prune};
+use super::{Key, Kind, Owner, prune::prune};
 
 /// One object as it was last seen.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Live {
     pub deleting: bool,
     /// The field manager, other than ours, that changed it last; status apart.
     pub rival: Option<String>,
+    /// The Cluster that looks at it although it does not own it.
+    pub(super) cluster: Option<String>,
     /// Which watches deliver it, one bit each.
     pub(super) holders: u32,
     json: Box<str>,
@@ -46,6 +48,11 @@ impl Live {
             owner,
             deleting: metadata.deletion_timestamp.is_some(),
             rival: last_other_manager(metadata),
+            // A claim outlives its Cluster, so nothing but its label leads to one.
+            cluster: match kind {
+                Kind::PersistentVolumeClaim => object.labels().get(labels::CLUSTER).cloned(),
+                _ => None,
+            },
             holders: 0,
             json: "".into(),
         };
@@ -54,6 +61,16 @@ impl Live {
             json: Value::Object(tree).to_string().into_boxed_str(),
             ..live
         }
+    }
+
+    /// The Cluster that looks at it, in the form of an owner.
+    pub(super) fn onlooker(&self, key: &Key) -> Option<(String, Owner)> {
+        let owner = Owner {
+            kind: "Cluster".to_owned(),
+            name: self.cluster.clone()?,
+            uid: String::new(),
+        };
+        Some((key.namespace.clone(), owner))
     }
 
     /// The pruned object.

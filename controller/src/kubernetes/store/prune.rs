@@ -41,6 +41,8 @@ pub(super) fn prune(kind: Kind, object: DynamicObject) -> Map<String, Value> {
         Kind::Secret => reduce_secret(&mut tree),
         Kind::Node => reduce_node(&mut tree),
         Kind::StatefulSet | Kind::Service => {}
+        // Whose it is stands in its metadata.
+        Kind::PersistentVolumeClaim => tree.clear(),
         Kind::ConfigMap | Kind::PodDisruptionBudget => {
             tree.remove("status");
         }

@@ -78,3 +78,36 @@ fn what_a_namesake_owns_or_is_on_its_way_out_does_not_fit() {
     store.put(Kind::Secret, going, 1);
     assert!(store.get_fitting(&key(), "old").is_none());
 }
+
+#[test]
+fn a_claim_wakes_the_cluster_that_its_label_names_and_is_owned_by_nobody() {
+    let store = Store::default();
+    let claim = |rv: &str, owner: Option<&str>| -> DynamicObject {
+        let owner = owner.map(|uid| {
+            json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "s", "uid": uid,
+                "controller": true})
+        });
+        serde_json::from_value(json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "a", "namespace": "n", "uid": "u1", "resourceVersion": rv,
+                "labels": {"cluster": "c"}, "ownerReferences": owner.as_slice()},
+            "spec": {"volumeName": "v"}, "status": {"phase": "Bound"}
+        }))
+        .unwrap()
+    };
+    let woken = |touched: Touched| -> Vec<String> {
+        let of_clusters = touched.into_iter().filter(|(_, o)| o.kind == "Cluster");
+        of_clusters.map(|(_, owner)| owner.name).collect()
+    };
+    let kind = Kind::PersistentVolumeClaim;
+    assert_eq!(woken(store.put(kind, claim("1", None), 1)), ["c"]);
+    assert_eq!(woken(store.put(kind, claim("2", Some("s1")), 1)), ["c"]);
+    let key = Key::new(kind, "n", "a");
+    let kept = store.get(&key).unwrap().value();
+    assert_eq!(kept.as_object().unwrap().len(), 1, "{kept}");
+    assert_eq!(woken(store.release(&key, None, 1)), ["c"]);
+    assert!(store.get(&key).is_none());
+    assert!(store.owned_by("s1").is_empty());
+    // What it owns is its own to change and to delete; a claim never is.
+    assert!(store.owned_by("").is_empty());
+}

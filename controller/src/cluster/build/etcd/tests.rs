@@ -1,0 +1,134 @@
+//! What a member without data is told.
+
+use std::collections::BTreeMap;
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::cluster::{
+    dereference::{Claim, Observed},
+    validate::validate,
+};
+
+const RAN: Option<&str> = Some("v1.36.3-k0s.2");
+const ALL: &str = "kmc-demo-etcd-0=https://kmc-demo-etcd-0.kmc-demo-etcd:2380";
+const NOBODY: &str = "members-are-added-by-hand=https://kmc-demo-etcd:2380";
+
+fn valid(replicas: i32, version: Option<&str>, observed: &Observed) -> ValidCluster {
+    let cluster = serde_json::from_value(json!({
+        "metadata": {"name": "demo", "namespace": "ns", "uid": "1"},
+        "spec": {"replicas": replicas}, "status": {"version": version},
+    }));
+    let lifetime = jiff::SignedDuration::from_hours(1);
+    validate(&cluster.unwrap(), observed, lifetime).unwrap()
+}
+
+fn told(cluster: &ValidCluster) -> BTreeMap<String, String> {
+    let body = members_config(cluster).unwrap().body;
+    serde_json::from_value(body.get("data").unwrap().clone()).unwrap()
+}
+
+/// An etcd with so many ready members, and what they were told.
+fn running(replicas: i32, ready: i32, config: impl Into<Value>) -> Observed {
+    Observed {
+        etcd: serde_json::from_value(json!({
+            "spec": {"replicas": replicas}, "status": {"replicas": replicas, "readyReplicas": ready},
+        }))
+        .unwrap(),
+        etcd_config: serde_json::from_value(json!({"data": config.into()})).unwrap(),
+        ..Observed::default()
+    }
+}
+
+fn claim(index: i32, added: bool) -> BTreeMap<i32, Claim> {
+    let claim = Claim {
+        name: names::etcd_claim("demo", index),
+        of: Some("1".to_owned()),
+        deleting: false,
+        added,
+    };
+    BTreeMap::from([(index, claim)])
+}
+
+fn config(state: &str) -> Value {
+    json!({INITIAL_STATE: state})
+}
+
+#[rstest]
+#[case::nothing_is_there(None, Observed::default(), "new")]
+#[case::its_pods_start(None, running(1, 0, config("new")), "new")]
+#[case::its_pods_have_started(None, running(1, 1, config("new")), "new")]
+#[case::it_has_served(RAN, running(1, 1, config("new")), "existing")]
+#[case::it_has_served_and_lost_all(RAN, Observed::default(), "existing")]
+#[case::it_has_served_and_lost_its_status(None, running(1, 0, config("existing")), "existing")]
+#[case::upstreams_runs(None, Observed { etcd_config: None, ..running(1, 1, json!({})) }, "existing")]
+#[case::was_given_data(None, Observed { claims: claim(0, false), ..Observed::default() }, "existing")]
+#[case::its_statefulset_is_gone_before_it_served(
+    None,
+    Observed { etcd: None, claims: claim(0, false), ..running(1, 0, config("new")) },
+    "new"
+)]
+fn a_store_is_begun_once(
+    #[case] version: Option<&str>,
+    #[case] observed: Observed,
+    #[case] state: &str,
+) {
+    let told = told(&valid(1, version, &observed));
+    assert_eq!(told.get(INITIAL_STATE).map(String::as_str), Some(state));
+    assert_eq!(told.get(INITIAL_CLUSTER).map(String::as_str), Some(ALL));
+    assert_eq!(told.get(INITIAL_TOKEN).map(String::as_str), Some("1"));
+}
+
+#[rstest]
+#[case::before_it_served(None, 3, json!({}), false, true)]
+#[case::the_last_has_not_started(RAN, 2, config("new"), false, true)]
+#[case::all_have(RAN, 3, config("existing"), false, false)]
+#[case::one_is_away(RAN, 2, json!({INITIAL_CLUSTER: NOBODY}), false, false)]
+#[case::all_are_away(RAN, 0, json!({INITIAL_CLUSTER: NOBODY}), false, false)]
+#[case::one_is_added_by_hand(RAN, 2, json!({INITIAL_CLUSTER: NOBODY}), true, true)]
+#[case::its_status_is_lost(None, 2, json!({INITIAL_CLUSTER: NOBODY, INITIAL_STATE: EXISTING}), false, false)]
+#[case::it_has_joined(RAN, 3, json!({INITIAL_CLUSTER: ALL}), true, false)]
+fn a_member_joins_once(
+    #[case] version: Option<&str>,
+    #[case] ready: i32,
+    #[case] config: Value,
+    #[case] added: bool,
+    #[case] joins: bool,
+) {
+    let observed = Observed {
+        claims: claim(2, added),
+        ..running(3, ready, config)
+    };
+    let told = told(&valid(3, version, &observed));
+    let members = &told[INITIAL_CLUSTER];
+    if joins {
+        assert_eq!(members.matches("=https://").count(), 3, "{members}");
+        assert!(members.starts_with(ALL), "{members}");
+    } else {
+        assert_eq!(members, NOBODY);
+    }
+}
+
+#[test]
+fn a_pod_template_without_the_token_is_not_changed_for_it() {
+    let has_token = |observed: &Observed| {
+        environment(&valid(1, None, observed))
+            .iter()
+            .any(|variable| variable.name == INITIAL_TOKEN)
+    };
+    assert!(has_token(&Observed::default()));
+    let with = |names: &[&str]| {
+        let env: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+        Observed {
+            etcd: serde_json::from_value(json!({"spec": {
+                "selector": {}, "serviceName": "",
+                "template": {"spec": {"containers": [{"name": "etcd", "env": env}]}},
+            }}))
+            .unwrap(),
+            ..Observed::default()
+        }
+    };
+    assert!(!has_token(&with(&[INITIAL_STATE])));
+    assert!(has_token(&with(&[INITIAL_STATE, INITIAL_TOKEN])));
+}
