@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 CARGO   ?= cargo
 # Always the whole workspace: cargo builds half of the dependencies anew for another choice of
 # members, whose features differ.
-BUILD   := $(CARGO) build --quiet --workspace
+BUILD   := $(CARGO) build --workspace
 TEST    := $(CARGO) test --no-fail-fast --workspace
 BIN     := $(or $(CARGO_TARGET_DIR),target)/debug
 
@@ -64,7 +64,7 @@ bench: ## what is measured: requests, time to Available, loss of a pod, the plug
 lint: ## formatting, clippy, documentation, dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --quiet
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
 	$(CARGO) deny --log-level error check bans licenses sources
 
 INSTALL_YAML = { echo '\# Made from deploy/base by `make generate`.'; $(KUBECTL) kustomize deploy/base; }

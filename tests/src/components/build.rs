@@ -32,6 +32,7 @@ pub(super) fn ensure(module: Module, progress: &Progress) -> Result<PathBuf> {
             "another process builds {}; waiting for it",
             module.name()
         ));
+        let _beat = progress.beat(format!("waiting for {}", module.name()));
         lock.lock().context("waiting for the other build")?;
     }
     if bin.is_dir() {
@@ -95,6 +96,7 @@ fn go_build(module: Module, source: &Path, bin: &Path, progress: &Progress) -> R
     std::fs::write(source.join("go.sum"), go_sum)?;
     for command in module.commands() {
         let started = Instant::now();
+        let beat = progress.beat(format!("  building {}", command.program));
         let output = Command::new("go")
             .current_dir(source)
             .env("CGO_ENABLED", "0")
@@ -112,6 +114,7 @@ fn go_build(module: Module, source: &Path, bin: &Path, progress: &Progress) -> R
             .arg(command.package)
             .output()
             .context("running go")?;
+        drop(beat);
         if !output.status.success() {
             bail!(
                 "go build {} failed:\n{}",
