@@ -11,6 +11,9 @@ BUILD   := $(CARGO) build --workspace
 TEST    := $(CARGO) test --no-fail-fast --workspace
 BIN     := $(or $(CARGO_TARGET_DIR),target)/debug
 
+# Before anything is built: what is missing is installed, or said.
+CHECK   := @.ci/packages
+
 # The kubectl that the harness built, so that everybody generates with the same one; else PATH's.
 CACHE   := $(or $(MOTHERSHIP_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache))/k0smotron-mothership
 KUBECTL ?= $(firstword $(wildcard $(CACHE)/kubernetes-v*/bin/kubectl) kubectl)
@@ -24,7 +27,8 @@ help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: deps ## from nothing to a pod on a worker of a hosted cluster (MOTHERSHIP=current: on yours)
+demo: ## from nothing to a pod on a worker of a hosted cluster (MOTHERSHIP=current: on yours)
+	$(CHECK) $(if $(filter current,$(MOTHERSHIP)),images,full)
 	$(BUILD) --bin mothership --bin demo
 	$(BIN)/demo
 
@@ -33,28 +37,36 @@ demo-down: ## end the demo's mothership and everything that belongs to it
 	$(BIN)/demo --down
 
 ##@ Develop
-.PHONY: test test-unit test-light test-full test-long bench lint generate check-generated deps deps-suites
-test: deps-suites test-unit test-light test-full ## unit, light and full suites; the full ones need root
+.PHONY: test test-unit test-light test-full test-long bench lint generate check-generated deps components
+test: ## unit, light and full suites; the full ones need root
+	$(CHECK) suites
+	@# Not as prerequisites, which would be made although the check failed where make keeps going.
+	@$(MAKE) test-unit test-light test-full
 
 # The integration tests that lie in the tests folder of a member; the suites do not.
 UNIT := $(basename $(notdir $(wildcard */tests/*.rs tests/*/tests/*.rs) $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs))))
 
 test-unit: ## every member's own tests
+	$(CHECK) build
 	$(TEST) --lib --bins --examples $(addprefix --test ,$(UNIT))
 	$(TEST) --doc
 
 test-light: ## suites against an API server without nodes
+	$(CHECK) light
 	$(TEST) --test 'light_*'
 
 test-full: ## suites with pods and worker machines (root)
+	$(CHECK) suites
 	$(TEST) --test harness --test 'full_*' -- --test-threads=1
 
 test-long: ## what takes too long for every change (root)
+	$(CHECK) suites
 	@if ls tests/suites/long_* >/dev/null 2>&1; then \
 	  $(TEST) --test 'long_*' -- --test-threads=1; \
 	else echo 'nothing takes that long yet'; fi
 
 bench: ## what is measured: requests, time to Available, loss of a pod, the plugin, admission under load (root)
+	$(CHECK) suites
 	$(TEST) --test light_controller -- requests:: --nocapture
 	$(TEST) --test full_clusters -- ready:: highly_available:: --nocapture
 	$(TEST) --test bench_plugin -- --nocapture
@@ -62,6 +74,7 @@ bench: ## what is measured: requests, time to Available, loss of a pod, the plug
 	$(TEST) --release --test bench_admission -- --nocapture
 
 lint: ## formatting, clippy, documentation, dependencies
+	$(CHECK) lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
@@ -70,6 +83,7 @@ lint: ## formatting, clippy, documentation, dependencies
 INSTALL_YAML = { echo '\# Made from deploy/base by `make generate`.'; $(KUBECTL) kustomize deploy/base; }
 
 generate: ## write crds/yaml, the examples, deploy/install.yaml and docs/reference
+	$(CHECK) build
 	$(BUILD) --bin crdgen
 	$(BIN)/crdgen
 	$(BUILD) --example reference
@@ -77,6 +91,7 @@ generate: ## write crds/yaml, the examples, deploy/install.yaml and docs/referen
 	$(INSTALL_YAML) > deploy/install.yaml
 
 check-generated: ## fail when something generated is stale
+	$(CHECK) build
 	$(BUILD) --bin crdgen
 	$(BIN)/crdgen --check
 	$(BUILD) --example reference
@@ -84,20 +99,24 @@ check-generated: ## fail when something generated is stale
 	$(INSTALL_YAML) | diff -u deploy/install.yaml - || { echo 'deploy/install.yaml is stale: make generate' >&2; exit 1; }
 	for overlay in deploy/overlays/*; do $(KUBECTL) kustomize $$overlay >/dev/null; done
 
-deps: ## install the Debian packages that are missing (root)
-	@.ci/packages
+components: ## build Kubernetes and what else the mothership runs (once)
+	$(CHECK) light
+	$(BUILD) --bin mothership
+	$(BIN)/mothership build
 
-deps-suites: ## the same, and what the suites borrow for worker machines: sshd and cloud-init (root)
-	@.ci/packages --suites
+deps: ## install what all of these need, or say what is missing (root)
+	$(CHECK) lint suites
 
 ##@ Install
 .PHONY: images release install uninstall
 images: ## pack the product's images, and print their names and archives
+	$(CHECK) images
 	$(BUILD) --bin mothership
 	$(BIN)/mothership image pack controller
 	$(BIN)/mothership image pack webhook
 
 release: ## pack the plugin into dist/; RELEASE_URL= says where its archives will be downloaded from
+	$(CHECK) images
 	.ci/release
 
 install: ## install on the cluster of the current context; REGISTRY= says where its images are

@@ -16,7 +16,7 @@ use crate::image::Image;
 use crate::light::{self, Light, LightOptions};
 use crate::progress::Progress;
 use crate::state::{Level, State};
-use crate::{machine, paths, requirements, supervisor};
+use crate::{machine, paths, supervisor};
 
 const DIR_HELP: &str =
     "State folder [default: MOTHERSHIP_DIR, or k0smotron-mothership below XDG_STATE_HOME]";
@@ -66,12 +66,6 @@ enum Command {
     },
     /// Build all components into the cache
     Build,
-    /// Print what must be installed: program, package, and whether it is there
-    Requirements {
-        /// Also what the suites borrow for worker machines: sshd and cloud-init
-        #[arg(long)]
-        suites: bool,
-    },
     /// Pack images and put them into the mothership
     #[command(subcommand)]
     Image(ImageCommand),
@@ -191,31 +185,6 @@ async fn dispatch(command: Command, dir: PathBuf) -> Result<ExitCode> {
         }
         Command::Build => {
             Components::ensure(&Module::ALL, &Progress::new())?;
-        }
-        Command::Requirements { suites } => {
-            let borrowed = if suites {
-                [requirements::GUEST, requirements::SHELLS].concat()
-            } else {
-                Vec::new()
-            };
-            for requirement in [
-                requirements::BUILD,
-                requirements::IMAGES,
-                requirements::FULL,
-                &borrowed,
-            ]
-            .concat()
-            {
-                let state = if requirements::find(requirement.program).is_some() {
-                    "ok"
-                } else {
-                    "missing"
-                };
-                print(&format!(
-                    "{}\t{}\t{state}\n",
-                    requirement.program, requirement.package
-                ));
-            }
         }
         Command::Image(ImageCommand::List) => {
             for image in Image::ALL {

@@ -17,7 +17,7 @@ pub enum Failure {
         /// What was asked for.
         what: String,
     },
-    /// Programs that are not installed (4).
+    /// Programs, or Rust's target, that are not installed (4).
     #[error("{}", missing_line(.0))]
     Missing(Vec<Requirement>),
     /// No free port or address range (5).
@@ -84,20 +84,26 @@ impl Failure {
 }
 
 fn missing_line(missing: &[Requirement]) -> String {
-    let mut line = String::from("missing programs:");
+    let programs: Vec<&str> = missing.iter().map(|one| one.program).collect();
     let mut packages: Vec<&str> = Vec::new();
-    for requirement in missing {
-        let _ = write!(line, " {}", requirement.program);
-        if !packages.contains(&requirement.package) {
-            packages.push(requirement.package);
+    let mut ways: Vec<String> = Vec::new();
+    for Requirement { program, source } in missing {
+        if source.starts_with("https:") {
+            ways.push(format!("{program} from {source}"));
+        } else if source.starts_with("rustup ") {
+            ways.push(format!("{program} with `{source} {program}`"));
+        } else if !packages.contains(source) {
+            packages.push(source);
         }
     }
-    let _ = write!(
-        line,
-        "; install them with `apt-get install {}`",
-        packages.join(" ")
-    );
-    line
+    if !packages.is_empty() {
+        ways.insert(0, format!("`apt-get install {}`", packages.join(" ")));
+    }
+    format!(
+        "not installed: {}; install them: {}",
+        programs.join(" "),
+        ways.join(", ")
+    )
 }
 
 /// The last `count` lines of a log, indented, for an error message.
@@ -124,20 +130,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_programs_name_each_package_once() {
+    fn what_is_missing_is_named_with_where_each_comes_from() {
         let missing = [
-            Requirement {
-                program: "unshare",
-                package: "util-linux",
-            },
-            Requirement {
-                program: "nsenter",
-                package: "util-linux",
-            },
-        ];
+            ("unshare", "util-linux"),
+            ("nsenter", "util-linux"),
+            ("go", "https://go.dev"),
+            ("some-target", "rustup target add"),
+        ]
+        .map(|(program, source)| Requirement { program, source });
         assert_eq!(
             Failure::Missing(missing.to_vec()).to_string(),
-            "missing programs: unshare nsenter; install them with `apt-get install util-linux`"
+            "not installed: unshare nsenter go some-target; install them: `apt-get install \
+             util-linux`, go from https://go.dev, some-target with `rustup target add some-target`"
         );
     }
 

@@ -93,23 +93,30 @@ fn host_interface(dir: &Path) -> String {
     format!("ms-{}", machine::id(dir))
 }
 
-/// An error without root or without a program that the full level needs.
-pub fn check() -> Result<(), Failure> {
+/// An error without root or without what the full level and these images need: before anything is
+/// built, which can take long.
+pub fn check(images: &[Image]) -> Result<(), Failure> {
     if !nix::unistd::Uid::effective().is_root() {
         return Err(Failure::NotRoot {
             what: "a full mothership".to_owned(),
         });
     }
-    requirements::check(requirements::FULL)
+    let mut purposes = requirements::FULL.to_vec();
+    if images.iter().any(|image| image.is_built_by_cargo()) {
+        purposes.extend(requirements::IMAGES);
+    }
+    requirements::check(&purposes)
 }
 
 impl Full {
     /// Starts one and waits until its node is ready.
     pub async fn start(options: FullOptions) -> Result<Self> {
-        check()?;
+        check(&options.images)?;
         if let Some(dir) = &options.dir {
             machine::check_place(&std::path::absolute(dir)?)?;
         }
+        // Whether there is one is asked before what takes long; it is chosen when it is taken.
+        Range::choose().await?;
         let progress = Progress::new();
         let wanted = options.images.clone();
         let (components, archives) = tokio::task::spawn_blocking({

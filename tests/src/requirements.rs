@@ -1,56 +1,52 @@
-//! Every program that the harness takes from the machine, and the Debian package that holds it.
+//! What the harness takes from the machine and where that comes from.
 //!
-//! `mothership requirements` prints this list, so that the Makefile can install what is missing.
+//! `requirements.txt` lists it, so that `.ci/packages` can install what is missing before anything
+//! is built. The harness asks again for what it starts itself, since it can be started by hand.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::failure::Failure;
+use crate::image::TARGET;
+use crate::paths;
 
-/// A program and where it comes from.
+/// To build programs that run in an image.
+pub const IMAGES: &[&str] = &["build", "images"];
+/// To build the components, for both levels.
+pub const LIGHT: &[&str] = &["light"];
+/// To run the full level, besides root.
+pub const FULL: &[&str] = &["full"];
+/// For people and clouds to get into worker machines, which borrow these programs.
+pub const GUEST: &[&str] = &["guest"];
+
+const LIST: &str = include_str!("../requirements.txt");
+
+/// Something that a machine needs and where it comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Requirement {
     /// Name looked up in `PATH`, or an absolute path.
     pub program: &'static str,
-    /// Debian and Ubuntu package.
-    pub package: &'static str,
+    /// Debian and Ubuntu packages, a web page or a command.
+    pub source: &'static str,
 }
 
-const fn needs(program: &'static str, package: &'static str) -> Requirement {
-    Requirement { program, package }
+/// What is wanted for one of the purposes of [`LIST`].
+fn wanted(purpose: &str) -> impl Iterator<Item = Requirement> {
+    LIST.lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(move |line| {
+            let (program, source) = line.strip_prefix(purpose)?.trim().split_once(' ')?;
+            let source = source.trim();
+            Some(Requirement { program, source })
+        })
 }
 
-/// To build the components, for both levels.
-pub const BUILD: &[Requirement] = &[needs("go", "golang-go")];
-
-/// To run the full level, besides root.
-pub const FULL: &[Requirement] = &[
-    needs("nsenter", "util-linux"),
-    needs("mount", "mount"),
-    needs("ip", "iproute2"),
-    needs("iptables", "iptables"),
-    needs("conntrack", "conntrack"),
-    needs("runc", "runc"),
-    needs("/usr/lib/cni/ptp", "containernetworking-plugins"),
-    needs("/usr/lib/cni/portmap", "containernetworking-plugins"),
-    needs("busybox", "busybox-static"),
-    needs("/bin/bash-static", "bash-static"),
-    needs("/usr/bin/tini-static", "tini"),
-];
-
-/// For people and clouds to get into worker machines, which borrow these programs.
-pub const GUEST: &[Requirement] = &[
-    needs("/usr/sbin/sshd", "openssh-server"),
-    needs("ssh", "openssh-client"),
-    needs("ssh-keygen", "openssh-client"),
-    needs("cloud-init", "cloud-init"),
-];
-
-/// Shells in which somebody completes commands, besides bash.
-pub const SHELLS: &[Requirement] = &[needs("zsh", "zsh"), needs("fish", "fish")];
-
-/// To build what goes into the images.
-pub const IMAGES: &[Requirement] = &[needs("cargo", "cargo (or https://rustup.rs)")];
+/// Rust's standard library for images, without which cargo fails at the end of a long run.
+const STD: Requirement = Requirement {
+    program: TARGET,
+    source: "rustup target add",
+};
 
 /// The path of a program, or nothing when it is not installed.
 pub fn find(program: &str) -> Option<PathBuf> {
@@ -70,13 +66,28 @@ fn is_executable(path: &Path) -> bool {
         .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// An error that names everything in `wanted` that is not installed.
-pub fn check(wanted: &[Requirement]) -> Result<(), Failure> {
-    let missing: Vec<Requirement> = wanted
+/// Asks the compiler that cargo would use, whoever installed it.
+fn has_std() -> bool {
+    let output = Command::new("rustc")
+        .current_dir(paths::workspace())
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output();
+    let folder = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    folder
+        .and_then(std::fs::read_dir)
+        .is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// An error that names everything for these purposes that is not installed.
+pub fn check(purposes: &[&str]) -> Result<(), Failure> {
+    let mut missing: Vec<Requirement> = purposes
         .iter()
-        .copied()
+        .flat_map(|purpose| wanted(purpose))
         .filter(|requirement| find(requirement.program).is_none())
         .collect();
+    if purposes.contains(&"images") && !has_std() {
+        missing.push(STD);
+    }
     if missing.is_empty() {
         Ok(())
     } else {
@@ -89,11 +100,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_installed_is_named_with_its_package() {
-        let wanted = [needs("sh", "dash"), needs("no-such-program", "nothing")];
-        let Err(Failure::Missing(missing)) = check(&wanted) else {
-            panic!("found")
-        };
-        assert_eq!(missing, [needs("no-such-program", "nothing")]);
+    fn the_list_says_of_each_line_what_it_is_for_and_where_it_is_from() {
+        let purposes = ["build", "images", "light", "full", "guest", "shells"];
+        let all: Vec<Requirement> = purposes.into_iter().flat_map(wanted).collect();
+        let lines = LIST.lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!(all.len(), lines);
+        assert!(all.contains(&Requirement {
+            program: "cc",
+            source: "gcc libc6-dev"
+        }));
     }
 }

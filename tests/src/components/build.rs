@@ -20,7 +20,7 @@ pub(super) fn ensure(module: Module, progress: &Progress) -> Result<PathBuf> {
     if bin.is_dir() {
         return Ok(bin);
     }
-    requirements::check(requirements::BUILD)?;
+    requirements::check(requirements::LIGHT)?;
     std::fs::create_dir_all(&cache).with_context(|| format!("creating {}", cache.display()))?;
 
     // Two suites that start at once must not build the same thing twice.

@@ -6,7 +6,7 @@ use crate::components::K0sVersion;
 use crate::demo::tour::Stop;
 use crate::image::{Image, K0s};
 use crate::state::{Level, State};
-use crate::{full, paths};
+use crate::{full, machine, paths};
 
 /// Where the demo takes place.
 #[derive(Debug)]
@@ -24,8 +24,9 @@ impl Place {
     pub(super) fn choose() -> Result<Self, Stop> {
         let place = Self::find()?;
         if place.is_new() {
-            full::check()?;
+            full::check(&[&Image::BASIC[..], &Image::PRODUCT].concat())?;
             let dir = paths::state()?;
+            machine::check_place(&dir)?;
             if State::read(&dir).is_ok() {
                 return Err(Stop::usage(
                     "a mothership runs already, or the last one left things behind; end it with \

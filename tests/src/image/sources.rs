@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::Image;
 use crate::components::K0sVersion;
 use crate::progress::Progress;
 use crate::{paths, requirements};
@@ -18,6 +19,11 @@ pub(crate) const TARGET: &str = match std::env::consts::ARCH.as_bytes() {
     b"aarch64" => "aarch64-unknown-linux-musl",
     _ => "x86_64-unknown-linux-musl",
 };
+
+/// Variables that name programs which are built already.
+const STAND_IN: &str = "MOTHERSHIP_STANDIN";
+const CONTROLLER: &str = "MOTHERSHIP_CONTROLLER";
+const WEBHOOK: &str = "MOTHERSHIP_WEBHOOK";
 
 /// What `cargo run` and `cargo test` tell their program about itself. Build scripts of dependencies
 /// watch some of it, and would run again, with all that follows, whenever a suite comes after a
@@ -49,9 +55,7 @@ pub(super) fn real(version: K0sVersion) -> Option<PathBuf> {
         K0sVersion::Current => "K0S_BIN",
         K0sVersion::Previous => "K0S_BIN_PREVIOUS",
     };
-    std::env::var_os(variable)
-        .filter(|path| !path.is_empty())
-        .map(PathBuf::from)
+    built(variable)
 }
 
 impl K0s {
@@ -80,7 +84,7 @@ impl K0s {
                 is_stand_in: false,
             });
         }
-        let program = cargo_build("MOTHERSHIP_STANDIN", "k0s", progress)?;
+        let program = cargo_build(STAND_IN, "k0s", progress)?;
         let release = version.release().to_owned();
         progress.say(format!(
             "k0s is the project's stand-in, in the role of {release}"
@@ -110,12 +114,12 @@ fn ask_release(program: &Path) -> Result<String> {
 
 /// The controller's program, as its image has it.
 pub fn controller(progress: &Progress) -> Result<PathBuf> {
-    cargo_build("MOTHERSHIP_CONTROLLER", "k0smotron-controller", progress)
+    cargo_build(CONTROLLER, "k0smotron-controller", progress)
 }
 
 /// The webhook's program, as its image has it.
 pub fn webhook(progress: &Progress) -> Result<PathBuf> {
-    cargo_build("MOTHERSHIP_WEBHOOK", "k0smotron-webhook", progress)
+    cargo_build(WEBHOOK, "k0smotron-webhook", progress)
 }
 
 /// The plugin's program, from the same build.
@@ -123,10 +127,28 @@ pub fn plugin(progress: &Progress) -> Result<PathBuf> {
     cargo_build("MOTHERSHIP_PLUGIN", "kubectl-k0smotron", progress)
 }
 
+/// A program that is built already.
+fn built(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable)
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+}
+
+impl Image {
+    /// Whether cargo builds what goes into it.
+    pub(crate) fn is_built_by_cargo(self) -> bool {
+        match self {
+            Self::K0s(version) => real(version).is_none() && built(STAND_IN).is_none(),
+            Self::Controller => built(CONTROLLER).is_none(),
+            Self::Webhook => built(WEBHOOK).is_none(),
+            Self::Pause | Self::Busybox | Self::Etcd | Self::Airgap(..) => false,
+        }
+    }
+}
+
 /// Has cargo build a program without libraries, or takes the one that a variable names.
 fn cargo_build(variable: &str, program: &str, progress: &Progress) -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) {
-        let path = PathBuf::from(path);
+    if let Some(path) = built(variable) {
         return path
             .canonicalize()
             .with_context(|| format!("looking up {}", path.display()));

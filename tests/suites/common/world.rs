@@ -44,18 +44,20 @@ impl World {
 
     /// Starts a mothership with the images and nothing else.
     pub async fn without_product(images: &[Image]) -> Result<Self> {
+        let mut wanted = FullOptions::default().images;
+        wanted.extend(images);
         // Before anything is there to be left behind.
-        mothership::full::check()?;
+        mothership::full::check(&wanted)?;
         let dir = tempfile::Builder::new()
             .prefix("mothership-suite-")
             .tempdir()
             .context("making a temporary folder")?
             .keep();
-        let mut options = FullOptions {
+        let options = FullOptions {
             dir: Some(dir.clone()),
+            images: wanted,
             ..FullOptions::default()
         };
-        options.images.extend(images);
         let full = Full::start(options).await?;
         let client = full.admin().await?;
         let progress = Progress::new();

@@ -10,4 +10,5 @@ mod full;
 mod light;
 mod mistakes;
 mod owners;
+mod ready;
 mod support;

@@ -76,7 +76,7 @@ fn missing_programs_are_named_with_their_packages() {
         .env("PATH", folder.path())
         .output()
         .unwrap();
-    fails(&output, 4, &["missing programs: ", "apt-get install"]);
+    fails(&output, 4, &["not installed: ", "apt-get install"]);
 
     // The light level runs without any, once its components are built.
     let output = mothership(&folder.path().join("m"))
@@ -85,7 +85,7 @@ fn missing_programs_are_named_with_their_packages() {
         .env("MOTHERSHIP_CACHE", folder.path().join("cache"))
         .output()
         .unwrap();
-    fails(&output, 4, &["missing programs: go", "apt-get install"]);
+    fails(&output, 4, &["not installed: go;", "https://go.dev"]);
 }
 
 #[test]
