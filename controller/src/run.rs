@@ -179,7 +179,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             join_token::reconcile,
             join_token::error_policy,
         );
-        let sweep = cluster::sweep::run(clusters.clone(), client.clone(), &context);
+        let sweep = cluster::sweep::run(clusters.clone(), &context);
         let drain = async {
             stop.cancelled().await;
             tokio::time::sleep(DRAIN).await;

@@ -202,7 +202,12 @@ impl Round<'_> {
                 }
             }
         }
-        for (key, live) in self.unwanted(&owned, obsolete) {
+        // What is obsolete may be all that there is while its successor could not be made.
+        let unwanted = match applied.problems.as_slice() {
+            [] => self.unwanted(&owned, obsolete),
+            _ => Vec::new(),
+        };
+        for (key, live) in unwanted {
             let deleted = self.writer.delete(key, &live.uid, &live.resource_version);
             match deleted.await {
                 // It has changed, which brings us back.
@@ -262,10 +267,12 @@ impl Round<'_> {
             (Step::Restore, _) => restore::undo_deletion(self.writer, wanted).await?,
             (Step::Make, Content::Made(recipe)) => {
                 let body = self.with_data(wanted, recipe).await?;
-                self.writer.apply(&wanted.key, &body).await?;
+                self.writer.apply(&wanted.key, &body, &live.uid).await?;
             }
-            (_, Content::Declared) => self.apply(wanted).await?,
-            (_, Content::Made(_) | Content::Kept(_)) => relabel(self.writer, wanted).await?,
+            (_, Content::Declared) => self.apply(wanted, &live.uid).await?,
+            (_, Content::Made(_) | Content::Kept(_)) => {
+                relabel(self.writer, wanted, &live.uid).await?;
+            }
         }
         self.wrote(wanted, live.rival.clone());
         if step == Step::Apply
@@ -288,28 +295,23 @@ impl Round<'_> {
             .wrote(&wanted.key, wanted.hash(), rival, Instant::now());
     }
 
-    /// What is refused may be allowed again by a change that wakes us; the API server's own trouble
-    /// is left to pass.
     fn failed(&self, wanted: &Wanted, error: &ApplyError) -> Outcome {
         let problem = Problem::of(&wanted.key, error);
-        if !problem.passing {
-            return Outcome::Problem(problem);
-        }
         let held = self
             .damping
             .failed(&wanted.key, wanted.hash(), problem, Instant::now());
         Outcome::Held(held)
     }
 
-    async fn apply(&self, wanted: &Wanted) -> Result<(), WriteError> {
+    async fn apply(&self, wanted: &Wanted, uid: &str) -> Result<(), WriteError> {
         let (key, body) = (&wanted.key, &wanted.body);
-        match self.writer.apply(key, body).await {
+        match self.writer.apply(key, body, uid).await {
             // Entries are matched by number: a port renumbered by hand stays beside ours, and two
             // of one name are refused. A merge patch replaces the list.
             Err(WriteError::Refused { .. }) if key.kind == Kind::Service => {
                 let ports = json!({"spec": {"ports": body["spec"]["ports"]}});
                 self.writer.merge(key, &ports).await?;
-                self.writer.apply(key, body).await
+                self.writer.apply(key, body, uid).await
             }
             other => other,
         }
@@ -337,19 +339,29 @@ impl Round<'_> {
             Err(WriteError::Exists { .. }) => self.keys.forget(&wanted.key),
             Err(error) => return Err(error.into()),
         }
-        if matches!(wanted.content, Content::Kept(_)) {
-            // A key that a user made beforehand is used, so the store has to know it.
-            self.writer.get(&wanted.key).await?;
+        let Some(object) = self.writer.look(&wanted.key).await? else {
+            // Gone again, or something else of the API server has answered that there is a conflict.
+            let said = "the API server answers that it exists, and shows none";
+            return Ok(Outcome::Held(self.damping.failed(
+                &wanted.key,
+                wanted.hash(),
+                Problem {
+                    passing: true,
+                    ..Problem::new(&wanted.key, said)
+                },
+                Instant::now(),
+            )));
+        };
+        let live = Live::new(wanted.key.kind, object.clone());
+        let is_kept = matches!(wanted.content, Content::Kept(_));
+        let is_ours = live.owner.as_ref().is_some_and(|o| o.uid == self.uid);
+        if is_ours || is_orphan(wanted, &live) || (is_kept && live.owner.is_none()) {
+            // Ours, or a key that a user made beforehand and that is used: the next round builds on
+            // what it is.
+            self.store.put(wanted.key.kind, object, 0);
             return Ok(Outcome::Changed);
         }
-        match self.writer.look(&wanted.key).await? {
-            Some(object) => {
-                let live = Live::new(wanted.key.kind, object);
-                self.existing(wanted, &live).await
-            }
-            // Gone again: the next round makes it.
-            None => Ok(Outcome::Changed),
-        }
+        Ok(foreign(wanted, &live))
     }
 
     /// What there is to do for a key that is made once, other than making it.
@@ -396,19 +408,27 @@ fn foreign(wanted: &Wanted, live: &Live) -> Outcome {
 
 /// Applies what a Secret says about itself and leaves its data: an apply without the data would
 /// take it away.
-pub async fn relabel<R: Inputs>(writer: &Writer, wanted: &Wanted<R>) -> Result<(), WriteError> {
+pub async fn relabel<R: Inputs>(
+    writer: &Writer,
+    wanted: &Wanted<R>,
+    uid: &str,
+) -> Result<(), WriteError> {
     let Some(secret) = writer.get(&wanted.key).await? else {
         return Ok(());
     };
     let mut body = wanted.body.clone();
-    body["data"] = secret.data.get("data").cloned().unwrap_or_default();
+    let mut data = secret.data.get("data").cloned().unwrap_or_default();
+    if let (Content::Made(recipe), Some(data)) = (&wanted.content, data.as_object_mut()) {
+        data.retain(|key, _| recipe.keys().contains(&key.as_str()));
+    }
+    body["data"] = data;
     let annotations = secret.metadata.annotations.unwrap_or_default();
     for said in [DATA_DIGEST, names::NOT_AFTER] {
         if let Some(value) = annotations.get(said) {
             body["metadata"]["annotations"][said] = json!(value);
         }
     }
-    writer.apply(&wanted.key, &body).await
+    writer.apply(&wanted.key, &body, uid).await
 }
 
 enum Outcome {

@@ -245,6 +245,7 @@ fn authorities(
     watches: &Watches,
 ) -> (BTreeMap<CertificateType, Authority>, bool) {
     let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
+    let uid = cluster.uid().unwrap_or_default();
     let references = cluster.spec.certificate_refs.iter();
     let named = references.filter(|reference| user_named(reference));
     let types: BTreeSet<_> = AUTHORITIES
@@ -254,10 +255,23 @@ fn authorities(
     let mut unread = false;
     let authorities = types.into_iter().map(|type_| {
         let authority = authority(cluster, type_, store);
-        unread |= authority.users && !watches.named_secret(&namespace, &authority.secret, &name);
+        let key = Key::new(Kind::Secret, &namespace, &authority.secret);
+        let is_watched = match store.get(&key) {
+            // The watches by label show what is the Cluster's own.
+            Some(live) => live.owner.as_ref().is_some_and(|owner| owner.uid == uid),
+            None => !is_named(cluster, type_),
+        };
+        if authority.users || !is_watched {
+            unread |= !watches.named_secret(&namespace, &authority.secret, &name);
+        }
         (type_, authority)
     });
     (authorities.collect(), unread)
+}
+
+fn is_named(cluster: &Cluster, type_: CertificateType) -> bool {
+    let mut references = cluster.spec.certificate_refs.iter();
+    references.any(|reference| reference.type_ == type_ && user_named(reference))
 }
 
 fn user_named(reference: &CertificateRef) -> bool {

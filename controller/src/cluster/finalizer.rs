@@ -47,7 +47,8 @@ pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, E
     context.census.forget(&uid);
     let owned = context.store.owned_by(&uid);
     for (key, live) in sets_to_end(cluster, &owned) {
-        let left = match end_of_set(&live.value(), Timestamp::now()) {
+        let told = told(cluster);
+        let left = match end_of_set(&live.value(), told, Timestamp::now()) {
             Ends::NotAsked => {
                 let deleted = context.writer.delete_after_dependents(key, &live.uid);
                 if let Err(error) = deleted.await {
@@ -128,8 +129,15 @@ fn sets_to_end<'a>(
     sets
 }
 
+/// Since when, by our own clock, the pods are said to be waited for.
+fn told(cluster: &Cluster) -> Option<Timestamp> {
+    let deleting = status::condition(cluster.status.as_ref(), status::DELETING)?;
+    (deleting.status == "True").then_some(deleting.last_transition_time.0)
+}
+
 /// How far a StatefulSet has come with its end. The time counts from when it was asked to, however
-/// long that was refused, or nobody was there to ask.
+/// long that was refused, or nobody was there to ask, and from when that was told: two clocks are
+/// compared, and one of them may be wrong.
 #[derive(Debug, PartialEq, Eq)]
 enum Ends {
     NotAsked,
@@ -137,12 +145,13 @@ enum Ends {
     Never,
 }
 
-fn end_of_set(set: &Value, now: Timestamp) -> Ends {
+fn end_of_set(set: &Value, told: Option<Timestamp>, now: Timestamp) -> Ends {
     let asked = set["metadata"]["deletionTimestamp"].as_str();
     let Some(asked) = asked.and_then(|at| at.parse::<Timestamp>().ok()) else {
         return Ends::NotAsked;
     };
-    let left = PODS_END_WITHIN - now.duration_since(asked);
+    let since = told.map_or(now, |told| told.max(asked));
+    let left = PODS_END_WITHIN - now.duration_since(since);
     match Duration::try_from(left) {
         Ok(left) if !left.is_zero() => Ends::Within(left),
         _ => Ends::Never,
@@ -223,9 +232,13 @@ mod tests {
         };
         let asked = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
         let within = |seconds| Ends::Within(Duration::from_secs(seconds));
-        assert_eq!(end_of_set(&asked, at(0)), within(300));
-        assert_eq!(end_of_set(&asked, at(299)), within(1));
-        assert_eq!(end_of_set(&asked, at(301)), Ends::Never);
-        assert_eq!(end_of_set(&json!({}), at(301)), Ends::NotAsked);
+        let ends = |told, now| end_of_set(&asked, told, now);
+        assert_eq!(ends(Some(at(0)), at(0)), within(300));
+        assert_eq!(ends(Some(at(0)), at(299)), within(1));
+        assert_eq!(ends(Some(at(0)), at(301)), Ends::Never);
+        // Somebody else asked long ago, or our clock is ahead: it was told a moment ago.
+        assert_eq!(ends(Some(at(600)), at(601)), within(299));
+        assert_eq!(ends(None, at(601)), within(300));
+        assert_eq!(end_of_set(&json!({}), Some(at(0)), at(301)), Ends::NotAsked);
     }
 }

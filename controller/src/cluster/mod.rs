@@ -182,7 +182,7 @@ async fn run(mut cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Er
     };
     let keys = Keys::default();
     let mut problems = Vec::new();
-    let mut again = None;
+    let (mut again, mut goes_on) = (None, false);
     for _ in 0..ROUNDS {
         let (observed, valid) = find(&cluster);
         if observed.unread {
@@ -203,7 +203,7 @@ async fn run(mut cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Er
             cluster = write::status(&cluster, recorded(&cluster, &valid), context).await?;
         }
         let applied = apply_round(&cluster, &valid, &keys, context).await;
-        (problems, again) = (applied.problems, applied.again);
+        (problems, again, goes_on) = (applied.problems, applied.again, applied.changed);
         if !applied.changed {
             break;
         }
@@ -241,7 +241,9 @@ async fn run(mut cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Er
     if problems.iter().any(|problem| problem.passing) {
         return Ok(Outcome::Failed { again });
     }
-    Ok(if problems.is_empty() {
+    Ok(if problems.is_empty() && goes_on {
+        Outcome::Later(Duration::from_secs(1))
+    } else if problems.is_empty() {
         Outcome::Done
     } else {
         let applied = status::condition(cluster.status.as_ref(), status::APPLIED);

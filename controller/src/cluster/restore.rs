@@ -45,11 +45,8 @@ pub async fn undo_deletion(writer: &Writer, wanted: &Wanted) -> Result<(), Write
         Err(error) => return Err(error),
     }
     release(writer, &wanted.key).await?;
-    match writer.create(&wanted.key, &with_data(wanted, &dying)).await {
-        // Another finalizer holds it: its end wakes us through the watch.
-        Ok(()) | Err(WriteError::Exists { .. }) => Ok(()),
-        Err(error) => Err(error),
-    }
+    // Where another finalizer holds it, its end wakes us through the watch.
+    create(writer, wanted, &dying).await
 }
 
 /// The Secret is gone and its copy is there.
@@ -57,9 +54,14 @@ pub async fn from_copy(writer: &Writer, wanted: &Wanted, copy: &Key) -> Result<(
     let Some(copy) = writer.get(copy).await? else {
         return Ok(());
     };
-    match writer.create(&wanted.key, &with_data(wanted, &copy)).await {
-        Ok(()) | Err(WriteError::Exists { .. }) => Ok(()),
-        Err(error) => Err(error),
+    create(writer, wanted, &copy).await
+}
+
+/// There is one when this returns.
+async fn create(writer: &Writer, wanted: &Wanted, from: &DynamicObject) -> Result<(), WriteError> {
+    match writer.create(&wanted.key, &with_data(wanted, from)).await {
+        Err(WriteError::Exists { .. }) if writer.get(&wanted.key).await?.is_some() => Ok(()),
+        other => other,
     }
 }
 

@@ -113,14 +113,15 @@ pub fn status(facts: &Facts<'_>) -> ClusterStatus {
         Address::Internal => None,
         Address::Waiting { .. } => new.external_address,
     };
-    // Until the pods of an upgrade are ready it can be left again, and that is judged by this.
+    // Until the pods of an upgrade are ready it can be left again, and that is judged by this. The
+    // set counts for what it is: a change of it that was not written has not happened.
     let ended = facts
         .cluster
         .status
         .as_ref()
         .is_none_or(|old| old.version.is_none())
         || replicas.ready == valid.replicas();
-    if available && ended && replicas.is_up_to_date(valid.replicas()) {
+    if available && ended && findings::is_up_to_date(facts, valid) {
         new.version = Some(valid.running_version());
     }
     new.deprecated = Some(DeprecatedStatus {

@@ -1,32 +1,36 @@
-//! Keys that hold on to a Cluster that is gone. Their finalizer is taken off when the Cluster is let
-//! go; where somebody has taken the Cluster's own off by force nobody does, and the Secrets, and
-//! their namespace, would never end.
+//! What holds on to a Cluster that is gone, where somebody has taken its finalizer off by force or
+//! has kept its children: keys, which would never end, nor their namespace, because nobody takes
+//! their own finalizer off any more; and the questions that its API is asked.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
-use kube::{Api, ResourceExt, runtime::reflector::Store as Reader};
+use kube::{ResourceExt, runtime::reflector::Store as Reader};
 
-use crds::v1beta2::Cluster;
+use crds::{labels, v1beta2::Cluster};
 
 use crate::kubernetes::{
-    store::{Key, Kind, Live, Owner},
-    writer::{DEADLINE, WriteError},
+    own::OwnError,
+    store::{Key, Kind, Live},
+    writer::WriteError,
 };
 
 use super::{Context, finalizer::is_protected, restore};
 
-/// How often they are looked for: in the store only, as long as there are none.
+/// How often they are looked for: in the stores only, as long as there are none.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Looks for them for as long as the process leads.
-pub async fn run(clusters: Reader<Cluster>, client: kube::Client, context: &Context) {
+pub async fn run(clusters: Reader<Cluster>, context: &Context) {
     loop {
         tokio::time::sleep(EVERY).await;
+        let known: HashSet<_> = clusters.state().iter().filter_map(|c| c.uid()).collect();
+        context.prober.retain(&known);
+        context.census.retain(&known);
         for (key, live) in context.store.of_kind(Kind::Secret) {
-            let Some(owner) = left_behind(&live, &clusters) else {
+            let Some(cluster) = left_behind(&live, &known) else {
                 continue;
             };
-            match is_alive(&client, &key, owner).await {
+            match is_alive(context, &key, &cluster).await {
                 Ok(true) => {}
                 Ok(false) => release(&key, context).await,
                 Err(error) => tracing::warn!(%key, %error, "its Cluster could not be looked for"),
@@ -35,27 +39,36 @@ pub async fn run(clusters: Reader<Cluster>, client: kube::Client, context: &Cont
     }
 }
 
+/// A Cluster that a key belongs to.
+struct Holder {
+    name: String,
+    /// Not known where the key has no owner any more.
+    uid: Option<String>,
+}
+
 /// The Cluster to which a Secret belongs that ends and is held by our finalizer, if none such is
 /// known.
-fn left_behind<'l>(live: &'l Live, clusters: &Reader<Cluster>) -> Option<&'l Owner> {
+fn left_behind(live: &Live, known: &HashSet<String>) -> Option<Holder> {
     if !live.deleting || !is_protected(live) {
         return None;
     }
-    let owner = live
-        .owner
-        .as_ref()
-        .filter(|owner| owner.kind == "Cluster")?;
-    let known = clusters.find(|cluster| cluster.uid().as_deref() == Some(&owner.uid));
-    known.is_none().then_some(owner)
+    match &live.owner {
+        Some(owner) if owner.kind == "Cluster" && !known.contains(&owner.uid) => Some(Holder {
+            name: owner.name.clone(),
+            uid: Some(owner.uid.clone()),
+        }),
+        Some(_) => None,
+        None => Some(Holder {
+            name: live.label(labels::CLUSTER_NAME)?,
+            uid: None,
+        }),
+    }
 }
 
 /// The reader may be late: the API server is asked before a key is let go.
-async fn is_alive(client: &kube::Client, key: &Key, owner: &Owner) -> Result<bool, String> {
-    let api: Api<Cluster> = Api::namespaced(client.clone(), &key.namespace);
-    let found = tokio::time::timeout(DEADLINE, api.get_metadata_opt(&owner.name)).await;
-    let found = found.map_err(|_| format!("no answer within {} s", DEADLINE.as_secs()))?;
-    let found = found.map_err(|error| error.to_string())?;
-    Ok(found.is_some_and(|found| found.uid().as_deref() == Some(&owner.uid)))
+async fn is_alive(context: &Context, key: &Key, cluster: &Holder) -> Result<bool, OwnError> {
+    let found = context.own.uid_of(&key.namespace, &cluster.name).await?;
+    Ok(found.is_some() && (cluster.uid.is_none() || found == cluster.uid))
 }
 
 async fn release(key: &Key, context: &Context) {

@@ -252,6 +252,11 @@ impl Prober {
     pub fn forget(&self, uid: &str) {
         self.probes.lock().remove(uid);
     }
+
+    /// Stops for every Cluster but those with these uids.
+    pub fn retain(&self, uids: &std::collections::HashSet<String>) {
+        self.probes.lock().retain(|uid, _| uids.contains(uid));
+    }
 }
 
 /// The task of one Cluster.

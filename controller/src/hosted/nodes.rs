@@ -166,6 +166,11 @@ impl Census {
     pub fn forget(&self, uid: &str) {
         self.counts.lock().remove(uid);
     }
+
+    /// Stops for every Cluster but those with these uids.
+    pub fn retain(&self, uids: &std::collections::HashSet<String>) {
+        self.counts.lock().retain(|uid, _| uids.contains(uid));
+    }
 }
 
 /// The task of one Cluster.

@@ -8,7 +8,7 @@ use kube::{Resource, ResourceExt, runtime::controller::Action};
 use crds::{names, v1beta2::JoinTokenRequest, validation};
 
 use crate::{
-    kubernetes::store::{Key, Kind, Store},
+    kubernetes::store::{Key, Kind, Live, Store},
     pki::token::TokenId,
 };
 
@@ -90,19 +90,23 @@ fn honoured(
             pods_kept.map(Err)
         };
     };
-    // With `--cascade=orphan` its pods stay.
+    // With `--cascade=orphan` its pods stay, and while they may not be ended they serve on.
     let ends = cluster.metadata.deletion_timestamp.is_some()
-        && !cluster.finalizers().iter().any(|name| name == "orphan");
+        && !cluster.finalizers().iter().any(|name| name == "orphan")
+        && set(request, store).is_none_or(|set| set.deleting);
     (!ends).then(|| found.way.clone())
+}
+
+/// What makes the pods of the request's Cluster.
+fn set(request: &JoinTokenRequest, store: &Store) -> Option<Arc<Live>> {
+    let namespace = request.namespace().unwrap_or_default();
+    let name = names::control_plane(home(request));
+    store.get(&Key::new(Kind::StatefulSet, namespace, name))
 }
 
 /// Whether the pods of a Cluster that is gone run on, nobody's.
 fn pods_kept(request: &JoinTokenRequest, store: &Store) -> bool {
-    let namespace = request.namespace().unwrap_or_default();
-    let name = names::control_plane(home(request));
-    store
-        .get(&Key::new(Kind::StatefulSet, namespace, name))
-        .is_some_and(|live| live.owner.is_none() && !live.deleting)
+    set(request, store).is_some_and(|set| set.owner.is_none() && !set.deleting)
 }
 
 /// Without the status this goes on all the same.

@@ -194,17 +194,24 @@ async fn serve(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<(),
     let writer = &context.shared.writer;
     match wanted.step(live.as_deref()) {
         Step::Nothing => {}
-        Step::Apply => cluster::apply::relabel(writer, &wanted).await?,
+        Step::Apply => {
+            if let Some(live) = &live {
+                cluster::apply::relabel(writer, &wanted, &live.uid).await?;
+            }
+        }
         _ => {
             let secret = hosted::secret_half(request, &valid, id, context).await?;
             let body = wanted.with_data(&build::data(&valid, id, secret)?, None);
-            if live.is_some() {
-                return Ok(writer.apply(&wanted.key, &body).await?);
+            if let Some(live) = &live {
+                return Ok(writer.apply(&wanted.key, &body, &live.uid).await?);
             }
             match writer.create(&wanted.key, &body).await {
                 // An earlier attempt whose answer was lost made it, or somebody else.
-                Err(WriteError::Exists { .. }) if own_secret(request, context).await?.is_some() => {
-                    writer.apply(&wanted.key, &body).await?;
+                Err(error @ WriteError::Exists { .. }) => {
+                    let Some(own) = own_secret(request, context).await? else {
+                        return Err(error.into());
+                    };
+                    writer.apply(&wanted.key, &body, &own.uid).await?;
                 }
                 created => created?,
             }

@@ -118,10 +118,15 @@ where
     /// Whether there is an object of this name, whatever the watch has brought: it leaves out what
     /// it cannot read.
     pub async fn exists(&self, namespace: &str, name: &str) -> Result<bool, OwnError> {
+        Ok(self.uid_of(namespace, name).await?.is_some())
+    }
+
+    /// The uid of the one of this name, asked of the API server.
+    pub async fn uid_of(&self, namespace: &str, name: &str) -> Result<Option<String>, OwnError> {
         let what = "read the Cluster of its name";
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         match timeout(DEADLINE, api.get_metadata_opt(name)).await {
-            Ok(Ok(found)) => Ok(found.is_some()),
+            Ok(Ok(found)) => Ok(found.map(|found| found.metadata.uid.unwrap_or_default())),
             Ok(Err(source)) => Err(OwnError::failed(what, source)),
             Err(_) => Err(OwnError::Timeout { what }),
         }

@@ -47,7 +47,7 @@ const NAMED: u32 = 1 << 31;
 const PAGE: u32 = 100;
 
 /// How long an answer about a Secret that a user names is waited for.
-const ANSWERED: Duration = Duration::from_secs(10);
+const ANSWERED: Duration = Duration::from_secs(60);
 
 /// The Secrets that users name, by namespace and name.
 type Named = HashMap<(String, String), NamedSecret>;
@@ -206,7 +206,6 @@ impl Watches {
                 Err(error) => {
                     self.metrics.watch_failed(kind.as_str());
                     tracing::warn!(%kind, %error, "watch failed, it starts again");
-                    self.wake_named(place.as_ref());
                     continue;
                 }
             };

@@ -149,8 +149,10 @@ impl Writer {
         Ok(found.into_iter().next())
     }
 
-    /// Server-side apply, over whoever else owns a field.
-    pub async fn apply(&self, key: &Key, body: &Value) -> Result<(), WriteError> {
+    /// Server-side apply to the object with this uid, over whoever else owns a field.
+    pub async fn apply(&self, key: &Key, body: &Value, uid: &str) -> Result<(), WriteError> {
+        let mut body = body.clone();
+        body["metadata"]["uid"] = Value::from(uid);
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let before = self
             .store
@@ -158,7 +160,7 @@ impl Writer {
             .map(|live| live.resource_version.clone());
         let api = self.api(key);
         let object = self
-            .within(key, api.patch(&key.name, &params, &Patch::Apply(body)))
+            .within(key, api.patch(&key.name, &params, &Patch::Apply(&body)))
             .await?;
         let written = object.metadata.resource_version != before;
         self.metrics.applied(

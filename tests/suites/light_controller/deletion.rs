@@ -220,3 +220,39 @@ pub async fn keys_of_a_cluster_that_was_removed_by_force_are_let_go(scene: &Scen
     }
     controller.stop().await
 }
+
+pub async fn keys_that_were_kept_without_their_cluster_can_be_deleted_later(
+    scene: &Scene,
+) -> Result<()> {
+    let controller = scene.controller().await?;
+    scene
+        .complete("kept", json!({"service": {"type": "ClusterIP"}}))
+        .await?;
+    scene
+        .clusters()
+        .delete("kept", &DeleteParams::orphan())
+        .await?;
+    until("the Cluster is gone", LIMIT, async || {
+        match scene.clusters().get_opt("kept").await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    let set = scene.get("StatefulSet", "kmc-kept").await?;
+    ensure!(set.is_some(), "its pods were not kept");
+    for type_ in ["ca", "sa", "proxy", "etcd"] {
+        let name = format!("kept-{type_}");
+        children::api(&scene.admin, &scene.namespace, "Secret")?
+            .delete(&name, &DeleteParams::default())
+            .await?;
+        until(&format!("{name} is gone"), LIMIT, async || {
+            match scene.get("Secret", &name).await {
+                Ok(None) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await?;
+    }
+    controller.stop().await
+}

@@ -159,3 +159,54 @@ pub async fn a_cluster_takes_one_address_of_the_service_range(scene: &Scene) -> 
     ensure!(asked.total() == 0, "touching it costs\n{asked}");
     controller.stop().await
 }
+
+pub async fn the_old_way_in_stays_while_the_new_one_cannot_be_made(scene: &Scene) -> Result<()> {
+    let controller = scene.controller().await?;
+    scene
+        .complete(
+            "one",
+            json!({
+                "service": {"type": "NodePort", "apiPort": 0, "konnectivityPort": 0},
+                "externalAddress": "192.0.2.1",
+            }),
+        )
+        .await?;
+    let old = scene.get("Service", "kmc-one-nodeport").await?;
+    let taken: kube::api::DynamicObject = serde_json::from_value(json!({
+        "metadata": {"name": "kmc-one-lb"}, "spec": {"ports": [{"port": 1}]},
+    }))?;
+    let services = children::api(&scene.admin, &scene.namespace, "Service")?;
+    services
+        .create(&kube::api::PostParams::default(), &taken)
+        .await?;
+    scene
+        .change(
+            "one",
+            json!({"spec": {"service": {"type": "LoadBalancer", "apiPort": 6443,
+                "konnectivityPort": 8132}}}),
+        )
+        .await?;
+    let message = scene
+        .says("one", "Applied", "False", "ChildRefused")
+        .await?;
+    ensure!(message.contains("kmc-one-lb"), "{message}");
+    scene.settled().await?;
+    let now = scene.get("Service", "kmc-one-nodeport").await?;
+    let uid = |service: &Option<serde_json::Value>| {
+        let service = service.as_ref()?;
+        service.pointer("/metadata/uid").cloned()
+    };
+    ensure!(uid(&now) == uid(&old), "the way in is {now:?}");
+    services
+        .delete("kmc-one-lb", &DeleteParams::default())
+        .await?;
+    scene.appears("Service", "kmc-one-lb").await?;
+    until("the old way goes", PATIENCE, async || {
+        match scene.get("Service", "kmc-one-nodeport").await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    controller.stop().await
+}

@@ -200,3 +200,67 @@ pub async fn a_named_authority_without_its_key_is_said_until_it_has_one(
     );
     controller.stop().await
 }
+
+pub async fn a_leaf_of_its_users_under_our_name_is_only_read(scene: &Scene) -> Result<()> {
+    let controller = scene.controller().await?;
+    scene
+        .complete("other", json!({"service": {"type": "ClusterIP"}}))
+        .await?;
+    let leaf = secrets(scene).get("other-apiserver-etcd-client").await?;
+    let own: Secret = serde_json::from_value(json!({
+        "metadata": {"name": "one-apiserver-etcd-client"}, "data": leaf.data,
+    }))?;
+    let own = secrets(scene).create(&PostParams::default(), &own).await?;
+    let named = [("apiserver-etcd-client", own.name_any())];
+    scene.complete("one", refs(&named)).await?;
+    scene.says("one", "Applied", "True", "Applied").await?;
+    let cluster = scene.clusters().get("one").await?;
+    controller.stop().await?;
+    scene.settled().await?;
+    // No watch by label shows it, so a new process has to ask for it before it judges.
+    let mark = scene.mark().await;
+    let controller = scene.controller().await?;
+    scene.settled().await?;
+    let asked = scene.asked(mark).await?;
+    ensure!(asked.total() == 0, "a restart costs\n{asked}");
+    let after = scene.clusters().get("one").await?;
+    ensure!(
+        after.resource_version() == cluster.resource_version(),
+        "a restart wrote {:?}",
+        after.status
+    );
+    same(scene, &own, true).await?;
+    controller.stop().await
+}
+
+/// A key that another owner made under our name, seen by no watch: when it goes, ours is made.
+pub async fn somebody_elses_key_makes_room_when_it_goes(scene: &Scene) -> Result<()> {
+    let controller = scene.controller().await?;
+    let map: kube::api::DynamicObject =
+        serde_json::from_value(json!({"metadata": {"name": "theirs"}}))?;
+    let theirs = crate::controlled::children::api(&scene.admin, &scene.namespace, "ConfigMap")?
+        .create(&PostParams::default(), &map)
+        .await?;
+    let key: Secret = serde_json::from_value(json!({
+        "metadata": {"name": "one-ca", "ownerReferences": [{
+            "apiVersion": "v1", "kind": "ConfigMap", "name": "theirs", "uid": theirs.uid(),
+            "controller": true,
+        }]},
+        "stringData": {"tls.crt": "x", "tls.key": "y"},
+    }))?;
+    let key = secrets(scene).create(&PostParams::default(), &key).await?;
+    scene
+        .create("one", json!({"service": {"type": "ClusterIP"}}))
+        .await?;
+    let message = scene
+        .says("one", "Applied", "False", "ChildRefused")
+        .await?;
+    ensure!(message.contains("one-ca"), "{message}");
+    same(scene, &key, true).await?;
+    secrets(scene)
+        .delete("one-ca", &DeleteParams::default())
+        .await?;
+    scene.completed("one").await?;
+    scene.says("one", "Applied", "True", "Applied").await?;
+    controller.stop().await
+}

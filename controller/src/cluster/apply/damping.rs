@@ -26,6 +26,8 @@ const PEACE: Duration = Duration::from_secs(60);
 const FAILED: Duration = Duration::from_millis(250);
 /// What that wait grows to.
 const FAILED_LONGEST: Duration = Duration::from_secs(60);
+/// The same of what is refused: somebody may allow it, or make room, at any moment.
+const REFUSED_LONGEST: Duration = Duration::from_secs(2);
 
 /// What was written of each object while what is wanted of it stayed the same.
 #[derive(Clone, Default)]
@@ -70,7 +72,16 @@ impl Row {
 
     fn after_failure(&self) -> Duration {
         let over = self.failures.saturating_sub(1).min(8);
-        (FAILED * 2_u32.pow(over)).min(FAILED_LONGEST)
+        let passing = self
+            .failed
+            .as_ref()
+            .is_none_or(|(_, problem)| problem.passing);
+        let longest = if passing {
+            FAILED_LONGEST
+        } else {
+            REFUSED_LONGEST
+        };
+        (FAILED * 2_u32.pow(over)).min(longest)
     }
 }
 
@@ -217,7 +228,10 @@ mod tests {
     #[test]
     fn what_failed_is_tried_less_and_less_often_until_it_works_or_is_another() {
         let (damping, start) = (Damping::default(), Instant::now());
-        let problem = Problem::new(&key(), "range is full");
+        let problem = Problem {
+            passing: true,
+            ..Problem::new(&key(), "range is full")
+        };
         let mut now = start;
         let mut tries = 0;
         while now < start + Duration::from_secs(400) {

@@ -8,6 +8,8 @@ use crds::{
     v1beta2::{Cluster, ClusterStatus},
 };
 
+use crate::kubernetes::store::{Key, Kind};
+
 use super::{
     super::{
         apply::Problem,
@@ -95,7 +97,13 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     let available = if has_served(facts.cluster) {
         available(&[&functional])
     } else {
-        available(&[&exposed, &certificates, &functional, &kubeconfig])
+        let parts = available(&[&exposed, &certificates, &functional, &kubeconfig]);
+        if parts.status != "True" && applied.status != "True" {
+            // What was not made explains what is missing.
+            available(&[&applied])
+        } else {
+            parts
+        }
     };
     let replicas = replicas(facts.observed.control_plane.as_ref());
     vec![
@@ -106,7 +114,7 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
         kubeconfig,
         functional,
         scaling(replicas.all, valid.replicas()),
-        up_to_date(&replicas, valid.replicas()),
+        up_to_date(&replicas, valid.replicas(), is_up_to_date(facts, valid)),
         deleting,
         available,
     ]
@@ -273,8 +281,9 @@ fn functional(facts: &Facts<'_>) -> Finding {
     let has_served = has_served(facts.cluster);
     let started = replicas(facts.observed.control_plane.as_ref()).ready > 0;
     match &facts.observed.health {
-        // Another process has asked it before, and this one is about to, or has no way to it.
-        None if facts.is_asked || facts.valid.is_err() => {
+        // Another process has asked it before, and this one is about to, or has no way to it for
+        // now: that is said elsewhere, and takes nothing from those who use it.
+        None if facts.is_asked || facts.valid.is_err() || has_served => {
             earlier(facts.cluster.status.as_ref(), FUNCTIONAL).unwrap_or_else(waiting)
         }
         None => waiting(),
@@ -330,8 +339,26 @@ fn scaling(now: i32, wanted: i32) -> Finding {
     }
 }
 
-fn up_to_date(replicas: &Replicas, wanted: i32) -> Finding {
-    if replicas.is_up_to_date(wanted) {
+/// Whether every replica runs what the spec says: the set says so of itself, so it has to be the
+/// one that is wanted.
+pub(super) fn is_up_to_date(facts: &Facts<'_>, valid: &ValidCluster) -> bool {
+    let set = facts.observed.control_plane.as_ref();
+    let runs = set
+        .and_then(|set| set.spec.as_ref()?.template.spec.as_ref())
+        .and_then(|pod| {
+            let mut containers = pod.containers.iter();
+            containers.find(|container| container.name == names::CONTROLLER_CONTAINER)
+        })
+        .and_then(|container| container.image.as_ref());
+    let name = names::control_plane(&valid.name);
+    let key = Key::new(Kind::StatefulSet, &valid.namespace, name).to_string();
+    runs == Some(&valid.image)
+        && replicas(set).is_up_to_date(valid.replicas())
+        && facts.problems.iter().all(|problem| problem.about != key)
+}
+
+fn up_to_date(replicas: &Replicas, wanted: i32, is_up_to_date: bool) -> Finding {
+    if is_up_to_date {
         finding(UP_TO_DATE, true, "AllReplicasUpToDate", "")
     } else {
         finding(

@@ -71,9 +71,13 @@ fn working(ready: i32) -> Observed {
     Observed {
         service: serde_json::from_value(json!({"spec": {"ports": ports}})).unwrap(),
         control_plane: serde_json::from_value(json!({
+            "spec": {"template": {"spec": {"containers": [
+                {"name": "controller", "image": "quay.io/k0sproject/k0s:v1.36.3-k0s.2"},
+            ]}}},
             "status": {"replicas": 1, "updatedReplicas": 1, "readyReplicas": ready},
         }))
         .unwrap(),
+        etcd: serde_json::from_value(json!({"status": {"readyReplicas": 1}})).unwrap(),
         authorities: BTreeMap::new(),
         kubeconfig: true,
         node_address_alive: true,
@@ -254,4 +258,52 @@ fn a_cluster_whose_spec_is_refused_is_still_looked_at() {
         says(&new, EXPOSED),
         says(cluster.status.as_ref().unwrap(), EXPOSED)
     );
+}
+
+/// What was not written has not happened, whatever the set says about itself as it was.
+#[test]
+fn a_version_that_was_not_written_is_not_recorded() {
+    let mut cluster = settled();
+    cluster.spec.version = Some("v1.36.99-k0s.0".to_owned());
+    let before = cluster.status.clone().unwrap().version;
+    let set = crate::kubernetes::store::Key::new(
+        crate::kubernetes::store::Kind::StatefulSet,
+        "ns",
+        "kmc-demo",
+    );
+    for problems in [
+        vec![],
+        vec![Problem::new(&set, "denied")],
+        vec![Problem {
+            passing: true,
+            ..Problem::new(&set, "no answer")
+        }],
+    ] {
+        let new = later(&cluster, &working(1), &problems);
+        assert_eq!(new.version, before, "{problems:?}");
+        let (status, _) = says(&new, UP_TO_DATE);
+        assert_eq!(status, "False", "{problems:?}");
+        assert_eq!(says(&new, AVAILABLE), pair("True", "Available"));
+    }
+}
+
+#[test]
+fn an_authority_that_cannot_be_read_for_now_takes_nothing_from_available() {
+    let cluster = settled();
+    let observed = Observed {
+        health: None,
+        ..working(1)
+    };
+    let valid = validate(&cluster, &observed, jiff::SignedDuration::from_hours(1)).unwrap();
+    let new = status(&Facts {
+        cluster: &cluster,
+        observed: &observed,
+        valid: Ok(&valid),
+        problems: &[],
+        is_asked: false,
+        hosted_config: None,
+        nodes: None,
+        now: at(60),
+    });
+    assert!(!differs(cluster.status.as_ref(), &new), "{new:?}");
 }

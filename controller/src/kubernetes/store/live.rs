@@ -86,14 +86,18 @@ impl Live {
 
     /// An annotation's value.
     pub fn annotation(&self, name: &str) -> Option<String> {
-        Some(
-            self.value()
-                .get("metadata")?
-                .get("annotations")?
-                .get(name)?
-                .as_str()?
-                .to_owned(),
-        )
+        self.noted("annotations", name)
+    }
+
+    /// A label's value.
+    pub fn label(&self, name: &str) -> Option<String> {
+        self.noted("labels", name)
+    }
+
+    fn noted(&self, map: &str, name: &str) -> Option<String> {
+        let value = self.value();
+        let map = value.get("metadata")?.get(map)?;
+        Some(map.get(name)?.as_str()?.to_owned())
     }
 
     /// Whether the owner with this uid may rely on it: it stays, and is not another's.
