@@ -3,6 +3,7 @@
 //! Nothing here does I/O, and nothing here knows the controller or the plugin.
 
 pub mod admission;
+mod before;
 pub mod conversion;
 pub mod definitions;
 pub mod generate;

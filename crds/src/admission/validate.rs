@@ -1,10 +1,12 @@
 //! Whether an object may be stored, changed or deleted.
 
 use kube::ResourceExt;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Decision, Kind, Mothership, Operation, Request};
+use crate::before::{self, Found};
 use crate::names::PROTECT_ANNOTATION;
 use crate::v1beta2::{Cluster, JoinTokenRequest};
 use crate::validation::{self, FieldError};
@@ -23,11 +25,15 @@ pub fn validate(kind: Kind, request: &Request<'_>, known: &dyn Mothership) -> De
         (Kind::Cluster, Operation::Delete, None) => delete(request, known),
         (_, Operation::Delete, _) | (_, _, Some(_)) => Decision::default(),
         (Kind::Cluster, _, None) => match read::<Cluster>(request) {
-            Ok((old, new)) => cluster(old.as_ref(), &placed(new, request), known),
+            Ok((old, new, stored)) => {
+                cluster(old.as_ref(), &placed(new, request), known).after(&stored)
+            }
             Err(decision) => decision,
         },
         (Kind::JoinTokenRequest, _, None) => match read::<JoinTokenRequest>(request) {
-            Ok((old, new)) => join_token_request(old.as_ref(), &placed(new, request)),
+            Ok((old, new, stored)) => {
+                join_token_request(old.as_ref(), &placed(new, request)).after(&stored)
+            }
             Err(decision) => decision,
         },
     }
@@ -91,12 +97,9 @@ fn cluster(old: Option<&Cluster>, new: &Cluster, known: &dyn Mothership) -> Deci
     if old.is_some_and(|old| old.spec == new.spec) {
         return decision;
     }
-    decision.object(old, new, |cluster| {
-        let mut errors = validation::validate_cluster(cluster);
-        errors.extend(validation::cluster_boundaries(cluster));
-        errors
-    });
-    let mut findings = upgrade::etcd(old, new);
+    decision.object(old, new, validation::validate_cluster);
+    let mut findings = validation::cluster_boundaries(old, new);
+    findings.extend(upgrade::etcd(old, new));
     if let Some(old) = old {
         findings.extend(validation::cluster_update(old, new));
         findings.extend(upgrade::upgrade(old, new));
@@ -199,16 +202,33 @@ fn delete(request: &Request<'_>, known: &dyn Mothership) -> Decision {
 impl Decision {
     /// Applies the rules of an object by itself. What the stored object breaks in the same way is
     /// a warning: it works, or it does not, as it did before.
-    fn object<T>(&mut self, old: Option<&T>, new: &T, rules: impl Fn(&T) -> Vec<FieldError>) {
+    fn object<T: Serialize>(
+        &mut self,
+        old: Option<&T>,
+        new: &T,
+        rules: impl Fn(&T) -> Vec<FieldError>,
+    ) {
         let errors = rules(new);
-        if errors.is_empty() {
+        let before = old.filter(|_| !errors.is_empty());
+        let Some(old) = before else {
+            self.errors.extend(errors);
             return;
+        };
+        let (errors, before) = (Fault::all(errors, new), Fault::all(rules(old), old));
+        let (added, stored) = before::part(errors, &before, |fault| fault.found.clone());
+        self.errors
+            .extend(added.into_iter().map(|fault| fault.error));
+        for fault in stored {
+            self.warn(&[fault.error]);
         }
-        let before = old.map(rules).unwrap_or_default();
-        let (stored, added): (Vec<_>, Vec<_>) =
-            errors.into_iter().partition(|error| before.contains(error));
-        self.errors.extend(added);
-        self.warn(&stored);
+    }
+
+    /// The same, with what else was wrong with the object as it is stored.
+    fn after(mut self, stored: &[FieldError]) -> Self {
+        let later = std::mem::take(&mut self.warnings);
+        self.warn(stored);
+        self.warnings.extend(later);
+        self
     }
 
     fn warn(&mut self, warnings: &[FieldError]) {
@@ -226,8 +246,35 @@ impl Decision {
     }
 }
 
-/// The object as it was and as it shall be, or why that cannot be read.
-fn read<T: DeserializeOwned>(request: &Request<'_>) -> Result<(Option<T>, T), Decision> {
+/// Something that is wrong, and what it is told by from what was wrong before.
+#[derive(Clone)]
+struct Fault {
+    error: FieldError,
+    found: (Found, String, String),
+}
+
+impl Fault {
+    fn new(error: FieldError, object: &Value) -> Self {
+        let found = (
+            Found::at(object, &error.path),
+            error.value.clone(),
+            before::without_numbers(&error.message),
+        );
+        Self { error, found }
+    }
+
+    fn all<T: Serialize>(errors: Vec<FieldError>, object: &T) -> Vec<Self> {
+        let object = serde_json::to_value(object).unwrap_or_default();
+        let errors = errors.into_iter();
+        errors.map(|error| Self::new(error, &object)).collect()
+    }
+}
+
+/// The object as it was and as it shall be, and what of it cannot be read and is stored like this;
+/// or why it cannot be decided about.
+type Read<T> = Result<(Option<T>, T, Vec<FieldError>), Decision>;
+
+fn read<T: DeserializeOwned>(request: &Request<'_>) -> Read<T> {
     let old = request
         .old_object
         .filter(|_| request.operation == Operation::Update);
@@ -237,29 +284,76 @@ fn read<T: DeserializeOwned>(request: &Request<'_>) -> Result<(Option<T>, T), De
             warnings: Vec::new(),
         });
     };
-    if let Ok(new) = T::deserialize(object) {
-        return Ok((old.and_then(|old| T::deserialize(old).ok()), new));
+    let mut before = Vec::new();
+    let old = old.and_then(|old| {
+        readable(old, |fault| {
+            before.push(fault.found);
+            true
+        })
+    });
+    let (mut stored, mut added) = (Vec::new(), Vec::new());
+    let new = readable(object, |fault| {
+        let known = before.iter().position(|found| *found == fault.found);
+        match known {
+            // Nobody can mend what nobody may write.
+            Some(at) => {
+                before.swap_remove(at);
+                stored.push(fault.error);
+            }
+            None => added.push(fault.error),
+        }
+        known.is_some()
+    });
+    match new {
+        Some(new) => Ok((old, new, stored)),
+        None => Err(Decision {
+            errors: added,
+            warnings: Vec::new(),
+        }
+        .after(&stored)),
     }
-    let fault = fault::<T>(object);
-    // It was stored like this, and nobody can mend what nobody may write.
-    let stored = old.is_some_and(|old| self::fault::<T>(old) == fault);
-    let mut decision = Decision::default();
-    if stored {
-        decision.warn(fault.as_slice());
-    } else {
-        decision.errors.extend(fault);
-    }
-    Err(decision)
 }
 
-/// The first field that is of another type than it has to be.
-fn fault<T: DeserializeOwned>(object: &Value) -> Option<FieldError> {
-    let error = serde_path_to_error::deserialize::<_, T>(object).err()?;
-    let path = error.path().to_string();
-    Some(unreadable(
-        if path == "." { "" } else { &path },
-        error.inner().to_string(),
-    ))
+/// Reads what can be read: a field of another type than it has to be is left out where that may be,
+/// and its list with it.
+fn readable<T: DeserializeOwned>(
+    object: &Value,
+    mut may_be: impl FnMut(Fault) -> bool,
+) -> Option<T> {
+    if let Ok(read) = T::deserialize(object) {
+        return Some(read);
+    }
+    let mut object = object.clone();
+    loop {
+        let error = match serde_path_to_error::deserialize::<_, T>(&object) {
+            Ok(read) => return Some(read),
+            Err(error) => error,
+        };
+        let path = error.path().to_string();
+        let path = if path == "." { "" } else { &path };
+        let error = unreadable(path, error.inner().to_string());
+        if !may_be(Fault::new(error, &object)) || !leave_out(&mut object, path) {
+            return None;
+        }
+    }
+}
+
+/// Whether there was anything to leave out.
+fn leave_out(object: &mut Value, path: &str) -> bool {
+    let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
+    let name = name.split('[').next().unwrap_or_default();
+    let parent = match parent {
+        "" => Some(object),
+        parent => object.pointer_mut(&before::pointer(parent)),
+    };
+    let Some(fields) = parent.and_then(Value::as_object_mut) else {
+        return false;
+    };
+    if path == "spec" {
+        // There is always one.
+        return fields.insert(name.to_owned(), json!({})) != Some(json!({}));
+    }
+    fields.remove(name).is_some()
 }
 
 fn unreadable(path: &str, message: String) -> FieldError {

@@ -35,6 +35,7 @@ use self::seen::Seen;
 use self::subject::Subject;
 use self::typed::{Breach, RULES};
 use crate::admission::{Mothership, Operation, Request};
+use crate::before;
 use crate::v1beta2::{ClusterPolicy, PolicyAction, PolicyKind};
 use crate::validation::FieldError;
 
@@ -304,9 +305,9 @@ impl Policy {
         {
             before = (rule.check)(&self.typed, &Seen::new(old)).unwrap_or_default();
         }
-        let (unchanged, errors) = breaches
-            .into_iter()
-            .partition(|breach| before.contains(breach));
+        let (errors, unchanged) = before::part(breaches, &before, |breach| {
+            (breach.what, breach.found.clone())
+        });
         self.finding(rule.name, self.action, errors, unchanged)
     }
 

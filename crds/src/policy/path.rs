@@ -1,6 +1,6 @@
 //! Paths of fields: `spec.mounts[*].hostPath`, `metadata.annotations["example.com/x"]`.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A path from an object's root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,16 @@ enum Step {
     /// The same field, in brackets because its name is no word.
     Key(String),
     Each,
+}
+
+/// A field that is set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Set<'a> {
+    /// Where it is, with the numbers of items.
+    pub path: String,
+    pub value: &'a Value,
+    /// The item of a list that it is, or is a part of.
+    pub item: Option<&'a Value>,
 }
 
 const FORM: &str = "must be a path such as spec.patches, spec.mounts[*].hostPath or metadata.annotations[\"example.com/x\"]";
@@ -53,12 +63,12 @@ impl Path {
         }
     }
 
-    /// The fields of an object that the path leads to and that are set, each with its own path.
-    pub(super) fn set<'a>(&self, object: &'a Value) -> Vec<(String, &'a Value)> {
+    /// The fields of an object that the path leads to and that are set.
+    pub(super) fn set<'a>(&self, object: &'a Value) -> Vec<Set<'a>> {
         let mut found = Vec::new();
         // Most paths lead nowhere, and that is soon seen.
         if leads(&self.0, object) {
-            follow(&self.0, &mut Vec::new(), object, &mut found);
+            follow(&self.0, &mut Vec::new(), object, None, &mut found);
         }
         found
     }
@@ -85,11 +95,13 @@ fn follow<'a, 'p>(
     steps: &'p [Step],
     trail: &mut Vec<(&'p Step, usize)>,
     value: &'a Value,
-    found: &mut Vec<(String, &'a Value)>,
+    item: Option<&'a Value>,
+    found: &mut Vec<Set<'a>>,
 ) {
     let Some((step, rest)) = steps.split_first() else {
         if is_set(value) {
-            found.push((text(trail), value));
+            let path = text(trail);
+            found.push(Set { path, value, item });
         }
         return;
     };
@@ -99,7 +111,12 @@ fn follow<'a, 'p>(
     };
     for (index, value) in inner.enumerate() {
         trail.push((step, index));
-        follow(rest, trail, value, found);
+        let item = if *step == Step::Each {
+            Some(value)
+        } else {
+            item
+        };
+        follow(rest, trail, value, item, found);
         trail.pop();
     }
 }
@@ -119,6 +136,18 @@ fn text(trail: &[(&Step, usize)]) -> String {
         }
     }
     text
+}
+
+/// The value without those of its fields that count as left out.
+pub(super) fn without_unset(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let set = fields.iter().filter(|(_, value)| is_set(value));
+            let set = set.map(|(name, value)| (name.clone(), value.clone()));
+            Value::Object(set.collect::<Map<_, _>>())
+        }
+        other => other.clone(),
+    }
 }
 
 fn is_set(value: &Value) -> bool {
@@ -161,7 +190,7 @@ mod tests {
             },
         });
         let found = Path::parse(path).unwrap().set(&object);
-        let found: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
+        let found: Vec<&str> = found.iter().map(|set| set.path.as_str()).collect();
         assert_eq!(found, wanted);
     }
 

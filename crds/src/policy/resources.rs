@@ -120,6 +120,6 @@ fn quantity(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(Cow::Borrowed(text)),
-        other => Some(Cow::Owned(texts::shown(other))),
+        other => Some(Cow::Owned(other.to_string())),
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Seen<'a> {
 /// An image that an object names, or gets because it names none.
 pub(super) struct Image<'a> {
     pub path: String,
+    /// The path without the numbers of items.
+    pub place: Cow<'static, str>,
     pub text: Cow<'a, str>,
     /// Registry and path; none when it is no image.
     pub parts: Option<Vec<String>>,
@@ -50,18 +52,21 @@ impl<'a> Seen<'a> {
 
 fn images<'a>(object: &'a Value) -> Vec<Image<'a>> {
     let mut images = Vec::new();
-    let mut add = |path: String, text: Cow<'a, str>| {
+    let mut add = |path: String, place: Cow<'static, str>, text: Cow<'a, str>| {
         let parts = image::parts(&text);
-        images.push(Image { path, text, parts });
+        images.push(Image {
+            path,
+            place,
+            text,
+            parts,
+        });
     };
+    let mut one = |path: &'static str, text| add(path.to_owned(), path.into(), text);
     let path = "spec.image";
-    add(path.to_owned(), texts::filled(object, path, DEFAULT_IMAGE));
+    one(path, texts::filled(object, path, DEFAULT_IMAGE));
     if texts::storage_type(object) == StorageType::Etcd.as_str() {
         let path = "spec.storage.etcd.image";
-        add(
-            path.to_owned(),
-            texts::filled(object, path, DEFAULT_ETCD_IMAGE),
-        );
+        one(path, texts::filled(object, path, DEFAULT_ETCD_IMAGE));
     }
     // Helpers count as soon as they are named, whether or not they run today.
     for path in [
@@ -70,7 +75,7 @@ fn images<'a>(object: &'a Value) -> Vec<Image<'a>> {
         "spec.monitoring.proxyImage",
     ] {
         if let Some(image) = texts::at(object, path) {
-            add(path.to_owned(), image);
+            one(path, image);
         }
     }
     for field in ["manifests", "mounts"] {
@@ -78,7 +83,11 @@ fn images<'a>(object: &'a Value) -> Vec<Image<'a>> {
         let volumes = volumes.and_then(Value::as_array).into_iter().flatten();
         for (index, volume) in volumes.enumerate() {
             if let Some(image) = texts::at(volume, "image.reference") {
-                add(format!("spec.{field}[{index}].image.reference"), image);
+                add(
+                    format!("spec.{field}[{index}].image.reference"),
+                    format!("spec.{field}[*].image.reference").into(),
+                    image,
+                );
             }
         }
     }

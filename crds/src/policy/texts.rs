@@ -15,13 +15,13 @@ pub(super) fn field<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
 }
 
 /// What stands at a path such as `spec.image`, as text; `None` when nothing, null or nothing but an empty text
-/// does. What is no text is shown as it is written: no rule allows it by accident.
+/// does. What is no text is taken as it is written: no rule allows it by accident.
 pub(super) fn at<'a>(object: &'a Value, path: &str) -> Option<Cow<'a, str>> {
     match field(object, path)? {
         Value::Null => None,
         Value::String(text) if text.is_empty() => None,
         Value::String(text) => Some(Cow::Borrowed(text)),
-        other => Some(Cow::Owned(shown(other))),
+        other => Some(Cow::Owned(other.to_string())),
     }
 }
 

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::image::Source;
-use super::path::Path;
+use super::path::{self, Path, Set};
 use super::range::Range;
 use super::resources::Bound;
 use super::seen::Seen;
@@ -52,6 +52,9 @@ pub(super) struct Breach {
     /// What is wrong, to be followed by `by policy ...`.
     pub what: &'static str,
     pub allowed: String,
+    /// What it is told by from what was there before: where it was found, without the numbers of
+    /// items, and all of what was found there.
+    pub found: Value,
 }
 
 const NOT_ALLOWED: &str = "is not allowed";
@@ -59,8 +62,10 @@ const REQUIRED: &str = "is required";
 
 impl Breach {
     pub(super) fn not_allowed(path: impl Into<String>, value: &str, allowed: String) -> Self {
+        let path = path.into();
         Self {
-            path: path.into(),
+            found: json!([path, value]),
+            path,
             value: texts::short(value),
             what: NOT_ALLOWED,
             allowed,
@@ -68,8 +73,10 @@ impl Breach {
     }
 
     pub(super) fn missing(path: impl Into<String>, allowed: String) -> Self {
+        let path = path.into();
         Self {
-            path: path.into(),
+            found: json!([path]),
+            path,
             value: String::new(),
             what: REQUIRED,
             allowed,
@@ -164,7 +171,10 @@ fn images(typed: &Typed, seen: &Seen<'_>) -> Answer {
     let breaches = others.map(|image| {
         let sources: Vec<String> = typed.images.iter().map(ToString::to_string).collect();
         let allowed = format!("allowed from: {}", sources.join(", "));
-        Breach::not_allowed(image.path.as_str(), &image.text, allowed)
+        Breach {
+            found: json!([image.place, image.text]),
+            ..Breach::not_allowed(image.path.as_str(), &image.text, allowed)
+        }
     });
     Some(breaches.collect())
 }
@@ -286,16 +296,20 @@ fn forbidden_fields(typed: &Typed, seen: &Seen<'_>) -> Answer {
     if typed.forbidden_fields.is_empty() {
         return None;
     }
-    let found = typed
-        .forbidden_fields
-        .iter()
-        .flat_map(|path| path.set(seen.object));
-    let breaches = found.map(|(path, value)| {
-        let value = match value {
-            Value::Array(_) | Value::Object(_) => String::new(),
-            value => texts::shown(value),
-        };
-        Breach::not_allowed(path, &value, "leave it out".to_owned())
-    });
-    Some(breaches.collect())
+    let mut breaches = Vec::new();
+    for (index, path) in typed.forbidden_fields.iter().enumerate() {
+        for Set { path, value, item } in path.set(seen.object) {
+            let shown = match value {
+                Value::Array(_) | Value::Object(_) => String::new(),
+                value => texts::shown(value),
+            };
+            breaches.push(Breach {
+                // What a field of an item does depends on the rest of it: a mount's source on where
+                // it is mounted, and whether read-only.
+                found: json!([index, value, item.map(path::without_unset)]),
+                ..Breach::not_allowed(path, &shown, "leave it out".to_owned())
+            });
+        }
+    }
+    Some(breaches)
 }

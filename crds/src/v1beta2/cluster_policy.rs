@@ -105,7 +105,8 @@ pub struct ClusterPolicySpec {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub required_annotations: Vec<RequiredKey>,
-    /// How much a namespace may have altogether.
+    /// How much a namespace may have altogether. Of requests that come at once, more can get in: a
+    /// quota of the API server's for `count/clusters.k0smotron.io` is exact.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace_limits: Option<NamespaceLimits>,
     /// The longest that a join token may be good for, such as `24h`. A token that never expires

@@ -3,7 +3,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    Errors, FieldError, backend, ingress, metadata, patches, persistence, quantity, volumes,
+    Errors, FieldError, Findings, backend, ingress, metadata, patches, persistence, quantity,
+    volumes,
 };
 use crate::names;
 use crate::v1beta2::{Cluster, ClusterSpec, ServiceType, StorageType};
@@ -67,22 +68,28 @@ pub fn validate_cluster(cluster: &Cluster) -> Vec<FieldError> {
 }
 
 /// What would reach out of the Cluster's namespace with the controller's rights. Objects that were
-/// stored before this rule keep working, so only the door knows it.
-pub fn cluster_boundaries(cluster: &Cluster) -> Vec<FieldError> {
-    let mut errors = Errors::default();
-    let host = cluster.spec.remote_host_cluster.as_ref();
-    let own = cluster.metadata.namespace.as_deref();
-    if let Some(reference) = host.and_then(|host| host.kubeconfig_ref.as_ref())
+/// stored before this rule keep working, so only the door knows it; such a reference stays as it is
+/// or goes.
+pub fn cluster_boundaries(old: Option<&Cluster>, new: &Cluster) -> Findings {
+    let mut findings = Errors::default();
+    let reference = |cluster: &Cluster| cluster.spec.remote_host_cluster.clone()?.kubeconfig_ref;
+    let own = new.metadata.namespace.as_deref();
+    let wanted = reference(new);
+    if let Some(reference) = &wanted
         && own.is_some_and(|own| own != reference.namespace)
     {
-        errors.add(
+        findings.add(
             "spec.remoteHostCluster.kubeconfigRef.namespace",
             &reference.namespace,
             "is not the Cluster's own namespace: whoever may create a Cluster would use a Secret that they may not read",
             format!("copy the Secret into {}", own.unwrap_or_default()),
         );
     }
-    errors.0
+    if old.is_some_and(|old| reference(old) == wanted) {
+        Findings::of(Errors::default(), findings)
+    } else {
+        Findings::of(findings, Errors::default())
+    }
 }
 
 /// Pods carry `<StatefulSet>-<revision>` as a label: 63 characters at most, 11 of them the

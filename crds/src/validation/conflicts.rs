@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Errors, Findings, quota};
+use super::{Errors, Findings, not_implemented, quota};
 use crate::admission::{Holder, Mothership};
 use crate::v1beta2::{Cluster, PersistenceType, ServiceType, StorageType};
 
@@ -38,19 +38,39 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// Whether the Cluster asks for ports for the first time: as long as it is not honoured it gets
+    /// none, and keeps none from others.
+    fn begins(&self) -> bool {
+        let is_honoured = |cluster: &Cluster| not_implemented(&cluster.spec).is_empty();
+        self.old.is_none_or(|old| {
+            let has = old.status.as_ref().and_then(|status| status.ports);
+            has.is_none() && !is_honoured(old) && is_honoured(self.new)
+        })
+    }
+
     fn is_new<T: PartialEq>(&self, of: impl Fn(&Cluster) -> T) -> bool {
         self.old.is_none_or(|old| of(old) != of(self.new))
     }
 
-    /// Somebody other than this Cluster.
-    fn other(&self, holders: Vec<Holder>) -> Option<Holder> {
+    /// Who has it other than this Cluster. What other namespaces hold is nobody's business here:
+    /// neither its name nor its kind is told.
+    fn other(&self, holders: Vec<Holder>) -> Option<String> {
         let metadata = &self.new.metadata;
+        let near = |holder: &Holder| metadata.namespace.as_ref() == Some(&holder.namespace);
         let itself = |holder: &Holder| {
-            holder.kind == "Cluster"
-                && metadata.namespace.as_ref() == Some(&holder.namespace)
-                && metadata.name.as_ref() == Some(&holder.name)
+            holder.kind == "Cluster" && near(holder) && metadata.name.as_ref() == Some(&holder.name)
         };
-        holders.into_iter().find(|holder| !itself(holder))
+        let mut others = holders.into_iter().filter(|holder| !itself(holder));
+        let first = others.next()?;
+        let named = std::iter::once(first).chain(others).find(near);
+        Some(named.map_or_else(
+            || "another namespace of this mothership".to_owned(),
+            |Holder {
+                 kind,
+                 namespace,
+                 name,
+             }| format!("the {kind} {namespace}/{name}"),
+        ))
     }
 
     fn node_ports(&mut self) {
@@ -69,7 +89,8 @@ impl Search<'_> {
             ),
         ];
         for (path, port, of) in fields {
-            if port == 0 || !self.is_new(|cluster| (cluster.spec.service.type_, of(cluster))) {
+            let asked = |cluster: &Cluster| (cluster.spec.service.type_, of(cluster));
+            if port == 0 || !(self.begins() || self.is_new(asked)) {
                 continue;
             }
             let range = self.known.node_port_range();
@@ -96,7 +117,7 @@ impl Search<'_> {
                 self.errors.add(
                     path,
                     port,
-                    format!("is taken by {}", described(&holder)),
+                    format!("is taken by {holder}"),
                     "another one, or 0 to have a free one chosen",
                 );
             }
@@ -122,7 +143,7 @@ impl Search<'_> {
                 self.errors.add(
                     path,
                     host,
-                    format!("is taken by {}", described(&holder)),
+                    format!("is taken by {holder}"),
                     "another name that leads to the ingress controller",
                 );
             }
@@ -147,7 +168,7 @@ impl Search<'_> {
                 service.konnectivity_port,
             )
         };
-        if spec.ingress.is_some() || !self.is_new(place) {
+        if spec.ingress.is_some() || !(self.begins() || self.is_new(place)) {
             return;
         }
         for (path, port) in [
@@ -164,7 +185,7 @@ impl Search<'_> {
                 self.errors.add(
                     path,
                     port,
-                    format!("is taken at {address} by {}", described(&holder)),
+                    format!("is taken at {address} by {holder}"),
                     "another port, or another spec.externalAddress",
                 );
             }
@@ -218,8 +239,4 @@ impl Search<'_> {
             "kubectl get storageclasses lists them",
         );
     }
-}
-
-fn described(holder: &Holder) -> String {
-    format!("the {} {}/{}", holder.kind, holder.namespace, holder.name)
 }

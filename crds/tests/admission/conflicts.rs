@@ -225,3 +225,51 @@ fn of_a_change_only_what_is_more_counts() {
         "{fewer:?}"
     );
 }
+
+#[rstest]
+#[case(node_port(30001))]
+#[case(ingress("taken.x"))]
+#[case(address("192.0.2.1"))]
+fn who_has_it_in_another_namespace_is_not_told(#[case] spec: Value) {
+    let known = Full {
+        by: Holder {
+            namespace: "tenant-b".to_owned(),
+            ..holder("secret-project")
+        },
+        ..full()
+    };
+    let decision = create_on(Kind::Cluster, &free(spec.clone()), &known);
+    assert_eq!(decision.errors.len(), 1);
+    let text = decision.errors[0].to_string();
+    assert!(
+        !text.contains("tenant-b") && !text.contains("secret-project"),
+        "{text}"
+    );
+    assert!(text.contains("another namespace"), "{text}");
+    let own = create_on(Kind::Cluster, &free(spec), &full());
+    assert!(
+        own.errors[0].to_string().contains("the Cluster n/other"),
+        "{own:?}"
+    );
+}
+
+#[test]
+fn what_is_honoured_from_now_on_has_to_find_its_ports_free() {
+    let monitored = |port: i32| {
+        let mut spec = node_port(port);
+        spec["monitoring"] = json!({"enabled": true});
+        free(spec)
+    };
+    let now = free(node_port(30001));
+    assert_eq!(
+        paths(&change(&monitored(30001), &now, &full())),
+        ["spec.service.apiPort"]
+    );
+    // What has been served before has its ports.
+    let served = with_status(monitored(30001), serving("v1.36.3-k0s.2"));
+    assert_eq!(change(&served, &now, &full()).errors, []);
+    // And what goes on without being honoured asks for nothing.
+    let mut other = monitored(30001);
+    other["spec"]["replicas"] = json!(3);
+    assert_eq!(change(&monitored(30001), &other, &full()).errors, []);
+}

@@ -44,6 +44,8 @@ fn main() -> ExitCode {
             case!(policies::a_policy_enforces_warns_or_only_counts),
             case!(policies::defaults_of_a_policy_are_merged_in_and_overwrite_nothing),
             case!(policies::an_expression_with_a_fault_is_refused_with_its_place),
+            case!(rules::what_another_namespace_has_is_refused_and_not_named),
+            case!(policies::what_is_forbidden_does_not_come_in_by_changing_what_was_there),
             case!(policies::the_status_counts_what_violates_a_policy_now),
         ],
     )

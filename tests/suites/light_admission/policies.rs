@@ -121,6 +121,92 @@ pub async fn a_policy_enforces_warns_or_only_counts(scene: &Scene) -> Result<()>
     Ok(())
 }
 
+pub async fn what_is_forbidden_does_not_come_in_by_changing_what_was_there(
+    scene: &Scene,
+) -> Result<()> {
+    let mount = |path: &str| json!({"path": "/host", "readOnly": true, "hostPath": {"path": path}});
+    let harmless = json!({"path": "/x", "emptyDir": {}});
+    let spec = json!({"version": VERSION, "service": {"type": "ClusterIP"}});
+    let one = cluster(
+        "one",
+        &with(
+            spec.clone(),
+            &json!({"mounts": [mount("/var/tmp")], "controlPlaneFlags": ["--debug"]}),
+        ),
+    );
+    accepted(&apply(scene, &one).await?)?;
+    let rules = json!({"forbiddenFields": ["spec.mounts[*].hostPath", "spec.controlPlaneFlags"]});
+    let probe = cluster("two", &with(spec, &json!({"mounts": [mount("/var/tmp")]})));
+    known(scene, &policy(scene, "fields", &rules), &probe, |said| {
+        !said.well
+    })
+    .await?;
+
+    let patched = async |patch: Value| {
+        let patch = patch.to_string();
+        let args = [
+            "patch",
+            "kmc",
+            "one",
+            "--type=json",
+            "--dry-run=server",
+            "--patch",
+            &patch,
+        ];
+        scene.kubectl(&args, "").await
+    };
+    let replace =
+        |path: &str, value: Value| json!([{"op": "replace", "path": path, "value": value}]);
+    for (change, field) in [
+        (
+            replace("/spec/mounts/0/hostPath/path", json!("/")),
+            "spec.mounts[0].hostPath",
+        ),
+        (
+            replace("/spec/mounts/0/readOnly", json!(false)),
+            "spec.mounts[0].hostPath",
+        ),
+        (
+            replace("/spec/mounts", json!([mount("/"), mount("/var/tmp")])),
+            "spec.mounts[0].hostPath",
+        ),
+        (
+            replace(
+                "/spec/mounts",
+                json!([mount("/var/tmp"), mount("/var/tmp")]),
+            ),
+            "spec.mounts[1].hostPath",
+        ),
+        (
+            replace("/spec/controlPlaneFlags", json!(["--debug", "--more"])),
+            "spec.controlPlaneFlags",
+        ),
+    ] {
+        refused(&patched(change).await?, &[field])?;
+    }
+    // Moved it is the same, and elsewhere everything goes on.
+    for change in [
+        replace("/spec/mounts", json!([harmless, mount("/var/tmp")])),
+        replace("/spec/replicas", json!(3)),
+    ] {
+        let said = patched(change).await?;
+        accepted(&said)?;
+        ensure!(said.err.contains("because it was so before"), "{said:?}");
+    }
+    // Gone, it does not come back.
+    let less = [
+        "patch",
+        "kmc",
+        "one",
+        "--type=merge",
+        "--patch",
+        r#"{"spec": {"mounts": null}}"#,
+    ];
+    accepted(&scene.kubectl(&less, "").await?)?;
+    let back = json!([{"op": "add", "path": "/spec/mounts", "value": [mount("/var/tmp")]}]);
+    refused(&patched(back).await?, &["spec.mounts[0].hostPath"])
+}
+
 pub async fn defaults_of_a_policy_are_merged_in_and_overwrite_nothing(scene: &Scene) -> Result<()> {
     let defaults = json!({"defaults": {
         "labels": {"team": "blue"},

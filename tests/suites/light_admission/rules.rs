@@ -344,3 +344,45 @@ pub async fn what_another_has_already_is_named(scene: &Scene) -> Result<()> {
     ensure!(said.err.contains("fast"), "no word of the class: {said:?}");
     Ok(())
 }
+
+pub async fn what_another_namespace_has_is_refused_and_not_named(scene: &Scene) -> Result<()> {
+    let other = format!("{}-tenant", scene.namespace);
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": other}});
+    accepted(&apply(scene, &namespace).await?)?;
+    let exposed = |api: i32| {
+        json!({"version": VERSION, "service": {
+            "type": "NodePort", "apiPort": api, "konnectivityPort": 0}})
+    };
+    let there = async |object: &Value| -> Result<()> {
+        let args = ["apply", "--namespace", &other, "--filename", "-"];
+        accepted(&scene.kubectl(&args, &object.to_string()).await?)
+    };
+    there(&cluster("merger", &exposed(31011))).await?;
+    // What is not honoured is not served, and keeps nothing.
+    let later = with(exposed(31013), &json!({"monitoring": {"enabled": true}}));
+    there(&cluster("later", &later)).await?;
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "payroll"},
+        "spec": {"type": "NodePort", "selector": {"a": "b"},
+            "ports": [{"port": 80, "nodePort": 31012}]},
+    });
+    there(&service).await?;
+    for port in [31011, 31012] {
+        until("the holder is known", Duration::from_secs(10), async || {
+            let said = try_apply(scene, &cluster("one", &exposed(port))).await;
+            match said {
+                Ok(said) if refused(&said, &["spec.service.apiPort", "is taken by"]).is_ok() => {
+                    let named = [other.as_str(), "merger", "payroll", "Service "]
+                        .into_iter()
+                        .find(|word| said.err.contains(word));
+                    named.map_or(Ok(()), |word| Err(format!("{word} is named: {said:?}")))
+                }
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await?;
+    }
+    accepted(&try_apply(scene, &cluster("one", &exposed(31013))).await?)?;
+    let gone = ["delete", "namespace", &other, "--wait=false"];
+    accepted(&scene.kubectl(&gone, "").await?)
+}

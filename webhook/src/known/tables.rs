@@ -7,6 +7,7 @@ use crds::{
     admission::{Holder, Namespace, Quota},
     policy::Policies,
     v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest, ServiceType},
+    validation::{not_implemented, validate_cluster},
 };
 
 use super::claims::Claims;
@@ -184,6 +185,7 @@ impl Stored {
     fn new(object: Cluster) -> Self {
         let spec = &object.spec;
         let found = object.status.as_ref();
+        let is_served = not_implemented(spec).is_empty() && validate_cluster(&object).is_empty();
         let given = found.and_then(|status| status.ports);
         let ports: HashSet<i32> = [
             (spec.service.api_port, given.map(|ports| ports.api)),
@@ -193,9 +195,10 @@ impl Stored {
             ),
         ]
         .into_iter()
-        // 0 stands for what the API server gives.
+        // 0 stands for what the API server gives. Who is not served keeps nothing from others by
+        // asking for it: what it has got before is recorded.
         .map(|(wanted, given)| {
-            if wanted == 0 {
+            if wanted == 0 || !is_served {
                 given.unwrap_or(0)
             } else {
                 wanted

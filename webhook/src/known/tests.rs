@@ -95,6 +95,33 @@ fn a_port_that_the_api_server_gave_is_held_too() {
 }
 
 #[test]
+fn who_is_not_served_keeps_no_port_by_asking_for_it() {
+    let known = Known::default();
+    let mut asks = cluster("c", node_port(30500));
+    asks["spec"]["externalAddress"] = json!("cp.example.com");
+    for (field, value) in [
+        ("monitoring", json!({"enabled": true})),
+        ("controlPlaneFlags", json!(["--open 'quote"])),
+    ] {
+        let mut asks = asks.clone();
+        asks["spec"][field] = value;
+        put::<Cluster>(&known, asks.clone());
+        assert!(known.node_port(30500).is_empty());
+        assert!(known.address("cp.example.com", 30500).is_empty());
+        // What it was given while it was served is still in use.
+        asks["status"] = json!({"ports": {"api": 30500, "konnectivity": 30132}});
+        put::<Cluster>(&known, asks);
+        assert_eq!(known.node_port(30500), [holder("Cluster", "c")]);
+        assert_eq!(
+            known.address("cp.example.com", 30500),
+            [holder("Cluster", "c")]
+        );
+    }
+    put::<Cluster>(&known, asks);
+    assert_eq!(known.node_port(30500), [holder("Cluster", "c")]);
+}
+
+#[test]
 fn hosts_and_addresses_are_found_whatever_their_case() {
     let known = Known::default();
     let ingress =

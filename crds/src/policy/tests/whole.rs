@@ -114,6 +114,102 @@ fn what_was_so_before_an_update_is_no_reason_to_refuse_it() {
     assert_eq!(outcome.warnings.len(), 1);
 }
 
+fn mounts(mounts: &Value) -> Value {
+    cluster(&json!({ "mounts": mounts }))
+}
+
+fn host(at: &str, path: &str) -> Value {
+    json!({"path": at, "hostPath": {"path": path}})
+}
+
+fn long(end: &str) -> String {
+    format!("registry.example.org/{}/{end}", "a".repeat(120))
+}
+
+/// What is forbidden and was there, what may become of it, and what may not.
+#[rstest]
+#[case::another_value(
+    mounts(&json!([host("/a", "/x")])),
+    mounts(&json!([host("/a", "/x"), {"path": "/b", "emptyDir": {}}])),
+    mounts(&json!([host("/a", "/")]))
+)]
+#[case::moved(
+    mounts(&json!([host("/a", "/x")])),
+    mounts(&json!([{"path": "/b", "emptyDir": {}}, host("/a", "/x")])),
+    mounts(&json!([host("/b", "/"), host("/a", "/x")]))
+)]
+#[case::doubled(
+    mounts(&json!([host("/a", "/x"), {"path": "/b", "emptyDir": {}}])),
+    mounts(&json!([{"path": "/b", "emptyDir": {}}, host("/a", "/x")])),
+    mounts(&json!([host("/a", "/x"), host("/a", "/x")]))
+)]
+#[case::elsewhere_in_the_container(
+    mounts(&json!([host("/a", "/x")])),
+    mounts(&json!([{"path": "/a", "readOnly": false, "hostPath": {"path": "/x"}}])),
+    mounts(&json!([host("/etc", "/x")]))
+)]
+#[case::no_longer_read_only(
+    mounts(&json!([{"path": "/a", "readOnly": true, "hostPath": {"path": "/x"}}])),
+    mounts(&json!([])),
+    mounts(&json!([host("/a", "/x")]))
+)]
+#[case::a_list(
+    cluster(&json!({"controlPlaneFlags": ["--debug"]})),
+    cluster(&json!({"controlPlaneFlags": ["--debug"], "replicas": 3})),
+    cluster(&json!({"controlPlaneFlags": ["--debug", "--enable-k0s-cloud-provider"]}))
+)]
+#[case::an_object(
+    cluster(&json!({"k0sConfig": {"spec": {"a": 1}}})),
+    cluster(&json!({"k0sConfig": {"spec": {"a": 1}}, "replicas": 3})),
+    cluster(&json!({"k0sConfig": {"spec": {"a": 2}}}))
+)]
+#[case::a_long_text(
+    cluster(&json!({"image": long("old")})),
+    cluster(&json!({"image": long("old"), "replicas": 3})),
+    cluster(&json!({"image": long("new")}))
+)]
+#[case::an_image_of_a_volume(
+    mounts(&json!([{"path": "/a", "image": {"reference": "docker.io/a"}}])),
+    mounts(&json!([{"path": "/b", "emptyDir": {}}, {"path": "/a", "image": {"reference": "docker.io/a"}}])),
+    mounts(&json!([
+        {"path": "/b", "image": {"reference": "docker.io/b"}}, {"path": "/a", "image": {"reference": "docker.io/a"}},
+    ]))
+)]
+#[case::a_label(
+    json!({"metadata": {"labels": {"team": long("old")}}, "spec": {}}),
+    json!({"metadata": {"labels": {"team": long("old")}}, "spec": {"replicas": 3}}),
+    json!({"metadata": {"labels": {"team": long("new")}}, "spec": {}})
+)]
+fn what_is_forbidden_does_not_come_in_by_changing_what_was_there(
+    #[case] old: Value,
+    #[case] kept: Value,
+    #[case] changed: Value,
+) {
+    let policies = policies(&json!({
+        "forbiddenFields": ["spec.mounts[*].hostPath", "spec.controlPlaneFlags", "spec.k0sConfig"],
+        "images": ["quay.io"],
+        "requiredLabels": [{"key": "team", "values": ["blue"]}],
+    }));
+    let mut old = old;
+    let mut kept = kept;
+    let mut changed = changed;
+    for object in [&mut old, &mut kept, &mut changed] {
+        let labels = &mut object["metadata"]["labels"];
+        if labels.is_null() {
+            *labels = json!({"team": "blue"});
+        }
+    }
+    let outcome = decide(&policies, &kept, Some(&old), &Known::default());
+    assert_eq!(texts(&outcome), Vec::<String>::new());
+    let outcome = decide(&policies, &changed, Some(&old), &Known::default());
+    assert_eq!(outcome.errors.len(), 1, "{outcome:?}");
+    // Gone, it does not come back.
+    let mut gone = cluster(&json!({}));
+    gone["metadata"]["labels"] = json!({"team": "blue"});
+    let outcome = decide(&policies, &old, Some(&gone), &Known::default());
+    assert_eq!(outcome.errors.len(), 1, "{outcome:?}");
+}
+
 #[test]
 fn nothing_is_said_about_what_goes() {
     let policies = policies(&json!({"replicas": {"max": 0}}));
