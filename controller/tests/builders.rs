@@ -106,6 +106,32 @@ fn specs() -> Vec<(&'static str, Value)> {
     ]
 }
 
+/// Names and places that meet ours, each in its own words; a mount at a folder that is ours without
+/// need replaces it.
+fn meeting() -> Vec<(&'static str, Value)> {
+    let manifests = ["certs", "run", "tmp", "kmc-meets-config", "a-b"]
+        .map(|name| json!({"name": name, "configMap": {"name": "stack"}}));
+    let mounts = [
+        "/certs",
+        "/kmc-meets-config",
+        "/kmc-meets",
+        "/kmc-meets-endpoint",
+        "/a/b",
+        "/a-b",
+        "run",
+        "/opt/run",
+    ]
+    .map(|path| json!({"path": path, "emptyDir": {}}));
+    let volumes = json!({"manifests": manifests, "mounts": mounts});
+    let claimed = json!({
+        "manifests": manifests, "mounts": mounts, "externalAddress": "192.0.2.7",
+        "persistence": {"type": "pvc", "persistentVolumeClaim": {
+            "metadata": {"name": "certs"},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}},
+    });
+    vec![("meets", volumes), ("meets-claim", claimed)]
+}
+
 async fn create_kinds(client: &Client) {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     for definition in crds::definitions::all() {
@@ -197,7 +223,7 @@ async fn what_every_builder_wants_reads_back_without_a_difference() {
         .await
         .unwrap();
 
-    for (name, spec) in specs() {
+    for (name, spec) in specs().into_iter().chain(meeting()) {
         let cluster = create_cluster(&client, name, spec).await;
         let valid = validate(&cluster, &observed(name), LEAF_LIFETIME)
             .unwrap_or_else(|refusal| panic!("{name}: {refusal:?}"));

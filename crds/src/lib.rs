@@ -18,3 +18,4 @@ pub mod v1beta1;
 pub mod v1beta2;
 pub mod validation;
 pub mod version;
+pub mod volumes;

@@ -212,6 +212,17 @@ pub fn mount_volume(path: &str) -> String {
     }
 }
 
+/// The name of a volume that is to be called so, at its `turn`th try to find one that nobody has.
+pub(crate) fn volume(name: &str, turn: usize) -> String {
+    if turn == 0 && name.len() <= MAX_LABEL {
+        return name.to_owned();
+    }
+    let head: String = name.chars().take(MAX_LABEL - 6).collect();
+    let digest = hex(&Sha256::digest(format!("{name}/{turn}")));
+    let tail: String = digest.chars().take(5).collect();
+    format!("{}-{tail}", head.trim_end_matches('-'))
+}
+
 /// Whether Kubernetes takes `name` as a DNS label (RFC 1123): volumes, and the first part of
 /// host names.
 pub fn is_label(name: &str) -> bool {

@@ -8,12 +8,10 @@ use kube::{Resource, ResourceExt};
 use crds::{
     service::ServiceSettings,
     upgrade,
-    v1beta2::{
-        CertificateType, Cluster, ClusterSpec, ClusterStatus, PersistenceType, ServiceType,
-        StatusPorts,
-    },
+    v1beta2::{CertificateType, Cluster, ClusterSpec, ClusterStatus, ServiceType, StatusPorts},
     validation::{self, FieldError},
     version::K0sVersion,
+    volumes::Volumes,
 };
 
 use super::dereference::{Authority, Claim, Observed, addresses};
@@ -143,18 +141,9 @@ impl ValidCluster {
         )
     }
 
-    /// Name of the volume with the data directory.
-    pub fn data_volume(&self) -> String {
-        let claim = self
-            .spec
-            .persistence
-            .as_ref()
-            .filter(|p| p.type_ == PersistenceType::Pvc);
-        claim
-            .and_then(|p| p.persistent_volume_claim.as_ref())
-            .and_then(|claim| claim.metadata.as_ref()?.name.clone())
-            .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| crds::names::control_plane(&self.name))
+    /// Its volumes.
+    pub fn volumes(&self) -> Volumes<'_> {
+        Volumes::of(&self.name, &self.spec)
     }
 
     /// The Secret with the authority of this type.

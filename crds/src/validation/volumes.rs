@@ -4,36 +4,29 @@ use k8s_openapi::api::core::v1::Volume;
 use serde_json::Value;
 
 use super::Errors;
-use crate::names;
 use crate::v1beta2::ClusterSpec;
+use crate::{names, volumes};
 
-/// Manifests and mounts end up as volumes of one pod: names and places are shared.
+/// Manifests and mounts end up as volumes of one pod, whose places are shared; their names there are
+/// made so that none meets another.
 pub(super) fn validate(errors: &mut Errors, cluster: &str, spec: &ClusterSpec) {
-    let mut volumes = BTreeMap::from([
-        (
-            names::control_plane(cluster),
-            "the data directory".to_owned(),
-        ),
-        (
-            names::telemetry_config(cluster),
-            "the telemetry manifest".to_owned(),
-        ),
-    ]);
-    let mut places = BTreeMap::from([
-        (names::DATA_DIR.to_owned(), "the data directory".to_owned()),
-        (
-            format!("{}/k0s-telemetry", names::MANIFESTS_DIR),
-            "the telemetry manifest".to_owned(),
-        ),
-    ]);
+    let mut places: BTreeMap<String, String> = volumes::own_places(cluster, spec)
+        .into_iter()
+        .map(|(place, owner)| (place, owner.to_owned()))
+        .collect();
+    // Other tools know the volume by this name.
+    let known = [
+        (names::control_plane(cluster), "the data directory"),
+        (names::telemetry_config(cluster), "the telemetry manifest"),
+    ];
 
-    for (index, manifest) in spec.manifests.iter().enumerate() {
+    for (index, manifest) in volumes::manifests(cluster, spec) {
         let path = format!("spec.manifests[{index}]");
         if names::is_label(&manifest.name) {
-            let place = format!("{}/{}", names::MANIFESTS_DIR, manifest.name);
-            let owner = volumes
-                .insert(manifest.name.clone(), path.clone())
-                .or_else(|| places.insert(place, path.clone()));
+            let known = known.iter().find(|(name, _)| *name == manifest.name);
+            let owner = known
+                .map(|(_, owner)| (*owner).to_owned())
+                .or_else(|| places.insert(volumes::folder(&manifest.name), path.clone()));
             if let Some(owner) = owner {
                 errors.add(
                     format!("{path}.name"),
@@ -55,8 +48,8 @@ pub(super) fn validate(errors: &mut Errors, cluster: &str, spec: &ClusterSpec) {
 
     for (index, mount) in spec.mounts.iter().enumerate() {
         let path = format!("spec.mounts[{index}]");
-        let place = mount.path.trim_end_matches('/');
-        if place.is_empty() {
+        let place = volumes::place(&mount.path);
+        if place == "/" {
             errors.add(
                 format!("{path}.path"),
                 &mount.path,
@@ -70,18 +63,13 @@ pub(super) fn validate(errors: &mut Errors, cluster: &str, spec: &ClusterSpec) {
                 "must not contain a colon",
                 "",
             );
-        } else {
-            let owner = places
-                .insert(place.to_owned(), path.clone())
-                .or_else(|| volumes.insert(names::mount_volume(&mount.path), path.clone()));
-            if let Some(owner) = owner {
-                errors.add(
-                    format!("{path}.path"),
-                    &mount.path,
-                    format!("is taken by {owner}"),
-                    "",
-                );
-            }
+        } else if let Some(owner) = places.insert(place, path.clone()) {
+            errors.add(
+                format!("{path}.path"),
+                &mount.path,
+                format!("is taken by {owner}"),
+                "",
+            );
         }
         source(errors, &path, &mount.volume);
     }

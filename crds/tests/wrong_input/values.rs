@@ -159,6 +159,26 @@ fn etcd_args(arg: &str) -> Value {
     json!({"mounts": [{"path": "/var/lib/k0s/", "emptyDir": {}}]}), "spec.mounts[0].path",
     json!({"mounts": [{"path": "/var/lib/k0s/images", "emptyDir": {}}]})
 )]
+#[case::mount_in_other_words(
+    json!({"mounts": [{"path": "/opt/../etc//./k0smotron", "emptyDir": {}}]}), "spec.mounts[0].path",
+    json!({"mounts": [{"path": "/etc/k0s", "emptyDir": {}}]})
+)]
+#[case::mount_configuration(
+    json!({"mounts": [{"path": "/etc/k0smotron", "emptyDir": {}}]}), "spec.mounts[0].path",
+    json!({"mounts": [{"path": "/certs", "emptyDir": {}}, {"path": "/kmc-c-config", "emptyDir": {}}]})
+)]
+#[case::mount_manifest(
+    json!({"manifests": [{"name": "a", "emptyDir": {}}], "mounts": [{"path": "/var/lib/k0s/manifests/a", "emptyDir": {}}]}),
+    "spec.mounts[0].path",
+    json!({"manifests": [{"name": "a", "emptyDir": {}}], "mounts": [{"path": "/a", "emptyDir": {}}]})
+)]
+#[case::manifest_telemetry(
+    json!({"manifests": [{"name": "k0s-telemetry", "emptyDir": {}}]}), "spec.manifests[0].name",
+    json!({"manifests": [
+        {"name": "run", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}, {"name": "certs", "emptyDir": {}},
+        {"name": "kmc-c-config", "emptyDir": {}},
+    ]})
+)]
 #[case::mount_twice(
     json!({"mounts": [{"path": "/a", "emptyDir": {}}, {"path": "/a/", "emptyDir": {}}]}), "spec.mounts[1].path",
     json!({"mounts": [{"path": "/a", "emptyDir": {}}, {"path": "/A", "emptyDir": {}}]})

@@ -152,6 +152,7 @@ fn pod_spec(
 /// Copies the authorities into the data directory: k0s writes beside them. The text of its shell
 /// is fixed; nothing of a user's gets in.
 fn certificates_container(cluster: &ValidCluster) -> Container {
+    let volumes = cluster.volumes();
     let script = format!(
         "set -e; mkdir -p {PKI}; rm -f {PKI}/server.*; cp -f {CERTIFICATES}/*.* {PKI}/; \
          chmod 0751 {PKI}"
@@ -162,8 +163,8 @@ fn certificates_container(cluster: &ValidCluster) -> Container {
         image_pull_policy: Some("IfNotPresent".to_owned()),
         command: Some(vec!["/bin/sh".to_owned(), "-c".to_owned(), script]),
         volume_mounts: Some(vec![
-            mount("certs", CERTIFICATES, true),
-            mount(&cluster.data_volume(), DATA, false),
+            mount(&volumes.certificates, CERTIFICATES, true),
+            mount(&volumes.data, DATA, false),
         ]),
         security_context: Some(pod::confined(&["CHOWN", "DAC_OVERRIDE", "FOWNER"])),
         ..Default::default()

@@ -23,8 +23,8 @@ use super::{
     services::ETCD_CLIENT,
 };
 
-/// Folder of the configuration inside the container. Not `/etc/k0s`: users mount their own there.
-pub const FOLDER: &str = "/etc/k0smotron";
+/// Folder of the configuration inside the container.
+pub const FOLDER: &str = crds::volumes::CONFIG_DIR;
 /// File name of the configuration.
 pub const FILE: &str = "k0s.yaml";
 /// Key and file name of the API server's authentication configuration.

@@ -2,9 +2,9 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaimSpec;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::Change;
-use crate::names;
 use crate::v1beta2::{ClusterSpec, EtcdPersistence, PersistenceType, StorageType};
 use crate::validation::quantity;
+use crate::volumes;
 
 impl Change<'_> {
     pub(super) fn storage(&mut self) {
@@ -124,20 +124,10 @@ impl Change<'_> {
 
     fn claim(&mut self) {
         const PATH: &str = "spec.persistence.persistentVolumeClaim";
-        let name = |spec: &ClusterSpec| {
-            let claim = spec
-                .persistence
-                .as_ref()?
-                .persistent_volume_claim
-                .as_ref()?;
-            claim.metadata.as_ref()?.name.clone()
-        };
-        let named = |spec: &ClusterSpec| {
-            name(spec)
-                .filter(|name| !name.is_empty())
-                .unwrap_or_else(|| names::control_plane(self.name))
-        };
-        let (before, now) = (named(self.old), named(self.new));
+        let (before, now) = (
+            volumes::data(self.name, self.old),
+            volumes::data(self.name, self.new),
+        );
         if before != now {
             self.errors.add(
                 format!("{PATH}.metadata.name"),

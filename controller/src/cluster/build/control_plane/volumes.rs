@@ -13,10 +13,11 @@ use k8s_openapi::{
 use crds::{
     names,
     v1beta2::{CertificateType, PersistenceType},
+    volumes::{TELEMETRY_DIR, folder},
 };
 
 use super::super::{
-    super::validate::{Address, ValidCluster},
+    super::validate::ValidCluster,
     certificate_secret,
     k0s_config::{AUTHENTICATION, FILE, FOLDER, anonymous_health},
     pod,
@@ -24,7 +25,7 @@ use super::super::{
 };
 
 /// The data directory of k0s.
-pub(super) const DATA: &str = "/var/lib/k0s";
+pub(super) const DATA: &str = names::DATA_DIR;
 /// Where the certificates are that are copied from at the start.
 pub(super) const CERTIFICATES: &str = "/certs-init";
 
@@ -67,68 +68,31 @@ pub(super) fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
 
 /// The data directory is the second mount: other tools find it by its place.
 pub(super) fn mounts(cluster: &ValidCluster) -> Vec<VolumeMount> {
-    let manifest =
-        |volume: &str, stack: &str| mount(volume, &format!("{DATA}/manifests/{stack}"), true);
+    let volumes = cluster.volumes();
     let mut mounts = vec![
-        mount(&names::config(&cluster.name), FOLDER, true),
-        mount(&cluster.data_volume(), DATA, false),
+        mount(&volumes.config, FOLDER, true),
+        mount(&volumes.data, DATA, false),
     ];
-    if matches!(cluster.address, Address::External(_)) {
-        let endpoint = names::endpoint_config(&cluster.name);
-        mounts.push(manifest(&endpoint, &endpoint));
+    if let Some(endpoint) = &volumes.endpoint {
+        let folder = folder(&names::endpoint_config(&cluster.name));
+        mounts.push(mount(endpoint, &folder, true));
     }
-    for volume in manifests(cluster) {
-        mounts.push(manifest(&volume.name, &volume.name));
+    for user in &volumes.users {
+        mounts.push(mount(&user.name, &user.path, user.read_only));
     }
-    for user in &cluster.spec.mounts {
-        let read_only =
-            user.read_only || user.volume.config_map.is_some() || user.volume.secret.is_some();
-        mounts.push(mount(
-            &names::mount_volume(&user.path),
-            &user.path,
-            read_only,
-        ));
-    }
-    mounts.push(manifest(
-        &names::telemetry_config(&cluster.name),
-        "k0s-telemetry",
-    ));
-    for (name, path) in scratch(cluster) {
+    mounts.push(mount(&volumes.telemetry, TELEMETRY_DIR, true));
+    for (name, path) in &volumes.scratch {
         mounts.push(mount(name, path, false));
     }
     mounts
 }
 
-/// The user's manifests. Upstream writes its own into the spec as well: that one is added anyway.
-fn manifests(cluster: &ValidCluster) -> impl Iterator<Item = &Volume> {
-    let endpoint = names::endpoint_config(&cluster.name);
-    cluster
-        .spec
-        .manifests
-        .iter()
-        .filter(move |volume| volume.name != endpoint)
-}
-
-/// Folders that k0s writes outside its data directory, less those that the user mounts.
-fn scratch(cluster: &ValidCluster) -> impl Iterator<Item = (&'static str, &'static str)> {
-    [("run", "/run"), ("tmp", "/tmp")]
-        .into_iter()
-        .filter(|(_, path)| {
-            !cluster
-                .spec
-                .mounts
-                .iter()
-                .any(|user| user.path.trim_end_matches('/') == *path)
-        })
-}
-
 pub(super) fn volumes(cluster: &ValidCluster) -> Vec<Volume> {
-    let config = names::config(&cluster.name);
-    let telemetry = names::telemetry_config(&cluster.name);
-    let config_map = |name: &str, items: Option<Vec<KeyToPath>>| Volume {
-        name: name.to_owned(),
+    let inner = cluster.volumes();
+    let config_map = |volume: &str, name: String, items: Option<Vec<KeyToPath>>| Volume {
+        name: volume.to_owned(),
         config_map: Some(ConfigMapVolumeSource {
-            name: name.to_owned(),
+            name,
             items,
             ..Default::default()
         }),
@@ -147,25 +111,27 @@ pub(super) fn volumes(cluster: &ValidCluster) -> Vec<Volume> {
         .iter()
         .map(|(type_, files)| pod::secret_files(&certificate_secret(cluster, *type_), files))
         .collect();
+    let config = names::config(&cluster.name);
     let mut volumes = vec![
-        config_map(&config, Some(files)),
-        pod::projected("certs", certificates),
+        config_map(&inner.config, config, Some(files)),
+        pod::projected(&inner.certificates, certificates),
     ];
-    volumes.extend(data(cluster));
-    if matches!(cluster.address, Address::External(_)) {
-        volumes.push(config_map(&names::endpoint_config(&cluster.name), None));
+    volumes.extend(data(cluster, &inner.data));
+    if let Some(endpoint) = &inner.endpoint {
+        let endpoint_config = names::endpoint_config(&cluster.name);
+        volumes.push(config_map(endpoint, endpoint_config, None));
     }
-    volumes.extend(manifests(cluster).cloned().map(canonical_volume));
-    for user in &cluster.spec.mounts {
+    for user in &inner.users {
         volumes.push(Volume {
-            name: names::mount_volume(&user.path),
-            ..canonical_volume(user.volume.clone())
+            name: user.name.clone(),
+            ..canonical_volume(user.source.clone())
         });
     }
-    volumes.push(config_map(&telemetry, None));
-    for (name, _) in scratch(cluster) {
+    let telemetry = names::telemetry_config(&cluster.name);
+    volumes.push(config_map(&inner.telemetry, telemetry, None));
+    for (name, _) in inner.scratch {
         volumes.push(Volume {
-            name: name.to_owned(),
+            name,
             empty_dir: Some(EmptyDirVolumeSource::default()),
             ..Default::default()
         });
@@ -173,9 +139,9 @@ pub(super) fn volumes(cluster: &ValidCluster) -> Vec<Volume> {
     volumes
 }
 
-fn data(cluster: &ValidCluster) -> Option<Volume> {
+fn data(cluster: &ValidCluster, name: &str) -> Option<Volume> {
     let persistence = cluster.spec.persistence.clone().unwrap_or_default();
-    let name = cluster.data_volume();
+    let name = name.to_owned();
     match persistence.type_ {
         PersistenceType::EmptyDir | PersistenceType::Other(_) => Some(Volume {
             name,
@@ -219,7 +185,7 @@ pub(super) fn claim(cluster: &ValidCluster) -> Option<PersistentVolumeClaim> {
     }
     Some(PersistentVolumeClaim {
         metadata: ObjectMeta {
-            name: Some(cluster.data_volume()),
+            name: Some(cluster.volumes().data),
             labels: (!metadata.labels.is_empty()).then_some(metadata.labels),
             annotations: (!metadata.annotations.is_empty()).then_some(metadata.annotations),
             ..Default::default()
