@@ -131,6 +131,36 @@ fn absent_fields_have_the_schemas_defaults() {
     assert_eq!(spec.storage.etcd.persistence.size.0, "1Gi");
 }
 
+/// What Go's encoder writes for fields that its program has left out.
+#[test]
+fn zeros_are_read_as_absent_fields() {
+    let read = |spec: Value| -> Cluster { serde_json::from_value(cluster(spec)).unwrap() };
+    let left_out = read(json!({
+        "persistence": {}, "storage": {"kine": {}, "etcd": {"defragJob": {}}, "nats": {"persistence": {}}},
+        "monitoring": {"enabled": false}, "ingress": {"apiHost": "a", "konnectivityHost": "b"},
+        "certificateRefs": [{"type": "ca"}], "remoteHostCluster": {"kubeconfigRef": {"name": "a", "namespace": "n"}},
+    }));
+    let zeros = read(json!({
+        "image": "", "version": "", "externalAddress": "", "serviceAccount": "",
+        "service": {"type": ""},
+        "persistence": {"type": "", "hostPath": "", "autoDeletePVCs": false},
+        "storage": {
+            "type": "etcd",
+            "etcd": {
+                "image": "", "persistence": {"size": "0", "storageClass": ""},
+                "defragJob": {"enabled": false, "image": "", "rule": "", "schedule": ""},
+            },
+            "kine": {"dataSourceURL": "", "dataSourceSecretName": ""},
+            "nats": {"persistence": {"size": 0, "storageClass": ""}},
+        },
+        "monitoring": {"enabled": false, "prometheusImage": "", "proxyImage": ""},
+        "ingress": {"apiHost": "a", "konnectivityHost": "b", "className": ""},
+        "certificateRefs": [{"type": "ca", "name": ""}],
+        "remoteHostCluster": {"kubeconfigRef": {"name": "a", "namespace": "n", "key": ""}},
+    }));
+    assert_eq!(zeros, left_out);
+}
+
 #[test]
 fn quantities_may_be_numbers() {
     let read: Cluster = serde_json::from_value(cluster(json!({

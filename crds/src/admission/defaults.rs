@@ -29,9 +29,12 @@ pub fn default(kind: Kind, request: &Request<'_>) -> Option<Value> {
             (filled != *object).then_some(filled)
         }
         // Most changes leave nothing to do, and then nothing is copied.
-        Operation::Update if kind == Kind::Cluster && lacks_deploy(object) => {
+        Operation::Update
+            if kind == Kind::Cluster && (lacks_deploy(object) || lacks_type(object)) =>
+        {
             let mut filled = object.clone();
             deploy(&mut filled);
+            service_type(&mut filled);
             Some(filled)
         }
         Operation::Update | Operation::Delete => None,
@@ -66,21 +69,14 @@ fn create(kind: Kind, object: &mut Value) {
     if kind == Kind::Cluster {
         fill(object, &["spec"], "version", DEFAULT_VERSION);
         // The schema has defaults for what is missing; earlier clients wrote empty texts instead.
-        fill(
-            object,
-            &["spec", "service"],
-            "type",
-            ServiceType::default().as_str(),
-        );
+        service_type(object);
         fill(
             object,
             &["spec", "storage", "etcd"],
             "image",
             DEFAULT_ETCD_IMAGE,
         );
-        if lacks_deploy(object) {
-            deploy(object);
-        }
+        deploy(object);
     }
 }
 
@@ -91,9 +87,24 @@ fn lacks_deploy(object: &Value) -> bool {
 }
 
 fn deploy(object: &mut Value) {
-    if let Some(ingress) = at(object, &["spec", "ingress"]) {
+    if lacks_deploy(object)
+        && let Some(ingress) = at(object, &["spec", "ingress"])
+    {
         ingress.insert("deploy".to_owned(), json!(true));
     }
+}
+
+/// An empty type, which the schema takes for none of the known ones; Go clients write it again with
+/// every change.
+fn lacks_type(object: &Value) -> bool {
+    object
+        .pointer("/spec/service/type")
+        .is_some_and(|type_| type_ == "")
+}
+
+fn service_type(object: &mut Value) {
+    let place = ["spec", "service"];
+    fill(object, &place, "type", ServiceType::default().as_str());
 }
 
 fn fill(object: &mut Value, place: &[&str], field: &str, default: &str) {

@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::absent;
+
 /// A Secret of the user's own that holds one of the cluster's certificates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -14,7 +16,11 @@ pub struct CertificateRef {
     pub type_: CertificateType,
     /// Name of the Secret, with the keys `tls.crt` and `tls.key`. Left out, the Secret is looked
     /// for under the name that a generated one would have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "absent::text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub name: Option<String>,
 }
 

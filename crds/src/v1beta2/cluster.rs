@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::absent::{self, texts_or};
 use super::{
     CertificateRef, ClusterStatus, IngressSpec, Manifest, MonitoringSpec, Mount, PatchSpec,
     PersistenceSpec, RemoteHostCluster, ServiceSpec, StorageSpec,
@@ -92,14 +93,21 @@ pub struct ClusterSpec {
     #[schemars(range(min = 0))]
     pub replicas: i32,
     /// Repository of the k0s image, without tag: the tag comes from the version.
+    #[serde(deserialize_with = "image")]
     pub image: String,
     /// k0s version, such as `v1.36.3`, `v1.36.3-k0s.2` or `v1.36.3+k0s.2`. Left out, a new cluster
     /// gets the version that this release of the product was tested with, and stays at it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "absent::text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub version: Option<String>,
     /// Host or IP under which workers and the kubeconfig reach the control plane. Left out, it is
     /// found out (address of the load balancer or of a node) and shown in the status.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "absent::text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub external_address: Option<String>,
     /// How the control plane is exposed.
     #[schemars(extend("default" = {"type": "ClusterIP", "apiPort": 30443, "konnectivityPort": 30132}))]
@@ -142,7 +150,10 @@ pub struct ClusterSpec {
     #[schemars(schema_with = "schema::topology_spread_constraints")]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
     /// Service account of the control-plane and etcd pods. Its token is not mounted.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "absent::text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub service_account: Option<String>,
     /// Labels and annotations for the kubeconfig's Secret.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -157,6 +168,8 @@ pub struct ClusterSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_host_cluster: Option<RemoteHostCluster>,
 }
+
+texts_or! { image: DEFAULT_IMAGE }
 
 impl Default for ClusterSpec {
     fn default() -> Self {

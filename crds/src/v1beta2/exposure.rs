@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::absent::{self, texts_or};
+
 /// Exposure through an ingress controller that passes TLS through.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -13,7 +15,11 @@ pub struct IngressSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy: Option<bool>,
     /// Class of the Ingress.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "absent::text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub class_name: Option<String>,
     /// Annotations of the Ingress.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -38,10 +44,13 @@ pub struct MonitoringSpec {
     /// Whether the containers are added.
     pub enabled: bool,
     /// Image of Prometheus.
-    #[serde(default = "prometheus_image")]
+    #[serde(
+        default = "prometheus_image",
+        deserialize_with = "read_prometheus_image"
+    )]
     pub prometheus_image: String,
     /// Image of the proxy in front of it.
-    #[serde(default = "proxy_image")]
+    #[serde(default = "proxy_image", deserialize_with = "read_proxy_image")]
     pub proxy_image: String,
 }
 
@@ -55,12 +64,21 @@ impl Default for MonitoringSpec {
     }
 }
 
+const PROMETHEUS_IMAGE: &str = "quay.io/k0sproject/prometheus:v2.44.0";
+const PROXY_IMAGE: &str = "nginx:1.19.10";
+
 fn prometheus_image() -> String {
-    "quay.io/k0sproject/prometheus:v2.44.0".to_owned()
+    PROMETHEUS_IMAGE.to_owned()
 }
 
 fn proxy_image() -> String {
-    "nginx:1.19.10".to_owned()
+    PROXY_IMAGE.to_owned()
+}
+
+texts_or! {
+    read_prometheus_image: PROMETHEUS_IMAGE,
+    read_proxy_image: PROXY_IMAGE,
+    read_kubeconfig_key: crate::names::KUBECONFIG_KEY,
 }
 
 /// The cluster in which the control plane's pods run.
@@ -81,7 +99,7 @@ pub struct KubeconfigRef {
     /// Namespace of the Secret.
     pub namespace: String,
     /// Key inside the Secret.
-    #[serde(default = "kubeconfig_key")]
+    #[serde(default = "kubeconfig_key", deserialize_with = "read_kubeconfig_key")]
     pub key: String,
 }
 

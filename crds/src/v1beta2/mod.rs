@@ -1,5 +1,6 @@
 //! `k0smotron.io/v1beta2`, the stored version.
 
+mod absent;
 mod certificate;
 mod cluster;
 mod cluster_policy;

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaimSpec, PersistentVolumeClai
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::absent;
 use crate::{rules, schema};
 
 /// Where the data directory lives.
@@ -21,7 +22,10 @@ pub struct PersistenceSpec {
     #[schemars(with = "String")]
     pub type_: PersistenceType,
     /// Directory on the node, for type `hostPath`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "absent::text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub host_path: Option<String>,
     /// Claim of each pod, for type `pvc`. Its name is `kmc-<cluster>` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,7 +66,7 @@ impl PersistenceType {
 impl From<String> for PersistenceType {
     fn from(name: String) -> Self {
         match name.as_str() {
-            "emptyDir" => Self::EmptyDir,
+            "" | "emptyDir" => Self::EmptyDir,
             "hostPath" => Self::HostPath,
             "pvc" => Self::Pvc,
             _ => Self::Other(name),
@@ -118,7 +122,10 @@ pub struct PersistentVolumeClaimTemplate {
 #[serde(rename_all = "camelCase", default)]
 pub struct ClaimMetadata {
     /// Name of the volume and first part of the claims' names.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "absent::text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub name: Option<String>,
     /// Not used: claims live in the Cluster's namespace.
     #[serde(skip_serializing_if = "Option::is_none")]

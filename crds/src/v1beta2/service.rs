@@ -59,6 +59,7 @@ impl Default for ServiceSpec {
 pub enum ServiceType {
     /// From inside this cluster only.
     #[default]
+    #[serde(alias = "")]
     ClusterIP,
     /// At the same port of every node.
     NodePort,

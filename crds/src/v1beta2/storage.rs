@@ -5,8 +5,9 @@ use std::fmt;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::absent::{self, texts_or};
 use crate::schema;
 
 /// etcd image unless `spec.storage.etcd.image` names another.
@@ -14,7 +15,20 @@ pub const DEFAULT_ETCD_IMAGE: &str = "quay.io/k0sproject/etcd:v3.7.1";
 /// Defragmentation image unless `spec.storage.etcd.defragJob.image` names another.
 pub const DEFAULT_DEFRAG_IMAGE: &str = "ghcr.io/ahrtr/etcd-defrag:v0.16.0";
 
+const DEFAULT_DEFRAG_RULE: &str = "dbQuotaUsage > 0.8 || dbSize - dbSizeInUse > 200*1024*1024";
+const DEFAULT_DEFRAG_SCHEDULE: &str = "0 12 * * *";
 const DEFAULT_VOLUME_SIZE: &str = "1Gi";
+
+texts_or! {
+    etcd_image: DEFAULT_ETCD_IMAGE,
+    defrag_image: DEFAULT_DEFRAG_IMAGE,
+    defrag_rule: DEFAULT_DEFRAG_RULE,
+    defrag_schedule: DEFAULT_DEFRAG_SCHEDULE,
+}
+
+fn volume_size<'de, D: Deserializer<'de>>(from: D) -> Result<Quantity, D::Error> {
+    absent::quantity_or(from, DEFAULT_VOLUME_SIZE)
+}
 
 /// The backend and its settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -82,6 +96,7 @@ impl fmt::Display for StorageType {
 #[serde(rename_all = "camelCase", default)]
 pub struct EtcdSpec {
     /// Image of etcd, with tag.
+    #[serde(deserialize_with = "etcd_image")]
     pub image: String,
     /// More command-line arguments for etcd, one a string.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -118,10 +133,14 @@ impl Default for EtcdSpec {
 #[serde(rename_all = "camelCase", default)]
 pub struct EtcdPersistence {
     /// Size of the volume.
+    #[serde(deserialize_with = "volume_size")]
     #[schemars(schema_with = "schema::quantity", extend("default" = DEFAULT_VOLUME_SIZE))]
     pub size: Quantity,
     /// Storage class of the volume; the default class when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "absent::text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub storage_class: Option<String>,
 }
 
@@ -141,10 +160,13 @@ pub struct DefragJob {
     /// Whether the job runs.
     pub enabled: bool,
     /// Image of the tool.
+    #[serde(deserialize_with = "defrag_image")]
     pub image: String,
     /// Expression that a member has to meet to be defragmented.
+    #[serde(deserialize_with = "defrag_rule")]
     pub rule: String,
     /// When it runs, as a cron expression.
+    #[serde(deserialize_with = "defrag_schedule")]
     pub schedule: String,
 }
 
@@ -153,8 +175,8 @@ impl Default for DefragJob {
         Self {
             enabled: false,
             image: DEFAULT_DEFRAG_IMAGE.to_owned(),
-            rule: "dbQuotaUsage > 0.8 || dbSize - dbSizeInUse > 200*1024*1024".to_owned(),
-            schedule: "0 12 * * *".to_owned(),
+            rule: DEFAULT_DEFRAG_RULE.to_owned(),
+            schedule: DEFAULT_DEFRAG_SCHEDULE.to_owned(),
         }
     }
 }
@@ -164,10 +186,17 @@ impl Default for DefragJob {
 #[serde(rename_all = "camelCase", default)]
 pub struct KineSpec {
     /// The data source in clear, such as `postgres://user:password@host:5432/database`.
-    #[serde(rename = "dataSourceURL", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "dataSourceURL",
+        deserialize_with = "absent::text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub data_source_url: Option<String>,
     /// A Secret that holds the data source.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "absent::text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub data_source_secret_name: Option<String>,
 }
 

@@ -10,6 +10,9 @@ use crate::names;
 use crate::v1beta2::{Cluster, ClusterSpec, ServiceType, StorageType};
 use crate::version::K0sVersion;
 
+const CONFIG_VERSION: &str = "k0s.k0sproject.io/v1beta1";
+const CONFIG_KIND: &str = "ClusterConfig";
+
 pub(super) const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// Everything that keeps a Cluster from working and that shows without looking at anything else.
@@ -202,28 +205,42 @@ fn k0s_config(errors: &mut Errors, spec: &ClusterSpec) {
         errors.add("spec.k0sConfig", config, "must be an object", "");
         return;
     };
-    for (key, wanted) in [
-        ("apiVersion", "k0s.k0sproject.io/v1beta1"),
-        ("kind", "ClusterConfig"),
-    ] {
-        if let Some(found) = config.get(key)
-            && found.as_str() != Some(wanted)
-        {
-            errors.add(
-                format!("spec.k0sConfig.{key}"),
-                found
-                    .as_str()
-                    .map_or_else(|| found.to_string(), ToOwned::to_owned),
-                format!("must be {wanted}"),
-                "",
-            );
-        }
+    if let Some(found) = config.get("apiVersion")
+        && found.as_str() != Some(CONFIG_VERSION)
+    {
+        errors.add(
+            "spec.k0sConfig.apiVersion",
+            text(found),
+            format!("must be {CONFIG_VERSION}"),
+            "",
+        );
     }
     if let Some(inner) = config.get("spec")
         && !matches!(inner, Value::Object(_) | Value::Null)
     {
         errors.add("spec.k0sConfig.spec", inner, "must be an object", "");
     }
+}
+
+/// k0s never looks at the kind, and gets the right one anyway.
+pub(super) fn warn(warnings: &mut Errors, spec: &ClusterSpec) {
+    let config = spec.k0s_config.as_ref();
+    if let Some(kind) = config.and_then(|config| config.get("kind"))
+        && !["", CONFIG_KIND].contains(&text(kind).as_str())
+    {
+        warnings.add(
+            "spec.k0sConfig.kind",
+            text(kind),
+            format!("is taken as {CONFIG_KIND}"),
+            "",
+        );
+    }
+}
+
+fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
 fn flags(errors: &mut Errors, spec: &ClusterSpec) {

@@ -9,6 +9,8 @@ use crate::v1beta2::{ClusterSpec, JoinTokenRequest, KineSpec, StorageType};
 /// like all of it.
 pub fn not_implemented(spec: &ClusterSpec) -> Vec<String> {
     let storage = &spec.storage;
+    // Settings of a type that is not chosen mean nothing: Go clients write them all, as zeros.
+    let is = |type_| storage.type_ == type_;
     let fields = [
         ("spec.ingress", spec.ingress.is_some()),
         (
@@ -27,19 +29,24 @@ pub fn not_implemented(spec: &ClusterSpec) -> Vec<String> {
         ("spec.storage.type", storage.type_ != StorageType::Etcd),
         (
             "spec.storage.kine",
-            storage
-                .kine
-                .as_ref()
-                .is_some_and(|kine| *kine != KineSpec::default()),
+            is(StorageType::Kine)
+                && storage
+                    .kine
+                    .as_ref()
+                    .is_some_and(|kine| *kine != KineSpec::default()),
         ),
-        ("spec.storage.nats", storage.nats.is_some()),
+        (
+            "spec.storage.nats",
+            is(StorageType::Nats) && storage.nats.is_some(),
+        ),
         (
             "spec.storage.etcd.defragJob.enabled",
-            storage
-                .etcd
-                .defrag_job
-                .as_ref()
-                .is_some_and(|job| job.enabled),
+            is(StorageType::Etcd)
+                && storage
+                    .etcd
+                    .defrag_job
+                    .as_ref()
+                    .is_some_and(|job| job.enabled),
         ),
     ];
     let mut paths: Vec<String> = fields

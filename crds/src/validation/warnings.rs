@@ -1,4 +1,4 @@
-use super::{Errors, FieldError, backend, ingress, parse_go_duration, patches};
+use super::{Errors, FieldError, backend, cluster, ingress, parse_go_duration, patches};
 use crate::v1beta2::{Cluster, JoinTokenRequest};
 
 /// What is likely a mistake in a Cluster and yet can be right.
@@ -20,6 +20,7 @@ pub fn cluster_warnings(cluster: &Cluster) -> Vec<FieldError> {
             "usually 1 or 3",
         );
     }
+    cluster::warn(&mut warnings, &cluster.spec);
     backend::warn(&mut warnings, &cluster.spec);
     ingress::warn(&mut warnings, &cluster.spec);
     patches::warn(&mut warnings, &cluster.spec);

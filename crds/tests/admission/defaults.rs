@@ -75,6 +75,18 @@ fn labelling_an_old_cluster_changes_nothing_else() {
 }
 
 #[test]
+fn an_empty_service_type_is_filled_in_with_every_change() {
+    let old = cluster(json!({"service": {"type": "ClusterIP"}}));
+    let new = cluster(json!({"service": {"type": "", "apiPort": 6443}}));
+    let request = request(Operation::Update, Some(&old), Some(&new));
+    let filled = default(Kind::Cluster, &request).unwrap();
+    assert_eq!(
+        filled["spec"],
+        json!({"service": {"type": "ClusterIP", "apiPort": 6443}})
+    );
+}
+
+#[test]
 fn a_sub_resource_and_what_is_ending_are_left_alone() {
     let mut object = cluster(json!({}));
     let mut scale = request(Operation::Create, None, Some(&object));

@@ -22,7 +22,8 @@ use crate::{cluster, paths, request};
 #[case::kine(
     json!({"storage": {"type": "kine", "kine": {"dataSourceURL": "x"}}}), &["spec.storage.type", "spec.storage.kine"]
 )]
-#[case::kine_without_type(json!({"storage": {"kine": {"dataSourceURL": "x"}}}), &["spec.storage.kine"])]
+#[case::kine_without_type(json!({"storage": {"kine": {"dataSourceURL": "x"}}}), &[])]
+#[case::nats_without_type(json!({"storage": {"nats": {"persistence": {"size": "0", "storageClass": ""}}}}), &[])]
 #[case::nats(json!({"storage": {"type": "nats", "nats": {}}}), &["spec.storage.type", "spec.storage.nats"])]
 #[case::defrag(json!({"storage": {"etcd": {"defragJob": {"enabled": true}}}}), &["spec.storage.etcd.defragJob.enabled"])]
 #[case::defrag_off(json!({"storage": {"etcd": {"defragJob": {"enabled": false}}}}), &[])]
@@ -82,6 +83,9 @@ fn what_is_odd_and_may_be_right_is_a_warning() {
         ["spec.service.apiPort"]
     );
     assert_eq!(cluster_warnings(&cluster(json!({}))), []);
+    let kind = |kind: &str| cluster_warnings(&cluster(json!({"k0sConfig": {"kind": kind}})));
+    assert_eq!(paths(&kind("Cluster")), ["spec.k0sConfig.kind"]);
+    assert_eq!(kind("ClusterConfig"), []);
     let eternal = request("t", json!({"clusterName": "c"}));
     assert_eq!(
         paths(&join_token_request_warnings(&eternal)),

@@ -91,12 +91,12 @@ fn etcd_args(arg: &str) -> Value {
     }}})
 )]
 #[case::etcd_image(
-    json!({"storage": {"etcd": {"image": ""}}}), "spec.storage.etcd.image",
-    json!({"storage": {"etcd": {"image": "etcd:v3.7.1"}}})
+    json!({"storage": {"etcd": {"image": "etcd v3.7.1"}}}), "spec.storage.etcd.image",
+    json!({"storage": {"etcd": {"image": ""}}})
 )]
 #[case::etcd_size(
-    json!({"storage": {"etcd": {"persistence": {"size": "0"}}}}), "spec.storage.etcd.persistence.size",
-    json!({"storage": {"etcd": {"persistence": {"size": "1.5Gi"}}}})
+    json!({"storage": {"etcd": {"persistence": {"size": "-1Gi"}}}}), "spec.storage.etcd.persistence.size",
+    json!({"storage": {"etcd": {"persistence": {"size": "0"}}}})
 )]
 #[case::etcd_size_text(
     json!({"storage": {"etcd": {"persistence": {"size": "big"}}}}), "spec.storage.etcd.persistence.size",
@@ -109,10 +109,6 @@ fn etcd_args(arg: &str) -> Value {
 #[case::config_version(
     json!({"k0sConfig": {"apiVersion": "v1"}}), "spec.k0sConfig.apiVersion",
     json!({"k0sConfig": {"apiVersion": "k0s.k0sproject.io/v1beta1"}})
-)]
-#[case::config_kind(
-    json!({"k0sConfig": {"kind": "Cluster"}}), "spec.k0sConfig.kind",
-    json!({"k0sConfig": {"kind": "ClusterConfig"}})
 )]
 #[case::config_spec(json!({"k0sConfig": {"spec": []}}), "spec.k0sConfig.spec", json!({"k0sConfig": {"spec": {}}}))]
 #[case::flags(
@@ -159,6 +155,10 @@ fn etcd_args(arg: &str) -> Value {
     json!({"mounts": [{"path": "/var/lib/k0s/", "emptyDir": {}}]}), "spec.mounts[0].path",
     json!({"mounts": [{"path": "/var/lib/k0s/images", "emptyDir": {}}]})
 )]
+#[case::mount_twice(
+    json!({"mounts": [{"path": "/a", "emptyDir": {}}, {"path": "/a/", "emptyDir": {}}]}), "spec.mounts[1].path",
+    json!({"mounts": [{"path": "/a", "emptyDir": {}}, {"path": "/A", "emptyDir": {}}]})
+)]
 #[case::mount_in_other_words(
     json!({"mounts": [{"path": "/opt/../etc//./k0smotron", "emptyDir": {}}]}), "spec.mounts[0].path",
     json!({"mounts": [{"path": "/etc/k0s", "emptyDir": {}}]})
@@ -178,10 +178,6 @@ fn etcd_args(arg: &str) -> Value {
         {"name": "run", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}, {"name": "certs", "emptyDir": {}},
         {"name": "kmc-c-config", "emptyDir": {}},
     ]})
-)]
-#[case::mount_twice(
-    json!({"mounts": [{"path": "/a", "emptyDir": {}}, {"path": "/a/", "emptyDir": {}}]}), "spec.mounts[1].path",
-    json!({"mounts": [{"path": "/a", "emptyDir": {}}, {"path": "/A", "emptyDir": {}}]})
 )]
 #[case::mount_empty(
     json!({"mounts": [{"path": "/a"}]}), "spec.mounts[0]",

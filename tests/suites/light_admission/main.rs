@@ -14,6 +14,7 @@ mod outage;
 mod policies;
 mod rules;
 mod upgrades;
+mod upstream;
 mod versions;
 mod writes;
 
@@ -44,6 +45,8 @@ fn main() -> ExitCode {
             case!(policies::a_policy_enforces_warns_or_only_counts),
             case!(policies::defaults_of_a_policy_are_merged_in_and_overwrite_nothing),
             case!(policies::an_expression_with_a_fault_is_refused_with_its_place),
+            case!(upstream::zeros_are_taken_as_left_out_at_every_write),
+            case!(upstream::names_of_mounts_and_manifests_never_meet_ours),
             case!(rules::what_another_namespace_has_is_refused_and_not_named),
             case!(policies::what_is_forbidden_does_not_come_in_by_changing_what_was_there),
             case!(policies::the_status_counts_what_violates_a_policy_now),

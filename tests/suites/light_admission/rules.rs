@@ -50,7 +50,7 @@ fn new_clusters() -> Vec<(Value, Value, &'static str)> {
         ),
         (
             json!({"storage": {"etcd": {"persistence": {"size": "2Gi"}}}}),
-            json!({"storage": {"etcd": {"persistence": {"size": "0"}}}}),
+            json!({"storage": {"etcd": {"persistence": {"size": "-1Gi"}}}}),
             "spec.storage.etcd.persistence.size",
         ),
         (

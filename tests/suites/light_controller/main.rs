@@ -23,6 +23,7 @@ mod revoking;
 mod rewrites;
 mod token_refusals;
 mod tokens;
+mod upstream;
 mod volumes;
 
 use std::process::ExitCode;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
             case!(failures::a_leftover_that_may_not_be_deleted_is_said_and_freezes_nothing),
             case!(failures::a_cluster_takes_one_address_of_the_service_range),
             case!(refusals::a_foreign_object_without_any_label_is_left_alone),
+            case!(upstream::zeros_that_are_stored_are_taken_as_left_out),
         ],
     )
 }
