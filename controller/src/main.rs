@@ -4,5 +4,5 @@ use clap::Parser;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    controller::run::run(controller::args::Args::parse()).await
+    Box::pin(controller::run::run(controller::args::Args::parse())).await
 }

@@ -266,7 +266,7 @@ pub fn data_digest(pruned: &Value, keys: &[&str]) -> String {
     let digests = keys
         .iter()
         .filter_map(|key| Some((*key, pruned.get("digests")?.get(key)?.as_str()?.to_owned())));
-    digest_of(digests.collect())
+    digest_of(&digests.collect())
 }
 
 /// The same of data that is about to be written.
@@ -274,10 +274,10 @@ fn data_digest_of(data: &BTreeMap<String, String>) -> String {
     let digests = data
         .iter()
         .map(|(key, value)| (key.as_str(), digest(value.as_bytes())));
-    digest_of(digests.collect())
+    digest_of(&digests.collect())
 }
 
-fn digest_of(digests: BTreeMap<&str, String>) -> String {
+fn digest_of(digests: &BTreeMap<&str, String>) -> String {
     digest(json!(digests).to_string().as_bytes())
 }
 
