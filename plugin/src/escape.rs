@@ -34,7 +34,7 @@ fn escaped(text: &str, stays: impl Fn(char) -> bool, blank: Option<char>) -> Cow
 }
 
 /// Control characters, and those that turn the direction of what is read around.
-fn is_obeyed(c: char) -> bool {
+pub fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
 use super::{Problem, parse};
-use crate::error::Error;
+use crate::{error::Error, escape};
 
 /// A field that may be there, whether its text is right, and what it must be.
 type Field = (&'static str, fn(&str) -> bool, &'static str);
@@ -225,8 +225,10 @@ fn only(
     Ok(kept)
 }
 
-fn short(text: &str) -> String {
-    text.chars().take(SHOWN).collect()
+/// A foreign word as it may stand in a message.
+pub(super) fn short(text: &str) -> String {
+    let text: String = text.chars().take(SHOWN).collect();
+    escape::line(&text).into_owned()
 }
 
 fn says_nothing(value: &Value) -> bool {
@@ -241,13 +243,20 @@ fn says_nothing(value: &Value) -> bool {
 }
 
 fn is_address(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_graphic())
-        && text.parse::<http::Uri>().is_ok_and(|uri| {
-            let named = uri.host().is_some_and(|host| !host.is_empty());
-            // Before an @ would be a name and a password.
-            let plain = !text.contains('@') && uri.query().is_none();
-            uri.scheme_str() == Some("https") && named && plain
-        })
+    // What a shell, curl or a reader may take for something else is not needed.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._~/%:-".contains(c);
+    text.parse::<http::Uri>().is_ok_and(|uri| {
+        let named = uri.host().is_some_and(|host| !host.is_empty());
+        let bracket = |c: char| matches!(c, '[' | ']');
+        // Only an address of IPv6 has brackets; before an @ would be a name and a password.
+        let authority = uri.authority().is_some_and(|authority| {
+            let text = authority.as_str();
+            text.chars()
+                .all(|c| plain(c) && !"~/%".contains(c) || bracket(c))
+        });
+        let rest = text.split('/').skip(3).all(|part| part.chars().all(plain));
+        uri.scheme_str() == Some("https") && named && authority && rest
+    })
 }
 
 fn is_data(text: &str) -> bool {
@@ -255,7 +264,9 @@ fn is_data(text: &str) -> bool {
 }
 
 fn is_token(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_graphic())
+    // As RFC 6750 has it, with the colon of some: curl reads it from a text in quotes.
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-._~+/=:".contains(c);
+    text.chars().all(fits)
 }
 
 fn is_host(text: &str) -> bool {
@@ -269,7 +280,7 @@ fn is_label(text: &str) -> bool {
 }
 
 fn is_name(text: &str) -> bool {
-    text.len() <= 253 && !text.chars().any(char::is_control)
+    text.len() <= 253 && !text.chars().any(escape::is_obeyed)
 }
 
 #[cfg(test)]

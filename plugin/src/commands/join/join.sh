@@ -1,12 +1,12 @@
 fail() {
     code=$1
     shift
-    echo "error: $*" >&2
+    printf 'error: %s\n' "$*" >&2
     exit "$code"
 }
 
 step() {
-    echo "join: $*" >&2
+    printf 'join: %s\n' "$*" >&2
 }
 
 # Root is needed for the service. A script that came through a pipe cannot be started again.
@@ -67,7 +67,7 @@ check_token() {
     authority=$(mktemp)
     printf '%s' "$ca" | base64 -d >"$authority" 2>/dev/null || :
     if answer=$(printf 'header = "Authorization: Bearer %s"\n' "$secret" |
-        curl -sS -K - --cacert "$authority" --connect-timeout 5 --retry 2 --retry-connrefused \
+        curl -gsS -K - --cacert "$authority" --connect-timeout 5 --max-time 30 --retry 2 --retry-connrefused \
             -o /dev/null -w '%{http_code}' -- "$server/api" 2>&1); then
         case $answer in
         *401) fail 7 "the cluster does not take the join token: it has ended, or was revoked; make a new one" ;;

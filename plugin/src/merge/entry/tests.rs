@@ -147,6 +147,14 @@ fn texts_that_are_no_such_thing_are_refused() {
         ("/clusters/0/cluster/server", json!("https://10.0.0.7/?x")),
         ("/clusters/0/cluster/server", json!("https://a\u{1b}[2J")),
         ("/clusters/0/cluster/server", json!(["https://a"])),
+        ("/clusters/0/cluster/server", json!("https://a/{b,c}")),
+        ("/clusters/0/cluster/server", json!("https://a/[1-99]")),
+        ("/clusters/0/cluster/server", json!("https://a/\\c")),
+        ("/clusters/0/cluster/server", json!("https://a/$(reboot)")),
+        ("/clusters/0/cluster/server", json!("https://a'b")),
+        ("/clusters/0/cluster/server", json!("https://a/#b")),
+        ("/users/0/user/token", json!("a\"b")),
+        ("/contexts/0/name", json!("a\u{202e}b")),
         (
             "/clusters/0/cluster/certificate-authority-data",
             json!("/etc/passwd"),
@@ -165,6 +173,23 @@ fn texts_that_are_no_such_thing_are_refused() {
         assert!(said.starts_with(&format!("{dotted}: must be ")), "{said}");
         assert!(said.len() < 120, "{said}");
     }
+}
+
+#[test]
+fn addresses_may_have_numbers_ports_and_a_path() {
+    for server in [
+        "https://10.0.0.7:6443",
+        "https://[fd00::7]:6443",
+        "https://api.example.org/k8s/clusters/c-1%20x/~a_b/",
+    ] {
+        assert!(is_address(server), "{server}");
+    }
+}
+
+#[test]
+fn no_key_of_theirs_begins_a_line() {
+    let said = refused(&[("/users/0/user/a\nhint: sh", json!("x"))]);
+    assert!(said.starts_with("users[0].user.a hint: sh: "), "{said}");
 }
 
 #[test]

@@ -82,3 +82,32 @@ fn a_machine_without_curl_joins_without_being_asked_first() {
         );
     });
 }
+
+#[test]
+fn curl_takes_the_address_by_the_letter_and_does_not_wait_for_ever() {
+    in_every_shell(|machine| {
+        machine.program("k0s", &k0s("v1.36.3+k0s.2"));
+        let ended = machine.runs(&Setup::default(), &[]);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        let asked = ended.record.lines().find(|line| line.contains("<-K>"));
+        let asked = asked.unwrap_or_else(|| panic!("{}", ended.record));
+        assert!(asked.contains("curl <-gsS> "), "{asked}");
+        assert!(asked.contains(" <--max-time> <30> "), "{asked}");
+    });
+}
+
+#[test]
+fn what_a_step_says_is_written_as_it_is() {
+    in_every_shell(|machine| {
+        let setup = Setup {
+            download_url: Some("https://mirror/\\033[8m\\c".into()),
+            ..Setup::default()
+        };
+        let ended = machine.runs(&setup, &[]);
+        assert_ne!(ended.code, 0, "{}", ended.stderr);
+        for line in ["join: downloading ", "error: the download of "] {
+            let whole = format!("{line}https://mirror/\\033[8m\\c");
+            assert!(ended.stderr.contains(&whole), "{}", ended.stderr);
+        }
+    });
+}
