@@ -1,6 +1,7 @@
 //! Where everything that is printed goes: data to standard output, the rest to standard error.
 
 use std::{
+    borrow::Cow,
     cell::RefCell,
     io::{self, IsTerminal, Write},
     rc::Rc,
@@ -73,6 +74,7 @@ pub struct Output {
     stderr: RefCell<Box<dyn Write>>,
     stdout_paint: Paint,
     stderr_paint: Paint,
+    stdout_is_terminal: bool,
     stderr_is_terminal: bool,
     columns: Option<usize>,
     verbosity: u8,
@@ -101,6 +103,7 @@ impl Output {
             stderr: RefCell::new(Box::new(AutoStream::new(io::stderr(), stderr_choice))),
             stdout_paint: paint(stdout_choice),
             stderr_paint: paint(stderr_choice),
+            stdout_is_terminal: io::stdout().is_terminal(),
             stderr_is_terminal: io::stderr().is_terminal(),
             columns: terminal_size::terminal_size_of(io::stdout())
                 .map(|(terminal_size::Width(columns), _)| usize::from(columns)),
@@ -116,6 +119,7 @@ impl Output {
             stderr: RefCell::new(Box::new(captured.stderr.clone())),
             stdout_paint: Paint::Never,
             stderr_paint: Paint::Never,
+            stdout_is_terminal: false,
             stderr_is_terminal: false,
             columns: None,
             verbosity: 0,
@@ -129,9 +133,15 @@ impl Output {
     /// # Errors
     /// As [`Output::data`].
     pub fn text(&self, text: &str) -> Result<(), Error> {
-        match self.columns {
-            Some(_) => self.data(&escape::text(text)),
-            None => self.data(text),
+        self.data(&self.foreign(text))
+    }
+
+    /// What others may have written, as standard output may have it.
+    pub fn foreign<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.stdout_is_terminal {
+            escape::text(text)
+        } else {
+            Cow::Borrowed(text)
         }
     }
 
@@ -149,7 +159,7 @@ impl Output {
 
     /// One line for the person to standard error. A stream that is gone is no failure.
     pub fn note(&self, line: &str) {
-        self.say(&escape::text(line));
+        self.say(&indented(line));
     }
 
     fn say(&self, line: &str) {
@@ -169,7 +179,7 @@ impl Output {
         let paint = self.stderr_paint;
         let say = |style, mark, text: &str| {
             let mark = paint.apply(style, mark);
-            self.say(&format!("{mark} {}", escape::text(text)));
+            self.say(&format!("{mark} {}", indented(text)));
         };
         say(Style::Bad, "error:", &error.to_string());
         for hint in error.hints() {
@@ -199,6 +209,17 @@ impl Output {
     pub fn structured(&self, format: Structured, value: &impl Serialize) -> Result<(), Error> {
         self.text(&structured(format, value)?)
     }
+}
+
+/// What follows on further lines is indented, so that no word of others looks like a line of ours.
+fn indented(text: &str) -> String {
+    let mut lines = text.split('\n');
+    let mut out = escape::text(lines.next().unwrap_or_default()).into_owned();
+    for line in lines {
+        out.push_str(if line.starts_with("  ") { "\n" } else { "\n  " });
+        out.push_str(&escape::text(line));
+    }
+    out
 }
 
 fn paint(choice: ColorChoice) -> Paint {
@@ -275,5 +296,22 @@ impl Write for Buffer {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_word_of_others_begins_a_line() {
+        let (out, captured) = Output::captured();
+        out.note("node \"a\nhint: sh\" waits\n  for\r\nerror: no");
+        out.error(&Error::Declined("a\nhint: curl | sh".to_owned()));
+        let marks = captured.stderr();
+        assert_eq!(
+            marks,
+            "node \"a\n  hint: sh\" waits\n  for^M\n  error: no\nerror: a\n  hint: curl | sh\n"
+        );
     }
 }

@@ -158,11 +158,14 @@ async fn no_command_uses_more_of_a_tenants_kubeconfig_than_an_address_and_creden
         (user, "as-groups", &json!(["system:masters"])),
         (user, "token", &json!("a\r\nImpersonate-User: root")),
         (user, "client-key-data", &file),
+        (user, "a\nhint: sh", &json!("x")),
         (cluster, "certificate-authority", &file),
         (cluster, "proxy-url", &proxy),
         (cluster, "insecure-skip-tls-verify", &json!(true)),
         (cluster, "tls-server-name", &json!("../x")),
         (cluster, "server", &proxy),
+        (cluster, "server", &json!("https://a/{b,c}")),
+        (cluster, "server", &json!("https://a/\\033[8m")),
         (cluster, "extensions", &json!([{"name": "k0smotron.io"}])),
         (
             "/contexts/0/context",
@@ -173,7 +176,8 @@ async fn no_command_uses_more_of_a_tenants_kubeconfig_than_an_address_and_creden
     ] {
         let text = trap.kubeconfig(place, name, value)?;
         plant(&secrets, "demo-kubeconfig", "value", &text).await?;
-        let field = format!("{}.{name}: ", place.trim_start_matches('/')).replace("/0/", "[0].");
+        let field = format!("{}.{name}: ", place.trim_start_matches('/'));
+        let field = field.replace("/0/", "[0].").replace('\n', " ");
         for line in ["kubeconfig demo", "exec demo -- date", "node list demo"] {
             let ended = admin.runs(line)?.expect(6, &[&field]);
             ensure!(ended.stdout.is_empty(), "{line}: {ended:#?}");
@@ -256,9 +260,13 @@ async fn no_machine_gets_a_token_that_names_a_program() -> Result<()> {
 
 /// What somebody sees who runs this in a terminal.
 fn seen(person: &Person, line: &str) -> Result<(i32, String)> {
+    seen_in(50, 2000, person, line)
+}
+
+fn seen_in(rows: u16, columns: u16, person: &Person, line: &str) -> Result<(i32, String)> {
     let size = Winsize {
-        ws_row: 50,
-        ws_col: 2000,
+        ws_row: rows,
+        ws_col: columns,
         ws_xpixel: 0,
         ws_ypixel: 0,
     };
@@ -342,10 +350,13 @@ async fn a_terminal_is_shown_the_texts_of_others_and_obeys_none() -> Result<()> 
         ("list -o custom-columns=X:.metadata.annotations.note", 0),
         ("wait demo --timeout 1s", 7),
     ] {
-        let (ended, seen) = seen(&admin, line)?;
-        ensure!(ended == code, "{line}: {ended}, {seen}");
-        obeys_nothing(line, &seen)?;
-        ensure!(seen.contains(SHOWN), "{line}: {seen:?}");
+        // Some terminals, such as those of a serial line, know no size.
+        for (rows, columns) in [(50, 2000), (0, 0)] {
+            let (ended, seen) = seen_in(rows, columns, &admin, line)?;
+            ensure!(ended == code, "{line}: {ended}, {seen}");
+            obeys_nothing(line, &seen)?;
+            ensure!(seen.contains(SHOWN), "{line}: {seen:?}");
+        }
     }
     // Programs read these, and get what was there, in their own notation.
     for line in [

@@ -150,8 +150,8 @@ pub async fn run(session: &Session, args: &KubeconfigArgs) -> Result<(), Error> 
         output::structured(format, &entry.alone(&args.entry_name()))?
     };
     match args.output.as_deref() {
-        None => session.out.data(&text),
-        Some(path) if path == Path::new("-") => session.out.data(&text),
+        None => session.out.text(&text),
+        Some(path) if path == Path::new("-") => session.out.text(&text),
         Some(path) => {
             kubeconfig_file::write_new(path, &text, args.force)?;
             session.out.note(&format!(

@@ -6,7 +6,7 @@ use clap::Args;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, DynamicObject, EvictParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams},
 };
 use serde_json::json;
 
@@ -75,16 +75,13 @@ pub struct CordonArgs {
 /// [`Error::Conflict`] for pods that would be lost, [`Error::TimedOut`] for pods that stay.
 pub async fn run(session: &Session, args: &DrainArgs) -> Result<(), Error> {
     let place = Place::open(session, &args.cluster, &args.way).await?;
-    let mut nodes = Vec::new();
     for name in &args.nodes {
-        nodes.push(place.node(name).await?);
+        place.node(name).await?;
     }
-    for node in nodes {
-        drain(session, &place, args, &node).await?;
+    for name in &args.nodes {
+        drain(session, &place, args, name).await?;
         let dry = if args.dry_run { " (dry run)" } else { "" };
-        session
-            .out
-            .text(&format!("node/{} drained{dry}\n", node.name_any()))?;
+        session.out.data(&format!("node/{name} drained{dry}\n"))?;
     }
     Ok(())
 }
@@ -121,14 +118,13 @@ pub(super) async fn drain(
     session: &Session,
     place: &Place<'_>,
     args: &DrainArgs,
-    node: &DynamicObject,
+    name: &str,
 ) -> Result<(), Error> {
-    let name = node.name_any();
     let allowed = Allowed {
         unmanaged: args.force,
         empty_dirs: args.delete_emptydir_data,
     };
-    let sorted = pods::sort(on(place, &name).await?, allowed);
+    let sorted = pods::sort(on(place, name).await?, allowed);
     if !sorted.obstacles.is_empty() {
         let told: Vec<String> = sorted
             .obstacles
@@ -146,7 +142,9 @@ pub(super) async fn drain(
     }
     if args.dry_run {
         for pod in &sorted.evicted {
-            session.out.note(&format!("  {} would be evicted", of(pod)));
+            session
+                .out
+                .note(&format!("  {} would be evicted", pods::name(pod)));
         }
         return Ok(());
     }
@@ -155,12 +153,12 @@ pub(super) async fn drain(
         vec![format!(
             "let pods come back: {}",
             session.kubectl(
-                &format!("k0smotron node uncordon {} {}", place.name, quoted(&name)),
+                &format!("k0smotron node uncordon {} {}", place.name, quoted(name)),
                 &place.connection.namespace
             )
         )],
     );
-    cordon(place, &name, true).await?;
+    cordon(place, name, true).await?;
     let what = format!("the pods of node {name} to go");
     let wait = Wait {
         what: &what,
@@ -169,13 +167,13 @@ pub(super) async fn drain(
     };
     wait.until(session, async || {
         // Looked at anew each time: what a budget has held back is asked to go again.
-        let left = pods::sort(on(place, &name).await?, allowed).evicted;
+        let left = pods::sort(on(place, name).await?, allowed).evicted;
         let mut state = None;
         for pod in &left {
             if pod.metadata.deletion_timestamp.is_some() {
-                state.get_or_insert_with(|| format!("{} ends", of(pod)));
+                state.get_or_insert_with(|| format!("{} ends", pods::name(pod)));
             } else if let Some(held) = evict(place, pod, args.grace_period).await? {
-                state = Some(format!("{}: {held}", of(pod)));
+                state = Some(format!("{}: {held}", pods::name(pod)));
             }
         }
         Ok(match (left.len(), state) {
@@ -185,10 +183,6 @@ pub(super) async fn drain(
         })
     })
     .await
-}
-
-fn of(pod: &Pod) -> String {
-    format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any())
 }
 
 async fn on(place: &Place<'_>, node: &str) -> Result<Vec<Pod>, Error> {
@@ -221,7 +215,7 @@ async fn evict(place: &Place<'_>, pod: &Pod, grace: Option<u32>) -> Result<Optio
         }
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
         Err(error) => Err(Error::from_kube(
-            &format!("evict pod {}", of(pod)),
+            &format!("evict pod {}", pods::name(pod)),
             &place.hosted.server,
             error,
         )),

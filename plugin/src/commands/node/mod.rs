@@ -17,6 +17,7 @@ use crate::{
     client::Connection,
     duration,
     error::Error,
+    escape,
     hosted::{Hosted, WayArgs},
     model,
     output::Style,
@@ -148,8 +149,9 @@ impl<'a> Place<'a> {
                     .connection
                     .call("list nodes", || api.list_metadata(&listed))
                     .await?;
+                let names = all.items.iter().map(kube::ResourceExt::name_any);
                 let names: Vec<String> =
-                    all.items.iter().map(kube::ResourceExt::name_any).collect();
+                    names.map(|name| escape::line(&name).into_owned()).collect();
                 let known = names.iter().map(String::as_str);
                 let hint = suggest::hint(name, known, || match names.as_slice() {
                     [] => "no node has joined".to_owned(),
@@ -268,10 +270,9 @@ async fn remove(session: &Session, args: &RemoveArgs) -> Result<(), Error> {
     );
     let unasked = args.yes || drained.dry_run;
     ask::confirm(session, unasked, &question, "nothing was removed").await?;
-    for node in nodes {
-        let name = node.name_any();
+    for (name, node) in drained.nodes.iter().zip(nodes) {
         if !args.no_drain {
-            drain::drain(session, &place, drained, &node).await?;
+            drain::drain(session, &place, drained, name).await?;
         }
         if drained.dry_run {
             session

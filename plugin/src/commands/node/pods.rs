@@ -3,6 +3,8 @@
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
+use crate::escape;
+
 /// What the person has allowed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Allowed {
@@ -23,11 +25,17 @@ pub struct Sorted {
     pub obstacles: Vec<(String, &'static str)>,
 }
 
+/// `namespace/name`, as a message may have it: the hosted API says what it likes.
+pub fn name(pod: &Pod) -> String {
+    let name = format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any());
+    escape::line(&name).into_owned()
+}
+
 /// Sorts the pods of a node.
 pub fn sort(pods: Vec<Pod>, allowed: Allowed) -> Sorted {
     let mut sorted = Sorted::default();
     for pod in pods {
-        let name = format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any());
+        let name = name(&pod);
         let phase = pod
             .status
             .as_ref()
