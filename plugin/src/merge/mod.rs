@@ -93,6 +93,19 @@ pub struct Merged {
     pub lost_comments: bool,
     /// Whether the new context is the current one.
     pub is_current: bool,
+    /// What was in entries of ours and has no place there, such as `user.exec`.
+    pub dropped: Vec<String>,
+}
+
+/// Whether a merge makes its context the current one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Current {
+    /// It does.
+    Switch,
+    /// When there is none.
+    IfNone,
+    /// It does not.
+    Leave,
 }
 
 /// What a merge does to one list.
@@ -102,11 +115,12 @@ struct Change {
     /// The place of an entry that is replaced; `None` adds one.
     index: Option<usize>,
     entry: Value,
+    dropped: Vec<String>,
 }
 
 /// Brings an entry into the user's kubeconfig as cluster, user and context `name`. Entries that
-/// an earlier merge of the same cluster made are brought up to date; `switch` makes the context
-/// the current one, which it also becomes when there is none.
+/// an earlier merge of the same cluster made are made anew: an earlier release put into them
+/// whatever somebody had written into the Secret.
 ///
 /// # Errors
 /// [`Problem::Taken`] when a name belongs to something else, [`Problem::Unusable`] when the text
@@ -116,7 +130,7 @@ pub fn merge(
     entry: &Entry,
     owner: &Owner,
     name: &str,
-    switch: bool,
+    current: Current,
 ) -> Result<Merged, Problem> {
     let before = parse(text)?;
     let lists: [(&'static str, &'static str, Map<String, Value>); 3] = [
@@ -126,26 +140,29 @@ pub fn merge(
     ];
     let mut after = before.clone();
     let mut changes = Vec::new();
+    let mut dropped = Vec::new();
     for (list, key, content) in lists {
         let change = change(&before, list, key, content, owner, name)?;
-        if let Some(change) = change {
+        if let Some(mut change) = change {
+            dropped.append(&mut change.dropped);
             apply(&mut after, &change);
             changes.push(change);
         }
     }
-    let current = before
-        .get("current-context")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let becomes_current = switch || current.is_empty();
-    let new_current = (becomes_current && current != name).then_some(name);
+    let known = current_of(&before);
+    let becomes_current = match current {
+        Current::Switch => true,
+        Current::IfNone => known.is_empty(),
+        Current::Leave => false,
+    };
+    let new_current = (becomes_current && known != name).then_some(name);
     if let Some(name) = new_current {
         after.insert("current-context".to_owned(), json!(name));
     }
     for (key, value) in [("apiVersion", "v1"), ("kind", "Config")] {
         after.entry(key).or_insert_with(|| json!(value));
     }
-    let is_current = becomes_current || current == name;
+    let is_current = becomes_current || known == name;
     if after == before {
         let text = text.to_owned();
         return Ok(Merged {
@@ -153,6 +170,7 @@ pub fn merge(
             changed: false,
             lost_comments: false,
             is_current,
+            dropped,
         });
     }
     let edited = edit::edit(text, &changes, new_current)
@@ -167,7 +185,18 @@ pub fn merge(
         changed: true,
         lost_comments,
         is_current,
+        dropped,
     })
+}
+
+/// Whether a kubeconfig says which context is the current one.
+pub fn has_current(text: &str) -> bool {
+    parse(text).is_ok_and(|tree| !current_of(&tree).is_empty())
+}
+
+fn current_of(tree: &Map<String, Value>) -> &str {
+    let current = tree.get("current-context").and_then(Value::as_str);
+    current.unwrap_or_default()
 }
 
 fn parse(text: &str) -> Result<Map<String, Value>, Problem> {
@@ -215,6 +244,7 @@ fn change(
             list,
             index: None,
             entry,
+            dropped: Vec::new(),
         }));
     };
     let known = found
@@ -225,31 +255,38 @@ fn change(
     let same = content
         .iter()
         .all(|(field, value)| known.get(field) == Some(value));
-    if !same && extension(&known) != Some(&owner.extension()) {
+    if extension(&known) != Some(&owner.extension()) {
+        if same {
+            return Ok(None);
+        }
         return Err(Problem::Taken {
             list: key,
             name: name.to_owned(),
         });
     }
-    // Fields that the user has added (a proxy, a namespace of the context) stay.
-    let mut merged = known.clone();
-    merged.extend(content);
-    if key == "context"
-        && let Some(namespace) = known.get("namespace")
-    {
-        merged.insert("namespace".to_owned(), namespace.clone());
+    // Who has put a proxy or a program there cannot be told; a namespace is the user's choice.
+    let mut anew = content;
+    let stays = |field: &str| field == "extensions" || (key, field) == ("context", "namespace");
+    let mut dropped = Vec::new();
+    for (field, value) in &known {
+        if stays(field) {
+            anew.insert(field.clone(), value.clone());
+        } else if !anew.contains_key(field) {
+            dropped.push(format!("{key}.{}", entry::short(field)));
+        }
     }
-    if merged == known {
+    if anew == known {
         return Ok(None);
     }
     let mut entry = found.clone();
     if let Some(entry) = entry.as_object_mut() {
-        entry.insert(key.to_owned(), Value::Object(merged));
+        entry.insert(key.to_owned(), Value::Object(anew));
     }
     Ok(Some(Change {
         list,
         index: Some(index),
         entry,
+        dropped,
     }))
 }
 

@@ -29,7 +29,7 @@ fn entry() -> Entry {
 }
 
 fn into(text: &str) -> Merged {
-    merge(text, &entry(), &owner(), "demo", false).unwrap()
+    merge(text, &entry(), &owner(), "demo", Current::IfNone).unwrap()
 }
 
 fn value(text: &str) -> Value {
@@ -256,7 +256,7 @@ fn entries_of_others_are_never_replaced() {
             "context",
         ),
     ] {
-        let refused = merge(text, &entry(), &owner(), "demo", false);
+        let refused = merge(text, &entry(), &owner(), "demo", Current::IfNone);
         assert_eq!(
             refused,
             Err(Problem::Taken {
@@ -275,42 +275,16 @@ fn a_cluster_of_the_same_name_elsewhere_is_somebody_elses() {
         ..owner()
     };
     let other = entry().at("https://10.0.0.8:6443");
-    let refused = merge(&merged.text, &other, &elsewhere, "demo", false);
+    let refused = merge(&merged.text, &other, &elsewhere, "demo", Current::IfNone);
     assert!(matches!(refused, Err(Problem::Taken { .. })), "{refused:?}");
-}
-
-#[test]
-fn our_own_entries_are_brought_up_to_date_and_keep_what_the_user_added() {
-    let merged = into(COMMENTED).text;
-    let own = merged.replace(
-        "server: https://10.0.0.7:31443",
-        "server: https://10.0.0.7:31443\n    proxy-url: http://p",
-    );
-    assert_ne!(own, merged);
-    let again = merge(
-        &own,
-        &entry().at("https://10.0.0.9:31443"),
-        &owner(),
-        "demo",
-        true,
-    )
-    .unwrap();
-    assert!(again.changed && !again.lost_comments && again.is_current);
-    let tree = value(&again.text);
-    assert_eq!(
-        tree["clusters"][1]["cluster"]["server"],
-        "https://10.0.0.9:31443"
-    );
-    assert_eq!(tree["clusters"][1]["cluster"]["proxy-url"], "http://p");
-    assert_eq!(tree["current-context"], "demo");
-    assert_eq!(tree["clusters"].as_array().unwrap().len(), 2);
-    assert!(again.text.contains("# through the VPN"));
 }
 
 #[test]
 fn the_current_context_changes_only_when_asked() {
     assert_eq!(value(&into(COMMENTED).text)["current-context"], "work");
-    let switched = merge(COMMENTED, &entry(), &owner(), "demo", true).unwrap();
+    let left = merge("", &entry(), &owner(), "demo", Current::Leave).unwrap();
+    assert!(!left.is_current && !has_current(&left.text));
+    let switched = merge(COMMENTED, &entry(), &owner(), "demo", Current::Switch).unwrap();
     assert_eq!(value(&switched.text)["current-context"], "demo");
 }
 
@@ -327,7 +301,7 @@ fn names_that_yaml_would_misread_are_quoted() {
         "- x",
         "'q\"",
     ] {
-        let merged = merge(COMMENTED, &entry(), &owner(), name, true).unwrap();
+        let merged = merge(COMMENTED, &entry(), &owner(), name, Current::Switch).unwrap();
         assert_eq!(
             value(&merged.text)["current-context"],
             name,
@@ -348,7 +322,7 @@ fn what_is_no_kubeconfig_is_refused() {
         "a: 1\n---\nb: 2\n",
         "a: 1\na: 2\n",
     ] {
-        let refused = merge(text, &entry(), &owner(), "demo", false);
+        let refused = merge(text, &entry(), &owner(), "demo", Current::IfNone);
         assert!(
             matches!(refused, Err(Problem::Unusable(_))),
             "{text:?}: {refused:?}"
@@ -382,5 +356,6 @@ fn alone_it_is_a_whole_kubeconfig_with_the_address_asked_for() {
     );
 }
 
+mod anew;
 mod awkward;
 mod removal;

@@ -139,7 +139,23 @@ fn several(admin: &Person, mine: &str, taken: &str) -> Result<()> {
 
     // It stays in the file that it is in, whatever the order.
     std::fs::write(file("clusters"), "")?;
-    runs(&["clusters", "mine"], merge)?.expect(0, &["/clusters."]);
+    let clusters = || std::fs::read_to_string(file("clusters"));
+    let use_it = "Use it: kubectl --context demo";
+    runs(&["clusters", "mine"], merge)?.expect(0, &["/clusters.", use_it]);
+    // The file that comes first must not send whoever has it elsewhere.
+    let clean = clusters()?;
+    assert!(!clean.contains("current-context"), "{clean}");
+    runs(&["clusters", "mine"], "list")?.expect(0, &[]);
+
+    // An earlier release has merged whatever was in the Secret.
+    let planted = "    exec: {command: sh}\n    token: abc\n";
+    std::fs::write(file("clusters"), clean.replace("    token: abc\n", planted))?;
+    assert_ne!(clusters()?, clean);
+    runs(&["clusters", "mine"], merge)?.expect(
+        0,
+        &["Dropped what was in its entries and does not come from the cluster: user.exec."],
+    );
+    assert_eq!(clusters()?, clean);
     runs(&["mine", "clusters"], merge)?.expect(0, &["/clusters has context \"demo\" already"]);
     runs(&["mine", "clusters"], "kubeconfig demo --merge --use")?.expect(
         0,

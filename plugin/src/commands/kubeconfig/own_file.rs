@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::KubeconfigArgs;
 use crate::{
-    client::Connection, error::Error, kubeconfig, kubeconfig_file, merge, session::Session,
+    client::Connection,
+    error::Error,
+    kubeconfig, kubeconfig_file,
+    merge::{self, Current},
+    session::Session,
 };
 
 /// Merges an entry into the user's file.
@@ -20,17 +24,26 @@ pub fn merge_into(
     let name = &args.entry_name();
     let owner = owner(connection, args);
     let path = target(session, args, &owner)?;
-    for other in others(session, args, &path)? {
+    let others = others(session, args, &path)?;
+    for other in &others {
         // Which of two entries of one name counts depends on the order of the files.
         if let Err(problem @ merge::Problem::Taken { .. }) =
-            merge::merge(&text(&other), entry, &owner, name, false)
+            merge::merge(&text(other), entry, &owner, name, Current::Leave)
         {
-            return Err(refused(&other, &problem));
+            return Err(refused(other, &problem));
         }
     }
+    let current = if args.switch {
+        Current::Switch
+    } else if others.iter().any(|other| merge::has_current(&text(other))) {
+        // A later file may say it, and this one must not take its place.
+        Current::Leave
+    } else {
+        Current::IfNone
+    };
     let mut result = None;
     let changed = kubeconfig_file::rewrite(&path, |before| {
-        let merged = merge::merge(before, entry, &owner, name, args.switch)
+        let merged = merge::merge(before, entry, &owner, name, current)
             .map_err(|problem| refused(&path, &problem))?;
         let text = merged.changed.then(|| merged.text.clone());
         result = Some(merged);
@@ -54,6 +67,14 @@ pub fn merge_into(
     }
     if result.as_ref().is_some_and(|merged| merged.lost_comments) {
         out.note("Its style did not allow to keep the comments; the backup has them.");
+    }
+    if let Some(merged) = &result
+        && !merged.dropped.is_empty()
+    {
+        out.note(&format!(
+            "Dropped what was in its entries and does not come from the cluster: {}.",
+            merged.dropped.join(", ")
+        ));
     }
     let current = match &args.output {
         Some(_) => result.is_some_and(|merged| merged.is_current),

@@ -137,7 +137,7 @@ const TEXTS: &[(&str, &str, Outcome)] = &[
 
 fn merged_on_disk(path: &Path) -> Result<Option<kubeconfig_file::Changed>, Error> {
     kubeconfig_file::rewrite(path, |before| {
-        merge(before, &entry(), &owner(), "demo", false)
+        merge(before, &entry(), &owner(), "demo", Current::IfNone)
             .map(|merged| merged.changed.then_some(merged.text))
             .map_err(|problem| Error::Declined(problem.to_string()))
     })

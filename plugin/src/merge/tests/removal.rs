@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn what_a_merge_brought_is_taken_out_and_nothing_else() {
     for text in [COMMENTED, "kind: Config\nclusters: []\nusers: [] # none\n"] {
-        let merged = merge(text, &entry(), &owner(), "demo", true).unwrap();
+        let merged = merge(text, &entry(), &owner(), "demo", Current::Switch).unwrap();
         let removed = remove(&merged.text, &owner(), None).unwrap().unwrap();
         assert_eq!(removed.contexts, ["demo"]);
         assert!(removed.was_current && !removed.lost_comments);
@@ -53,10 +53,17 @@ fn a_user_has_entries_beside_the_administrators_and_goes_alone() {
     };
     let lesser = entry().of("CERTIFICATE", "KEY");
     let both = into(COMMENTED).text;
-    let taken = merge(&both, &lesser, &alice, "demo", false).unwrap_err();
+    let taken = merge(&both, &lesser, &alice, "demo", Current::IfNone).unwrap_err();
     assert!(matches!(taken, Problem::Taken { .. }), "{taken:?}");
-    let both = merge(&both, &lesser, &alice, "demo-alice", false).unwrap();
-    let taken = merge(&both.text, &entry(), &owner(), "demo-alice", false).unwrap_err();
+    let both = merge(&both, &lesser, &alice, "demo-alice", Current::IfNone).unwrap();
+    let taken = merge(
+        &both.text,
+        &entry(),
+        &owner(),
+        "demo-alice",
+        Current::IfNone,
+    )
+    .unwrap_err();
     assert!(matches!(taken, Problem::Taken { .. }), "{taken:?}");
     let users = value(&both.text)["users"].clone();
     let user = users.as_array().unwrap().last().unwrap();
