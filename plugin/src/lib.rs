@@ -16,6 +16,7 @@ pub mod event;
 pub mod hosted;
 pub mod kubeconfig;
 pub mod kubeconfig_file;
+mod lines;
 pub mod merge;
 pub mod model;
 pub mod observe;

@@ -1,10 +1,13 @@
 //! `logs`.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use clap::Args;
 use crds::{labels, names};
-use futures::{AsyncBufReadExt as _, StreamExt as _, stream::SelectAll};
+use futures::{
+    AsyncRead, AsyncReadExt as _, Stream, StreamExt as _, TryStreamExt as _,
+    stream::{self, SelectAll},
+};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt,
@@ -12,7 +15,8 @@ use kube::{
 };
 
 use crate::{
-    cli, client::Connection, duration, error::Error, output::Style, session::Session, suggest,
+    cli, client::Connection, duration, error::Error, lines::Lines, output::Style, session::Session,
+    suggest,
 };
 
 /// What a control-plane pod runs, as k0s names it in its log.
@@ -24,6 +28,9 @@ const COMPONENTS: [&str; 6] = [
     "konnectivity",
     "kine",
 ];
+
+/// How much of a line is shown, in bytes: what writes a log decides where its lines end.
+const ROOM: usize = 1024 * 1024;
 
 /// Flags of `logs`.
 #[derive(Debug, Args)]
@@ -107,16 +114,38 @@ pub async fn run(session: &Session, args: &LogsArgs) -> Result<(), Error> {
             .call(&attempt, || api.log_stream(&pod, &parameters))
             .await?;
         let prefix = several.then(|| paint.apply(Style::Dim, &format!("[{pod}] ")));
-        lines.push(log.lines().map(move |line| (prefix.clone(), line)).boxed());
+        lines.push(
+            lines_of(log)
+                .map(move |line| (prefix.clone(), line))
+                .boxed(),
+        );
     }
     while let Some((prefix, line)) = lines.next().await {
         let line = line.map_err(|source| Error::io("read the log", source))?;
         if wanted.is_none_or(|wanted| is_of(&line, wanted)) {
             let prefix = prefix.unwrap_or_default();
+            let line = session.out.foreign(&line);
             session.out.data(&format!("{prefix}{line}\n"))?;
         }
     }
     Ok(())
+}
+
+fn lines_of(log: impl AsyncRead + Unpin) -> impl Stream<Item = io::Result<String>> {
+    let begin = (log, Lines::new(ROOM), vec![0; 8192]);
+    stream::try_unfold(Some(begin), async |state| -> io::Result<_> {
+        let Some((mut log, mut lines, mut bytes)) = state else {
+            return Ok(None);
+        };
+        let read = log.read(&mut bytes).await?;
+        if read == 0 {
+            return Ok(Some((lines.rest().into_iter().collect(), None)));
+        }
+        let ended = lines.feed(bytes.get(..read).unwrap_or_default());
+        Ok(Some((ended, Some((log, lines, bytes)))))
+    })
+    .map_ok(|ended: Vec<String>| stream::iter(ended.into_iter().map(Ok)))
+    .try_flatten()
 }
 
 async fn pods(
@@ -182,6 +211,16 @@ fn is_of(line: &str, component: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_log_without_lines_is_shown_without_being_kept() {
+        let log = [vec![b'x'; 3 * ROOM], b"\nnext \xff".to_vec()].concat();
+        let lines: Vec<_> = lines_of(futures::io::Cursor::new(log)).collect().await;
+        let lines: Vec<String> = lines.into_iter().map(Result::unwrap).collect();
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].ends_with(&format!("x [{} more bytes]", 2 * ROOM)));
+        assert_eq!(lines[1], "next \u{fffd}");
+    }
 
     #[test]
     fn lines_are_told_apart_by_the_component_that_k0s_names() {

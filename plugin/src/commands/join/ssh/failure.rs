@@ -43,6 +43,14 @@ pub enum Failure {
     /// Another machine of this call has joined under its name.
     #[error("another machine has joined as {0} as well, and both are one Node")]
     SameName(String),
+    /// Something has ended the script, which had no time to take anything back.
+    #[error("the script was ended there (exit code {code}): {last}")]
+    Killed {
+        /// 128 and the signal.
+        code: i32,
+        /// What was said last.
+        last: String,
+    },
     /// Any other end of the script.
     #[error("{0}")]
     Script(String),
@@ -100,7 +108,9 @@ impl Failure {
             Self::TimedOut { .. } => Some(
                 "give it longer with --timeout, or look on the machine: journalctl -u k0sworker",
             ),
-            Self::Lost(_) => Some("look on the machine whether k0s was started: k0s status"),
+            Self::Lost(_) | Self::Killed { .. } => {
+                Some("look on the machine whether k0s was started: k0s status")
+            }
             Self::Joined(_) | Self::Unfit(_) | Self::Script(_) | Self::NoNode(_) => None,
         }
     }
@@ -110,7 +120,7 @@ impl Failure {
     pub const fn may_go_on(&self) -> bool {
         matches!(
             self,
-            Self::TimedOut { .. } | Self::Lost(_) | Self::NoNode(_)
+            Self::TimedOut { .. } | Self::Lost(_) | Self::Killed { .. } | Self::NoNode(_)
         )
     }
 
@@ -129,18 +139,7 @@ impl Failure {
     /// the script's own, but for 255, which is ssh's.
     pub fn of(code: Option<i32>, said: &[String]) -> Self {
         let has = |part: &str| said.iter().find(|line| line.contains(part)).cloned();
-        let last = || {
-            let own = said
-                .iter()
-                .rev()
-                .find_map(|line| line.strip_prefix("error: "));
-            let any = said
-                .iter()
-                .rev()
-                .map(String::as_str)
-                .find(|line| !line.trim().is_empty());
-            own.or(any).unwrap_or("it said nothing").trim().to_owned()
-        };
+        let last = || last(said);
         match code {
             Some(255) => {
                 if has("IDENTIFICATION HAS CHANGED").is_some()
@@ -165,9 +164,26 @@ impl Failure {
             Some(6) => Self::Unfit(last()),
             Some(7) => Self::NoEntry(last()),
             Some(8) => Self::NoApi(last()),
+            // These the script has a trap for, in which it takes back what it has done.
+            Some(129 | 130 | 141 | 143) => Self::Script(last()),
+            Some(code) if code >= 128 => Self::Killed { code, last: last() },
             _ => Self::Script(last()),
         }
     }
+}
+
+/// What was said last, rather by the script than by anything else.
+pub fn last(said: &[String]) -> String {
+    let own = said
+        .iter()
+        .rev()
+        .find_map(|line| line.strip_prefix("error: "));
+    let any = said
+        .iter()
+        .rev()
+        .map(String::as_str)
+        .find(|line| !line.trim().is_empty());
+    own.or(any).unwrap_or("it said nothing").trim().to_owned()
 }
 
 #[cfg(test)]
@@ -220,5 +236,17 @@ mod tests {
         assert_eq!(of(3, said).exit(), Exit::Conflict);
         assert_eq!(of(1, "oops"), Failure::Script("oops".into()));
         assert_eq!(of(1, ""), Failure::Script("it said nothing".into()));
+    }
+
+    #[test]
+    fn only_a_script_that_has_ended_itself_has_taken_back_what_it_did() {
+        for code in [1, 3, 7, 129, 130, 141, 143] {
+            assert!(!of(code, "oops").may_go_on(), "{code}");
+        }
+        for code in [131, 134, 137, 139, 254] {
+            let failure = of(code, "Killed");
+            assert!(failure.may_go_on(), "{code}");
+            assert!(failure.to_string().ends_with(&format!("{code}): Killed")));
+        }
     }
 }

@@ -7,15 +7,22 @@ use std::{
 
 use tokio::{
     fs::File,
-    io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     process::{ChildStdin, Command},
 };
 
-use super::{SshArgs, failure::Failure, host, host::Host};
-use crate::cli;
+use super::{
+    SshArgs,
+    failure::{Failure, last},
+    host,
+    host::Host,
+};
+use crate::{cli, lines::Lines};
 
 /// How many of the last lines on standard error are kept.
 const KEPT: usize = 40;
+/// How much of a line is, in bytes: the machine may say what it likes.
+const ROOM: usize = 400;
 /// What the script's lines about its steps begin with.
 const STEP: &str = "join: ";
 
@@ -94,11 +101,10 @@ pub async fn run(
     // What this machine could not send is why the other one complains.
     fed?;
     if !status.success() {
-        // Otherwise it is the script's own code, and it has taken back what it had done.
-        let lost = begun && matches!(status.code(), None | Some(255));
-        return Err(match Failure::of(status.code(), &said) {
-            Failure::Unreachable(why) | Failure::Script(why) if lost => Failure::Lost(why),
-            failure => failure,
+        return Err(match status.code() {
+            // The machine has its share in what is said there.
+            None | Some(255) if begun => Failure::Lost(last(&said)),
+            code => Failure::of(code, &said),
         });
     }
     node.ok_or_else(|| Failure::NoNode("the machine did not tell its name".to_owned()))
@@ -120,14 +126,14 @@ async fn feed(mut input: ChildStdin, script: &str, binary: Option<&Path>) -> Res
     Ok(())
 }
 
-async fn lines(stream: impl AsyncRead + Unpin, mut each: impl FnMut(&str)) {
-    let mut stream = BufReader::new(stream);
-    let mut bytes = Vec::new();
-    loop {
-        bytes.clear();
-        match stream.read_until(b'\n', &mut bytes).await {
-            Ok(read) if read > 0 => each(String::from_utf8_lossy(&bytes).trim_end()),
-            _ => return,
+async fn lines(mut stream: impl AsyncRead + Unpin, mut each: impl FnMut(&str)) {
+    let (mut lines, mut bytes) = (Lines::new(ROOM), [0; 4096]);
+    while let Ok(read @ 1..) = stream.read(&mut bytes).await {
+        for line in lines.feed(bytes.get(..read).unwrap_or_default()) {
+            each(line.trim_end());
         }
+    }
+    if let Some(line) = lines.rest() {
+        each(line.trim_end());
     }
 }

@@ -27,6 +27,9 @@ changed) echo "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @" >&2
 denied) echo "denied: Permission denied (publickey)." >&2; exit 255 ;;
 gone) echo "ssh: connect to host gone port 22: Connection refused" >&2; exit 255 ;;
 stuck) exec sleep 60 ;;
+late) sh -c "$command"; echo "late: Permission denied (publickey)." >&2; exit 255 ;;
+killed) echo "join: starting k0s" >&2; exit 137 ;;
+endless) head -c 5000000 /dev/zero | tr '\0' x >&2; exit 1 ;;
 esac
 [ "$machine" != joined ] || { mkdir -p "$DIR/joined/var/lib/k0s"; : >"$DIR/joined/var/lib/k0s/kubelet.conf"; }
 echo "a greeting" >&2
@@ -166,6 +169,24 @@ async fn each_failure_has_its_reason_and_stops_no_other_machine() {
     let (outcomes, ..) = joined(&load, &["gone", "well"], 2, LONG).await;
     assert_eq!(outcomes[1].result, Ok(Reached::Started));
     assert_eq!(ended(&outcomes).unwrap_err().exit(), Exit::Unreachable);
+}
+
+#[tokio::test]
+async fn what_a_machine_says_decides_neither_about_the_token_nor_about_memory() {
+    let scene = Scene::new();
+    let load = scene.load("a", Setup::default(), None);
+    let names = ["late", "killed", "endless"];
+    let (outcomes, shown, _) = joined(&load, &names, 3, LONG).await;
+    let failures: Vec<&Failure> = outcomes
+        .iter()
+        .map(|outcome| outcome.result.as_ref().unwrap_err())
+        .collect();
+    assert!(matches!(failures[0], Failure::Lost(_)), "{shown}");
+    assert!(matches!(failures[1], Failure::Killed { code: 137, .. }));
+    assert!(outcomes[0].may_still_join() && outcomes[1].may_still_join());
+    let said = failures[2].to_string();
+    assert!(said.ends_with("x [4999600 more bytes]"), "{said:.600}");
+    assert!(said.len() < 500, "{}", said.len());
 }
 
 #[tokio::test]
