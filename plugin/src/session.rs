@@ -1,6 +1,9 @@
 //! One run of a command: its flags, its streams, and what an interrupt leaves behind.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
 
 use futures::{Stream, StreamExt as _, stream};
 use tokio::signal::{self, unix::SignalKind};
@@ -12,6 +15,9 @@ use crate::{
     error::{Error, Exit},
     output::Output,
 };
+
+/// How long what was done may be taken back, for a signal that nobody sends twice.
+const UNDOING: Duration = Duration::from_secs(15);
 
 /// What is said when somebody presses Ctrl-C now.
 #[derive(Debug, Clone)]
@@ -27,7 +33,9 @@ enum Signals {
     End,
     /// Ctrl-C is for a command that was started.
     Child,
-    /// The command takes back what it has done.
+    /// The first one is for the command, which takes back what it has done.
+    First,
+    /// The command takes back what it has done; only who asks for it at the keyboard ends that.
     Undo,
 }
 
@@ -79,8 +87,22 @@ impl Session {
         self.signals.set(Signals::Child);
     }
 
-    /// Does some work. A signal ends it and has it taken back before the error is returned; a second
-    /// one ends that as well.
+    /// While this goes on an interrupt tells this hint besides.
+    pub async fn hinting<T>(&self, hint: String, work: impl Future<Output = T>) -> T {
+        self.adds(hint);
+        let done = work.await;
+        self.leftover.borrow_mut().hints.pop();
+        done
+    }
+
+    /// An interrupt tells this hint besides those that [`Session::leaves`] was last given.
+    pub fn adds(&self, hint: String) {
+        self.leftover.borrow_mut().hints.push(hint);
+    }
+
+    /// Does some work. A signal ends it and has it taken back before the error is returned. A second
+    /// one from the keyboard ends that as well, and so does the end of [`UNDOING`]; a shell that is
+    /// closed sends its SIGHUP twice.
     ///
     /// # Errors
     /// Those of `work`, or [`Error::Interrupted`] with what [`Session::leaves`] was last told.
@@ -89,7 +111,7 @@ impl Session {
         work: impl Future<Output = Result<T, Error>>,
         undo: impl Future<Output = ()>,
     ) -> Result<T, Error> {
-        let before = self.signals.replace(Signals::Undo);
+        let before = self.signals.replace(Signals::First);
         // Of its own, since the other is for a second signal.
         let end = Cell::new(Signals::End);
         let done = tokio::select! {
@@ -97,11 +119,14 @@ impl Session {
             () = signal(&end) => None,
             result = work => Some(result),
         };
-        self.signals.set(before);
         if let Some(result) = done {
+            self.signals.set(before);
             return result;
         }
-        undo.await;
+        self.signals.set(Signals::Undo);
+        // What is left then is what the error tells.
+        let _ = tokio::time::timeout(UNDOING, undo).await;
+        self.signals.set(before);
         Err(self.interruption())
     }
 
@@ -184,10 +209,10 @@ async fn signal(signals: &Cell<Signals>) {
     };
     loop {
         tokio::select! {
-            Some(()) = keys.next() => if signals.get() == Signals::End {
+            Some(()) = keys.next() => if matches!(signals.get(), Signals::End | Signals::Undo) {
                 return;
             },
-            Some(()) = outside.next() => if signals.get() != Signals::Undo {
+            Some(()) = outside.next() => if matches!(signals.get(), Signals::End | Signals::Child) {
                 return;
             },
             else => std::future::pending().await,

@@ -23,5 +23,6 @@ mod release;
 mod scene;
 mod ssh;
 mod tokens;
+mod undone;
 mod usage;
 mod waits;

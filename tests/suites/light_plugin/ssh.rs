@@ -5,6 +5,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -22,6 +23,7 @@ use crate::scene::{installed, packed, secret, token_kubeconfig, unpacked, until}
 const SSH: &str = r#"#!/bin/sh
 for word; do machine=$command; command=$word; done
 [ "$machine" != gone ] || { echo "ssh: connect to host gone port 22: Connection refused" >&2; exit 255; }
+[ "$machine" != slow ] || exec sleep 60
 mkdir -p "DIR/$machine"
 sed "s|^root=''|root='DIR/$machine'|" >"DIR/$machine/join.sh"
 echo $$ >"DIR/$machine/pid"
@@ -39,12 +41,12 @@ install) mkdir -p "DIR/$MACHINE/etc/systemd/system"; : >"DIR/$MACHINE/etc/system
 esac
 "#;
 
-struct Machines {
+pub struct Machines {
     dir: tempfile::TempDir,
 }
 
 impl Machines {
-    fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let programs = [
             ("ssh", SSH),
@@ -66,21 +68,25 @@ impl Machines {
         Ok(Self { dir })
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn starts(&self, person: &Person, line: &str) -> Result<Running> {
+    pub fn command(&self, person: &Person, line: &str) -> Result<Command> {
         let path = std::env::var("PATH")?;
         let path = format!("{}:{path}", self.file("bin").display());
         let mut command = person.command(line)?;
         command.env("PATH", path);
-        Running::start(&mut command)
+        Ok(command)
+    }
+
+    fn starts(&self, person: &Person, line: &str) -> Result<Running> {
+        Running::start(&mut self.command(person, line)?)
     }
 }
 
 /// The controller's part: the token of the request that is there.
-async fn make_token(light: &Light) -> Result<String> {
+pub async fn make_token(light: &Light) -> Result<String> {
     let client = light.admin().await?;
     let requests: Api<JoinTokenRequest> = Api::namespaced(client.clone(), "default");
     let request = until(async || {
@@ -112,7 +118,7 @@ async fn says(nodes: &Api<Node>, name: &str, ready: &str, at: &str) -> Result<()
     Ok(())
 }
 
-async fn ends(running: Running) -> Result<Ended> {
+pub async fn ends(running: Running) -> Result<Ended> {
     tokio::task::spawn_blocking(|| running.ends()).await?
 }
 
@@ -319,15 +325,9 @@ async fn an_interrupt_at_any_stage_takes_the_token_back_and_tells_what_each_mach
     taken_back().await?;
 
     // While the machines are at it.
-    let mut command = admin.command("join demo --ssh gone,node-1 --start-command")?;
+    let mut command = machines.command(&admin, "join demo --ssh gone,node-1 --start-command")?;
     let sleeper = machines.file("sleeper");
     command.arg(format!("echo $$ >{}; exec sleep 60", sleeper.display()));
-    let path = format!(
-        "{}:{}",
-        machines.file("bin").display(),
-        std::env::var("PATH")?
-    );
-    command.env("PATH", path);
     let join = Running::start(&mut command)?;
     make_token(&light).await?;
     let pid = machines.file("node-1/pid");

@@ -1,6 +1,9 @@
 //! Many machines side by side: what each is at, and what became of it.
 
-use std::{cell::RefCell, time::Duration};
+use std::{
+    cell::{self, RefCell},
+    time::Duration,
+};
 
 use futures::{StreamExt as _, stream};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -80,12 +83,16 @@ pub async fn all(
             None => run.await,
         };
         line.end(&result);
-        Outcome {
+        let outcome = Outcome {
             host: host.to_string(),
             node,
             took: started.elapsed(),
             result,
+        };
+        if outcome.may_still_join() {
+            board.needed.set(true);
         }
+        outcome
     });
     let mut ended: Vec<Outcome> = runs.buffer_unordered(parallel.max(1)).collect().await;
     let place = |outcome: &Outcome| {
@@ -103,13 +110,19 @@ pub struct Board<'a> {
     names: Vec<String>,
     states: RefCell<Vec<String>>,
     bars: Vec<ProgressBar>,
+    needed: &'a cell::Cell<bool>,
     changed: Box<dyn Fn(&str) + 'a>,
 }
 
 impl<'a> Board<'a> {
     /// A board on which nothing has begun. `changed` is told every time in a sentence what each
-    /// machine is at.
-    pub fn new(out: &'a Output, hosts: &[Host], changed: impl Fn(&str) + 'a) -> Self {
+    /// machine is at; `needed` becomes true once one that has ended here may go on by itself.
+    pub fn new(
+        out: &'a Output,
+        hosts: &[Host],
+        needed: &'a cell::Cell<bool>,
+        changed: impl Fn(&str) + 'a,
+    ) -> Self {
         let names: Vec<String> = hosts.iter().map(ToString::to_string).collect();
         let widest = names.iter().map(String::len).max().unwrap_or_default();
         let bars = if out.is_watched() {
@@ -136,6 +149,7 @@ impl<'a> Board<'a> {
             states: RefCell::new(vec!["not begun".to_owned(); names.len()]),
             names,
             bars,
+            needed,
             changed: Box::new(changed),
         }
     }

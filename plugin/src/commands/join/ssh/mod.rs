@@ -7,6 +7,7 @@ mod nodes;
 mod remote;
 
 use std::{
+    cell::Cell,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -40,6 +41,8 @@ use crate::{
 const TTL: Duration = Duration::from_secs(3600);
 /// How long a machine may take unless the user says otherwise.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// Why a token is not taken back.
+const STAYS: &str = "Machines may still be joining with the token: it stays until its end.";
 
 /// Flags of `join --ssh`.
 #[derive(Debug, Clone, Default, Args)]
@@ -135,6 +138,7 @@ pub async fn run(
         ..args.request.clone()
     };
     let name = request::ask(session, connection, &wanted).await?;
+    let needed = Cell::new(false);
     let work = async {
         let token = request::answer(session, connection, &wanted, cluster, &name).await?;
         let token = JoinToken {
@@ -147,7 +151,8 @@ pub async fn run(
             program: "ssh".into(),
             node: overridden(&setup.arguments),
         };
-        let outcomes = join(session, connection, args, &load, nodes.as_ref(), &name).await;
+        let nodes = nodes.as_ref();
+        let outcomes = join(session, connection, args, &load, nodes, &name, &needed).await;
         Ok((outcomes, token))
     };
     let end = || end_token(session, connection, args, &name);
@@ -156,8 +161,13 @@ pub async fn run(
     } else {
         session.leaves("no machine was touched", Vec::new());
         let interrupted = async {
-            session.out.note("revoking the token");
-            end().await;
+            if needed.get() {
+                session.out.note(STAYS);
+                session.adds(how_to_revoke(session, connection, &name));
+            } else {
+                session.out.note("revoking the token");
+                end().await;
+            }
         };
         Box::pin(session.undoing(work, interrupted)).await
     };
@@ -172,9 +182,7 @@ pub async fn run(
     let outcomes = told_apart(outcomes);
     let still_joining = outcomes.iter().any(Outcome::may_still_join);
     if still_joining {
-        session
-            .out
-            .note("Machines may still be joining with the token: it stays until its end.");
+        session.out.note(STAYS);
     }
     if still_joining || args.ssh.keep_token {
         told(session, &token);
@@ -198,31 +206,24 @@ async fn join(
     load: &Load,
     nodes: Option<&Nodes>,
     request: &str,
+    needed: &Cell<bool>,
 ) -> Vec<Outcome> {
-    let place = &connection.namespace;
-    let revoke = format!(
-        "revoke the token: {}",
-        request::revoke(session, request, place)
-    );
     let mut hints = vec![
         "a machine on which k0s was being installed may go on by itself; see there: k0s status"
             .to_owned(),
     ];
     if args.ssh.keep_token {
-        hints.push(revoke);
+        hints.push(how_to_revoke(session, connection, request));
     }
-    let board = Board::new(&session.out, &args.ssh.machines, |states| {
+    let machines = &args.ssh.machines;
+    let board = Board::new(&session.out, machines, needed, |states| {
         session.leaves(states, hints.clone());
     });
     let timeout = cli::timeout(args.request.timeout.unwrap_or(PATIENCE));
     let parallel = usize::from(args.ssh.parallel);
-    fleet::all(
-        &args.ssh.machines,
-        parallel,
-        timeout,
-        &board,
-        async |host, line| one(host, line, &args.ssh, load, nodes).await,
-    )
+    fleet::all(machines, parallel, timeout, &board, async |host, line| {
+        one(host, line, &args.ssh, load, nodes).await
+    })
     .await
 }
 
@@ -292,6 +293,11 @@ fn not_from_here(error: Error, machines: usize) -> Error {
     }
 }
 
+fn how_to_revoke(session: &Session, connection: &Connection<'_>, request: &str) -> String {
+    let command = request::revoke(session, request, &connection.namespace);
+    format!("revoke the token: {command}")
+}
+
 /// Takes the token back. That it could not be is no failure of the machines.
 async fn end_token(session: &Session, connection: &Connection<'_>, args: &JoinArgs, name: &str) {
     if args.ssh.keep_token {
@@ -299,11 +305,15 @@ async fn end_token(session: &Session, connection: &Connection<'_>, args: &JoinAr
     }
     let api = connection.api(&resources::join_token_requests());
     let attempt = format!("get join token {}/{name}", connection.namespace);
-    let ended = match connection.call(&attempt, || api.get(name)).await {
-        Ok(request) => token::revoke(connection, &request, false).await,
-        Err(error) if error.is_not_found() => Ok(()),
-        Err(error) => Err(error),
+    let ending = async {
+        match connection.call(&attempt, || api.get(name)).await {
+            Ok(request) => token::revoke(connection, &request, false).await,
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
     };
+    let hint = how_to_revoke(session, connection, name);
+    let ended = session.hinting(hint, ending).await;
     if let Err(error) = ended {
         session.out.note(&format!(
             "The token could not be revoked ({error}); do it later: {}",
