@@ -12,13 +12,16 @@ use std::{
 };
 
 use http::{HeaderMap, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Either};
+use http_body_util::{BodyExt as _, Either, Limited};
 use kube::{
     Client, Config,
     client::{Body, ClientBuilder, DynBody},
     config::AuthInfo,
 };
-use tower::{BoxError, Layer, Service, util::BoxService};
+use tower::{
+    BoxError, Layer, Service,
+    util::{BoxService, MapResponseLayer},
+};
 
 use crate::{
     error::innermost,
@@ -44,6 +47,10 @@ const SECRET: [header::HeaderName; 3] = [
     header::COOKIE,
 ];
 
+/// How much a hosted API may answer at once, in bytes: whoever has written its address into a Secret
+/// answers there.
+const ANSWER: usize = 64 * 1024 * 1024;
+
 /// A client that shows its requests as far as the level asks for.
 ///
 /// # Errors
@@ -52,20 +59,29 @@ pub fn client(config: Config, level: u8) -> Result<Client, kube::Error> {
     if level == 0 {
         return Client::try_from(config);
     }
-    let trace = Trace {
-        level,
-        server: config
-            .cluster_url
-            .to_string()
-            .trim_end_matches('/')
-            .to_owned(),
-        identity: identity(&config.auth_info).into(),
-        show: Arc::new(|text| {
-            // A stream that is gone is no failure.
-            let _ = writeln!(std::io::stderr().lock(), "{}", escape::text(text));
-        }),
-    };
+    let trace = Trace::of(&config, level);
     Ok(ClientBuilder::try_from(config)?.with_layer(&trace).build())
+}
+
+/// The same for a hosted API, which is not trusted: what it answers is not read without an end.
+///
+/// # Errors
+/// As [`Client::try_from`].
+pub fn wary(config: Config, level: u8) -> Result<Client, kube::Error> {
+    let trace = Trace::of(&config, level);
+    let limit = MapResponseLayer::new(|answer: Response<Box<DynBody>>| answer.map(limited));
+    let builder = ClientBuilder::try_from(config)?.with_layer(&limit);
+    if level == 0 {
+        return Ok(builder.build());
+    }
+    Ok(builder
+        .with_layer(&BoxService::layer())
+        .with_layer(&trace)
+        .build())
+}
+
+fn limited(body: Box<DynBody>) -> Box<DynBody> {
+    Box::new(Limited::new(body, ANSWER))
 }
 
 /// The headers that are added to every request further down.
@@ -158,6 +174,22 @@ impl Asked {
 }
 
 impl Trace {
+    fn of(config: &Config, level: u8) -> Self {
+        Self {
+            level,
+            server: config
+                .cluster_url
+                .to_string()
+                .trim_end_matches('/')
+                .to_owned(),
+            identity: identity(&config.auth_info).into(),
+            show: Arc::new(|text| {
+                // A stream that is gone is no failure.
+                let _ = writeln!(std::io::stderr().lock(), "{}", escape::text(text));
+            }),
+        }
+    }
+
     async fn follow(
         &self,
         mut asked: Asked,

@@ -141,7 +141,7 @@ impl Hosted {
         let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default())
             .await
             .map_err(|error| broken(&error))?;
-        trace::client(config, session.global.verbosity).map_err(|error| broken(&error))
+        trace::wary(config, session.global.verbosity).map_err(|error| broken(&error))
     }
 }
 

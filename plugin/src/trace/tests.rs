@@ -107,3 +107,29 @@ async fn a_request_without_an_answer_says_why() {
     );
     assert!(back.is_err());
 }
+
+#[tokio::test]
+async fn a_hosted_api_that_answers_without_an_end_is_not_read_to_it() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let _ = stream.read(&mut [0; 8192]).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+                let blanks = vec![b' '; 65536];
+                while stream.write_all(&blanks).await.is_ok() {}
+            });
+        }
+    });
+    for level in [0, 8] {
+        let config = Config::new(format!("http://{address}").parse().unwrap());
+        let client = wary(config, level).unwrap();
+        let request = Request::get("/api/v1/nodes").body(Vec::new()).unwrap();
+        let read = tokio::time::timeout(Duration::from_secs(60), client.request_text(request));
+        let error = read.await.unwrap().unwrap_err();
+        assert_eq!(innermost(&error), "length limit exceeded", "{level}");
+    }
+}
