@@ -65,19 +65,23 @@ pub fn rewrite(
 }
 
 /// Writes a new file that its owner alone can read; one that is there with another content is
-/// left alone unless `force`.
+/// left alone unless `force`. Returns the file, where symbolic links lead, unless something was there
+/// before.
 ///
 /// # Errors
 /// [`Error::Conflict`] for a file that is there, [`Error::Io`] otherwise.
-pub fn write_new(path: &Path, text: &str, force: bool) -> Result<(), Error> {
+pub fn write_new(path: &Path, text: &str, force: bool) -> Result<Option<PathBuf>, Error> {
     let target = resolve(path);
     let attempt = format!("write {}", path.display());
-    match fs::metadata(&target) {
+    let found = fs::metadata(&target);
+    let is_new = found.is_err();
+    match found {
         // A device or a pipe is written to as it is.
         Ok(metadata) if !metadata.is_file() => {
             let opened = OpenOptions::new().write(true).open(&target);
             return opened
                 .and_then(|mut file| file.write_all(text.as_bytes()))
+                .map(|()| None)
                 .map_err(|source| Error::io(attempt, source));
         }
         Ok(_) if !force && fs::read_to_string(&target).ok().as_deref() != Some(text) => {
@@ -97,7 +101,8 @@ pub fn write_new(path: &Path, text: &str, force: bool) -> Result<(), Error> {
         &target,
         text,
         None,
-    )
+    )?;
+    Ok(is_new.then_some(target))
 }
 
 /// Where a chain of symbolic links ends, even when nothing is there yet.
@@ -332,5 +337,15 @@ mod tests {
         write_new(&path, "two", true).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "two");
         assert_eq!(mode(&path), 0o600);
+    }
+
+    #[test]
+    fn only_a_file_that_was_made_is_returned() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        std::os::unix::fs::symlink("real", &link).unwrap();
+        assert_eq!(write_new(&link, "x", false).unwrap(), Some(real));
+        assert_eq!(write_new(&link, "x", false).unwrap(), None);
+        assert_eq!(write_new(Path::new("/dev/null"), "x", false).unwrap(), None);
     }
 }

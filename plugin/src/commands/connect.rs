@@ -89,7 +89,8 @@ pub async fn run(session: &Session, args: &ConnectArgs) -> Result<(), Error> {
 
 /// Keeps the way open, and the file that leads there, until somebody ends it.
 async fn hold(session: &Session, hosted: &Hosted, path: &Path, answers: &str) -> Result<(), Error> {
-    kubeconfig_file::write_new(path, &hosted.kubeconfig, false).map_err(|error| match error {
+    let written = kubeconfig_file::write_new(path, &hosted.kubeconfig, false);
+    let made = written.map_err(|error| match error {
         Error::Conflict {
             attempt, answer, ..
         } => Error::Conflict {
@@ -104,12 +105,15 @@ async fn hold(session: &Session, hosted: &Hosted, path: &Path, answers: &str) ->
         "{answers} until Ctrl-C: kubectl --kubeconfig {shown} get nodes"
     ));
     let remove = async {
-        // A pipe or a device is none of ours.
-        let removed = !path.is_file() || std::fs::remove_file(path).is_ok();
-        let left = if removed {
-            "the way is closed".to_owned()
-        } else {
-            format!("{shown} stays, and leads nowhere now")
+        let left = match &made {
+            Some(file) if std::fs::remove_file(file).is_err() => {
+                format!("{shown} stays, and leads nowhere now")
+            }
+            // A pipe or a device keeps nothing.
+            None if path.is_file() => {
+                format!("the way is closed; {shown} was there before, and stays")
+            }
+            _ => "the way is closed".to_owned(),
         };
         session.leaves(left, Vec::new());
     };

@@ -48,7 +48,9 @@ async fn a_terminal_that_is_closed_leaves_no_kubeconfig_behind() -> Result<()> {
         until(async || Ok(kill(child, None).is_err().then_some(()))).await?;
     }
 
-    let held = admin.home.path().join("held");
+    let file = admin.home.path().join("held");
+    let held = admin.home.path().join("link");
+    std::os::unix::fs::symlink("held", &held)?;
     let line = format!(
         "connect demo --via direct --kubeconfig-file {}",
         held.display()
@@ -60,7 +62,11 @@ async fn a_terminal_that_is_closed_leaves_no_kubeconfig_behind() -> Result<()> {
     running.signal(Signal::SIGHUP)?;
     let ended = tokio::task::spawn_blocking(|| running.ends()).await??;
     ended.expect(130, &["interrupted: the way is closed"]);
-    ensure!(!held.exists(), "the kubeconfig is left");
+    ensure!(!file.exists(), "the kubeconfig is left");
+    ensure!(
+        held.is_symlink(),
+        "the link is gone, which was there before"
+    );
 
     // Who starts it with nohup wants it to stay.
     let mut nohup = Command::new("sh");
@@ -82,6 +88,20 @@ async fn a_terminal_that_is_closed_leaves_no_kubeconfig_behind() -> Result<()> {
     running.signal(Signal::SIGTERM)?;
     let ended = tokio::task::spawn_blocking(|| running.ends()).await??;
     ended.expect(130, &["interrupted: the way is closed"]);
-    ensure!(!held.exists(), "the kubeconfig is left");
+    ensure!(!file.exists(), "the kubeconfig is left");
+
+    // The same kubeconfig from before is somebody's.
+    let printed = admin.runs("kubeconfig demo")?.expect(0, &[]).stdout;
+    std::fs::write(&file, &printed)?;
+    let running = admin.starts(&line)?;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    running.signal(Signal::SIGTERM)?;
+    let ended = tokio::task::spawn_blocking(|| running.ends()).await??;
+    let said = format!(
+        "interrupted: the way is closed; {} was there before",
+        held.display()
+    );
+    ended.expect(130, &[&said]);
+    assert_eq!(std::fs::read_to_string(&file)?, printed);
     light.down().await
 }
