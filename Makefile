@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Cargo, the suites and apt each want the machine for themselves.
+.NOTPARALLEL:
 
 CARGO   ?= cargo
 # Always the whole workspace: cargo builds half of the dependencies anew for another choice of
@@ -88,7 +90,9 @@ generate: ## write crds/yaml, the examples, deploy/install.yaml and docs/referen
 	$(BIN)/crdgen
 	$(BUILD) --example reference
 	$(BIN)/examples/reference markdown docs/reference
-	$(INSTALL_YAML) > deploy/install.yaml
+	@# By way of a file beside it: a kubectl that fails must not leave half of it.
+	$(INSTALL_YAML) > deploy/install.yaml.new || { rm -f deploy/install.yaml.new; exit 1; }
+	mv deploy/install.yaml.new deploy/install.yaml
 
 check-generated: ## fail when something generated is stale
 	$(CHECK) build

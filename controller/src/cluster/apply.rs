@@ -27,6 +27,7 @@ use crate::{
 };
 
 use super::{
+    finalizer::is_protected,
     restore,
     wanted::{APPLIED_HASH, COPY_SUFFIX, Content, DATA_DIGEST, Inputs, Step, Wanted},
 };
@@ -202,12 +203,18 @@ impl Round<'_> {
                 }
             }
         }
-        // What is obsolete may be all that there is while its successor could not be made.
-        let unwanted = match applied.problems.as_slice() {
-            [] => self.unwanted(&owned, obsolete),
-            _ => Vec::new(),
-        };
-        for (key, live) in unwanted {
+        // The old way in may be the only one while the new one could not be made.
+        let is_stuck = wanted.iter().any(|wanted| {
+            matches!(wanted.key.kind, Kind::Service | Kind::StatefulSet)
+                && applied
+                    .problems
+                    .iter()
+                    .any(|p| p.about == wanted.key.to_string())
+        });
+        for (key, live) in self.unwanted(&owned, obsolete) {
+            if is_stuck && key.kind == Kind::Service {
+                continue;
+            }
             let deleted = self.writer.delete(key, &live.uid, &live.resource_version);
             match deleted.await {
                 // It has changed, which brings us back.
@@ -252,7 +259,10 @@ impl Round<'_> {
     /// What is there is judged by its owner, whoever made it.
     async fn existing(&self, wanted: &Wanted, live: &Live) -> Result<Outcome, ApplyError> {
         let owner = live.owner.as_ref();
-        if owner.is_none_or(|owner| owner.uid != self.uid) && !is_orphan(wanted, live) {
+        if owner.is_none_or(|owner| owner.uid != self.uid)
+            && !is_orphan(wanted, live)
+            && !is_dying_key(wanted, live)
+        {
             return Ok(foreign(wanted, live));
         }
         let step = wanted.step(Some(live));
@@ -392,6 +402,15 @@ impl Round<'_> {
 /// the owner, so nobody else's object has that hash.
 fn is_orphan(wanted: &Wanted, live: &Live) -> bool {
     live.owner.is_none() && live.annotation(APPLIED_HASH).as_deref() == Some(wanted.hash())
+}
+
+/// Whether it is a key that was kept when its Cluster went, is used by this one, and is being
+/// deleted: nobody else will bring it back.
+fn is_dying_key(wanted: &Wanted, live: &Live) -> bool {
+    live.owner.is_none()
+        && live.deleting
+        && matches!(wanted.content, Content::Kept(_))
+        && is_protected(live)
 }
 
 /// Somebody else's object has the name of a child. A Secret of certificates that a user made

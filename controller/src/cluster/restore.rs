@@ -12,7 +12,7 @@
 use kube::{ResourceExt as _, api::DynamicObject};
 use serde_json::{Value, json};
 
-use crds::names::{KEY_FINALIZER, NOT_AFTER};
+use crds::names::{KEY_FINALIZER, NOT_AFTER, TLS_CERT_KEY, TLS_KEY_KEY};
 
 use crate::kubernetes::{
     store::Key,
@@ -38,7 +38,12 @@ pub async fn undo_deletion(writer: &Writer, wanted: &Wanted) -> Result<(), Write
         // An earlier attempt's, unless somebody else's is in its place: then the key stays here.
         Err(WriteError::Exists { key }) => {
             let there = writer.get(&copy).await?;
-            if there.is_none_or(|there| there.data.get("data") != dying.data.get("data")) {
+            let is_same = |there: DynamicObject| {
+                [TLS_CERT_KEY, TLS_KEY_KEY]
+                    .iter()
+                    .all(|key| there.data["data"][key] == dying.data["data"][key])
+            };
+            if !there.is_some_and(is_same) {
                 return Err(WriteError::Exists { key });
             }
         }

@@ -87,7 +87,7 @@ impl WriteError {
                 kube::Error::Api(status) => status.message.clone(),
                 other => other.to_string(),
             },
-            Self::Exists { .. } => "it exists already".to_owned(),
+            Self::Exists { key } => format!("{key} exists already"),
             Self::Timeout { .. } => format!("no answer within {} s", DEADLINE.as_secs()),
         }
     }

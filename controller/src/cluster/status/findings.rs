@@ -8,12 +8,10 @@ use crds::{
     v1beta2::{Cluster, ClusterStatus},
 };
 
-use crate::kubernetes::store::{Key, Kind};
-
 use super::{
     super::{
         apply::Problem,
-        build::etcd,
+        build::{control_plane, etcd},
         dereference::Observed,
         validate::{Address, Refusal, ValidCluster},
     },
@@ -283,9 +281,15 @@ fn functional(facts: &Facts<'_>) -> Finding {
     match &facts.observed.health {
         // Another process has asked it before, and this one is about to, or has no way to it for
         // now: that is said elsewhere, and takes nothing from those who use it.
-        None if facts.is_asked || facts.valid.is_err() || has_served => {
+        None if facts.is_asked || facts.valid.is_err() || (has_served && started) => {
             earlier(facts.cluster.status.as_ref(), FUNCTIONAL).unwrap_or_else(waiting)
         }
+        None if has_served => finding(
+            FUNCTIONAL,
+            false,
+            "Unreachable",
+            "no replica of the control plane is ready",
+        ),
         None => waiting(),
         Some(health) if health.ready && (started || has_served) => {
             finding(FUNCTIONAL, true, "Ready", "")
@@ -343,18 +347,20 @@ fn scaling(now: i32, wanted: i32) -> Finding {
 /// one that is wanted.
 pub(super) fn is_up_to_date(facts: &Facts<'_>, valid: &ValidCluster) -> bool {
     let set = facts.observed.control_plane.as_ref();
-    let runs = set
-        .and_then(|set| set.spec.as_ref()?.template.spec.as_ref())
-        .and_then(|pod| {
-            let mut containers = pod.containers.iter();
-            containers.find(|container| container.name == names::CONTROLLER_CONTAINER)
-        })
-        .and_then(|container| container.image.as_ref());
-    let name = names::control_plane(&valid.name);
-    let key = Key::new(Kind::StatefulSet, &valid.namespace, name).to_string();
-    runs == Some(&valid.image)
-        && replicas(set).is_up_to_date(valid.replicas())
-        && facts.problems.iter().all(|problem| problem.about != key)
+    // By what was applied, and not by the image: others may write that otherwise, by its digest or
+    // another registry.
+    let applied = set
+        .and_then(|set| set.metadata.annotations.as_ref())
+        .and_then(|annotations| annotations.get(names::APPLIED_HASH_ANNOTATION));
+    let wanted = control_plane::stateful_set(valid);
+    let is_wanted = wanted.is_some_and(|wanted| {
+        applied.map(String::as_str) == Some(wanted.hash())
+            && facts
+                .problems
+                .iter()
+                .all(|p| p.about != wanted.key.to_string())
+    });
+    is_wanted && replicas(set).is_up_to_date(valid.replicas())
 }
 
 fn up_to_date(replicas: &Replicas, wanted: i32, is_up_to_date: bool) -> Finding {

@@ -1,11 +1,18 @@
 //! The status of a Cluster on its way out.
 
-use std::collections::BTreeMap;
-
 use rstest::rstest;
 use serde_json::json;
 
-use super::{super::validate::validate, *};
+use crds::{names, v1beta2::CertificateType};
+
+use super::{
+    super::{
+        build::control_plane,
+        dereference::{AUTHORITIES, Authority},
+        validate::validate,
+    },
+    *,
+};
 use crate::hosted::health::Health;
 
 fn cluster() -> Cluster {
@@ -69,16 +76,37 @@ fn the_end_of_a_cluster_changes_two_conditions_and_nothing_else() {
 fn working(ready: i32) -> Observed {
     let ports = json!([{"name": "api", "port": 30443}, {"name": "konnectivity", "port": 30132}]);
     Observed {
-        service: serde_json::from_value(json!({"spec": {"ports": ports}})).unwrap(),
+        service: serde_json::from_value(
+            json!({"spec": {"clusterIPs": ["10.0.0.7"], "ports": ports}}),
+        )
+        .unwrap(),
         control_plane: serde_json::from_value(json!({
-            "spec": {"template": {"spec": {"containers": [
-                {"name": "controller", "image": "quay.io/k0sproject/k0s:v1.36.3-k0s.2"},
-            ]}}},
             "status": {"replicas": 1, "updatedReplicas": 1, "readyReplicas": ready},
         }))
         .unwrap(),
         etcd: serde_json::from_value(json!({"status": {"readyReplicas": 1}})).unwrap(),
-        authorities: BTreeMap::new(),
+        authorities: AUTHORITIES
+            .into_iter()
+            .map(|type_| {
+                let authority = Authority {
+                    secret: names::certificate("demo", type_),
+                    users: false,
+                    digest: Some("seen".to_owned()),
+                    certificate: None,
+                };
+                (type_, authority)
+            })
+            .collect(),
+        existing: CertificateType::ALL
+            .iter()
+            .map(|type_| names::certificate("demo", *type_))
+            .chain([
+                names::config("demo"),
+                names::telemetry_config("demo"),
+                names::endpoint_config("demo"),
+                names::etcd_config("demo"),
+            ])
+            .collect(),
         kubeconfig: true,
         node_address_alive: true,
         health: Some(Health {
@@ -91,6 +119,20 @@ fn working(ready: i32) -> Observed {
     }
 }
 
+/// The same where the set is the one that the Cluster asks for.
+fn written(cluster: &Cluster, ready: i32) -> Observed {
+    let mut observed = working(ready);
+    let valid = validate(cluster, &observed, jiff::SignedDuration::from_hours(1)).unwrap();
+    let wanted = control_plane::stateful_set(&valid).unwrap();
+    let set = observed.control_plane.as_mut().unwrap();
+    let hash = (
+        names::APPLIED_HASH_ANNOTATION.to_owned(),
+        wanted.hash().to_owned(),
+    );
+    set.metadata.annotations = Some([hash].into());
+    observed
+}
+
 #[rstest]
 #[case::before_its_pod_is_ready(0, "v1.36.1-k0s.0")]
 #[case::once_its_pod_is_ready(1, "v1.36.3-k0s.2")]
@@ -98,7 +140,7 @@ fn an_upgrade_has_ended_when_its_pods_are_ready(#[case] ready: i32, #[case] want
     let mut cluster = cluster();
     cluster.spec.version = Some("v1.36.3-k0s.2".to_owned());
     cluster.status.as_mut().unwrap().version = Some("v1.36.1-k0s.0".to_owned());
-    let observed = working(ready);
+    let observed = written(&cluster, ready);
     let valid = validate(&cluster, &observed, jiff::SignedDuration::from_hours(1)).unwrap();
     let new = status(&Facts {
         cluster: &cluster,
@@ -149,7 +191,7 @@ fn of_a_version_that_cannot_be_reached_only_the_conditions_tell() {
 /// A Cluster that has served, with what it says about itself then.
 fn settled() -> Cluster {
     let mut cluster = cluster();
-    let observed = working(1);
+    let observed = written(&cluster, 1);
     let valid = validate(&cluster, &observed, jiff::SignedDuration::from_hours(1)).unwrap();
     let facts = Facts {
         cluster: &cluster,
@@ -194,7 +236,7 @@ fn a_process_that_has_not_asked_yet_says_nothing_new() {
     let cluster = settled();
     let observed = Observed {
         health: None,
-        ..working(1)
+        ..written(&cluster, 1)
     };
     let new = later(&cluster, &observed, &[]);
     assert!(!differs(cluster.status.as_ref(), &new), "{new:?}");
@@ -264,8 +306,11 @@ fn a_cluster_whose_spec_is_refused_is_still_looked_at() {
 #[test]
 fn a_version_that_was_not_written_is_not_recorded() {
     let mut cluster = settled();
-    cluster.spec.version = Some("v1.36.99-k0s.0".to_owned());
     let before = cluster.status.clone().unwrap().version;
+    let old = written(&cluster, 1);
+    cluster.spec.version = Some("v1.36.99-k0s.0".to_owned());
+    let new = later(&cluster, &written(&cluster, 1), &[]);
+    assert_ne!(new.version, before, "written, it is recorded");
     let set = crate::kubernetes::store::Key::new(
         crate::kubernetes::store::Kind::StatefulSet,
         "ns",
@@ -279,7 +324,7 @@ fn a_version_that_was_not_written_is_not_recorded() {
             ..Problem::new(&set, "no answer")
         }],
     ] {
-        let new = later(&cluster, &working(1), &problems);
+        let new = later(&cluster, &old, &problems);
         assert_eq!(new.version, before, "{problems:?}");
         let (status, _) = says(&new, UP_TO_DATE);
         assert_eq!(status, "False", "{problems:?}");
@@ -290,20 +335,25 @@ fn a_version_that_was_not_written_is_not_recorded() {
 #[test]
 fn an_authority_that_cannot_be_read_for_now_takes_nothing_from_available() {
     let cluster = settled();
-    let observed = Observed {
-        health: None,
-        ..working(1)
+    let unasked = |ready| {
+        let observed = Observed {
+            health: None,
+            ..written(&cluster, ready)
+        };
+        let valid = validate(&cluster, &observed, jiff::SignedDuration::from_hours(1)).unwrap();
+        status(&Facts {
+            cluster: &cluster,
+            observed: &observed,
+            valid: Ok(&valid),
+            problems: &[],
+            is_asked: false,
+            hosted_config: None,
+            nodes: None,
+            now: at(60),
+        })
     };
-    let valid = validate(&cluster, &observed, jiff::SignedDuration::from_hours(1)).unwrap();
-    let new = status(&Facts {
-        cluster: &cluster,
-        observed: &observed,
-        valid: Ok(&valid),
-        problems: &[],
-        is_asked: false,
-        hosted_config: None,
-        nodes: None,
-        now: at(60),
-    });
+    let new = unasked(1);
     assert!(!differs(cluster.status.as_ref(), &new), "{new:?}");
+    // Without a replica there is nothing to ask.
+    assert_eq!(says(&unasked(0), AVAILABLE), pair("False", "Unreachable"));
 }
