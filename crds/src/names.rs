@@ -55,7 +55,7 @@ pub const CONVERSION_PATH: &str = "/convert";
 /// Port of [`CONVERSION_SERVICE`].
 pub const CONVERSION_PORT: i32 = 443;
 /// Annotation of the claim of an etcd member: any value but `false` says that the member was added
-/// to the others by hand, so that it may join them without data.
+/// to the others by hand, so that members may join without data until all are ready, once.
 pub const ETCD_MEMBER_ADDED_ANNOTATION: &str = "k0smotron.io/etcd-member-added";
 /// Annotation of Clusters: any value but `false` keeps them from being deleted.
 pub const PROTECT_ANNOTATION: &str = "k0smotron.io/protect";

@@ -47,6 +47,8 @@ pub struct Authority {
 pub struct Claim {
     /// Its name.
     pub name: String,
+    /// Its own uid.
+    pub uid: String,
     /// Uid of the Cluster whose data it holds, if its label says.
     pub of: Option<String>,
     /// It is being deleted.
@@ -225,6 +227,7 @@ fn claims(cluster: &Cluster, store: &Store) -> BTreeMap<i32, Claim> {
         let noted = |all: Option<BTreeMap<String, String>>, key| all?.remove(key);
         let claim = Claim {
             name,
+            uid: live.uid.clone(),
             of: noted(meta.labels, labels::CLUSTER_UID),
             deleting: live.deleting,
             added: noted(meta.annotations, names::ETCD_MEMBER_ADDED_ANNOTATION)

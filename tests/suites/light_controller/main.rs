@@ -45,6 +45,7 @@ fn main() -> ExitCode {
             case!(keys::the_data_of_a_kept_key_cannot_be_edited),
             case!(volumes::what_a_cluster_of_the_same_name_has_left_is_said_and_not_served),
             case!(volumes::once_a_cluster_has_served_no_member_begins_with_nothing),
+            case!(volumes::a_member_that_is_not_added_by_hand_stays_away_whatever_is_edited),
             case!(volumes::an_etcd_of_an_earlier_release_is_not_rolled),
             case!(ports::of_two_clusters_with_the_same_node_ports_the_second_says_so),
             case!(ports::allocated_node_ports_are_recorded_first_and_stay),

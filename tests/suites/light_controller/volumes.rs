@@ -1,16 +1,19 @@
 //! The claims of etcd's members: those that another Cluster has left, and members without data.
 
 use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::controlled::children::{self, at, text};
 use crate::controlled::scene::Scene;
 use crate::controlled::{PATIENCE, until};
 
+const MEMBERS: &str = "/data/ETCD_INITIAL_CLUSTER";
 const STATE: &str = "/data/ETCD_INITIAL_CLUSTER_STATE";
 const UID: &str = "k0smotron.io/cluster-uid";
+const ADDED: &str = "k0smotron.io/etcd-member-added";
 
 /// A claim as a StatefulSet has left it.
 async fn left(scene: &Scene, cluster: &str, index: i32, of: Option<&str>) -> Result<String> {
@@ -176,11 +179,10 @@ pub async fn once_a_cluster_has_served_no_member_begins_with_nothing(scene: &Sce
     };
     ensure!(children("patch") == 1, "it is said once:\n{asked}");
     let config = scene.child("ConfigMap/kmc-one-etcd-config").await?;
-    let members = "/data/ETCD_INITIAL_CLUSTER";
     let config = config.context("no ConfigMap")?;
     // None of them has been ready: the last may still come.
     ensure!(
-        text(&config, members).contains("kmc-one-etcd-2="),
+        text(&config, MEMBERS).contains("kmc-one-etcd-2="),
         "{config}"
     );
     ensure!(
@@ -199,6 +201,107 @@ pub async fn once_a_cluster_has_served_no_member_begins_with_nothing(scene: &Sce
     controller = scene.controller().await?;
     scene.settled().await?;
     ensure!(state(scene, "one").await? == "existing", "it is forgotten");
+    controller.stop().await
+}
+
+/// Has a member pass for ready, or not; nobody runs it here.
+async fn serves(scene: &Scene, pod: &str, ready: bool) -> Result<()> {
+    let pods: Api<Pod> = Api::namespaced(scene.admin.clone(), &scene.namespace);
+    until(&format!("{pod} is there"), PATIENCE, async || {
+        let pod = pods.get(pod).await;
+        pod.map(drop).map_err(|error| error.to_string())
+    })
+    .await?;
+    let says = if ready { "True" } else { "False" };
+    let status = json!({"status": {
+        "phase": "Running", "conditions": [{"type": "Ready", "status": says}],
+    }});
+    pods.patch_status(pod, &PatchParams::default(), &Patch::Merge(&status))
+        .await?;
+    let set = "StatefulSet/kmc-one-etcd";
+    let number = if ready { 3 } else { 2 };
+    until(
+        &format!("{number} members are ready"),
+        PATIENCE,
+        async || {
+            let set = scene.child(set).await.map_err(|error| error.to_string())?;
+            let found = set.map(|set| at(&set, "/status/readyReplicas").clone());
+            // The first to pass for ready are not counted.
+            (found == Some(json!(number)) || (ready && pod != "kmc-one-etcd-2"))
+                .then_some(())
+                .ok_or_else(|| format!("{found:?}"))
+        },
+    )
+    .await?;
+    Ok(())
+}
+
+async fn members_are(scene: &Scene, what: &str) -> Result<Value> {
+    let what_ = format!("members are told {what}");
+    let (config, _) = until(&what_, PATIENCE, async || {
+        let config = scene.child("ConfigMap/kmc-one-etcd-config").await;
+        match config.map_err(|error| error.to_string())? {
+            Some(config) if text(&config, MEMBERS).contains(what) => Ok(config),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    Ok(config)
+}
+
+pub async fn a_member_that_is_not_added_by_hand_stays_away_whatever_is_edited(
+    scene: &Scene,
+) -> Result<()> {
+    let controller = scene.controller().await?;
+    let spec = json!({"replicas": 3, "service": {"type": "ClusterIP"}});
+    scene.complete("one", spec).await?;
+    report(scene, "one", json!("v1.36.3-k0s.2")).await?;
+    let (all, nobody) = ("kmc-one-etcd-2=", "members-are-added-by-hand=");
+    let config = "ConfigMap/kmc-one-etcd-config";
+    for index in 0..3 {
+        members_are(scene, all).await?;
+        serves(scene, &format!("kmc-one-etcd-{index}"), true).await?;
+    }
+    let written = members_are(scene, nobody).await?;
+    serves(scene, "kmc-one-etcd-2", false).await?;
+    scene.settled().await?;
+
+    let delete = async || -> Result<()> {
+        children::api(&scene.admin, &scene.namespace, "ConfigMap")?
+            .delete("kmc-one-etcd-config", &DeleteParams::default())
+            .await?;
+        scene.settled().await?;
+        members_are(scene, nobody).await?;
+        Ok(())
+    };
+    delete().await?;
+    let open = json!({"data": {"ETCD_INITIAL_CLUSTER": format!("{all}https://x:2380")}});
+    for edit in [
+        open,
+        json!({"data": null}),
+        json!({"data": {"CLOSED": null}}),
+    ] {
+        scene.edit(config, &edit).await?;
+        scene.settled().await?;
+        let now = members_are(scene, nobody).await?;
+        ensure!(at(&now, "/data") == at(&written, "/data"), "{edit}: {now}");
+    }
+
+    // Added by hand it joins, once.
+    let claim = "PersistentVolumeClaim/etcd-data-kmc-one-etcd-2";
+    let added = |value: Value| json!({"metadata": {"annotations": {ADDED: value}}});
+    scene.edit(claim, &added(json!("true"))).await?;
+    members_are(scene, all).await?;
+    serves(scene, "kmc-one-etcd-2", true).await?;
+    members_are(scene, nobody).await?;
+    serves(scene, "kmc-one-etcd-2", false).await?;
+    scene.settled().await?;
+    members_are(scene, nobody).await?;
+    delete().await?;
+    scene.edit(claim, &added(Value::Null)).await?;
+    scene.settled().await?;
+    scene.edit(claim, &added(json!("true"))).await?;
+    members_are(scene, all).await?;
     controller.stop().await
 }
 

@@ -1,5 +1,7 @@
 //! etcd: its members and where they learn of each other.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::{
     api::{
         apps::v1::{
@@ -7,10 +9,10 @@ use k8s_openapi::{
             StatefulSetUpdateStrategy,
         },
         core::v1::{
-            ConfigMap, ConfigMapKeySelector, Container, ContainerPort, EnvVar, EnvVarSource,
-            HTTPGetAction, Lifecycle, LifecycleHandler, PersistentVolumeClaim,
-            PersistentVolumeClaimSpec, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-            SleepAction, VolumeMount, VolumeResourceRequirements,
+            ConfigMapKeySelector, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
+            Lifecycle, LifecycleHandler, PersistentVolumeClaim, PersistentVolumeClaimSpec,
+            PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SleepAction, VolumeMount,
+            VolumeResourceRequirements,
         },
     },
     apimachinery::pkg::{
@@ -36,6 +38,7 @@ use super::{
 };
 
 pub mod claims;
+pub mod initial;
 #[cfg(test)]
 mod tests;
 
@@ -48,75 +51,8 @@ const DATA: &str = "/var/lib/k0s/etcd";
 const INITIAL_CLUSTER: &str = "ETCD_INITIAL_CLUSTER";
 const INITIAL_STATE: &str = "ETCD_INITIAL_CLUSTER_STATE";
 const INITIAL_TOKEN: &str = "ETCD_INITIAL_CLUSTER_TOKEN";
-/// The state in which a member without data joins others or does not start.
-const EXISTING: &str = "existing";
 /// The group that owns a member's volume.
 const GROUP: i64 = 1001;
-
-/// Whom a member starts with. A ConfigMap and not the pod template, which would roll every member
-/// when their number changes; only a member without data goes by it. `None` while claims that are
-/// not this Cluster's are in the way.
-pub fn members_config(cluster: &ValidCluster) -> Option<Wanted> {
-    if claims::in_the_way(cluster).is_some() {
-        return None;
-    }
-    let service = names::etcd(&cluster.name);
-    let members = if is_closed(cluster) {
-        closed(&service)
-    } else {
-        (0..cluster.etcd_members)
-            .map(|i| format!("{service}-{i}=https://{service}-{i}.{service}:{ETCD_PEER}"))
-            .collect::<Vec<_>>()
-            .join(",")
-    };
-    let state = if exists(cluster) { EXISTING } else { "new" };
-    Some(Wanted::declared(
-        Kind::ConfigMap,
-        ConfigMap {
-            metadata: metadata(cluster, names::etcd_config(&cluster.name), Component::Etcd),
-            data: Some(map([
-                (INITIAL_CLUSTER, &members),
-                (INITIAL_STATE, state),
-                (INITIAL_TOKEN, &cluster.uid),
-            ])),
-            ..ConfigMap::default()
-        },
-    ))
-}
-
-/// Whether there is data that somebody relies on: from then on a member that finds none must not
-/// begin anew with nothing. Once said it stays so, whatever becomes of the status.
-fn exists(cluster: &ValidCluster) -> bool {
-    match &cluster.etcd_config {
-        _ if cluster.was_available => true,
-        Some(config) => config
-            .get(INITIAL_STATE)
-            .is_some_and(|state| state == EXISTING),
-        // Upstream's, which runs already, or another Cluster's, which was given to this one.
-        None => ready_members(cluster) > 0 || claims::are_taken_over(cluster),
-    }
-}
-
-/// Whether no member may join without data. Under its old identity one that has lost its own
-/// would vote as if it had never acknowledged anything, and writes that two of three hold would
-/// be lost with the next leader. The last to start of all has to join once, and so has one that
-/// was removed and added anew.
-fn is_closed(cluster: &ValidCluster) -> bool {
-    let all = cluster.etcd_members;
-    let was_closed = || {
-        let service = names::etcd(&cluster.name);
-        let config = cluster.etcd_config.as_ref();
-        config.is_some_and(|config| config.get(INITIAL_CLUSTER) == Some(&closed(&service)))
-    };
-    all > 1
-        && exists(cluster)
-        && (ready_members(cluster) >= all || (was_closed() && !claims::has_added(cluster)))
-}
-
-/// An initial cluster that no member finds itself in.
-fn closed(service: &str) -> String {
-    format!("members-are-added-by-hand=https://{service}:{ETCD_PEER}")
-}
 
 /// How many members serve.
 pub fn ready_members(cluster: &ValidCluster) -> i32 {
@@ -209,7 +145,7 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Wanted> {
 fn pod_spec(
     cluster: &ValidCluster,
     settings: &EtcdSpec,
-    labels: &std::collections::BTreeMap<String, String>,
+    labels: &BTreeMap<String, String>,
 ) -> PodSpec {
     PodSpec {
         automount_service_account_token: Some(false),

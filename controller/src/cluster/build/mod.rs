@@ -50,7 +50,7 @@ pub fn build(cluster: &ValidCluster) -> Built {
         services::etcd_clients(cluster),
         telemetry::config(cluster),
     ];
-    wanted.extend(etcd::members_config(cluster));
+    wanted.extend(etcd::initial::members_config(cluster));
     wanted.extend(certificates::all(cluster));
     wanted.extend(kubeconfig::secret(cluster));
     wanted.extend(k0s_config::config_map(cluster));

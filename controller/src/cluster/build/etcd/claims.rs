@@ -1,5 +1,7 @@
 //! What the claims of etcd's members say about how it may start.
 
+use std::collections::BTreeSet;
+
 use crds::labels;
 
 use super::super::super::{dereference::Claim, validate::ValidCluster};
@@ -57,9 +59,13 @@ pub fn are_taken_over(cluster: &ValidCluster) -> bool {
         && of_members(cluster).any(|claim| is_own(cluster, claim))
 }
 
-/// Whether a member was added to the others by hand, and may join them without data.
-pub fn has_added(cluster: &ValidCluster) -> bool {
-    of_members(cluster).any(|claim| claim.added && !claim.deleting)
+/// The uids of the claims of members that were added to the others by hand, and may join them
+/// without data.
+pub fn added(cluster: &ValidCluster) -> BTreeSet<&str> {
+    of_members(cluster)
+        .filter(|claim| claim.added && !claim.deleting)
+        .map(|claim| claim.uid.as_str())
+        .collect()
 }
 
 fn of_members(cluster: &ValidCluster) -> impl Iterator<Item = &Claim> {
@@ -90,6 +96,7 @@ mod tests {
         let claims = of.iter().zip(0..).map(|(of, index)| {
             let claim = Claim {
                 name: format!("c{index}"),
+                uid: format!("u{index}"),
                 of: of.map(ToOwned::to_owned),
                 deleting: false,
                 added: false,

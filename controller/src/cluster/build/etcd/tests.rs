@@ -1,11 +1,12 @@
 //! What a member without data is told.
 
-use std::collections::BTreeMap;
-
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::*;
+use super::{
+    initial::{CLOSED, EXISTING, members_config},
+    *,
+};
 use crate::cluster::{
     dereference::{Claim, Observed},
     validate::validate,
@@ -44,6 +45,7 @@ fn running(replicas: i32, ready: i32, config: impl Into<Value>) -> Observed {
 fn claim(index: i32, added: bool) -> BTreeMap<i32, Claim> {
     let claim = Claim {
         name: names::etcd_claim("demo", index),
+        uid: format!("u{index}"),
         of: Some("1".to_owned()),
         deleting: false,
         added,
@@ -82,13 +84,23 @@ fn a_store_is_begun_once(
 
 #[rstest]
 #[case::before_it_served(None, 3, json!({}), false, true)]
-#[case::the_last_has_not_started(RAN, 2, config("new"), false, true)]
+#[case::the_last_has_not_started(RAN, 2, json!({INITIAL_CLUSTER: ALL}), false, true)]
 #[case::all_have(RAN, 3, config("existing"), false, false)]
 #[case::one_is_away(RAN, 2, json!({INITIAL_CLUSTER: NOBODY}), false, false)]
 #[case::all_are_away(RAN, 0, json!({INITIAL_CLUSTER: NOBODY}), false, false)]
-#[case::one_is_added_by_hand(RAN, 2, json!({INITIAL_CLUSTER: NOBODY}), true, true)]
+#[case::one_is_added_by_hand(RAN, 2, json!({INITIAL_CLUSTER: NOBODY, CLOSED: "true"}), true, true)]
+#[case::it_is_on_its_way(RAN, 2, json!({INITIAL_CLUSTER: ALL, CLOSED: "true"}), true, true)]
+#[case::it_was_given_up(RAN, 2, json!({INITIAL_CLUSTER: ALL, CLOSED: "true"}), false, false)]
+#[case::it_is_lost_once_more(RAN, 2, json!({INITIAL_CLUSTER: NOBODY, CLOSED: "true u2"}), true, false)]
+#[case::another_was_added(RAN, 2, json!({INITIAL_CLUSTER: NOBODY, CLOSED: "true u1"}), true, true)]
 #[case::its_status_is_lost(None, 2, json!({INITIAL_CLUSTER: NOBODY, INITIAL_STATE: EXISTING}), false, false)]
+#[case::its_status_and_the_state_are_lost(None, 2, json!({CLOSED: "true"}), false, false)]
 #[case::it_has_joined(RAN, 3, json!({INITIAL_CLUSTER: ALL}), true, false)]
+#[case::somebody_wrote_all(RAN, 2, json!({INITIAL_CLUSTER: ALL, CLOSED: "true"}), false, false)]
+#[case::somebody_wrote_that_it_is_open(RAN, 2, json!({INITIAL_CLUSTER: ALL, CLOSED: "false"}), true, false)]
+#[case::somebody_took_that_away(RAN, 2, json!({INITIAL_CLUSTER: NOBODY}), true, false)]
+#[case::somebody_emptied_it(RAN, 2, json!({}), true, false)]
+#[case::somebody_deleted_it(RAN, 2, Value::Null, true, false)]
 fn a_member_joins_once(
     #[case] version: Option<&str>,
     #[case] ready: i32,
@@ -96,10 +108,12 @@ fn a_member_joins_once(
     #[case] added: bool,
     #[case] joins: bool,
 ) {
-    let observed = Observed {
+    let is_there = !config.is_null();
+    let mut observed = Observed {
         claims: claim(2, added),
         ..running(3, ready, config)
     };
+    observed.etcd_config = observed.etcd_config.filter(|_| is_there);
     let told = told(&valid(3, version, &observed));
     let members = &told[INITIAL_CLUSTER];
     if joins {
@@ -108,6 +122,47 @@ fn a_member_joins_once(
     } else {
         assert_eq!(members, NOBODY);
     }
+}
+
+/// What the ConfigMap notes for the next time it is looked at.
+#[rstest]
+#[case::never_closed(2, json!({INITIAL_CLUSTER: ALL}), false, None)]
+#[case::all_are_ready(3, json!({INITIAL_CLUSTER: ALL}), false, Some("true"))]
+#[case::it_has_joined(3, json!({INITIAL_CLUSTER: ALL, CLOSED: "true"}), true, Some("true u2"))]
+#[case::it_is_joining(2, json!({INITIAL_CLUSTER: NOBODY, CLOSED: "true"}), true, Some("true"))]
+#[case::it_was_used(2, json!({INITIAL_CLUSTER: NOBODY, CLOSED: "true u2"}), true, Some("true u2"))]
+#[case::it_is_taken_off(2, json!({INITIAL_CLUSTER: NOBODY, CLOSED: "true u2"}), false, Some("true"))]
+#[case::of_an_earlier_release(2, json!({INITIAL_CLUSTER: NOBODY}), false, Some("true"))]
+fn that_nobody_joins_is_remembered(
+    #[case] ready: i32,
+    #[case] config: Value,
+    #[case] added: bool,
+    #[case] noted: Option<&str>,
+) {
+    let observed = Observed {
+        claims: claim(2, added),
+        ..running(3, ready, config)
+    };
+    let told = told(&valid(3, RAN, &observed));
+    assert_eq!(told.get(CLOSED).map(String::as_str), noted);
+}
+
+#[test]
+fn no_member_joins_those_that_were_given_data() {
+    let observed = Observed {
+        claims: (0..3).flat_map(|index| claim(index, false)).collect(),
+        ..Observed::default()
+    };
+    let told = told(&valid(3, None, &observed));
+    assert_eq!(told[INITIAL_CLUSTER], NOBODY);
+    assert_eq!(told[CLOSED], "true");
+}
+
+#[test]
+fn a_single_member_finds_itself() {
+    let told = told(&valid(1, RAN, &running(1, 1, json!({}))));
+    assert_eq!(told[INITIAL_CLUSTER], ALL);
+    assert_eq!(told.get(CLOSED), None);
 }
 
 #[test]
