@@ -226,7 +226,9 @@ pub async fn what_was_left_is_served_on_purpose_only_and_a_lost_member_is_replac
     until("the number of members is said", PATIENCE, async || {
         let cluster = clusters::api(world, NAME).get(NAME).await;
         let text = clusters::describe(cluster.ok().as_ref());
-        text.contains("of 1 etcd members").then_some(()).ok_or(text)
+        text.contains("spec.replicas to 1")
+            .then_some(())
+            .ok_or(text)
     })
     .await?;
     held_up(world, NAME).await?;

@@ -75,17 +75,29 @@ pub async fn what_a_cluster_of_the_same_name_has_left_is_said_and_not_served(
     let lost = left(scene, "lost", 0, old).await?;
     let kept = left(scene, "kept", 0, None).await?;
     let few = left(scene, "few", 0, old).await?;
-    for (name, replicas) in [("lost", 1), ("kept", 1), ("few", 3), ("fresh", 1)] {
+    let last = left(scene, "last", 2, old).await?;
+    for (name, replicas) in [
+        ("lost", 1),
+        ("kept", 1),
+        ("few", 3),
+        ("last", 3),
+        ("fresh", 1),
+    ] {
         let spec = json!({"replicas": replicas, "service": {"type": "ClusterIP"}});
         scene.create(name, spec).await?;
     }
-    for (name, claim) in [("lost", &lost), ("kept", &kept), ("few", &few)] {
+    for (name, claim) in [
+        ("lost", &lost),
+        ("kept", &kept),
+        ("few", &few),
+        ("last", &last),
+    ] {
         let parts = [&format!("delete pvc {claim}."), "troubleshooting"];
         held_up(scene, name, &parts).await?;
     }
     scene.settled().await?;
     let made: Vec<String> = scene.children().await?.into_keys().collect();
-    for name in ["lost", "kept", "few"] {
+    for name in ["lost", "kept", "few", "last"] {
         for part in ["StatefulSet/kmc", "ConfigMap/kmc"] {
             let begins = format!("{part}-{name}");
             let found = made.iter().find(|key| {
@@ -116,7 +128,11 @@ pub async fn what_a_cluster_of_the_same_name_has_left_is_said_and_not_served(
     held_up(
         scene,
         "few",
-        &["of 1 etcd members", "have 3", "spec.replicas to 1"],
+        &[
+            "would have 3",
+            "missing: etcd-data-kmc-few-etcd-1 etcd-data-kmc-few-etcd-2)",
+            "spec.replicas to 1",
+        ],
     )
     .await?;
     scene
@@ -127,6 +143,16 @@ pub async fn what_a_cluster_of_the_same_name_has_left_is_said_and_not_served(
     let set = scene.child("StatefulSet/kmc-few-etcd").await?;
     let set = set.context("no etcd")?;
     ensure!(at(&set, "/spec/replicas") == &json!(1), "{set}");
+
+    // With as many members as there are claims none would find the data.
+    give(scene, &last, "last").await?;
+    let first = "missing: etcd-data-kmc-last-etcd-0";
+    held_up(scene, "last", &[first, "bring back"]).await?;
+    scene
+        .change("last", json!({"spec": {"replicas": 1}}))
+        .await?;
+    let parts = [first, &format!("more than it has: {last}"), "replicas to 3"];
+    held_up(scene, "last", &parts).await?;
 
     // What is made says whose it is.
     let uid = scene.clusters().get("lost").await?.uid();

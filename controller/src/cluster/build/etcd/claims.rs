@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crds::labels;
+use crds::{labels, names};
 
 use super::super::super::{dereference::Claim, validate::ValidCluster};
 
@@ -13,17 +13,12 @@ pub fn in_the_way(cluster: &ValidCluster) -> Option<String> {
     if cluster.etcd.is_some() {
         return None;
     }
-    let members = cluster.etcd_members;
-    let claims: Vec<_> = of_members(cluster).collect();
-    let names = |which: &dyn Fn(&Claim) -> bool| {
-        let which: Vec<_> = claims
-            .iter()
-            .filter(|claim| which(claim))
-            .map(|claim| claim.name.as_str())
-            .collect();
-        (!which.is_empty()).then(|| which.join(" "))
-    };
-    if let Some(foreign) = names(&|claim| !claim.deleting && !is_own(cluster, claim)) {
+    let foreign = |claim: &Claim| !claim.deleting && !is_own(cluster, claim);
+    // Those of more members than it has are no matter, unless they are of the same data.
+    if of_members(cluster).any(foreign)
+        || (are_taken_over(cluster) && cluster.claims.values().any(foreign))
+    {
+        let foreign = names_of(cluster.claims.values().filter(|claim| foreign(claim)));
         let (namespace, uid, label) = (&cluster.namespace, &cluster.uid, labels::CLUSTER_UID);
         return Some(format!(
             "there is data of another Cluster of this name, so etcd is not made. Either lose it: \
@@ -32,31 +27,72 @@ pub fn in_the_way(cluster: &ValidCluster) -> Option<String> {
              docs/troubleshooting.md"
         ));
     }
-    if let Some(ending) = names(&|claim| claim.deleting) {
+    let ending = names_of(of_members(cluster).filter(|claim| claim.deleting));
+    if !ending.is_empty() {
         return Some(format!(
             "etcd is made as soon as these claims, which are being deleted, are gone: {ending}"
         ));
     }
-    let left = cluster.claims.values().filter(|claim| !claim.deleting);
-    let left = i32::try_from(left.count()).unwrap_or(i32::MAX);
-    (are_taken_over(cluster) && left != members).then(|| {
-        format!(
-            "the data to go on with is that of {left} etcd members, and this Cluster would have \
-             {members}: they would not find to each other, so etcd is not made. Set spec.replicas \
-             to {left} until the Cluster is available, or delete what is not to be used: kubectl \
-             -n {} get pvc -l app=k0smotron,component=etcd,cluster={}",
-            cluster.namespace, cluster.name
-        )
-    })
+    if are_taken_over(cluster) {
+        incomplete(cluster)
+    } else {
+        None
+    }
 }
 
-/// Whether members will find data in their claims that somebody gave to this Cluster: those
-/// without must not begin a store of their own beside it.
+/// What is wrong with the claims that were given to this Cluster: a member without data beside
+/// them serves nothing, or an empty store.
+fn incomplete(cluster: &ValidCluster) -> Option<String> {
+    let members = cluster.etcd_members;
+    let given: BTreeSet<i32> = given(cluster).map(|(index, _)| index).collect();
+    let left_out = |members: i32| -> BTreeSet<i32> {
+        (0..members)
+            .filter(|index| !given.contains(index))
+            .collect()
+    };
+    let surplus: BTreeSet<i32> = given.range(members..).copied().collect();
+    let listed = |what: &str, which: &BTreeSet<i32>| {
+        let claims = which
+            .iter()
+            .map(|index| names::etcd_claim(&cluster.name, *index))
+            .collect::<Vec<_>>()
+            .join(" ");
+        (!which.is_empty()).then(|| format!("{what} {claims}"))
+    };
+    let wrong = [
+        listed("missing:", &left_out(members)),
+        listed("more than it has:", &surplus),
+    ];
+    let wrong = wrong.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    if wrong.is_empty() {
+        return None;
+    }
+    // The least that can have written them: no etcd is made with an even number.
+    let last = *given.last()?;
+    let had = last + 1 + last % 2;
+    let advice = [
+        (had != members).then(|| format!("set spec.replicas to {had} until it is available")),
+        listed("bring back", &left_out(had)),
+    ];
+    let advice = advice
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" and ");
+    Some(format!(
+        "the data to go on with is not that of all etcd members, of which this Cluster would have \
+         {members}, so etcd is not made ({wrong}). Either {advice}; or delete the claims that are \
+         not to be used. What each means stands in docs/troubleshooting.md"
+    ))
+}
+
+/// Whether members will find data in claims that somebody gave to this Cluster: those without must
+/// not begin a store of their own beside it.
 pub fn are_taken_over(cluster: &ValidCluster) -> bool {
     cluster.etcd.is_none()
         && cluster.etcd_config.is_none()
         && !cluster.was_available
-        && of_members(cluster).any(|claim| is_own(cluster, claim))
+        && given(cluster).next().is_some()
 }
 
 /// The uids of the claims of members that were added to the others by hand, and may join them
@@ -68,16 +104,30 @@ pub fn added(cluster: &ValidCluster) -> BTreeSet<&str> {
         .collect()
 }
 
+/// The claims that are this Cluster's, also of more members than it has.
+fn given(cluster: &ValidCluster) -> impl Iterator<Item = (i32, &Claim)> {
+    let all = cluster.claims.iter();
+    all.filter(|(_, claim)| !claim.deleting && is_own(cluster, claim))
+        .map(|(index, claim)| (*index, claim))
+}
+
+fn names_of<'a>(claims: impl Iterator<Item = &'a Claim>) -> String {
+    claims
+        .map(|claim| claim.name.as_str())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 fn of_members(cluster: &ValidCluster) -> impl Iterator<Item = &Claim> {
     let range = 0..cluster.etcd_members.max(0);
     cluster.claims.range(range).map(|(_, claim)| claim)
 }
 
 fn is_own(cluster: &ValidCluster, claim: &Claim) -> bool {
-    claim
-        .of
-        .as_ref()
-        .map_or(cluster.was_available, |uid| *uid == cluster.uid)
+    claim.of.as_ref().map_or_else(
+        || cluster.was_available || super::initial::says_existing(cluster),
+        |uid| *uid == cluster.uid,
+    )
 }
 
 #[cfg(test)]
@@ -91,11 +141,14 @@ mod tests {
 
     const OWN: Option<&str> = Some("1");
     const OLD: Option<&str> = Some("0");
+    /// There is no claim of this number.
+    const GONE: Option<&str> = Some("");
 
     fn claims(of: &[Option<&str>]) -> Observed {
-        let claims = of.iter().zip(0..).map(|(of, index)| {
+        let there = of.iter().zip(0..).filter(|(of, _)| **of != GONE);
+        let claims = there.map(|(of, index)| {
             let claim = Claim {
-                name: format!("c{index}"),
+                name: names::etcd_claim("demo", index),
                 uid: format!("u{index}"),
                 of: of.map(ToOwned::to_owned),
                 deleting: false,
@@ -122,19 +175,24 @@ mod tests {
 
     #[rstest]
     #[case::a_new_one(1, None, &[], None)]
-    #[case::of_another(1, None, &[OLD], Some("delete pvc c0. "))]
-    #[case::of_nobody(1, None, &[None], Some("label --overwrite pvc c0 k0smotron.io/cluster-uid=1. "))]
-    #[case::one_of_three(3, None, &[OLD], Some("delete pvc c0. "))]
-    #[case::three_of_one(1, None, &[OLD, OLD, OLD], Some("delete pvc c0. "))]
-    #[case::only_more_than_it_has(1, None, &[], None)]
+    #[case::of_another(1, None, &[OLD], Some("delete pvc etcd-data-kmc-demo-etcd-0. "))]
+    #[case::of_nobody(1, None, &[None], Some("label --overwrite pvc etcd-data-kmc-demo-etcd-0 k0smotron.io/cluster-uid=1. "))]
+    #[case::one_of_three(3, None, &[OLD], Some("delete pvc etcd-data-kmc-demo-etcd-0. "))]
+    #[case::three_of_one(1, None, &[OLD, OLD, OLD], Some("delete pvc etcd-data-kmc-demo-etcd-0 etcd-data-kmc-demo-etcd-1 etcd-data-kmc-demo-etcd-2. "))]
+    #[case::only_more_than_it_has(1, None, &[GONE, OLD, OLD], None)]
     #[case::taken_over(1, None, &[OWN], None)]
     #[case::all_taken_over(3, None, &[OWN, OWN, OWN], None)]
-    #[case::some_taken_over(3, None, &[OWN, OLD, OWN], Some("delete pvc c1. "))]
-    #[case::one_taken_over_of_three(1, None, &[OWN, OLD, OLD], Some("of 3 etcd members"))]
-    #[case::three_to_be_and_one_taken_over(3, None, &[OWN], Some("of 1 etcd members"))]
+    #[case::some_taken_over(3, None, &[OWN, OLD, OWN], Some("delete pvc etcd-data-kmc-demo-etcd-1. "))]
+    #[case::one_taken_over_of_three(1, None, &[OWN, OLD, OLD], Some("delete pvc etcd-data-kmc-demo-etcd-1 etcd-data-kmc-demo-etcd-2. "))]
+    #[case::three_to_be_and_one_taken_over(3, None, &[OWN], Some("(missing: etcd-data-kmc-demo-etcd-1 etcd-data-kmc-demo-etcd-2). Either set spec.replicas to 1 until it is available; or"))]
+    #[case::one_to_be_and_three_taken_over(1, None, &[OWN, OWN, OWN], Some("(more than it has: etcd-data-kmc-demo-etcd-1 etcd-data-kmc-demo-etcd-2). Either set spec.replicas to 3 until it is available; or"))]
+    #[case::the_last_is_left_and_one_to_be(1, None, &[GONE, GONE, OWN], Some("(missing: etcd-data-kmc-demo-etcd-0, more than it has: etcd-data-kmc-demo-etcd-2). Either set spec.replicas to 3 until it is available and bring back etcd-data-kmc-demo-etcd-0 etcd-data-kmc-demo-etcd-1; or"))]
+    #[case::two_are_left_and_one_to_be(1, None, &[OWN, OWN], Some("(more than it has: etcd-data-kmc-demo-etcd-1). Either set spec.replicas to 3 until it is available and bring back etcd-data-kmc-demo-etcd-2; or"))]
+    #[case::two_are_left(3, None, &[OWN, OWN], Some("(missing: etcd-data-kmc-demo-etcd-2). Either bring back etcd-data-kmc-demo-etcd-2; or"))]
+    #[case::one_is_missing_between(3, None, &[OWN, OWN, GONE, OWN], Some("(missing: etcd-data-kmc-demo-etcd-2, more than it has: etcd-data-kmc-demo-etcd-3). Either set spec.replicas to 5"))]
     #[case::ran_under_an_earlier_release(1, RAN, &[None], None)]
     #[case::ran_and_lost_one(3, RAN, &[OWN, OWN], None)]
-    #[case::ran_and_somebody_put_another_there(1, RAN, &[OLD], Some("delete pvc c0. "))]
+    #[case::ran_and_somebody_put_another_there(1, RAN, &[OLD], Some("delete pvc etcd-data-kmc-demo-etcd-0. "))]
     fn etcd_is_made_beside_claims_of_its_own_only(
         #[case] replicas: i32,
         #[case] version: Option<&str>,
@@ -156,10 +214,16 @@ mod tests {
         let mut observed = claims(&[OLD, OLD]);
         observed.claims.get_mut(&0).unwrap().deleting = true;
         let found = in_the_way(&valid(3, None, &observed)).unwrap();
-        assert!(found.contains("delete pvc c1. "), "{found}");
+        assert!(
+            found.contains("delete pvc etcd-data-kmc-demo-etcd-1. "),
+            "{found}"
+        );
         observed.claims.get_mut(&1).unwrap().deleting = true;
         let found = in_the_way(&valid(3, None, &observed)).unwrap();
-        assert!(found.ends_with("are gone: c0 c1"), "{found}");
+        assert!(
+            found.ends_with("are gone: etcd-data-kmc-demo-etcd-0 etcd-data-kmc-demo-etcd-1"),
+            "{found}"
+        );
     }
 
     #[test]
@@ -179,5 +243,26 @@ mod tests {
         observed.etcd_config = serde_json::from_value(json!({"data": {}})).unwrap();
         assert!(!are_taken_over(&valid(1, None, &observed)));
         assert_eq!(in_the_way(&valid(3, None, &observed)), None);
+    }
+
+    /// Of an earlier release, and neither its status nor its StatefulSet is there any more.
+    #[rstest]
+    #[case::it_served("existing", true)]
+    #[case::it_had_begun("new", false)]
+    fn claims_without_a_label_are_its_own_when_its_members_were_told_so(
+        #[case] state: &str,
+        #[case] own: bool,
+    ) {
+        let mut observed = claims(&[None, OWN, OWN]);
+        let config = json!({"data": {"ETCD_INITIAL_CLUSTER_STATE": state}});
+        observed.etcd_config = serde_json::from_value(config).unwrap();
+        assert_eq!(in_the_way(&valid(3, None, &observed)).is_none(), own);
+    }
+
+    #[test]
+    fn claims_on_their_way_out_are_not_taken_over() {
+        let mut observed = claims(&[GONE, GONE, OWN]);
+        observed.claims.get_mut(&2).unwrap().deleting = true;
+        assert!(!are_taken_over(&valid(1, None, &observed)));
     }
 }

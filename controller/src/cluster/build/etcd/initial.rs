@@ -75,7 +75,7 @@ fn exists(cluster: &ValidCluster) -> bool {
 }
 
 /// Whether members were told so already. The initial cluster is closed only then.
-fn says_existing(cluster: &ValidCluster) -> bool {
+pub fn says_existing(cluster: &ValidCluster) -> bool {
     let config = cluster.etcd_config.as_ref();
     config.is_some_and(|config| {
         config.get(INITIAL_STATE).map(String::as_str) == Some(EXISTING)
