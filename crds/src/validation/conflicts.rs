@@ -2,9 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Errors, Findings, not_implemented, quota};
+use super::{Errors, Findings, is_served, quota};
 use crate::admission::{Holder, Mothership};
-use crate::v1beta2::{Cluster, PersistenceType, ServiceType, StorageType};
+use crate::v1beta2::{Cluster, PersistenceType, ServiceType, StatusPorts, StorageType};
 
 /// The range is a setting of the API server, which few outside know.
 const USUAL_NODE_PORTS: RangeInclusive<i32> = 30000..=32767;
@@ -28,6 +28,7 @@ pub fn conflicts(old: Option<&Cluster>, new: &Cluster, known: &dyn Mothership) -
 }
 
 type Port = fn(&Cluster) -> i32;
+type Recorded = fn(StatusPorts) -> i32;
 
 struct Search<'a> {
     old: Option<&'a Cluster>,
@@ -38,14 +39,17 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Whether the Cluster asks for ports for the first time: as long as it is not honoured it gets
-    /// none, and keeps none from others.
+    /// Whether the Cluster asks from now on: as long as it is not served, others can have what it
+    /// asks for.
     fn begins(&self) -> bool {
-        let is_honoured = |cluster: &Cluster| not_implemented(&cluster.spec).is_empty();
-        self.old.is_none_or(|old| {
-            let has = old.status.as_ref().and_then(|status| status.ports);
-            has.is_none() && !is_honoured(old) && is_honoured(self.new)
-        })
+        self.old
+            .is_none_or(|old| !is_served(old) && is_served(self.new))
+    }
+
+    /// What is recorded stays the Cluster's own while it is not served.
+    fn has(&self, port: i32, recorded: Recorded) -> bool {
+        let status = self.old.and_then(|old| old.status.as_ref());
+        status.and_then(|status| status.ports).map(recorded) == Some(port)
     }
 
     fn is_new<T: PartialEq>(&self, of: impl Fn(&Cluster) -> T) -> bool {
@@ -78,19 +82,24 @@ impl Search<'_> {
         if service.type_ != ServiceType::NodePort {
             return;
         }
-        let fields: [(_, _, Port); 2] = [
-            ("spec.service.apiPort", service.api_port, |cluster| {
-                cluster.spec.service.api_port
-            }),
+        let fields: [(_, _, Port, Recorded); 2] = [
+            (
+                "spec.service.apiPort",
+                service.api_port,
+                |cluster| cluster.spec.service.api_port,
+                |ports| ports.api,
+            ),
             (
                 "spec.service.konnectivityPort",
                 service.konnectivity_port,
                 |cluster| cluster.spec.service.konnectivity_port,
+                |ports| ports.konnectivity,
             ),
         ];
-        for (path, port, of) in fields {
+        for (path, port, of, recorded) in fields {
             let asked = |cluster: &Cluster| (cluster.spec.service.type_, of(cluster));
-            if port == 0 || !(self.begins() || self.is_new(asked)) {
+            let asks = || self.is_new(asked) || (!self.has(port, recorded) && self.begins());
+            if port == 0 || !asks() {
                 continue;
             }
             let range = self.known.node_port_range();
@@ -132,7 +141,7 @@ impl Search<'_> {
             let ingress = cluster.spec.ingress.as_ref();
             ingress.map(|ingress| (ingress.api_host.clone(), ingress.konnectivity_host.clone()))
         };
-        if !self.is_new(hosts) {
+        if !(self.is_new(hosts) || self.begins()) {
             return;
         }
         for (path, host) in [
@@ -164,11 +173,12 @@ impl Search<'_> {
             let service = &cluster.spec.service;
             (
                 cluster.spec.external_address.clone(),
+                cluster.spec.ingress.is_some(),
                 service.api_port,
                 service.konnectivity_port,
             )
         };
-        if spec.ingress.is_some() || !(self.begins() || self.is_new(place)) {
+        if spec.ingress.is_some() || !(self.is_new(place) || self.begins()) {
             return;
         }
         for (path, port) in [

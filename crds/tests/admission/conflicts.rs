@@ -265,11 +265,32 @@ fn what_is_honoured_from_now_on_has_to_find_its_ports_free() {
         paths(&change(&monitored(30001), &now, &full())),
         ["spec.service.apiPort"]
     );
-    // What has been served before has its ports.
-    let served = with_status(monitored(30001), serving("v1.36.3-k0s.2"));
+    // What has been served before has the ports that are recorded, and no others.
+    let mut served = with_status(monitored(30001), serving("v1.36.3-k0s.2"));
+    assert_eq!(
+        paths(&change(&served, &now, &full())),
+        ["spec.service.apiPort"]
+    );
+    served["status"]["ports"]["api"] = json!(30001);
     assert_eq!(change(&served, &now, &full()).errors, []);
     // And what goes on without being honoured asks for nothing.
     let mut other = monitored(30001);
     other["spec"]["replicas"] = json!(3);
     assert_eq!(change(&monitored(30001), &other, &full()).errors, []);
+}
+
+/// What keeps a Cluster from being served: what is not honoured, and what is invalid.
+#[rstest]
+#[case::monitoring("monitoring", json!({"enabled": true}))]
+#[case::ingress("ingress", json!({"apiHost": "a.x", "konnectivityHost": "k.x", "annotations": {"a": "b"}}))]
+#[case::open_quote("controlPlaneFlags", json!(["--open 'quote"]))]
+fn what_is_taken_is_not_had_in_two_changes(#[case] field: &str, #[case] value: Value) {
+    for spec in [node_port(30001), address("192.0.2.1")] {
+        let mut aside = spec.clone();
+        aside[field] = value.clone();
+        let aside = with_status(free(aside), serving("v1.36.3-k0s.2"));
+        let back = with_status(free(spec), serving("v1.36.3-k0s.2"));
+        let decision = change(&aside, &back, &full());
+        assert_eq!(paths(&decision), ["spec.service.apiPort"], "{back}");
+    }
 }

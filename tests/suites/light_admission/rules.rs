@@ -325,17 +325,35 @@ pub async fn what_another_has_already_is_named(scene: &Scene) -> Result<()> {
         json!({"version": VERSION, "ingress": {"apiHost": host, "konnectivityHost": format!("k-{host}"),
             "annotations": {"a": "b"}}})
     };
-    accepted(&apply(scene, &cluster("three", &behind("one.example.org"))).await?)?;
+    // Who is not served, as nobody is behind an ingress yet, keeps nothing from others.
+    let mut aside = behind("one.example.org");
+    aside["service"] = json!({"type": "NodePort", "apiPort": 31009, "konnectivityPort": 0});
+    accepted(&apply(scene, &cluster("three", &aside)).await?)?;
+    accepted(&apply(scene, &cluster("six", &exposed(31008, 31004))).await?)?;
     until(
-        "the host is known",
+        "what came after it is known",
         Duration::from_secs(10),
-        async || match try_apply(scene, &cluster("four", &behind("one.example.org"))).await {
-            Ok(said) if refused(&said, &["spec.ingress.apiHost", "three"]).is_ok() => Ok(()),
+        async || match try_apply(scene, &cluster("four", &exposed(31008, 31010))).await {
+            Ok(said) if refused(&said, &["spec.service.apiPort", "six"]).is_ok() => Ok(()),
             other => Err(format!("{other:?}")),
         },
     )
     .await?;
-    accepted(&try_apply(scene, &cluster("four", &behind("two.example.org"))).await?)?;
+    accepted(&try_apply(scene, &cluster("four", &behind("one.example.org"))).await?)?;
+    accepted(&apply(scene, &cluster("four", &exposed(31009, 31010))).await?)?;
+    let served = with(
+        cluster("three", &aside),
+        &json!({"spec": {"ingress": null}}),
+    );
+    until(
+        "who is served is known",
+        Duration::from_secs(10),
+        async || match try_apply(scene, &served).await {
+            Ok(said) if refused(&said, &["spec.service.apiPort", "four"]).is_ok() => Ok(()),
+            other => Err(format!("{other:?}")),
+        },
+    )
+    .await?;
 
     // What is not there yet may come: a warning.
     let class = json!({"storage": {"etcd": {"persistence": {"storageClass": "fast"}}}});

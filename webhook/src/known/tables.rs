@@ -7,7 +7,7 @@ use crds::{
     admission::{Holder, Namespace, Quota},
     policy::Policies,
     v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest, ServiceType},
-    validation::{not_implemented, validate_cluster},
+    validation::is_served,
 };
 
 use super::claims::Claims;
@@ -185,7 +185,7 @@ impl Stored {
     fn new(object: Cluster) -> Self {
         let spec = &object.spec;
         let found = object.status.as_ref();
-        let is_served = not_implemented(spec).is_empty() && validate_cluster(&object).is_empty();
+        let is_served = is_served(&object);
         let given = found.and_then(|status| status.ports);
         let ports: HashSet<i32> = [
             (spec.service.api_port, given.map(|ports| ports.api)),
@@ -210,6 +210,7 @@ impl Stored {
         let hosts: HashSet<String> = spec
             .ingress
             .iter()
+            .filter(|_| is_served)
             .flat_map(|ingress| [&ingress.api_host, &ingress.konnectivity_host])
             .map(|host| host.to_lowercase())
             .collect();

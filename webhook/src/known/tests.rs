@@ -122,12 +122,24 @@ fn who_is_not_served_keeps_no_port_by_asking_for_it() {
 }
 
 #[test]
-fn hosts_and_addresses_are_found_whatever_their_case() {
+fn who_is_not_served_keeps_no_host() {
     let known = Known::default();
     let ingress =
-        json!({"ingress": {"apiHost": "API.example.com", "konnectivityHost": "k.example.com"}});
+        json!({"ingress": {"apiHost": "api.example.com", "konnectivityHost": "k.example.com"}});
     put::<Cluster>(&known, cluster("i", ingress));
-    assert_eq!(known.host("api.Example.com"), [holder("Cluster", "i")]);
+    assert!(known.host("api.example.com").is_empty());
+}
+
+#[test]
+fn hosts_and_addresses_are_found_whatever_their_case() {
+    let known = Known::default();
+    // Clusters behind an ingress are not served yet, and hold no host.
+    known
+        .0
+        .write()
+        .hosts
+        .add(&"api.example.com".to_owned(), &holder("Cluster", "i"));
+    assert_eq!(known.host("API.Example.com"), [holder("Cluster", "i")]);
     put::<Cluster>(
         &known,
         cluster("e", json!({"externalAddress": "Cp.example.com"})),
