@@ -17,6 +17,9 @@ pub const CONFIG_DIR: &str = "/etc/k0smotron";
 /// Folder of the manifest that tells the hosted cluster what hosts it.
 pub const TELEMETRY_DIR: &str = "/var/lib/k0s/manifests/k0s-telemetry";
 
+/// Folder of certificates and keys, into which those of the Cluster are copied at the start.
+pub const PKI_DIR: &str = "/var/lib/k0s/pki";
+
 /// The names of a control plane's volumes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volumes<'a> {
@@ -127,6 +130,22 @@ pub(crate) fn own_places(cluster: &str, spec: &ClusterSpec) -> Vec<(String, &'st
         places.push((folder, "the endpoint manifest"));
     }
     places
+}
+
+/// What a mount at a place would hide of what the product puts below its own places.
+pub(crate) fn hidden_by(place: &str, cluster: &str, spec: &ClusterSpec) -> Option<&'static str> {
+    let own = own_places(cluster, spec).into_iter();
+    let closed = own.filter(|(own, _)| own != names::DATA_DIR);
+    let below = |folder: &str| {
+        let rest = place.strip_prefix(folder);
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    };
+    let pki = (place == PKI_DIR || below(PKI_DIR)).then_some("the certificates and keys");
+    pki.or_else(|| {
+        closed
+            .into_iter()
+            .find_map(|(own, what)| below(&own).then_some(what))
+    })
 }
 
 /// The folder of a manifest.

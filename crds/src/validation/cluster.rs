@@ -70,10 +70,16 @@ pub fn validate_cluster(cluster: &Cluster) -> Vec<FieldError> {
     errors.0
 }
 
-/// What would reach out of the Cluster's namespace with the controller's rights. Objects that were
-/// stored before this rule keep working, so only the door knows it; such a reference stays as it is
-/// or goes.
+/// What would reach out of the Cluster's namespace with the controller's rights, or into what the
+/// product puts into the pods. Objects that were stored before these rules keep working, so only the
+/// door knows them; what breaks them stays as it is or goes.
 pub fn cluster_boundaries(old: Option<&Cluster>, new: &Cluster) -> Findings {
+    let mut findings = foreign_reference(old, new);
+    findings.extend(volumes::hiding(old, new));
+    findings
+}
+
+fn foreign_reference(old: Option<&Cluster>, new: &Cluster) -> Findings {
     let mut findings = Errors::default();
     let reference = |cluster: &Cluster| cluster.spec.remote_host_cluster.clone()?.kubeconfig_ref;
     let own = new.metadata.namespace.as_deref();

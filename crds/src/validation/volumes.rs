@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Volume;
 use serde_json::Value;
 
-use super::Errors;
-use crate::v1beta2::ClusterSpec;
+use super::{Errors, Findings};
+use crate::v1beta2::{Cluster, ClusterSpec};
 use crate::{names, volumes};
 
 /// Manifests and mounts end up as volumes of one pod, whose places are shared; their names there are
@@ -73,6 +73,27 @@ pub(super) fn validate(errors: &mut Errors, cluster: &str, spec: &ClusterSpec) {
         }
         source(errors, &path, &mount.volume);
     }
+}
+
+/// Mounts over files of the product's own.
+pub(super) fn hiding(old: Option<&Cluster>, new: &Cluster) -> Findings {
+    let (mut errors, mut warnings) = (Errors::default(), Errors::default());
+    let cluster = new.metadata.name.as_deref().unwrap_or_default();
+    for (index, mount) in new.spec.mounts.iter().enumerate() {
+        let place = volumes::place(&mount.path);
+        let Some(what) = volumes::hidden_by(&place, cluster, &new.spec) else {
+            continue;
+        };
+        let stored = old.is_some_and(|old| old.spec.mounts.contains(mount));
+        let found = if stored { &mut warnings } else { &mut errors };
+        found.add(
+            format!("spec.mounts[{index}].path"),
+            &mount.path,
+            format!("would hide a part of {what}"),
+            "mount it somewhere else",
+        );
+    }
+    Findings::of(errors, warnings)
 }
 
 fn source(errors: &mut Errors, path: &str, volume: &Volume) {

@@ -1,6 +1,6 @@
 //! What the rules say.
 
-use crds::validation::{validate_cluster, validate_join_token_request};
+use crds::validation::{cluster_boundaries, validate_cluster, validate_join_token_request};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -211,6 +211,40 @@ fn a_cluster(#[case] wrong: Value, #[case] field: &str, #[case] corrected: Value
     assert_eq!(paths(&errors), [field]);
     assert!(!errors[0].message.is_empty());
     assert_eq!(validate_cluster(&cluster(corrected)), []);
+}
+
+/// Only the door knows it: the controller goes on with what is stored.
+#[rstest]
+#[case::authority("/var/lib/k0s/pki", "/var/lib/k0s/pki2")]
+#[case::authority_file("/var/lib/k0s/pki/ca.crt", "/var/lib/k0s/images")]
+#[case::authority_in_other_words("/var/lib//k0s/./bin/../pki/", "/var/lib/k0s/bin")]
+#[case::configuration("/etc/k0smotron/k0s.yaml", "/etc/k0smotron.d")]
+#[case::authentication("/etc/x/../k0smotron//authentication.yaml", "/etc/x")]
+#[case::telemetry(
+    "/var/lib/k0s/manifests/k0s-telemetry/x.yaml",
+    "/var/lib/k0s/manifests/k0s-telemetry2"
+)]
+#[case::endpoint(
+    "/var/lib/k0s/manifests/kmc-c-endpoint/x",
+    "/var/lib/k0s/manifests/kmc-d-endpoint/x"
+)]
+fn a_mount_over_files_of_the_product(#[case] wrong: &str, #[case] corrected: &str) {
+    let at = |path: &str, source: &str| {
+        let mount = json!({"path": path, "hostPath": {"path": source}});
+        cluster(
+            json!({"service": {"type": "NodePort"}, "mounts": [{"path": "/a", "emptyDir": {}}, mount]}),
+        )
+    };
+    let new = at(wrong, "/x");
+    let findings = cluster_boundaries(None, &new);
+    assert_eq!(paths(&findings.errors), ["spec.mounts[1].path"]);
+    assert_eq!(validate_cluster(&new), []);
+    assert_eq!(cluster_boundaries(None, &at(corrected, "/x")).errors, []);
+    // As it is stored it may stay, and nothing else may come into its place.
+    let stored = cluster_boundaries(Some(&new), &new);
+    assert_eq!((stored.errors.len(), stored.warnings.len()), (0, 1));
+    let changed = cluster_boundaries(Some(&new), &at(wrong, "/y"));
+    assert_eq!(paths(&changed.errors), ["spec.mounts[1].path"]);
 }
 
 #[rstest]

@@ -30,7 +30,7 @@ pub const FILE: &str = "k0s.yaml";
 /// Key and file name of the API server's authentication configuration.
 pub const AUTHENTICATION: &str = "authentication.yaml";
 /// Folder of certificates and keys inside the container.
-pub const PKI: &str = "/var/lib/k0s/pki";
+pub const PKI: &str = crds::volumes::PKI_DIR;
 
 /// Lets the readiness probe in without a certificate, and nothing else: a kubelet has none.
 const ANONYMOUS_HEALTH: &str = "\
