@@ -13,6 +13,7 @@ mod defaults;
 mod image;
 mod path;
 mod range;
+mod read;
 mod resources;
 mod seen;
 mod subject;
@@ -207,8 +208,8 @@ impl Policies {
 
     fn view<'a>(&'a self, subject: &'a Subject<'_>) -> View<'a> {
         self.engine.view(Facts {
-            object: &subject.object,
-            old_object: subject.old.as_deref().unwrap_or(&Value::Null),
+            object: subject.read(),
+            old_object: subject.old_read(),
             request: subject.request_value(),
             namespace: subject.namespace_value(),
         })

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::validation::quantity::amount;
+
 /// A path from an object's root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Path(Vec<Step>);
@@ -20,7 +22,7 @@ pub(super) struct Set<'a> {
     /// Where it is, with the numbers of items.
     pub path: String,
     pub value: &'a Value,
-    /// The item of a list that it is, or is a part of.
+    /// The item of a list that it is, or is a part of: the outermost.
     pub item: Option<&'a Value>,
 }
 
@@ -70,7 +72,33 @@ impl Path {
         if leads(&self.0, object) {
             follow(&self.0, &mut Vec::new(), object, None, &mut found);
         }
+        let name = match self.0.last() {
+            Some(Step::Field(name) | Step::Key(name)) => name,
+            Some(Step::Each) | None => "",
+        };
+        // A no to k0s may be other than what it takes where nothing is said.
+        let is_ours = self.0.get(1) != Some(&Step::Field("k0sConfig".to_owned()));
+        found.retain(|set| !is_empty(set.value) && (!is_ours || is_set(name, set.value)));
         found
+    }
+
+    /// The plain fields of the objects below `spec` that the path leads through, as far as the first
+    /// list or key: what is there may be switched on by them.
+    pub(super) fn around(&self, object: &Value) -> Vec<Value> {
+        let mut around = Vec::new();
+        let mut at = object;
+        for (depth, step) in self.0.iter().enumerate() {
+            let Step::Field(name) = step else { break };
+            if depth == 0 && name != "spec" {
+                break;
+            }
+            if depth > 1 {
+                around.push(plain(at));
+            }
+            let Some(inner) = at.get(name) else { break };
+            at = inner;
+        }
+        around
     }
 }
 
@@ -99,10 +127,8 @@ fn follow<'a, 'p>(
     found: &mut Vec<Set<'a>>,
 ) {
     let Some((step, rest)) = steps.split_first() else {
-        if is_set(value) {
-            let path = text(trail);
-            found.push(Set { path, value, item });
-        }
+        let path = text(trail);
+        found.push(Set { path, value, item });
         return;
     };
     let inner: &mut dyn Iterator<Item = &'a Value> = match step {
@@ -111,11 +137,7 @@ fn follow<'a, 'p>(
     };
     for (index, value) in inner.enumerate() {
         trail.push((step, index));
-        let item = if *step == Step::Each {
-            Some(value)
-        } else {
-            item
-        };
+        let item = item.or((*step == Step::Each).then_some(value));
         follow(rest, trail, value, item, found);
         trail.pop();
     }
@@ -142,7 +164,7 @@ fn text(trail: &[(&Step, usize)]) -> String {
 pub(super) fn without_unset(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let set = fields.iter().filter(|(_, value)| is_set(value));
+            let set = fields.iter().filter(|(_, value)| !is_empty(value));
             let set = set.map(|(name, value)| (name.clone(), value.clone()));
             Value::Object(set.collect::<Map<_, _>>())
         }
@@ -150,20 +172,39 @@ pub(super) fn without_unset(value: &Value) -> Value {
     }
 }
 
-fn is_set(value: &Value) -> bool {
+fn plain(value: &Value) -> Value {
+    let mut value = without_unset(value);
+    if let Some(fields) = value.as_object_mut() {
+        fields.retain(|_, value| !value.is_object() && !value.is_array());
+    }
+    value
+}
+
+/// Whether a field says anything: Go's encoder writes zeros for what its program has left out, and
+/// whole objects of them.
+fn is_set(name: &str, value: &Value) -> bool {
     match value {
-        Value::Null | Value::Bool(false) => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(fields) => !fields.is_empty(),
-        Value::Bool(true) | Value::Number(_) => true,
+        Value::Object(fields) => fields.iter().any(|(name, value)| is_set(name, value)),
+        // The product takes a volume without a size for one of the usual size.
+        Value::String(size) if name == "size" => !size.is_empty() && amount(size) != Some(0.0),
+        other => !is_empty(other),
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::Path;
 
@@ -191,6 +232,30 @@ mod tests {
         });
         let found = Path::parse(path).unwrap().set(&object);
         let found: Vec<&str> = found.iter().map(|set| set.path.as_str()).collect();
+        assert_eq!(found, wanted);
+    }
+
+    #[rstest]
+    #[case::zeros(json!({"nats": {"persistence": {"size": "0", "storageClass": ""}, "tls": {}}}), &[])]
+    #[case::a_size(json!({"nats": {"persistence": {"size": "1Gi"}}}), &["spec.nats", "spec.nats.persistence.size"])]
+    #[case::a_zero_of_another_name(json!({"nats": {"persistence": {"count": "0"}}}), &["spec.nats"])]
+    #[case::a_list(json!({"nats": {"args": [""]}}), &["spec.nats"])]
+    // Left out, k0s would take something else for it.
+    #[case::a_no_to_k0s(json!({"k0sConfig": {"spec": {"telemetry": {"enabled": false}}}}), &["spec.k0sConfig", "spec.k0sConfig.spec"])]
+    fn an_object_is_set_if_any_of_it_is(#[case] spec: Value, #[case] wanted: &[&str]) {
+        let object = json!({ "spec": spec });
+        let paths = [
+            "spec.nats",
+            "spec.nats.persistence.size",
+            "spec.k0sConfig",
+            "spec.k0sConfig.spec",
+        ];
+        let found = paths.map(|path| Path::parse(path).unwrap().set(&object));
+        let found: Vec<&str> = found
+            .iter()
+            .flatten()
+            .map(|set| set.path.as_str())
+            .collect();
         assert_eq!(found, wanted);
     }
 

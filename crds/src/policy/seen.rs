@@ -22,6 +22,8 @@ pub(super) struct Image<'a> {
     /// The path without the numbers of items.
     pub place: Cow<'static, str>,
     pub text: Cow<'a, str>,
+    /// The volume that it is in, or whether what it is for runs.
+    pub around: Option<&'a Value>,
     /// Registry and path; none when it is no image.
     pub parts: Option<Vec<String>>,
 }
@@ -38,7 +40,10 @@ impl<'a> Seen<'a> {
     /// The version of a Cluster, as it is written and as it is read.
     pub(super) fn version(&self) -> &(Cow<'a, str>, Option<K0sVersion>) {
         self.version.get_or_init(|| {
-            let text = texts::filled(self.object, "spec.version", DEFAULT_VERSION);
+            // As `upgrade::target` has it.
+            let text = texts::at(self.object, "spec.version")
+                .or_else(|| texts::at(self.object, "status.version"))
+                .unwrap_or(Cow::Borrowed(DEFAULT_VERSION));
             let version = text.parse().ok();
             (text, version)
         })
@@ -52,16 +57,17 @@ impl<'a> Seen<'a> {
 
 fn images<'a>(object: &'a Value) -> Vec<Image<'a>> {
     let mut images = Vec::new();
-    let mut add = |path: String, place: Cow<'static, str>, text: Cow<'a, str>| {
+    let mut add = |path: String, place: Cow<'static, str>, text: Cow<'a, str>, around| {
         let parts = image::parts(&text);
         images.push(Image {
             path,
             place,
             text,
+            around,
             parts,
         });
     };
-    let mut one = |path: &'static str, text| add(path.to_owned(), path.into(), text);
+    let mut one = |path: &'static str, text| add(path.to_owned(), path.into(), text, None);
     let path = "spec.image";
     one(path, texts::filled(object, path, DEFAULT_IMAGE));
     if texts::storage_type(object) == StorageType::Etcd.as_str() {
@@ -69,13 +75,17 @@ fn images<'a>(object: &'a Value) -> Vec<Image<'a>> {
         one(path, texts::filled(object, path, DEFAULT_ETCD_IMAGE));
     }
     // Helpers count as soon as they are named, whether or not they run today.
-    for path in [
-        "spec.storage.etcd.defragJob.image",
-        "spec.monitoring.prometheusImage",
-        "spec.monitoring.proxyImage",
+    for (path, switch) in [
+        (
+            "spec.storage.etcd.defragJob.image",
+            "spec.storage.etcd.defragJob.enabled",
+        ),
+        ("spec.monitoring.prometheusImage", "spec.monitoring.enabled"),
+        ("spec.monitoring.proxyImage", "spec.monitoring.enabled"),
     ] {
         if let Some(image) = texts::at(object, path) {
-            one(path, image);
+            let runs = texts::field(object, switch).filter(|runs| **runs != Value::Bool(false));
+            add(path.to_owned(), path.into(), image, runs);
         }
     }
     for field in ["manifests", "mounts"] {
@@ -87,6 +97,7 @@ fn images<'a>(object: &'a Value) -> Vec<Image<'a>> {
                     format!("spec.{field}[{index}].image.reference"),
                     format!("spec.{field}[*].image.reference").into(),
                     image,
+                    Some(volume),
                 );
             }
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Input;
 use super::compile::Policy;
-use super::texts;
+use super::{read, texts};
 use crate::admission::{Namespace, Operation, Usage};
 use crate::v1beta2::PolicyKind;
 
@@ -64,6 +64,8 @@ pub(super) struct Subject<'a> {
     /// False for a `scale` of a Cluster that is not known: only its replicas are.
     pub whole: bool,
     usage: OnceCell<Usage>,
+    read: OnceCell<Option<Value>>,
+    old_read: OnceCell<Option<Value>>,
     request_value: OnceCell<Value>,
     namespace_value: OnceCell<Value>,
 }
@@ -102,6 +104,8 @@ impl<'a> Subject<'a> {
             old,
             whole,
             usage: OnceCell::new(),
+            read: OnceCell::new(),
+            old_read: OnceCell::new(),
             request_value: OnceCell::new(),
             namespace_value: OnceCell::new(),
         })
@@ -116,6 +120,21 @@ impl<'a> Subject<'a> {
             let request = self.input.request;
             self.input.mothership.usage(request.namespace, request.name)
         })
+    }
+
+    /// `object` as free rules see it.
+    pub(super) fn read(&self) -> &Value {
+        let read = self
+            .read
+            .get_or_init(|| read::as_read(self.kind, &self.object));
+        read.as_ref().unwrap_or(&self.object)
+    }
+
+    /// `oldObject` as free rules see it: null when the object is new.
+    pub(super) fn old_read(&self) -> &Value {
+        let old = self.old.as_deref().unwrap_or(&Value::Null);
+        let read = self.old_read.get_or_init(|| read::as_read(self.kind, old));
+        read.as_ref().unwrap_or(old)
     }
 
     /// `request` as free rules see it.

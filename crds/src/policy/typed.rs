@@ -172,7 +172,11 @@ fn images(typed: &Typed, seen: &Seen<'_>) -> Answer {
         let sources: Vec<String> = typed.images.iter().map(ToString::to_string).collect();
         let allowed = format!("allowed from: {}", sources.join(", "));
         Breach {
-            found: json!([image.place, image.text]),
+            found: json!([
+                image.place,
+                image.text,
+                image.around.map(path::without_unset)
+            ]),
             ..Breach::not_allowed(image.path.as_str(), &image.text, allowed)
         }
     });
@@ -297,16 +301,22 @@ fn forbidden_fields(typed: &Typed, seen: &Seen<'_>) -> Answer {
         return None;
     }
     let mut breaches = Vec::new();
-    for (index, path) in typed.forbidden_fields.iter().enumerate() {
-        for Set { path, value, item } in path.set(seen.object) {
+    for (index, forbidden) in typed.forbidden_fields.iter().enumerate() {
+        for Set { path, value, item } in forbidden.set(seen.object) {
             let shown = match value {
                 Value::Array(_) | Value::Object(_) => String::new(),
                 value => texts::shown(value),
             };
             breaches.push(Breach {
                 // What a field of an item does depends on the rest of it: a mount's source on where
-                // it is mounted, and whether read-only.
-                found: json!([index, value, item.map(path::without_unset)]),
+                // it is mounted, and whether read-only; and what lies in an object, on what the object
+                // says it is.
+                found: json!([
+                    index,
+                    value,
+                    item.map(path::without_unset),
+                    forbidden.around(seen.object)
+                ]),
                 ..Breach::not_allowed(path, &shown, "leave it out".to_owned())
             });
         }

@@ -175,6 +175,33 @@ fn long(end: &str) -> String {
         {"path": "/b", "image": {"reference": "docker.io/b"}}, {"path": "/a", "image": {"reference": "docker.io/a"}},
     ]))
 )]
+#[case::a_volume_of_an_image_elsewhere_in_the_container(
+    mounts(&json!([{"path": "/a", "image": {"reference": "docker.io/a"}}])),
+    mounts(&json!([{"path": "/a", "readOnly": false, "image": {"reference": "docker.io/a"}}])),
+    mounts(&json!([{"path": "/b", "image": {"reference": "docker.io/a"}}]))
+)]
+#[case::the_outer_item_of_two(
+    mounts(&json!([{"path": "/a", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}])),
+    mounts(&json!([{"path": "/b", "emptyDir": {}},
+        {"path": "/a", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}])),
+    mounts(&json!([{"path": "/b", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]))
+)]
+#[case::switched_on(
+    cluster(&json!({"persistence": {"type": "emptyDir", "hostPath": "/"}})),
+    cluster(&json!({"persistence": {"type": "emptyDir", "hostPath": "/", "autoDeletePVCs": false}, "replicas": 3})),
+    cluster(&json!({"persistence": {"type": "hostPath", "hostPath": "/"}}))
+)]
+#[case::switched_on_further_out(
+    cluster(&json!({"persistence": {"type": "emptyDir", "persistentVolumeClaim": {"spec": {"storageClassName": "fast"}}}})),
+    cluster(&json!({"persistence": {"type": "emptyDir", "persistentVolumeClaim": {
+        "spec": {"storageClassName": "fast", "resources": {"requests": {"storage": "2Gi"}}}}}})),
+    cluster(&json!({"persistence": {"type": "pvc", "persistentVolumeClaim": {"spec": {"storageClassName": "fast"}}}}))
+)]
+#[case::the_image_of_a_helper_that_did_not_run(
+    cluster(&json!({"monitoring": {"enabled": false, "proxyImage": "docker.io/a"}})),
+    cluster(&json!({"monitoring": {"proxyImage": "docker.io/a"}, "replicas": 3})),
+    cluster(&json!({"monitoring": {"enabled": true, "proxyImage": "docker.io/a"}}))
+)]
 #[case::a_label(
     json!({"metadata": {"labels": {"team": long("old")}}, "spec": {}}),
     json!({"metadata": {"labels": {"team": long("old")}}, "spec": {"replicas": 3}}),
@@ -186,7 +213,11 @@ fn what_is_forbidden_does_not_come_in_by_changing_what_was_there(
     #[case] changed: Value,
 ) {
     let policies = policies(&json!({
-        "forbiddenFields": ["spec.mounts[*].hostPath", "spec.controlPlaneFlags", "spec.k0sConfig"],
+        "forbiddenFields": [
+            "spec.mounts[*].hostPath", "spec.mounts[*].projected.sources[*].serviceAccountToken",
+            "spec.controlPlaneFlags", "spec.k0sConfig", "spec.persistence.hostPath",
+            "spec.persistence.persistentVolumeClaim.spec.storageClassName",
+        ],
         "images": ["quay.io"],
         "requiredLabels": [{"key": "team", "values": ["blue"]}],
     }));
@@ -207,6 +238,78 @@ fn what_is_forbidden_does_not_come_in_by_changing_what_was_there(
     let mut gone = cluster(&json!({}));
     gone["metadata"]["labels"] = json!({"team": "blue"});
     let outcome = decide(&policies, &old, Some(&gone), &Known::default());
+    assert_eq!(outcome.errors.len(), 1, "{outcome:?}");
+}
+
+/// A Cluster as a Go client writes it that sets a version alone.
+fn zeros() -> Value {
+    cluster(&json!({
+        "version": "v1.36.3-k0s.2", "persistence": {"type": ""},
+        "monitoring": {"enabled": false, "prometheusImage": "", "proxyImage": ""},
+        "storage": {
+            "type": "etcd",
+            "etcd": {
+                "image": "", "persistence": {"size": "0", "storageClass": ""},
+                "defragJob": {"enabled": false, "image": "", "rule": "", "schedule": ""},
+            },
+            "nats": {"persistence": {"size": "0", "storageClass": ""}},
+        },
+    }))
+}
+
+#[test]
+fn zeros_of_go_clients_are_forbidden_nowhere() {
+    let policies = policies(&json!({"forbiddenFields": [
+        "spec.monitoring", "spec.persistence", "spec.storage.nats", "spec.storage.etcd.defragJob",
+    ]}));
+    assert_eq!(create(&policies, &zeros()), Outcome::default());
+    for (field, value) in [
+        ("/spec/monitoring/enabled", json!(true)),
+        ("/spec/persistence/type", json!("hostPath")),
+        ("/spec/storage/nats/persistence/size", json!("1Gi")),
+        ("/spec/storage/etcd/defragJob/schedule", json!("0 0 * * *")),
+    ] {
+        let mut object = zeros();
+        *object.pointer_mut(field).unwrap() = value;
+        assert_eq!(create(&policies, &object).errors.len(), 1, "{field}");
+    }
+}
+
+#[rstest]
+#[case::a_type("object.spec.persistence.type == 'emptyDir'")]
+#[case::a_size("object.spec.storage.etcd.persistence.size == '1Gi'")]
+#[case::an_image("object.spec.storage.etcd.image.startsWith('quay.io/')")]
+#[case::nothing("!has(object.spec.storage.etcd.persistence.storageClass)")]
+#[case::as_it_was("oldObject == null || oldObject.spec.persistence.type == 'emptyDir'")]
+fn a_free_rule_sees_what_the_product_takes_zeros_for(#[case] expression: &str) {
+    let policies = policies(&json!({"rules": [
+        {"name": "read", "expression": expression, "message": "no"},
+    ]}));
+    let object = zeros();
+    assert_eq!(create(&policies, &object), Outcome::default());
+    let outcome = decide(&policies, &object, Some(&object), &Known::default());
+    assert_eq!(texts(&outcome), Vec::<String>::new());
+}
+
+#[test]
+fn a_cluster_without_a_version_has_the_one_that_it_runs() {
+    let policies = policies(&json!({"versions": [">=1.36.0"]}));
+    let runs = |version: &str| {
+        let mut object = cluster(&json!({}));
+        object["status"] = json!({ "version": version });
+        object
+    };
+    let mut old = runs("v1.35.1-k0s.0");
+    assert_eq!(create(&policies, &old).errors.len(), 1);
+    assert_eq!(
+        create(&policies, &runs("v1.36.1-k0s.0")),
+        Outcome::default()
+    );
+    assert_eq!(create(&policies, &runs("")), Outcome::default());
+    // Not to say it anymore does not make it a newer one.
+    let new = old.clone();
+    old["spec"]["version"] = json!("v1.36.3-k0s.2");
+    let outcome = decide(&policies, &new, Some(&old), &Known::default());
     assert_eq!(outcome.errors.len(), 1, "{outcome:?}");
 }
 
