@@ -201,7 +201,7 @@ pub static DIFFERENCES: [Difference; 13] = [
                 json!({"app": "k0smotron", "cluster": shapes.cluster, "component": "etcd"});
             let service = json!({
                 "type": "ClusterIP",
-                "headless": false,
+                "headless": true,
                 "selector": selector,
                 "ports": [["client", 2379, 2379, null]],
                 "publishNotReady": false,
