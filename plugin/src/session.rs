@@ -101,8 +101,8 @@ impl Session {
     }
 
     /// Does some work. A signal ends it and has it taken back before the error is returned. A second
-    /// one from the keyboard ends that as well, and so does the end of [`UNDOING`]; a shell that is
-    /// closed sends its SIGHUP twice.
+    /// one from the keyboard ends that as well, and so do 15 s; a shell that is closed sends its
+    /// SIGHUP twice.
     ///
     /// # Errors
     /// Those of `work`, or [`Error::Interrupted`] with what [`Session::leaves`] was last told.

@@ -137,7 +137,7 @@ fn follow<'a, 'p>(
     };
     for (index, value) in inner.enumerate() {
         trail.push((step, index));
-        let item = item.or((*step == Step::Each).then_some(value));
+        let item = item.or_else(|| (*step == Step::Each).then_some(value));
         follow(rest, trail, value, item, found);
         trail.pop();
     }

@@ -327,7 +327,10 @@ pub async fn what_another_has_already_is_named(scene: &Scene) -> Result<()> {
     };
     // Who is not served, as nobody is behind an ingress yet, keeps nothing from others.
     let mut aside = behind("one.example.org");
-    aside["service"] = json!({"type": "NodePort", "apiPort": 31009, "konnectivityPort": 0});
+    if let Some(fields) = aside.as_object_mut() {
+        let service = json!({"type": "NodePort", "apiPort": 31009, "konnectivityPort": 0});
+        fields.insert("service".to_owned(), service);
+    }
     accepted(&apply(scene, &cluster("three", &aside)).await?)?;
     accepted(&apply(scene, &cluster("six", &exposed(31008, 31004))).await?)?;
     until(
