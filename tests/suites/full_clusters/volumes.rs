@@ -283,14 +283,18 @@ async fn replace(world: &World, name: &str) -> Result<()> {
         .find(|member| member.get("name").and_then(Value::as_str) == Some(&lost));
     let id = member.and_then(|member| member.get("ID")?.as_u64());
     let id = format!("{:x}", id.context("the lost member is not known")?);
-    // etcd refuses to change members until all have been connected for some seconds.
-    until("the lost member is removed", PATIENCE, async || {
-        let removed = etcdctl(&["member", "remove", &id]).await;
-        removed.map(drop).map_err(|error| format!("{error:#}"))
-    })
-    .await?;
     let address = format!("--peer-urls=https://{lost}.kmc-{name}-etcd:2380");
-    etcdctl(&["member", "add", &lost, &address]).await?;
+    for change in [
+        &["member", "remove", &id] as &[&str],
+        &["member", "add", &lost, &address],
+    ] {
+        // etcd refuses it until all other members have been connected for some seconds.
+        until(&change.join(" "), PATIENCE, async || {
+            let changed = etcdctl(change).await;
+            changed.map(drop).map_err(|error| format!("{error:#}"))
+        })
+        .await?;
+    }
     let added = json!({"metadata": {"annotations": {"k0smotron.io/etcd-member-added": "true"}}});
     claims(world, name)
         .patch(
