@@ -10,6 +10,7 @@ use mothership::worker::Sshd;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::common::until;
 use crate::common::world::World;
 use crate::joined::{self, SERVICE, TOKEN, install};
 
@@ -47,8 +48,16 @@ async fn visit(world: &World, worker: &Worker, token: &str) -> Result<()> {
     ensure!(!worker.reaches(&node, 6443).await?, "the API is in reach");
     let address = sshd.address;
     drop(sshd);
-    let closed = tokio::net::TcpStream::connect(address).await;
-    ensure!(closed.is_err(), "the way in stays open");
+    // The kernel takes a moment to end what listened.
+    until(
+        "the way in is closed",
+        Duration::from_secs(20),
+        async || match tokio::net::TcpStream::connect(address).await {
+            Ok(_) => Err("it stays open".to_owned()),
+            Err(_) => Ok(()),
+        },
+    )
+    .await?;
     Ok(())
 }
 
