@@ -245,17 +245,17 @@ fn says_nothing(value: &Value) -> bool {
 fn is_address(text: &str) -> bool {
     // What a shell, curl or a reader may take for something else is not needed.
     let plain = |c: char| c.is_ascii_alphanumeric() || "._~/%:-".contains(c);
+    let bracket = |c: char| matches!(c, '[' | ']');
+    // Of the whole text: a parser looks at nothing behind a #.
+    let is_plain = text.chars().all(|c| plain(c) || bracket(c));
     text.parse::<http::Uri>().is_ok_and(|uri| {
         let named = uri.host().is_some_and(|host| !host.is_empty());
-        let bracket = |c: char| matches!(c, '[' | ']');
         // Only an address of IPv6 has brackets; before an @ would be a name and a password.
-        let authority = uri.authority().is_some_and(|authority| {
-            let text = authority.as_str();
-            text.chars()
-                .all(|c| plain(c) && !"~/%".contains(c) || bracket(c))
-        });
-        let rest = text.split('/').skip(3).all(|part| part.chars().all(plain));
-        uri.scheme_str() == Some("https") && named && authority && rest
+        let authority = uri
+            .authority()
+            .is_some_and(|authority| !authority.as_str().contains(['~', '/', '%']));
+        let rest = text.split('/').skip(3).all(|part| !part.contains(bracket));
+        uri.scheme_str() == Some("https") && named && is_plain && authority && rest
     })
 }
 
@@ -274,7 +274,7 @@ fn is_host(text: &str) -> bool {
         .all(|c| c.is_ascii_alphanumeric() || "-.:".contains(c))
 }
 
-fn is_label(text: &str) -> bool {
+pub(super) fn is_label(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     text.len() <= 63 && text.chars().all(fits)
 }

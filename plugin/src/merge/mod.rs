@@ -255,8 +255,17 @@ fn change(
     let same = content
         .iter()
         .all(|(field, value)| known.get(field) == Some(value));
+    // Who has put a proxy or a program there cannot be told; a namespace is the user's choice.
+    let stays = |field: &str, value: &Value| match (key, field) {
+        (_, "extensions") => true,
+        ("context", "namespace") => value.as_str().is_some_and(entry::is_label),
+        _ => false,
+    };
     if extension(&known) != Some(&owner.extension()) {
-        if same {
+        let more = |(field, value): (&String, &Value)| {
+            !content.contains_key(field) && !stays(field, value)
+        };
+        if same && !known.iter().any(more) {
             return Ok(None);
         }
         return Err(Problem::Taken {
@@ -264,12 +273,10 @@ fn change(
             name: name.to_owned(),
         });
     }
-    // Who has put a proxy or a program there cannot be told; a namespace is the user's choice.
     let mut anew = content;
-    let stays = |field: &str| field == "extensions" || (key, field) == ("context", "namespace");
     let mut dropped = Vec::new();
     for (field, value) in &known {
-        if stays(field) {
+        if stays(field, value) {
             anew.insert(field.clone(), value.clone());
         } else if !anew.contains_key(field) {
             dropped.push(format!("{key}.{}", entry::short(field)));

@@ -153,6 +153,13 @@ fn texts_that_are_no_such_thing_are_refused() {
         ("/clusters/0/cluster/server", json!("https://a/$(reboot)")),
         ("/clusters/0/cluster/server", json!("https://a'b")),
         ("/clusters/0/cluster/server", json!("https://a/#b")),
+        ("/clusters/0/cluster/server", json!("https://a#b")),
+        (
+            "/clusters/0/cluster/server",
+            json!("https://a:6443#\u{1b}]0;x\n$(reboot)"),
+        ),
+        ("/clusters/0/cluster/server", json!("https://a#\u{202e}")),
+        ("/clusters/0/cluster/server", json!("https://a?x")),
         ("/users/0/user/token", json!("a\"b")),
         ("/contexts/0/name", json!("a\u{202e}b")),
         (

@@ -23,6 +23,44 @@ fn our_own_entries_are_made_anew_in_the_users_file() {
 }
 
 #[test]
+fn an_entry_that_says_more_than_ours_and_is_not_known_as_ours_is_not_used() {
+    let clean = value(&into("").text);
+    let decoy = json!([{"name": EXTENSION, "extension": {}}, owner().extension()]);
+    for (pointer, field, planted) in [
+        ("/users/0/user", "exec", json!({"command": "sh"})),
+        ("/clusters/0/cluster", "proxy-url", json!("http://10.6.6.6")),
+    ] {
+        for extensions in [decoy.clone(), json!({}), json!([])] {
+            let mut tree = clean.clone();
+            let content = tree.pointer_mut(pointer).unwrap();
+            content["extensions"] = extensions;
+            content[field] = planted.clone();
+            let merged = merge(
+                &tree.to_string(),
+                &entry(),
+                &owner(),
+                "demo",
+                Current::Switch,
+            );
+            assert!(matches!(merged, Err(Problem::Taken { .. })), "{merged:?}");
+        }
+    }
+    let mut same = clean;
+    same["users"][0]["user"]["extensions"] = json!([]);
+    assert!(!into(&same.to_string()).changed);
+}
+
+#[test]
+fn a_namespace_that_none_can_have_goes() {
+    let clean = into("").text;
+    for namespace in [json!("a\u{1b}[2J"), json!(7), json!("../..")] {
+        let mut tree = value(&clean);
+        tree["contexts"][0]["context"]["namespace"] = namespace;
+        assert_eq!(into(&tree.to_string()).dropped, ["context.namespace"]);
+    }
+}
+
+#[test]
 fn what_an_earlier_release_has_merged_of_a_hostile_kubeconfig_goes() {
     let clean = into("");
     let mut planted = value(&clean.text);
