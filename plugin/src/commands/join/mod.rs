@@ -190,9 +190,10 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Error> {
     let name = request::ask(session, &connection, &args.request).await?;
     let answer = request::answer(session, &connection, &args.request, &cluster, &name).await?;
     let token = JoinToken { version, ..answer };
-    session.out.data(&render(&token, args, &setup)?)?;
+    let printed = session.out.data(&render(&token, args, &setup)?);
+    // There is a token, whether or not anybody has read it.
     told(session, &token);
-    Ok(())
+    printed
 }
 
 /// Asks for a token and prints it alone.
@@ -204,9 +205,9 @@ pub async fn token(session: &Session, args: &TokenArgs) -> Result<(), Error> {
     let cluster = connection.cluster(&args.cluster).await?;
     let name = request::ask(session, &connection, args).await?;
     let token = request::answer(session, &connection, args, &cluster, &name).await?;
-    session.out.data(&format!("{}\n", token.token))?;
+    let printed = session.out.data(&format!("{}\n", token.token));
     told(session, &token);
-    Ok(())
+    printed
 }
 
 fn told(session: &Session, token: &JoinToken) {

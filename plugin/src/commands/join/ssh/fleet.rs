@@ -1,9 +1,6 @@
 //! Many machines side by side: what each is at, and what became of it.
 
-use std::{
-    cell::{self, RefCell},
-    time::Duration,
-};
+use std::{cell::RefCell, collections::BTreeSet, time::Duration};
 
 use futures::{StreamExt as _, stream};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -89,9 +86,7 @@ pub async fn all(
             took: started.elapsed(),
             result,
         };
-        if outcome.may_still_join() {
-            board.needed.set(true);
-        }
+        line.needs_token(outcome.may_still_join());
         outcome
     });
     let mut ended: Vec<Outcome> = runs.buffer_unordered(parallel.max(1)).collect().await;
@@ -110,17 +105,17 @@ pub struct Board<'a> {
     names: Vec<String>,
     states: RefCell<Vec<String>>,
     bars: Vec<ProgressBar>,
-    needed: &'a cell::Cell<bool>,
+    needing: &'a RefCell<BTreeSet<usize>>,
     changed: Box<dyn Fn(&str) + 'a>,
 }
 
 impl<'a> Board<'a> {
     /// A board on which nothing has begun. `changed` is told every time in a sentence what each
-    /// machine is at; `needed` becomes true once one that has ended here may go on by itself.
+    /// machine is at; `needing` has those that may go on by themselves, and need the token for that.
     pub fn new(
         out: &'a Output,
         hosts: &[Host],
-        needed: &'a cell::Cell<bool>,
+        needing: &'a RefCell<BTreeSet<usize>>,
         changed: impl Fn(&str) + 'a,
     ) -> Self {
         let names: Vec<String> = hosts.iter().map(ToString::to_string).collect();
@@ -149,7 +144,7 @@ impl<'a> Board<'a> {
             states: RefCell::new(vec!["not begun".to_owned(); names.len()]),
             names,
             bars,
-            needed,
+            needing,
             changed: Box::new(changed),
         }
     }
@@ -191,6 +186,16 @@ impl Line<'_> {
     /// Shows a step; one that is shown already is not repeated.
     pub fn step(&self, step: &str) {
         self.board.show(self.index, step);
+    }
+
+    /// Whether the machine may go on by itself, and needs the token for that.
+    pub fn needs_token(&self, needs: bool) {
+        let mut needing = self.board.needing.borrow_mut();
+        if needs {
+            needing.insert(self.index);
+        } else {
+            needing.remove(&self.index);
+        }
     }
 
     fn end(&self, result: &Result<Reached, Failure>) {

@@ -7,7 +7,8 @@ mod nodes;
 mod remote;
 
 use std::{
-    cell::Cell,
+    cell::RefCell,
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -138,7 +139,7 @@ pub async fn run(
         ..args.request.clone()
     };
     let name = request::ask(session, connection, &wanted).await?;
-    let needed = Cell::new(false);
+    let needing = RefCell::default();
     let work = async {
         let token = request::answer(session, connection, &wanted, cluster, &name).await?;
         let token = JoinToken {
@@ -152,7 +153,7 @@ pub async fn run(
             node: overridden(&setup.arguments),
         };
         let nodes = nodes.as_ref();
-        let outcomes = join(session, connection, args, &load, nodes, &name, &needed).await;
+        let outcomes = join(session, connection, args, &load, nodes, &name, &needing).await;
         Ok((outcomes, token))
     };
     let end = || end_token(session, connection, args, &name);
@@ -161,12 +162,12 @@ pub async fn run(
     } else {
         session.leaves("no machine was touched", Vec::new());
         let interrupted = async {
-            if needed.get() {
-                session.out.note(STAYS);
-                session.adds(how_to_revoke(session, connection, &name));
-            } else {
+            if needing.borrow().is_empty() {
                 session.out.note("revoking the token");
                 end().await;
+            } else {
+                session.out.note(STAYS);
+                session.adds(how_to_revoke(session, connection, &name));
             }
         };
         Box::pin(session.undoing(work, interrupted)).await
@@ -206,7 +207,7 @@ async fn join(
     load: &Load,
     nodes: Option<&Nodes>,
     request: &str,
-    needed: &Cell<bool>,
+    needing: &RefCell<BTreeSet<usize>>,
 ) -> Vec<Outcome> {
     let mut hints = vec![
         "a machine on which k0s was being installed may go on by itself; see there: k0s status"
@@ -216,7 +217,7 @@ async fn join(
         hints.push(how_to_revoke(session, connection, request));
     }
     let machines = &args.ssh.machines;
-    let board = Board::new(&session.out, machines, needed, |states| {
+    let board = Board::new(&session.out, machines, needing, |states| {
         session.leaves(states, hints.clone());
     });
     let timeout = cli::timeout(args.request.timeout.unwrap_or(PATIENCE));
@@ -238,6 +239,8 @@ async fn one(
         Ok(node) => load.node.clone().unwrap_or(node),
         Err(failure) => return (None, Err(failure)),
     };
+    // k0s is started there, and the kubelet gets its certificate with the token.
+    line.needs_token(true);
     let Some(nodes) = nodes else {
         return (Some(node), Ok(Reached::Started));
     };

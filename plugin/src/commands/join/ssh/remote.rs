@@ -104,6 +104,11 @@ pub async fn run(
         return Err(match status.code() {
             // The machine has its share in what is said there.
             None | Some(255) if begun => Failure::Lost(last(&said)),
+            // It came to its end there, and only the shell around it was ended: nothing was undone.
+            Some(code) if node.is_some() => Failure::Killed {
+                code,
+                last: last(&said),
+            },
             code => Failure::of(code, &said),
         });
     }

@@ -95,8 +95,8 @@ async fn joined(
     let (out, captured) = Output::captured();
     let told = std::cell::RefCell::new(Vec::new());
     let hosts = hosts(names);
-    let needed = std::cell::Cell::new(false);
-    let board = Board::new(&out, &hosts, &needed, |states| {
+    let needing = std::cell::RefCell::default();
+    let board = Board::new(&out, &hosts, &needing, |states| {
         told.borrow_mut().push(states.to_owned());
     });
     let args = SshArgs::default();
