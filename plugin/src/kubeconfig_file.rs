@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tempfile::NamedTempFile;
+
 use crate::{error::Error, kubeconfig::parse_message};
 
 /// How long another program's lock is waited for; kubectl holds it for milliseconds.
@@ -73,12 +75,13 @@ pub fn rewrite(
 pub fn write_new(path: &Path, text: &str, force: bool) -> Result<Option<PathBuf>, Error> {
     let target = resolve(path);
     let attempt = format!("write {}", path.display());
-    let found = fs::metadata(&target);
+    let found = fs::metadata(path);
     let is_new = found.is_err();
     match found {
-        // A device or a pipe is written to as it is.
+        // A device or a pipe is written to as it is, and by its own name: where the link of an open
+        // pipe leads, there is no file.
         Ok(metadata) if !metadata.is_file() => {
-            let opened = OpenOptions::new().write(true).open(&target);
+            let opened = OpenOptions::new().write(true).open(path);
             return opened
                 .and_then(|mut file| file.write_all(text.as_bytes()))
                 .map(|()| None)
@@ -96,13 +99,13 @@ pub fn write_new(path: &Path, text: &str, force: bool) -> Result<Option<PathBuf>
     let folder = target
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
-    replace(
-        folder.unwrap_or_else(|| Path::new(".")),
-        &target,
-        text,
-        None,
-    )?;
-    Ok(is_new.then_some(target))
+    let folder = folder.unwrap_or_else(|| Path::new("."));
+    if is_new {
+        create(folder, &target, text)?;
+        return Ok(Some(target));
+    }
+    replace(folder, &target, text, None)?;
+    Ok(None)
 }
 
 /// Where a chain of symbolic links ends, even when nothing is there yet.
@@ -175,13 +178,30 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 }
 
 /// Readers see the old file or the new one, never a part. The owner of `like` is kept.
+/// Puts a file there; in place of none, unless somebody else was faster.
+fn create(folder: &Path, path: &Path, text: &str) -> Result<(), Error> {
+    let write = || -> io::Result<()> {
+        let file = written(folder, text)?;
+        file.persist_noclobber(path).map_err(|error| error.error)?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(|source| Error::io(format!("write {}", path.display()), source))
+}
+
+/// A file in this folder with the text in it, that has no name yet.
+fn written(folder: &Path, text: &str) -> io::Result<NamedTempFile> {
+    // Made with mode 0600.
+    let mut file = tempfile::Builder::new()
+        .prefix(".kubeconfig-")
+        .tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
 fn replace(folder: &Path, path: &Path, text: &str, like: Option<&PathBuf>) -> Result<(), Error> {
     let write = || -> io::Result<()> {
-        // Made with mode 0600.
-        let mut file = tempfile::Builder::new()
-            .prefix(".kubeconfig-")
-            .tempfile_in(folder)?;
-        file.write_all(text.as_bytes())?;
+        let file = written(folder, text)?;
         if let Some(owner) = like.and_then(|like| fs::metadata(like).ok()) {
             let mine = file.as_file().metadata()?;
             if (mine.uid(), mine.gid()) != (owner.uid(), owner.gid()) {
@@ -189,7 +209,6 @@ fn replace(folder: &Path, path: &Path, text: &str, like: Option<&PathBuf>) -> Re
                 let _ = std::os::unix::fs::chown(file.path(), Some(owner.uid()), Some(owner.gid()));
             }
         }
-        file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
         File::open(folder)?.sync_all()
     };

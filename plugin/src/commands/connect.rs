@@ -106,7 +106,13 @@ async fn hold(session: &Session, hosted: &Hosted, path: &Path, answers: &str) ->
     ));
     let remove = async {
         let left = match &made {
-            Some(file) if std::fs::remove_file(file).is_err() => {
+            // Somebody else may have put something there since.
+            Some(file)
+                if std::fs::read_to_string(file).is_ok_and(|text| text != hosted.kubeconfig) =>
+            {
+                format!("the way is closed; {shown} was changed meanwhile, and stays")
+            }
+            Some(file) if std::fs::remove_file(file).is_err() && file.exists() => {
                 format!("{shown} stays, and leads nowhere now")
             }
             // A pipe or a device keeps nothing.

@@ -24,7 +24,9 @@ pub fn merge_into(
     let name = &args.entry_name();
     let owner = owner(connection, args);
     let path = target(session, args, &owner)?;
-    let others = others(session, args, &path)?;
+    let others = others(session, &path)?;
+    let is_elsewhere = others.is_none();
+    let others = others.unwrap_or_default();
     for other in &others {
         // Which of two entries of one name counts depends on the order of the files.
         if let Err(problem @ merge::Problem::Taken { .. }) =
@@ -76,10 +78,11 @@ pub fn merge_into(
             merged.dropped.join(", ")
         ));
     }
-    let current = match &args.output {
-        Some(_) => result.is_some_and(|merged| merged.is_current),
-        None => kubeconfig::load(session.global.kubeconfig.as_deref())?
-            .is_some_and(|config| config.current_context.as_ref() == Some(name)),
+    let current = if is_elsewhere {
+        result.is_some_and(|merged| merged.is_current)
+    } else {
+        kubeconfig::load(session.global.kubeconfig.as_deref())?
+            .is_some_and(|config| config.current_context.as_ref() == Some(name))
     };
     if args.switch && !current {
         out.note("Another file of KUBECONFIG says which context is the current one.");
@@ -111,14 +114,14 @@ fn target(
     }
 }
 
-/// The other files that KUBECONFIG names.
-fn others(session: &Session, args: &KubeconfigArgs, path: &Path) -> Result<Vec<PathBuf>, Error> {
-    if args.output.is_some() {
-        return Ok(Vec::new());
-    }
+/// The other files of KUBECONFIG; none for one that KUBECONFIG does not name.
+fn others(session: &Session, path: &Path) -> Result<Option<Vec<PathBuf>>, Error> {
     let mut files = kubeconfig::files(session.global.kubeconfig.as_deref())?;
-    files.retain(|file| file != path);
-    Ok(files)
+    let before = files.len();
+    let whole = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
+    let this = whole(path).ok();
+    files.retain(|file| whole(file).ok() != this);
+    Ok((files.len() < before).then_some(files))
 }
 
 /// A file that cannot be read has nothing in it; who changes one is told why.
