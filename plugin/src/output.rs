@@ -212,7 +212,7 @@ impl Output {
 }
 
 /// What follows on further lines is indented, so that no word of others looks like a line of ours.
-fn indented(text: &str) -> String {
+pub fn indented(text: &str) -> String {
     let mut lines = text.split('\n');
     let mut out = escape::text(lines.next().unwrap_or_default()).into_owned();
     for line in lines {

@@ -11,8 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::StreamExt as _;
 use http::{HeaderMap, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Either, Limited};
+use http_body_util::{BodyExt as _, BodyStream, Either, Limited, StreamBody};
 use kube::{
     Client, Config,
     client::{Body, ClientBuilder, DynBody},
@@ -25,7 +26,7 @@ use tower::{
 
 use crate::{
     error::innermost,
-    escape,
+    escape, output,
     redact::{MARK, Redactor},
 };
 
@@ -50,6 +51,8 @@ const SECRET: [header::HeaderName; 3] = [
 /// How much a hosted API may answer at once, in bytes: whoever has written its address into a Secret
 /// answers there.
 const ANSWER: usize = 64 * 1024 * 1024;
+/// How many JSON objects may be in it: an empty one is read into a thousand times its size.
+const OBJECTS: usize = 1_000_000;
 
 /// A client that shows its requests as far as the level asks for.
 ///
@@ -81,7 +84,17 @@ pub fn wary(config: Config, level: u8) -> Result<Client, kube::Error> {
 }
 
 fn limited(body: Box<DynBody>) -> Box<DynBody> {
-    Box::new(Limited::new(body, ANSWER))
+    let mut objects = 0;
+    let frames = BodyStream::new(Limited::new(body, ANSWER)).map(move |frame| {
+        let frame = frame?;
+        let data = frame.data_ref().map_or(&[][..], |data| data);
+        objects += data.split(|byte| *byte == b'{').count() - 1;
+        if objects > OBJECTS {
+            return Err("more objects than a cluster has".into());
+        }
+        Ok(frame)
+    });
+    Box::new(StreamBody::new(frames))
 }
 
 /// The headers that are added to every request further down.
@@ -266,7 +279,8 @@ impl Trace {
         let Ok(redactor) = Redactor::new() else {
             return;
         };
-        let text = mask::body(&redactor, path, bytes);
+        // What is no JSON has lines of its own.
+        let text = output::indented(&mask::body(&redactor, path, bytes));
         let text = if self.level >= WHOLE {
             text
         } else {

@@ -110,6 +110,16 @@ async fn a_request_without_an_answer_says_why() {
 
 #[tokio::test]
 async fn a_hosted_api_that_answers_without_an_end_is_not_read_to_it() {
+    for level in [0, 8] {
+        let error = endless(b" ", level).await;
+        assert_eq!(error, "length limit exceeded", "{level}");
+        let error = endless(b"{},", level).await;
+        assert_eq!(error, "more objects than a cluster has", "{level}");
+    }
+}
+
+/// What is said of an API that repeats this.
+async fn endless(part: &'static [u8], level: u8) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -119,17 +129,20 @@ async fn a_hosted_api_that_answers_without_an_end_is_not_read_to_it() {
             tokio::spawn(async move {
                 let _ = stream.read(&mut [0; 8192]).await;
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
-                let blanks = vec![b' '; 65536];
-                while stream.write_all(&blanks).await.is_ok() {}
+                let many = part.repeat(16384);
+                while stream.write_all(&many).await.is_ok() {}
             });
         }
     });
-    for level in [0, 8] {
-        let config = Config::new(format!("http://{address}").parse().unwrap());
-        let client = wary(config, level).unwrap();
-        let request = Request::get("/api/v1/nodes").body(Vec::new()).unwrap();
-        let read = tokio::time::timeout(Duration::from_secs(60), client.request_text(request));
-        let error = read.await.unwrap().unwrap_err();
-        assert_eq!(innermost(&error), "length limit exceeded", "{level}");
-    }
+    let config = Config::new(format!("http://{address}").parse().unwrap());
+    let client = wary(config, level).unwrap();
+    let request = Request::get("/api/v1/nodes").body(Vec::new()).unwrap();
+    let read = tokio::time::timeout(Duration::from_secs(60), client.request_text(request));
+    innermost(&read.await.unwrap().unwrap_err())
+}
+
+#[tokio::test]
+async fn no_line_of_an_answer_looks_like_one_of_ours() {
+    let (text, _) = shown(8, "/log", "a\nhint: sh".to_owned()).await;
+    assert!(text.ends_with("a\n  hint: sh"), "{text}");
 }
