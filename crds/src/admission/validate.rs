@@ -166,7 +166,14 @@ fn scale(request: &Request<'_>, known: &dyn Mothership) -> Decision {
     if old.metadata.deletion_timestamp.is_some() {
         return Decision::default();
     }
-    let mut new = Cluster::clone(&old);
+    let mut old = Cluster::clone(&old);
+    // The request has how many there were; the watch may be late.
+    let before = request
+        .old_object
+        .and_then(|scale| scale.pointer("/spec/replicas")?.as_i64())
+        .and_then(|before| i32::try_from(before).ok());
+    old.spec.replicas = before.unwrap_or(old.spec.replicas);
+    let mut new = old.clone();
     new.spec.replicas = replicas;
     cluster(Some(&old), &new, known)
 }

@@ -62,7 +62,11 @@ impl Policies {
                 ..Audit::default()
             })
             .collect();
-        for existing in objects {
+        let stays = |existing: &Existing<'_>| {
+            let at = existing.object.pointer("/metadata/deletionTimestamp");
+            at.is_none_or(Value::is_null)
+        };
+        for existing in objects.into_iter().filter(stays) {
             let request = Request {
                 operation: Operation::Create,
                 sub_resource: None,

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::service;
 use crate::validation::quantity::amount;
 
 /// A path from an object's root.
@@ -25,6 +26,9 @@ pub(super) struct Set<'a> {
     /// The item of a list that it is, or is a part of: the outermost.
     pub item: Option<&'a Value>,
 }
+
+/// Fields of our kinds and of k0s that say whether, or how, what stands beside them counts.
+const SWITCHES: [&str; 4] = ["type", "enabled", "deploy", "provider"];
 
 const FORM: &str = "must be a path such as spec.patches, spec.mounts[*].hostPath or metadata.annotations[\"example.com/x\"]";
 
@@ -76,15 +80,45 @@ impl Path {
             Some(Step::Field(name) | Step::Key(name)) => name,
             Some(Step::Each) | None => "",
         };
-        // A no to k0s may be other than what it takes where nothing is said.
-        let is_ours = self.0.get(1) != Some(&Step::Field("k0sConfig".to_owned()));
-        found.retain(|set| !is_empty(set.value) && (!is_ours || is_set(name, set.value)));
+        found.retain(|set| self.says_something(name, set));
         found
     }
 
-    /// The plain fields of the objects below `spec` that the path leads through, as far as the first
-    /// list or key: what is there may be switched on by them.
+    fn says_something(&self, name: &str, set: &Set<'_>) -> bool {
+        let below = match self.0.get(1) {
+            Some(Step::Field(name) | Step::Key(name)) => name,
+            Some(Step::Each) | None => "",
+        };
+        match (self.root(), below) {
+            // A label says something by being there.
+            ("metadata", _) if self.0.len() > 2 => !set.value.is_null(),
+            ("metadata", _) => !is_empty(set.value),
+            // A no to k0s may be other than what it takes where nothing is said.
+            (_, "k0sConfig") => is_said(set.value),
+            // So is the source of a volume, which may be `emptyDir: {}`.
+            _ if set.item.is_some() && set.value.is_object() => true,
+            _ => is_set(name, set.value),
+        }
+    }
+
+    fn root(&self) -> &str {
+        match self.0.first() {
+            Some(Step::Field(name) | Step::Key(name)) => name,
+            Some(Step::Each) | None => "",
+        }
+    }
+
+    /// The switches beside what the path leads through, as far as the first list or key: what is
+    /// there already may be switched on by them.
     pub(super) fn around(&self, object: &Value) -> Vec<Value> {
+        if let [_, _, Step::Key(key)] = self.0.as_slice()
+            && self.root() == "metadata"
+            && service::ANNOTATIONS.contains(&key.as_str())
+        {
+            // What the annotation says is of some types of the Service only.
+            let type_ = object.pointer("/spec/service/type");
+            return vec![type_.cloned().unwrap_or_default()];
+        }
         let mut around = Vec::new();
         let mut at = object;
         for (depth, step) in self.0.iter().enumerate() {
@@ -93,7 +127,7 @@ impl Path {
                 break;
             }
             if depth > 1 {
-                around.push(plain(at));
+                around.push(switches(at));
             }
             let Some(inner) = at.get(name) else { break };
             at = inner;
@@ -172,10 +206,11 @@ pub(super) fn without_unset(value: &Value) -> Value {
     }
 }
 
-fn plain(value: &Value) -> Value {
+/// Those of its fields that say what else of it counts.
+fn switches(value: &Value) -> Value {
     let mut value = without_unset(value);
     if let Some(fields) = value.as_object_mut() {
-        fields.retain(|_, value| !value.is_object() && !value.is_array());
+        fields.retain(|name, _| SWITCHES.contains(&name.as_str()));
     }
     value
 }
@@ -187,6 +222,15 @@ fn is_set(name: &str, value: &Value) -> bool {
         Value::Object(fields) => fields.iter().any(|(name, value)| is_set(name, value)),
         // The product takes a volume without a size for one of the usual size.
         Value::String(size) if name == "size" => !size.is_empty() && amount(size) != Some(0.0),
+        other => !is_empty(other),
+    }
+}
+
+/// Whether there is anything at all, be it a no.
+fn is_said(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.values().any(is_said),
+        Value::Bool(_) => true,
         other => !is_empty(other),
     }
 }
@@ -257,6 +301,26 @@ mod tests {
             .map(|set| set.path.as_str())
             .collect();
         assert_eq!(found, wanted);
+    }
+
+    #[rstest]
+    #[case("metadata.annotations['k0smotron.io/protect']", true)]
+    #[case("metadata.labels.size", true)]
+    #[case("metadata.labels", true)]
+    #[case("spec.mounts[*].emptyDir", true)]
+    #[case("spec.mounts[*].readOnly", false)]
+    #[case("spec.k0sConfig.spec.telemetry.enabled", true)]
+    #[case("spec['k0sConfig'].spec", true)]
+    #[case("spec.k0sConfig.spec.none", false)]
+    fn what_says_something_though_it_is_empty_is_set(#[case] path: &str, #[case] is_set: bool) {
+        let object = json!({
+            "metadata": {"annotations": {"k0smotron.io/protect": ""}, "labels": {"size": "0"}},
+            "spec": {
+                "mounts": [{"path": "/a", "readOnly": false, "emptyDir": {}}],
+                "k0sConfig": {"spec": {"telemetry": {"enabled": false}, "none": {"a": {}}}},
+            },
+        });
+        assert_eq!(!Path::parse(path).unwrap().set(&object).is_empty(), is_set);
     }
 
     #[rstest]

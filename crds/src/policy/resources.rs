@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::texts;
 use super::typed::Breach;
@@ -87,7 +87,8 @@ impl Bound {
         let found = match self.kind {
             // A request that is left out is the limit, as Kubernetes fills it in.
             Kind::Requests => quantity(Kind::Requests).or_else(|| quantity(Kind::Limits)),
-            Kind::Limits => quantity(Kind::Limits),
+            // The kubelet sets none for 0.
+            Kind::Limits => quantity(Kind::Limits).filter(|text| amount(text) != Some(0.0)),
         };
         let path = || format!("{path}.{}.{}", self.kind.as_str(), self.name);
         match found {
@@ -96,7 +97,17 @@ impl Bound {
                 required.then(|| Breach::missing(path(), self.allowed()))
             }
             Some(text) if self.covers(&text) => None,
-            Some(text) => Some(Breach::not_allowed(path(), &text, self.allowed())),
+            Some(text) => {
+                let breach = Breach::not_allowed(path(), &text, self.allowed());
+                // Clients write the same quantity in other units.
+                Some(Breach {
+                    found: json!([
+                        breach.path,
+                        amount(&text).map_or_else(|| json!(text), Value::from)
+                    ]),
+                    ..breach
+                })
+            }
         }
     }
 

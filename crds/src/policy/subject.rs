@@ -89,11 +89,12 @@ impl<'a> Subject<'a> {
             Some("scale") if input.kind == PolicyKind::Cluster => scaled(input, object),
             Some(_) => return None,
         };
+        // A new object may say that it is being deleted, and is not.
         let leaving = |object: &Value| {
             let at = texts::field(object, "metadata.deletionTimestamp");
             at.is_some_and(|at| !at.is_null())
         };
-        if leaving(&object) {
+        if request.operation != Operation::Create && leaving(&object) {
             return None;
         }
         Some(Self {
@@ -183,13 +184,20 @@ fn scaled<'a>(input: &Input<'a>, scale: &Value) -> Scaled<'a> {
             "spec": {"replicas": replicas},
         })
     };
-    let Some(old) = stored else {
+    let Some(mut old) = stored else {
         let before = request
             .old_object
             .and_then(|old| old.pointer("/spec/replicas"))
             .map(|before| Cow::Owned(alone(before)));
         return (Cow::Owned(alone(&replicas)), before, false);
     };
+    // The request has how many there were; the watch may be late.
+    let before = request
+        .old_object
+        .and_then(|old| old.pointer("/spec/replicas"));
+    if let (Some(before), Some(spec)) = (before, old.pointer_mut("/spec/replicas")) {
+        *spec = before.clone();
+    }
     let mut object = old.clone();
     if let Some(found) = object.pointer_mut("/spec/replicas") {
         *found = replicas;

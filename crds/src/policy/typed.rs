@@ -151,7 +151,15 @@ fn versions(typed: &Typed, seen: &Seen<'_>) -> Answer {
     });
     Some(breach(inside, || {
         let ranges = typed.version_texts.join(" or ");
-        Breach::not_allowed("spec.version", text, format!("allowed: {ranges}"))
+        let breach = Breach::not_allowed("spec.version", text, format!("allowed: {ranges}"));
+        // One version can be written in several ways, and its status has one of its own.
+        match version {
+            Some(version) => Breach {
+                found: json!([breach.path, version.image_tag()]),
+                ..breach
+            },
+            None => breach,
+        }
     }))
 }
 
@@ -196,7 +204,13 @@ fn storage_types(typed: &Typed, seen: &Seen<'_>) -> Answer {
 
 fn persistence_types(typed: &Typed, seen: &Seen<'_>) -> Answer {
     let found = texts::filled(seen.object, "spec.persistence.type", "emptyDir");
-    one_of("spec.persistence.type", &found, &typed.persistence_types)
+    let mut answer = one_of("spec.persistence.type", &found, &typed.persistence_types);
+    // What a folder of a node is depends on which it is.
+    let folder = texts::at(seen.object, "spec.persistence.hostPath");
+    for breach in answer.iter_mut().flatten() {
+        breach.found = json!([breach.path, found, folder]);
+    }
+    answer
 }
 
 fn one_of(path: &str, found: &str, allowed: &[String]) -> Answer {

@@ -22,11 +22,14 @@ fn one(object: Value) -> One {
 }
 
 fn scale(replicas: Value, known: &dyn Mothership) -> Decision {
-    let object = json!({
-        "apiVersion": "autoscaling/v1", "kind": "Scale",
-        "metadata": {"name": "c", "namespace": "n"}, "spec": {"replicas": replicas},
-    });
-    let mut request = request(Operation::Update, Some(&object), Some(&object));
+    let with = |replicas: Value| {
+        json!({
+            "apiVersion": "autoscaling/v1", "kind": "Scale",
+            "metadata": {"name": "c", "namespace": "n"}, "spec": {"replicas": replicas},
+        })
+    };
+    let (object, old) = (with(replicas), with(json!(1)));
+    let mut request = request(Operation::Update, Some(&old), Some(&object));
     request.sub_resource = Some("scale");
     validate(Kind::Cluster, &request, known)
 }

@@ -241,6 +241,53 @@ fn what_is_forbidden_does_not_come_in_by_changing_what_was_there(
     assert_eq!(outcome.errors.len(), 1, "{outcome:?}");
 }
 
+/// What was there may become the one, and not the other.
+#[rstest]
+#[case::another_folder_of_the_node(
+    json!({"persistenceTypes": ["emptyDir"]}),
+    cluster(&json!({"persistence": {"type": "hostPath", "hostPath": "/srv/k0s"}})),
+    cluster(&json!({"persistence": {"type": "hostPath", "hostPath": "/srv/k0s"}, "replicas": 3})),
+    cluster(&json!({"persistence": {"type": "hostPath", "hostPath": "/etc/kubernetes"}}))
+)]
+#[case::no_limit_at_all(
+    json!({"resources": {"controlPlane": {"limits": {"memory": {"max": "2Gi"}}}}}),
+    cluster(&json!({"resources": {"limits": {"memory": "4096Mi"}}})),
+    cluster(&json!({"resources": {"limits": {"memory": "4Gi"}}})),
+    cluster(&json!({"resources": {"limits": {"memory": "0"}}}))
+)]
+#[case::the_version_in_other_words(
+    json!({"versions": [">=1.36"]}),
+    cluster(&json!({"version": "v1.35.1"})),
+    cluster(&json!({"version": "v1.35.1+k0s.0"})),
+    cluster(&json!({"version": "v1.35.1-k0s.1"}))
+)]
+#[case::what_stands_beside_it(
+    json!({"forbiddenFields": ["spec.storage.etcd.args"]}),
+    cluster(&json!({"storage": {"etcd": {"image": "etcd:v1", "args": ["--x=1"]}}})),
+    cluster(&json!({"storage": {"etcd": {"image": "etcd:v2", "args": ["--x=1"]}}})),
+    cluster(&json!({"storage": {"etcd": {"image": "etcd:v1", "args": ["--x=2"]}}}))
+)]
+#[case::an_annotation_that_counts_from_now_on(
+    json!({"forbiddenFields": [format!("metadata.annotations[{CLASS:?}]")]}),
+    json!({"metadata": {"annotations": {CLASS: "\"a\""}}, "spec": {"service": {"type": "ClusterIP"}}}),
+    json!({"metadata": {"annotations": {CLASS: "\"a\""}}, "spec": {"service": {"type": "ClusterIP"}, "replicas": 3}}),
+    json!({"metadata": {"annotations": {CLASS: "\"a\""}}, "spec": {"service": {"type": "LoadBalancer"}}})
+)]
+fn what_was_there_is_told_by_what_it_means(
+    #[case] spec: Value,
+    #[case] old: Value,
+    #[case] kept: Value,
+    #[case] changed: Value,
+) {
+    let policies = policies(&spec);
+    let outcome = decide(&policies, &kept, Some(&old), &Known::default());
+    assert_eq!(texts(&outcome), Vec::<String>::new());
+    let outcome = decide(&policies, &changed, Some(&old), &Known::default());
+    assert_eq!(outcome.errors.len(), 1, "{outcome:?}");
+}
+
+const CLASS: &str = crate::names::LOAD_BALANCER_CLASS_ANNOTATION;
+
 /// A Cluster as a Go client writes it that sets a version alone.
 fn zeros() -> Value {
     cluster(&json!({
@@ -330,7 +377,15 @@ fn nothing_is_said_about_what_goes() {
         assert_eq!(outcome, Outcome::default());
     }
     object["metadata"]["deletionTimestamp"] = json!("2026-11-22T10:00:00Z");
-    assert_eq!(create(&policies, &object), Outcome::default());
+    let going = request(&object, Some(&object));
+    let outcome = policies.decide(&Input {
+        request: &going,
+        kind: PolicyKind::Cluster,
+        mothership: &Unknown,
+    });
+    assert_eq!(outcome, Outcome::default());
+    // What is new only says so.
+    assert_ne!(create(&policies, &object), Outcome::default());
 }
 
 fn scale(policies: &Policies, from: i64, to: i64, known: &Known) -> Outcome {
@@ -363,6 +418,13 @@ fn scale_is_held_against_the_stored_cluster() {
     assert_eq!(outcome.errors.len(), 2, "{outcome:?}");
     let outcome = scale(&policies, 1, 5, &Known::default());
     assert_eq!(outcome.errors.len(), 1, "what is not known is not asked");
+    let late = cluster(&json!({"replicas": 5, "service": {"type": "LoadBalancer"}}));
+    let late = Known {
+        cluster: Some(serde_json::from_value(late).unwrap()),
+        ..Known::default()
+    };
+    let outcome = scale(&policies, 1, 5, &late);
+    assert_eq!(outcome.errors.len(), 1, "the watch is late: {outcome:?}");
 }
 
 #[rstest]
