@@ -59,6 +59,11 @@ pub async fn an_object_that_only_claims_to_be_going_is_refused(scene: &Scene) ->
     let wrong = json!({"version": "newest", "service": {"type": "ClusterIP"}});
     let said = apply(scene, &with(cluster("one", &wrong), &claim)).await?;
     refused(&said, &["spec.version"])?;
+    // Of an apply the API server keeps what a create loses.
+    let held = json!({"metadata": {"finalizers": ["example.org/held"]}});
+    let object = with(with(cluster("one", &wrong), &claim), &held).to_string();
+    let apply_it = ["apply", "--server-side", "--filename", "-"];
+    refused(&scene.kubectl(&apply_it, &object).await?, &["spec.version"])?;
     let sound = json!({"version": "v1.36.3-k0s.2", "service": {"type": "ClusterIP"}});
     accepted(&apply(scene, &cluster("one", &sound)).await?)?;
     let change = with(claim, &json!({"spec": {"version": "newest"}})).to_string();
