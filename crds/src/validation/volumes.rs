@@ -3,8 +3,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Volume;
 use serde_json::Value;
 
+use super::quantity::amount;
 use super::{Errors, Findings};
-use crate::v1beta2::{Cluster, ClusterSpec};
+use crate::v1beta2::{Cluster, ClusterSpec, Mount};
 use crate::{names, volumes};
 
 /// Manifests and mounts end up as volumes of one pod, whose places are shared; their names there are
@@ -84,7 +85,12 @@ pub(super) fn hiding(old: Option<&Cluster>, new: &Cluster) -> Findings {
         let Some(what) = volumes::hidden_by(&place, cluster, &new.spec) else {
             continue;
         };
-        let stored = old.is_some_and(|old| old.spec.mounts.contains(mount));
+        // It may have hidden nothing before.
+        let stored = old.is_some_and(|old| {
+            let mut mounts = old.spec.mounts.iter();
+            mounts.any(|before| is_same(before, mount))
+                && volumes::hidden_by(&place, cluster, &old.spec).is_some()
+        });
         let found = if stored { &mut warnings } else { &mut errors };
         found.add(
             format!("spec.mounts[{index}].path"),
@@ -94,6 +100,17 @@ pub(super) fn hiding(old: Option<&Cluster>, new: &Cluster) -> Findings {
         );
     }
     Findings::of(errors, warnings)
+}
+
+/// Whether both say the same: clients write a quantity in other units.
+fn is_same(one: &Mount, other: &Mount) -> bool {
+    let whole = |mount: &Mount| {
+        let mut mount = mount.clone();
+        let empty_dir = mount.volume.empty_dir.as_mut();
+        let limit = empty_dir.and_then(|volume| volume.size_limit.take());
+        (limit.map(|limit| amount(&limit.0).ok_or(limit.0)), mount)
+    };
+    whole(one) == whole(other)
 }
 
 fn source(errors: &mut Errors, path: &str, volume: &Volume) {

@@ -247,6 +247,35 @@ fn a_mount_over_files_of_the_product(#[case] wrong: &str, #[case] corrected: &st
     assert_eq!(paths(&changed.errors), ["spec.mounts[1].path"]);
 }
 
+#[test]
+fn a_mount_that_hides_something_from_now_on_is_refused() {
+    let at = |path: &str, source: Value| {
+        let mut mount = json!({ "path": path });
+        for (field, value) in source.as_object().unwrap() {
+            mount[field] = value.clone();
+        }
+        cluster(json!({"service": {"type": "ClusterIP"}, "mounts": [mount]}))
+    };
+    let folder = "/var/lib/k0s/manifests/kmc-c-endpoint/x";
+    let old = at(folder, json!({"emptyDir": {}}));
+    assert_eq!(cluster_boundaries(None, &old).errors, []);
+    let mut exposed = old.clone();
+    exposed.spec.external_address = Some("api.example.org".to_owned());
+    let findings = cluster_boundaries(Some(&old), &exposed);
+    assert_eq!(paths(&findings.errors), ["spec.mounts[0].path"]);
+    // One that is stored and written in other units is the same.
+    let pki = |limit: &str| {
+        at(
+            "/var/lib/k0s/pki",
+            json!({"emptyDir": {"sizeLimit": limit}}),
+        )
+    };
+    let findings = cluster_boundaries(Some(&pki("1024Mi")), &pki("1Gi"));
+    assert_eq!((findings.errors.len(), findings.warnings.len()), (0, 1));
+    let findings = cluster_boundaries(Some(&pki("1024Mi")), &pki("2Gi"));
+    assert_eq!(findings.errors.len(), 1);
+}
+
 #[rstest]
 #[case::dot("a.b", "ab")]
 #[case::too_long(&"a".repeat(44), &"a".repeat(43))]

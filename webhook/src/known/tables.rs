@@ -217,6 +217,7 @@ impl Stored {
         let address = spec
             .external_address
             .as_ref()
+            .filter(|_| is_served)
             .or_else(|| found?.external_address.as_ref())
             // Behind an ingress many share one address.
             .filter(|_| spec.ingress.is_none());

@@ -109,13 +109,18 @@ fn who_is_not_served_keeps_no_port_by_asking_for_it() {
         assert!(known.node_port(30500).is_empty());
         assert!(known.address("cp.example.com", 30500).is_empty());
         // What it was given while it was served is still in use.
-        asks["status"] = json!({"ports": {"api": 30500, "konnectivity": 30132}});
-        put::<Cluster>(&known, asks);
+        asks["status"] = json!({"ports": {"api": 30500, "konnectivity": 30132},
+            "externalAddress": "cp.example.com"});
+        put::<Cluster>(&known, asks.clone());
         assert_eq!(known.node_port(30500), [holder("Cluster", "c")]);
         assert_eq!(
             known.address("cp.example.com", 30500),
             [holder("Cluster", "c")]
         );
+        // It gets no other address by asking for one.
+        asks["spec"]["externalAddress"] = json!("other.example.com");
+        put::<Cluster>(&known, asks);
+        assert!(known.address("other.example.com", 30500).is_empty());
     }
     put::<Cluster>(&known, asks);
     assert_eq!(known.node_port(30500), [holder("Cluster", "c")]);
