@@ -179,6 +179,8 @@ pub fn validate(
     let etcd_members = recorded
         .etcd_members
         .or_else(|| observed.etcd.as_ref()?.spec.as_ref()?.replicas)
+        // Somebody has scaled it down for a while.
+        .filter(|members| *members > 0)
         .unwrap_or_else(|| initial_members(spec.replicas));
     Ok(ValidCluster {
         name: cluster.name_any(),

@@ -18,13 +18,19 @@ pub fn in_the_way(cluster: &ValidCluster) -> Option<String> {
     if of_members(cluster).any(foreign)
         || (are_taken_over(cluster) && cluster.claims.values().any(foreign))
     {
-        let foreign = names_of(cluster.claims.values().filter(|claim| foreign(claim)));
+        let all = || cluster.claims.values().filter(|claim| foreign(claim));
+        // Upstream labels none, and this may be the Cluster's own after all.
+        let whose = if all().any(|claim| claim.of.is_none()) {
+            "data that does not say of which Cluster it is, this one or another of its name"
+        } else {
+            "data of another Cluster of this name"
+        };
+        let foreign = names_of(all());
         let (namespace, uid, label) = (&cluster.namespace, &cluster.uid, labels::CLUSTER_UID);
         return Some(format!(
-            "there is data of another Cluster of this name, so etcd is not made. Either lose it: \
-             kubectl -n {namespace} delete pvc {foreign}. Or go on with it: kubectl -n {namespace} \
-             label --overwrite pvc {foreign} {label}={uid}. What each means stands in \
-             docs/troubleshooting.md"
+            "there is {whose}, so etcd is not made. Either go on with it: kubectl -n {namespace} \
+             label --overwrite pvc {foreign} {label}={uid}. Or lose it: kubectl -n {namespace} \
+             delete pvc {foreign}. What each means stands in docs/troubleshooting.md"
         ));
     }
     let ending = names_of(of_members(cluster).filter(|claim| claim.deleting));
@@ -81,8 +87,16 @@ fn incomplete(cluster: &ValidCluster) -> Option<String> {
         .join(" and ");
     Some(format!(
         "the data to go on with is not that of all etcd members, of which this Cluster would have \
-         {members}, so etcd is not made ({wrong}). Either {advice}; or delete the claims that are \
-         not to be used. What each means stands in docs/troubleshooting.md"
+         {members}, so etcd is not made ({wrong}). Either {advice}; or lose all of it: kubectl -n \
+         {} delete pvc {}. Fewer than half of the members never start. What each means stands in \
+         docs/troubleshooting.md",
+        cluster.namespace,
+        names_of(
+            cluster
+                .claims
+                .values()
+                .filter(|claim| is_own(cluster, claim))
+        ),
     ))
 }
 
@@ -175,8 +189,8 @@ mod tests {
 
     #[rstest]
     #[case::a_new_one(1, None, &[], None)]
-    #[case::of_another(1, None, &[OLD], Some("delete pvc etcd-data-kmc-demo-etcd-0. "))]
-    #[case::of_nobody(1, None, &[None], Some("label --overwrite pvc etcd-data-kmc-demo-etcd-0 k0smotron.io/cluster-uid=1. "))]
+    #[case::of_another(1, None, &[OLD], Some("there is data of another Cluster of this name, so"))]
+    #[case::of_nobody(1, None, &[None], Some("does not say of which Cluster it is, this one or another of its name, so etcd is not made. Either go on with it: kubectl -n ns label --overwrite pvc etcd-data-kmc-demo-etcd-0 k0smotron.io/cluster-uid=1. "))]
     #[case::one_of_three(3, None, &[OLD], Some("delete pvc etcd-data-kmc-demo-etcd-0. "))]
     #[case::three_of_one(1, None, &[OLD, OLD, OLD], Some("delete pvc etcd-data-kmc-demo-etcd-0 etcd-data-kmc-demo-etcd-1 etcd-data-kmc-demo-etcd-2. "))]
     #[case::only_more_than_it_has(1, None, &[GONE, OLD, OLD], None)]
@@ -184,7 +198,7 @@ mod tests {
     #[case::all_taken_over(3, None, &[OWN, OWN, OWN], None)]
     #[case::some_taken_over(3, None, &[OWN, OLD, OWN], Some("delete pvc etcd-data-kmc-demo-etcd-1. "))]
     #[case::one_taken_over_of_three(1, None, &[OWN, OLD, OLD], Some("delete pvc etcd-data-kmc-demo-etcd-1 etcd-data-kmc-demo-etcd-2. "))]
-    #[case::three_to_be_and_one_taken_over(3, None, &[OWN], Some("(missing: etcd-data-kmc-demo-etcd-1 etcd-data-kmc-demo-etcd-2). Either set spec.replicas to 1 until it is available; or"))]
+    #[case::three_to_be_and_one_taken_over(3, None, &[OWN], Some("(missing: etcd-data-kmc-demo-etcd-1 etcd-data-kmc-demo-etcd-2). Either set spec.replicas to 1 until it is available; or lose all of it: kubectl -n ns delete pvc etcd-data-kmc-demo-etcd-0. Fewer"))]
     #[case::one_to_be_and_three_taken_over(1, None, &[OWN, OWN, OWN], Some("(more than it has: etcd-data-kmc-demo-etcd-1 etcd-data-kmc-demo-etcd-2). Either set spec.replicas to 3 until it is available; or"))]
     #[case::the_last_is_left_and_one_to_be(1, None, &[GONE, GONE, OWN], Some("(missing: etcd-data-kmc-demo-etcd-0, more than it has: etcd-data-kmc-demo-etcd-2). Either set spec.replicas to 3 until it is available and bring back etcd-data-kmc-demo-etcd-0 etcd-data-kmc-demo-etcd-1; or"))]
     #[case::two_are_left_and_one_to_be(1, None, &[OWN, OWN], Some("(more than it has: etcd-data-kmc-demo-etcd-1). Either set spec.replicas to 3 until it is available and bring back etcd-data-kmc-demo-etcd-2; or"))]

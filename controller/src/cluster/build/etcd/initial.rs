@@ -13,7 +13,7 @@ use super::{
         map, metadata,
         services::ETCD_PEER,
     },
-    INITIAL_CLUSTER, INITIAL_STATE, INITIAL_TOKEN, claims, ready_members,
+    INITIAL_CLUSTER, INITIAL_STATE, INITIAL_TOKEN, claims, knows_token, ready_members,
 };
 
 /// What no member reads: that the initial cluster was closed once, and the uids of the claims whose
@@ -69,8 +69,13 @@ fn exists(cluster: &ValidCluster) -> bool {
     match &cluster.etcd_config {
         _ if cluster.was_available => true,
         Some(_) => says_existing(cluster),
-        // Upstream's, which runs already, or another Cluster's, which was given to this one.
-        None => ready_members(cluster) > 0 || claims::are_taken_over(cluster),
+        // Upstream's, which may have run for years although nothing of it is ready now, or another
+        // Cluster's, which was given to this one.
+        None => {
+            cluster.etcd.as_ref().is_some_and(|set| !knows_token(set))
+                || ready_members(cluster) > 0
+                || claims::are_taken_over(cluster)
+        }
     }
 }
 

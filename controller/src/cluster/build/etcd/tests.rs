@@ -42,6 +42,13 @@ fn running(replicas: i32, ready: i32, config: impl Into<Value>) -> Observed {
     }
 }
 
+/// A StatefulSet as this product makes it.
+fn with_token() -> Option<StatefulSet> {
+    let variables = json!([{"name": INITIAL_TOKEN}]);
+    let template = json!({"spec": {"containers": [{"name": "etcd", "env": variables}]}});
+    serde_json::from_value(json!({"spec": {"replicas": 1, "template": template}})).unwrap()
+}
+
 fn claim(index: i32, added: bool) -> BTreeMap<i32, Claim> {
     let claim = Claim {
         name: names::etcd_claim("demo", index),
@@ -65,6 +72,12 @@ fn config(state: &str) -> Value {
 #[case::it_has_served_and_lost_all(RAN, Observed::default(), "existing")]
 #[case::it_has_served_and_lost_its_status(None, running(1, 0, config("existing")), "existing")]
 #[case::upstreams_runs(None, Observed { etcd_config: None, ..running(1, 1, json!({})) }, "existing")]
+#[case::upstreams_is_down(None, Observed { etcd_config: None, ..running(1, 0, json!({})) }, "existing")]
+#[case::its_pods_start_and_the_configuration_is_gone(
+    None,
+    Observed { etcd_config: None, etcd: with_token(), ..Observed::default() },
+    "new"
+)]
 #[case::was_given_data(None, Observed { claims: claim(0, false), ..Observed::default() }, "existing")]
 #[case::its_statefulset_is_gone_before_it_served(
     None,
@@ -186,4 +199,18 @@ fn a_pod_template_without_the_token_is_not_changed_for_it() {
     };
     assert!(!has_token(&with(&[INITIAL_STATE])));
     assert!(has_token(&with(&[INITIAL_STATE, INITIAL_TOKEN])));
+}
+
+#[rstest]
+#[case::stopped(0, 1)]
+#[case::running(3, 3)]
+fn members_are_as_many_as_were_found_unless_somebody_has_stopped_them(
+    #[case] found: i32,
+    #[case] members: i32,
+) {
+    let observed = Observed {
+        etcd_config: None,
+        ..running(found, 0, json!({}))
+    };
+    assert_eq!(valid(1, None, &observed).etcd_members, members);
 }
