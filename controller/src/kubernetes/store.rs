@@ -5,8 +5,9 @@
 //! kept, and the certificate of a certificate authority, which is public.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use kube::core::DynamicObject;
@@ -24,9 +25,14 @@ pub use self::{
     prune::digest,
 };
 
+/// How long an answer to a write of ours may be on its way.
+const ON_ITS_WAY: Duration = Duration::from_secs(60);
+
 #[derive(Default)]
 struct Inner {
     objects: HashMap<Key, Arc<Live>>,
+    /// Uids of what the watches have let go of lately: the answer to a write may come after that.
+    gone: VecDeque<(Instant, String)>,
     by_owner: HashMap<String, BTreeSet<Key>>,
 }
 
@@ -102,6 +108,9 @@ impl Store {
         };
         let mut live = Live::new(kind, object);
         let mut inner = self.0.write();
+        if holder == 0 && inner.is_gone(&live.uid) {
+            return Vec::new();
+        }
         let before = inner.objects.get(&key).cloned();
         if let Some(before) = &before {
             live.holders = before.holders | holder;
@@ -131,6 +140,14 @@ impl Store {
         touched
     }
 
+    /// Takes in an object as it is there now: it has not gone, if only a watch has let go of it.
+    pub fn put_read(&self, kind: Kind, object: DynamicObject) -> Touched {
+        if let Some(uid) = &object.metadata.uid {
+            self.0.write().gone.retain(|(_, gone)| gone != uid);
+        }
+        self.put(kind, object, 0)
+    }
+
     /// A watch no longer delivers the object with this uid: it is gone, unless another watch still
     /// has it. An object made anew under the same name stays.
     pub fn release(&self, key: &Key, uid: Option<&str>, holder: u32) -> Touched {
@@ -148,6 +165,7 @@ impl Store {
             inner.objects.insert(key.clone(), Arc::new(held));
             return Vec::new();
         }
+        inner.remember_gone(live.uid.clone());
         inner.remove(key)
     }
 
@@ -158,6 +176,20 @@ impl Store {
 }
 
 impl Inner {
+    fn remember_gone(&mut self, uid: String) {
+        let now = Instant::now();
+        while let Some((at, _)) = self.gone.front()
+            && now.duration_since(*at) > ON_ITS_WAY
+        {
+            self.gone.pop_front();
+        }
+        self.gone.push_back((now, uid));
+    }
+
+    fn is_gone(&self, uid: &str) -> bool {
+        self.gone.iter().any(|(_, gone)| gone == uid)
+    }
+
     fn disown(&mut self, uid: &str, key: &Key) {
         if let Some(keys) = self.by_owner.get_mut(uid) {
             keys.remove(key);

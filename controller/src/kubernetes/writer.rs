@@ -134,7 +134,7 @@ impl Writer {
     pub async fn get(&self, key: &Key) -> Result<Option<DynamicObject>, WriteError> {
         let object = self.within(key, self.api(key).get_opt(&key.name)).await?;
         match &object {
-            Some(object) => drop(self.store.put(key.kind, object.clone(), 0)),
+            Some(object) => drop(self.store.put_read(key.kind, object.clone())),
             None => drop(self.store.remove(key)),
         }
         Ok(object)

@@ -66,6 +66,29 @@ fn an_object_of_two_watches_stays_until_both_let_go() {
     assert!(store.get(&key()).is_none());
 }
 
+/// Nothing would ever take it out again.
+#[test]
+fn the_answer_to_a_write_brings_back_nothing_that_has_gone_meanwhile() {
+    let store = Store::default();
+    store.put(Kind::Secret, secret("1", "c", "eA=="), 1);
+    store.release(&key(), Some("u1"), 1);
+    assert!(
+        store
+            .put(Kind::Secret, secret("2", "c", "eA=="), 0)
+            .is_empty()
+    );
+    assert!(store.get(&key()).is_none());
+    // One made anew is another, and a watch knows what is there.
+    let mut anew = secret("3", "c", "eA==");
+    anew.metadata.uid = Some("u2".to_owned());
+    store.put(Kind::Secret, anew, 0);
+    assert!(store.get(&key()).is_some());
+    store.release(&key(), Some("u2"), 1);
+    store.put_read(Kind::Secret, secret("4", "c", "eA=="));
+    store.put(Kind::Secret, secret("5", "c", "eA=="), 0);
+    assert_eq!(store.get(&key()).unwrap().resource_version, "5");
+}
+
 #[test]
 fn what_a_namesake_owns_or_is_on_its_way_out_does_not_fit() {
     let store = Store::default();
