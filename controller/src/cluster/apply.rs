@@ -203,16 +203,17 @@ impl Round<'_> {
                 }
             }
         }
-        // The old way in may be the only one while the new one could not be made.
-        let is_stuck = wanted.iter().any(|wanted| {
-            matches!(wanted.key.kind, Kind::Service | Kind::StatefulSet)
-                && applied
-                    .problems
-                    .iter()
-                    .any(|p| p.about == wanted.key.to_string())
-        });
+        let failed = |key: &Key| applied.problems.iter().any(|p| p.about == key.to_string());
+        let is_made = |key: &Key| wanted.iter().any(|wanted| wanted.key == *key) && !failed(key);
+        let mut sets = owned.keys().filter(|key| key.kind == Kind::StatefulSet);
+        // The old way in may be the only one while the new one could not be made, and pods mount
+        // what their template says until there is another.
+        let is_stuck = !sets.all(is_made)
+            || wanted
+                .iter()
+                .any(|wanted| wanted.key.kind == Kind::Service && failed(&wanted.key));
         for (key, live) in self.unwanted(&owned, obsolete) {
-            if is_stuck && key.kind == Kind::Service {
+            if is_stuck && matches!(key.kind, Kind::Service | Kind::ConfigMap) {
                 continue;
             }
             let deleted = self.writer.delete(key, &live.uid, &live.resource_version);
@@ -368,7 +369,7 @@ impl Round<'_> {
         if is_ours || is_orphan(wanted, &live) || (is_kept && live.owner.is_none()) {
             // Ours, or a key that a user made beforehand and that is used: the next round builds on
             // what it is.
-            self.store.put(wanted.key.kind, object, 0);
+            self.store.put_read(wanted.key.kind, object);
             return Ok(Outcome::Changed);
         }
         Ok(foreign(wanted, &live))

@@ -161,6 +161,7 @@ pub async fn mend_webhook(scene: &Scene, resource: &str) -> Result<()> {
 async fn touch(scene: &Scene, resource: &str) -> Result<(), kube::Error> {
     let kind = match resource {
         "configmaps" => "ConfigMap",
+        "statefulsets" => "StatefulSet",
         _ => "Service",
     };
     let api = children::api(&scene.admin, &scene.namespace, kind)
@@ -169,6 +170,15 @@ async fn touch(scene: &Scene, resource: &str) -> Result<(), kube::Error> {
     if kind == "Service" {
         body = json!({"metadata": {"name": "probe"},
             "spec": {"clusterIP": "None", "ports": [{"port": 1}]}});
+    }
+    if kind == "StatefulSet" {
+        let labels = json!({"probe": "x"});
+        body = json!({"metadata": {"name": "probe"}, "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {
+                "containers": [{"name": "probe", "image": "probe"}],
+            }},
+        }});
     }
     let body = serde_json::from_value(body).map_err(kube::Error::SerdeError)?;
     let params = PostParams {

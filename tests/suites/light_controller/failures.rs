@@ -210,3 +210,32 @@ pub async fn the_old_way_in_stays_while_the_new_one_cannot_be_made(scene: &Scene
     .await?;
     controller.stop().await
 }
+
+pub async fn what_running_pods_mount_stays_while_their_set_cannot_be_written(
+    scene: &Scene,
+) -> Result<()> {
+    let controller = scene.controller().await?;
+    let service = json!({"type": "ClusterIP"});
+    let spec = json!({"service": service, "externalAddress": "api.example.org"});
+    scene.complete("mounts", spec).await?;
+    scene.appears("ConfigMap", "kmc-mounts-endpoint").await?;
+    forbid::break_webhook(scene, "apps", "statefulsets").await?;
+    scene
+        .change("mounts", json!({"spec": {"externalAddress": null}}))
+        .await?;
+    scene
+        .says("mounts", "Applied", "False", "WriteFailed")
+        .await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mounted = scene.get("ConfigMap", "kmc-mounts-endpoint").await?;
+    ensure!(mounted.is_some(), "pods that start anew would wait for it");
+    forbid::mend_webhook(scene, "statefulsets").await?;
+    until("the endpoint is gone", PATIENCE, async || {
+        match scene.get("ConfigMap", "kmc-mounts-endpoint").await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    controller.stop().await
+}
