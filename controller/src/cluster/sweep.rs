@@ -4,9 +4,12 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use kube::{ResourceExt, runtime::reflector::Store as Reader};
+use kube::{
+    ResourceExt,
+    runtime::reflector::{ObjectRef, Store as Reader},
+};
 
-use crds::{labels, v1beta2::Cluster};
+use crds::{labels, names, v1beta2::Cluster};
 
 use crate::kubernetes::{
     own::OwnError,
@@ -14,7 +17,12 @@ use crate::kubernetes::{
     writer::WriteError,
 };
 
-use super::{Context, finalizer::is_protected, restore};
+use super::{
+    Context,
+    dereference::{AUTHORITIES, authority},
+    finalizer::is_protected,
+    restore,
+};
 
 /// How often they are looked for: in the stores only, as long as there are none.
 const EVERY: Duration = Duration::from_secs(5);
@@ -31,8 +39,10 @@ pub async fn run(clusters: Reader<Cluster>, context: &Context) {
                 continue;
             };
             match is_alive(context, &key, &cluster).await {
-                Ok(true) => {}
-                Ok(false) => release(&key, context).await,
+                Ok(true)
+                    if cluster.uid.is_some() || is_kept(&clusters, &key, &cluster, context) => {}
+                // Its Cluster is gone; or has other keys, and whoever has deleted it meant it.
+                Ok(_) => release(&key, context).await,
                 Err(error) => tracing::warn!(%key, %error, "its Cluster could not be looked for"),
             }
         }
@@ -71,9 +81,21 @@ async fn is_alive(context: &Context, key: &Key, cluster: &Holder) -> Result<bool
     Ok(found.is_some() && (cluster.uid.is_none() || found == cluster.uid))
 }
 
+/// Whether the Cluster of this name brings the key back: not one that its user keeps.
+fn is_kept(clusters: &Reader<Cluster>, key: &Key, holder: &Holder, context: &Context) -> bool {
+    let reference = ObjectRef::new(&holder.name).within(&key.namespace);
+    // One that the reader does not know yet is looked at with the next look.
+    clusters.get(&reference).is_none_or(|cluster| {
+        AUTHORITIES.into_iter().any(|type_| {
+            names::certificate(&holder.name, type_) == key.name
+                && !authority(&cluster, type_, &context.store).users
+        })
+    })
+}
+
 async fn release(key: &Key, context: &Context) {
     match restore::release(&context.writer, key).await {
-        Ok(()) => tracing::info!(%key, "let go: its Cluster is gone"),
+        Ok(()) => tracing::info!(%key, "let go: no Cluster needs it"),
         // Tried again with the next look.
         Err(WriteError::Conflict { .. }) => {}
         Err(error) => tracing::warn!(%key, %error, "could not be let go"),

@@ -81,6 +81,8 @@ fn main() -> ExitCode {
             case!(failures::what_answers_500_is_said_and_tried_again_without_a_storm),
             case!(failures::a_leftover_that_may_not_be_deleted_is_said_and_freezes_nothing),
             case!(failures::a_cluster_takes_one_address_of_the_service_range),
+            case!(named::a_key_that_was_kept_and_is_named_can_be_deleted),
+            case!(failures::what_running_pods_mount_stays_while_their_set_cannot_be_written),
             case!(refusals::a_foreign_object_without_any_label_is_left_alone),
             case!(upstream::zeros_that_are_stored_are_taken_as_left_out),
         ],

@@ -264,3 +264,38 @@ pub async fn somebody_elses_key_makes_room_when_it_goes(scene: &Scene) -> Result
     scene.says("one", "Applied", "True", "Applied").await?;
     controller.stop().await
 }
+
+/// Kept when an earlier Cluster of the name went, with the finalizer of the product.
+pub async fn a_key_that_was_kept_and_is_named_can_be_deleted(scene: &Scene) -> Result<()> {
+    let controller = scene.controller().await?;
+    scene
+        .complete("source", json!({"service": {"type": "ClusterIP"}}))
+        .await?;
+    let source = secrets(scene).get("source-etcd").await?;
+    let kept: Secret = serde_json::from_value(json!({
+        "metadata": {
+            "name": "one-etcd",
+            "labels": {"cluster.x-k8s.io/cluster-name": "one"},
+            "finalizers": [crds::names::KEY_FINALIZER],
+        },
+        "data": source.data,
+    }))?;
+    secrets(scene).create(&PostParams::default(), &kept).await?;
+    scene
+        .complete("one", refs(&[("etcd", "one-etcd".to_owned())]))
+        .await?;
+    secrets(scene)
+        .delete("one-etcd", &DeleteParams::default())
+        .await?;
+    until("the key is gone", PATIENCE, async || {
+        match secrets(scene).get_opt("one-etcd").await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    scene
+        .says("one", "CertificatesAvailable", "False", "SecretMissing")
+        .await?;
+    controller.stop().await
+}
