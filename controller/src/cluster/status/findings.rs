@@ -79,7 +79,13 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     let exposed = exposed(valid, facts.observed);
     let certificates = certificates(facts.observed, facts.cluster.status.as_ref());
     let functional = match without_etcd(valid) {
-        Some(finding) if functional.status != "True" && has_served(facts.cluster) => finding,
+        // With data that is there already it is not new either.
+        Some(finding)
+            if functional.status != "True"
+                && (has_served(facts.cluster) || etcd::initial::says_existing(valid)) =>
+        {
+            finding
+        }
         _ => functional,
     };
     let kubeconfig = if facts.observed.kubeconfig {
@@ -112,7 +118,7 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
         kubeconfig,
         functional,
         scaling(replicas.all, valid.replicas()),
-        up_to_date(&replicas, valid.replicas(), is_up_to_date(facts, valid)),
+        up_to_date(&replicas, valid, is_up_to_date(facts, valid)),
         deleting,
         available,
     ]
@@ -363,20 +369,22 @@ pub(super) fn is_up_to_date(facts: &Facts<'_>, valid: &ValidCluster) -> bool {
     is_wanted && replicas(set).is_up_to_date(valid.replicas())
 }
 
-fn up_to_date(replicas: &Replicas, wanted: i32, is_up_to_date: bool) -> Finding {
+fn up_to_date(replicas: &Replicas, valid: &ValidCluster, is_up_to_date: bool) -> Finding {
     if is_up_to_date {
-        finding(UP_TO_DATE, true, "AllReplicasUpToDate", "")
-    } else {
-        finding(
-            UP_TO_DATE,
-            false,
-            "NotAllReplicasUpToDate",
-            format!(
-                "{} of {wanted} replicas run what the spec says",
-                replicas.updated
-            ),
-        )
+        return finding(UP_TO_DATE, true, "AllReplicasUpToDate", "");
     }
+    let message = if replicas.all > 0 && control_plane::stateful_set(valid).is_none() {
+        "the StatefulSet of the control plane stays as it is while something that its pods need is \
+         missing"
+            .to_owned()
+    } else {
+        format!(
+            "{} of {} replicas run what the spec says",
+            replicas.updated,
+            valid.replicas()
+        )
+    };
+    finding(UP_TO_DATE, false, "NotAllReplicasUpToDate", message)
 }
 
 /// Numbers of the control plane's StatefulSet.

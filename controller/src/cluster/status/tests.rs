@@ -1,5 +1,7 @@
 //! The status of a Cluster on its way out.
 
+use std::collections::BTreeSet;
+
 use rstest::rstest;
 use serde_json::json;
 
@@ -356,4 +358,32 @@ fn an_authority_that_cannot_be_read_for_now_takes_nothing_from_available() {
     assert!(!differs(cluster.status.as_ref(), &new), "{new:?}");
     // Without a replica there is nothing to ask.
     assert_eq!(says(&unasked(0), AVAILABLE), pair("False", "Unreachable"));
+}
+
+#[test]
+fn a_set_that_cannot_be_made_is_not_called_late() {
+    let cluster = settled();
+    let observed = Observed {
+        existing: BTreeSet::new(),
+        ..written(&cluster, 1)
+    };
+    let new = later(&cluster, &observed, &[]);
+    let found = condition(Some(&new), UP_TO_DATE).unwrap();
+    assert_eq!(found.status, "False");
+    assert!(found.message.contains("is missing"), "{}", found.message);
+}
+
+#[test]
+fn data_that_was_given_and_does_not_start_is_not_waited_for_in_silence() {
+    let mut cluster = cluster();
+    cluster.status = None;
+    let told = serde_json::json!({"data": {"ETCD_INITIAL_CLUSTER_STATE": "existing"}});
+    let observed = Observed {
+        health: None,
+        etcd: None,
+        etcd_config: serde_json::from_value(told).unwrap(),
+        ..working(0)
+    };
+    let new = later(&cluster, &observed, &[]);
+    assert_eq!(says(&new, FUNCTIONAL), pair("False", "EtcdNotReady"));
 }
