@@ -18,7 +18,8 @@ CHECK   := @.ci/packages
 
 # The kubectl that the harness built, so that everybody generates with the same one; else PATH's.
 CACHE   := $(or $(MOTHERSHIP_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache))/k0smotron-mothership
-KUBECTL ?= $(firstword $(wildcard $(CACHE)/kubernetes-v*/bin/kubectl) kubectl)
+KUBERNETES := $(shell sed -n 's/^\tk8s.io\/kubernetes \(v[^ ]*\).*/\1/p' tests/components/kubernetes/go.mod)
+KUBECTL ?= $(firstword $(wildcard $(CACHE)/kubernetes-$(KUBERNETES)-*/bin/kubectl) kubectl)
 
 # Where the images of the product are pulled from by the cluster that `make install` installs on.
 REGISTRY ?= localhost/k0smotron
