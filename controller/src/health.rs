@@ -1,15 +1,20 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Context;
-use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
-use tokio::{net::TcpListener, sync::watch};
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
-use crate::{
-    kubernetes::{store::Store, watches::Watches},
-    metrics::Metrics,
-};
+use crate::kubernetes::store::Store;
+use crate::kubernetes::watches::Watches;
+use crate::metrics::Metrics;
 
 /// What has to be there before this replica can take over.
 #[derive(Clone)]

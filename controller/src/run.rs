@@ -1,35 +1,35 @@
 //! The process: client, stores, leader election, controllers, health server, shutdown.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use crds::v1beta2::{Cluster, JoinTokenRequest};
 use futures::{Stream, StreamExt, future, stream};
 use jiff::SignedDuration;
-use kube::{
-    Api, Client, Resource, ResourceExt,
-    core::DeserializeGuard,
-    runtime::{
-        Controller, WatchStreamExt,
-        controller::{self, Action},
-        reflector::{self, ObjectRef, Store as Reader},
-        watcher::{self, Event},
-    },
-};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{self, Action};
+use kube::runtime::reflector::{self, ObjectRef, Store as Reader};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{Controller, WatchStreamExt};
+use kube::{Api, Client, Resource, ResourceExt};
+use runtime::events::Events;
+use runtime::leader::Candidate;
+use runtime::{guarded, synced};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crds::v1beta2::{Cluster, JoinTokenRequest};
-use runtime::{events::Events, guarded, leader::Candidate, synced};
-
-use crate::{
-    args::Args,
-    cluster, health,
-    hosted::{health::Prober, nodes::Census},
-    join_token,
-    kubernetes::{own::Own, store::Store, triggers, watches::Watches, writer::Writer},
-    metrics::Metrics,
-};
+use crate::args::Args;
+use crate::hosted::health::Prober;
+use crate::hosted::nodes::Census;
+use crate::kubernetes::own::Own;
+use crate::kubernetes::store::Store;
+use crate::kubernetes::triggers;
+use crate::kubernetes::watches::Watches;
+use crate::kubernetes::writer::Writer;
+use crate::metrics::Metrics;
+use crate::{cluster, health, join_token};
 
 /// How long open work may take after SIGTERM. Together with the release of the lease it stays
 /// within the 30 s that the pod gets.

@@ -11,34 +11,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use controller::{
-    cluster::{
-        LEAF_LIFETIME,
-        apply::{Damping, Futile, Keys, Round},
-        build::{self, Built},
-        dereference::{AUTHORITIES, Authority, Observed},
-        validate::validate,
-    },
-    kubernetes::{
-        store::{Kind, Store},
-        writer::Writer,
-    },
-    metrics::Metrics,
-};
-use crds::{
-    names,
-    v1beta2::{CertificateType, Cluster},
-};
+use controller::cluster::LEAF_LIFETIME;
+use controller::cluster::apply::{Damping, Futile, Keys, Round};
+use controller::cluster::build::{self, Built};
+use controller::cluster::dereference::{AUTHORITIES, Authority, Observed};
+use controller::cluster::validate::validate;
+use controller::kubernetes::store::{Kind, Store};
+use controller::kubernetes::writer::Writer;
+use controller::metrics::Metrics;
+use crds::names;
+use crds::v1beta2::{CertificateType, Cluster};
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::core::v1::{Namespace, Service},
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-};
-use kube::{
-    Api, Client, ResourceExt,
-    api::{Patch, PatchParams, PostParams},
-    runtime::{conditions, wait::await_condition},
-};
+use k8s_openapi::api::core::v1::{Namespace, Service};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::runtime::conditions;
+use kube::runtime::wait::await_condition;
+use kube::{Api, Client, ResourceExt};
 use mothership::{Light, LightOptions};
 use serde_json::{Value, json};
 

@@ -7,7 +7,6 @@ use std::str::FromStr;
 use semver::{BuildMetadata, Version};
 
 use crate::v1beta2::{ClusterSpec, DEFAULT_IMAGE};
-
 pub use crate::v1beta2::{DEFAULT_ETCD_IMAGE, DEFAULT_IMAGE as DEFAULT_REPOSITORY};
 
 /// Version of a Cluster that names none: the newest that the product was tested with.

@@ -2,7 +2,8 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 
-use crate::{error::Error, session::Session};
+use crate::error::Error;
+use crate::session::Session;
 
 /// Asks, and takes anything but yes for no. Nobody is asked when `unasked` says so (`--yes`, a dry
 /// run), nor where standard input is no terminal.

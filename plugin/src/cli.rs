@@ -1,10 +1,14 @@
 //! The command line.
 
-use std::{fmt::Write as _, path::PathBuf, time::Duration};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{commands, duration, error::Exit, output::ColorWhen};
+use crate::error::Exit;
+use crate::output::ColorWhen;
+use crate::{commands, duration};
 
 /// Hosted k0s control planes: make one, look at it, and let machines join it.
 #[derive(Debug, Parser)]

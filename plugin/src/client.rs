@@ -1,26 +1,20 @@
 //! The connection to the mothership: one deadline and one error text for every request.
 
-use std::{
-    future::Future,
-    time::{Duration, Instant},
-};
+use std::future::Future;
+use std::time::{Duration, Instant};
 
-use kube::{
-    Api, Client, Resource as _,
-    api::{
-        ApiResource, DeleteParams, DynamicObject, ListParams, ObjectList, ObjectMeta, Patch,
-        PatchParams, PostParams, Preconditions,
-    },
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, ListParams, ObjectList, ObjectMeta, Patch,
+    PatchParams, PostParams, Preconditions,
 };
+use kube::{Api, Client, Resource as _};
 use serde_json::{Value, json};
 
-use crate::{
-    cli::GlobalArgs,
-    error::{Error, innermost},
-    kubeconfig::{self, Mothership},
-    output::Output,
-    resources, suggest, trace,
-};
+use crate::cli::GlobalArgs;
+use crate::error::{Error, innermost};
+use crate::kubeconfig::{self, Mothership};
+use crate::output::Output;
+use crate::{resources, suggest, trace};
 
 /// Who the API server records as the author of what is written here.
 pub const FIELD_MANAGER: &str = "kubectl-k0smotron";

@@ -1,6 +1,7 @@
 //! Everything that can end a command early, as one clear line, hints and an exit code.
 
-use std::{io, time::Duration};
+use std::io;
+use std::time::Duration;
 
 use crate::{duration, suggest};
 

@@ -3,7 +3,8 @@
 //! Whoever may write an object, a log or a Node decides about such a text, and a terminal takes
 //! escape sequences for orders: they rewrite lines, titles, and what is copied from it.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// A text with its lines.
 pub fn text(text: &str) -> Cow<'_, str> {

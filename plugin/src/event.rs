@@ -5,11 +5,9 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 
-use crate::{
-    duration, model,
-    output::Style,
-    table::{Cell, Table},
-};
+use crate::output::Style;
+use crate::table::{Cell, Table};
+use crate::{duration, model};
 
 /// What an event tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +104,8 @@ pub(crate) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{model::tests::object, output::Paint};
+    use crate::model::tests::object;
+    use crate::output::Paint;
 
     pub(crate) fn event(name: &str, uid: &str, more: &Value) -> DynamicObject {
         let mut value = json!({

@@ -1,17 +1,13 @@
 //! Which kubeconfig is used, and what it says; kubectl's rules.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
-use crate::{
-    cli::GlobalArgs,
-    error::{Error, innermost},
-    suggest,
-};
+use crate::cli::GlobalArgs;
+use crate::error::{Error, innermost};
+use crate::suggest;
 
 /// What the user's kubeconfig says about the mothership.
 #[derive(Debug)]

@@ -1,17 +1,16 @@
 //! Changes kubeconfig files on disk: one writer at a time, atomically, readable by their owner
 //! alone, with the last state beside them.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 
-use crate::{error::Error, kubeconfig::parse_message};
+use crate::error::Error;
+use crate::kubeconfig::parse_message;
 
 /// How long another program's lock is waited for; kubectl holds it for milliseconds.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);

@@ -34,11 +34,16 @@ pub mod trace;
 pub mod tree;
 pub mod wait;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::ffi::OsString;
+use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::{cli::Cli, commands::completion, error::Exit, output::Output, session::Session};
+use crate::cli::Cli;
+use crate::commands::completion;
+use crate::error::Exit;
+use crate::output::Output;
+use crate::session::Session;
 
 /// Runs the program with these arguments and says how the process ends.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {

@@ -1,11 +1,10 @@
 //! What the commands read out of objects: tolerant of fields that are missing or new.
 
-use crds::{names, version::K0sVersion};
-use kube::{
-    ResourceExt as _,
-    api::{ApiResource, DynamicObject},
-    core::TypeMeta,
-};
+use crds::names;
+use crds::version::K0sVersion;
+use kube::ResourceExt as _;
+use kube::api::{ApiResource, DynamicObject};
+use kube::core::TypeMeta;
 use serde_json::Value;
 
 use crate::escape;

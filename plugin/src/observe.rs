@@ -1,20 +1,25 @@
 //! Everything that belongs to a Cluster, fetched. What may not be read is a gap, not an error.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use crds::{labels, names};
-use futures::{Stream, StreamExt as _, future::join_all, stream::select_all};
+use futures::future::join_all;
+use futures::stream::select_all;
+use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
-use kube::{
-    Api, ResourceExt as _,
-    api::{ApiResource, DynamicObject, ListParams},
-    config::Kubeconfig,
-    core::{PartialObjectMeta, TypeMeta},
-    runtime::{WatchStreamExt as _, watcher},
-};
+use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::config::Kubeconfig;
+use kube::core::{PartialObjectMeta, TypeMeta};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, ResourceExt as _};
 
-use crate::{client::Connection, error::Error, event, model, resources, tree::Observed};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::tree::Observed;
+use crate::{event, model, resources};
 
 /// Fetches what carries the Cluster's labels, and the join token requests that name it.
 ///

@@ -1,16 +1,15 @@
 //! Where everything that is printed goes: data to standard output, the rest to standard error.
 
-use std::{
-    borrow::Cow,
-    cell::RefCell,
-    io::{self, IsTerminal, Write},
-    rc::Rc,
-};
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::io::{self, IsTerminal, Write};
+use std::rc::Rc;
 
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 
-use crate::{error::Error, escape};
+use crate::error::Error;
+use crate::escape;
 
 /// When colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]

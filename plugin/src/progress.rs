@@ -1,10 +1,12 @@
 //! One line that follows a wait on a terminal; a line for each change elsewhere.
 
-use std::{cell::RefCell, time::Duration};
+use std::cell::RefCell;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::{escape, output::Output};
+use crate::escape;
+use crate::output::Output;
 
 /// Shows what a wait is at.
 pub struct Progress<'a> {

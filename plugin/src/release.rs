@@ -2,12 +2,12 @@
 //! this program's own.
 
 use crds::names;
-use kube::{
-    Api,
-    api::{ApiResource, DynamicObject},
-};
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject};
 
-use crate::{client::Connection, error::Error, model, resources};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::{model, resources};
 
 /// Name of the controller's Deployment.
 pub const CONTROLLER: &str = "k0smotron-controller-manager";

@@ -1,20 +1,17 @@
 //! One run of a command: its flags, its streams, and what an interrupt leaves behind.
 
-use std::{
-    cell::{Cell, RefCell},
-    time::Duration,
-};
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, stream};
-use tokio::signal::{self, unix::SignalKind};
+use tokio::signal::unix::SignalKind;
+use tokio::signal::{self};
 
-use crate::{
-    cli::{Command, GlobalArgs},
-    client::Connection,
-    commands,
-    error::{Error, Exit},
-    output::Output,
-};
+use crate::cli::{Command, GlobalArgs};
+use crate::client::Connection;
+use crate::commands;
+use crate::error::{Error, Exit};
+use crate::output::Output;
 
 /// How long what was done may be taken back, for a signal that nobody sends twice.
 const UNDOING: Duration = Duration::from_secs(15);

@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::{
-    escape,
-    output::{Paint, Style},
-};
+use crate::escape;
+use crate::output::{Paint, Style};
 
 /// One cell: its text, on one line, and how it is shown where colours are.
 #[derive(Debug, Clone, PartialEq, Eq)]

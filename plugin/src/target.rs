@@ -1,16 +1,16 @@
 //! What a Cluster can be waited for to become: from the object to whether it is there. Pure.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
 
 use kube::api::DynamicObject;
 
-use crate::{
-    client::Connection,
-    error::Error,
-    model,
-    session::Session,
-    wait::{Look, Wait},
-};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::model;
+use crate::session::Session;
+use crate::wait::{Look, Wait};
 
 /// What to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,33 +2,25 @@
 
 mod mask;
 
-use std::{
-    future::Future,
-    io::Write as _,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::{Duration, Instant},
-};
+use std::future::Future;
+use std::io::Write as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, BodyStream, Either, Limited, StreamBody};
-use kube::{
-    Client, Config,
-    client::{Body, ClientBuilder, DynBody},
-    config::AuthInfo,
-};
-use tower::{
-    BoxError, Layer, Service,
-    util::{BoxService, MapResponseLayer},
-};
+use kube::client::{Body, ClientBuilder, DynBody};
+use kube::config::AuthInfo;
+use kube::{Client, Config};
+use tower::util::{BoxService, MapResponseLayer};
+use tower::{BoxError, Layer, Service};
 
-use crate::{
-    error::innermost,
-    escape, output,
-    redact::{MARK, Redactor},
-};
+use crate::error::innermost;
+use crate::redact::{MARK, Redactor};
+use crate::{escape, output};
 
 /// From this level on the query is shown; method, path, status and time are from 1 on.
 const QUERIES: u8 = 6;

@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 
 use crds::labels;
 use jiff::Timestamp;
-use kube::{ResourceExt as _, api::DynamicObject};
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
 use serde::Serialize;
 
 mod node;
 
 use self::node::{of_condition, of_end, of_event, of_nodes, of_object, of_request};
-use crate::{
-    duration, model,
-    output::Style,
-    table::{Cell, Table},
-};
+use crate::output::Style;
+use crate::table::{Cell, Table};
+use crate::{duration, model};
 
 /// How many events the tree shows; `events` shows all of them.
 const EVENTS: usize = 5;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{error::Error, progress::Progress, session::Session};
+use crate::error::Error;
+use crate::progress::Progress;
+use crate::session::Session;
 
 /// What one look has found.
 #[derive(Debug)]

@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-
 pub use catalogue::{K0sVersion, Module};
 
 use crate::progress::Progress;

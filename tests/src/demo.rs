@@ -5,9 +5,10 @@ mod tour;
 
 use std::time::Instant;
 
-use crate::image::{PACKAGES, TARGET};
 use place::Place;
 use tour::{Stop, Tour, say};
+
+use crate::image::{PACKAGES, TARGET};
 
 /// Files that the demo writes into the current folder, for its user to go on with.
 const KUBECONFIG: &str = "demo.kubeconfig";

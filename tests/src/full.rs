@@ -8,14 +8,13 @@ mod end;
 mod images;
 pub(crate) mod node;
 
-pub(crate) use end::clean;
-
 use std::net::Ipv4Addr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+pub(crate) use end::clean;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::PostParams;

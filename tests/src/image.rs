@@ -13,9 +13,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Context as _, Result};
-
 pub use airgap::AirgapImage;
+use anyhow::{Context as _, Result};
+use recipe::Recipe;
 pub use sources::{K0s, controller, plugin, webhook};
 pub(crate) use sources::{PACKAGES, TARGET};
 
@@ -23,7 +23,6 @@ use crate::components::K0sVersion;
 use crate::failure::Failure;
 use crate::paths;
 use crate::progress::Progress;
-use recipe::Recipe;
 
 /// A shell command that prints `open` when a TCP port answers within 2 s, else `shut`. Runs in
 /// every image here but the product's own, and in every [machine](crate::machine).

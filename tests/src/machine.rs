@@ -18,11 +18,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+pub(crate) use init::{become_init, enter, keep, serve};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-
-pub(crate) use init::{become_init, enter, keep, serve};
 
 use crate::paths;
 use crate::supervisor::{Process, Supervisor};

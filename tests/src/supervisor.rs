@@ -13,10 +13,9 @@ mod server;
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 pub use client::Supervisor;
 pub(crate) use client::sweep;
+use serde::{Deserialize, Serialize};
 pub(crate) use server::serve;
 
 /// The socket's name in the state folder.

@@ -14,7 +14,9 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+pub use cloud::Initialised;
 use serde::{Deserialize, Serialize};
+pub use ssh::Sshd;
 
 use crate::components::{Components, K0sVersion};
 use crate::failure::Failure;
@@ -24,9 +26,6 @@ use crate::machine::net::{self, End, Range};
 use crate::machine::{self, Machine, Spec};
 use crate::progress::Progress;
 use crate::supervisor::Service;
-
-pub use cloud::Initialised;
-pub use ssh::Sshd;
 
 const FILE: &str = "worker.json";
 /// The name of the process that runs k0s, and of its log.

@@ -1,6 +1,7 @@
 //! Arguments of the webhook.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::{ArgAction, Parser};
 

@@ -1,27 +1,23 @@
 //! What breaks policies now, for their status: what exists is looked at after changes and now and
 //! then, by the replica that leads.
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
+use crds::policy::Existing;
+use crds::v1beta2::{ClusterPolicy, ClusterPolicyStatus, PolicyKind};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{
-    Api, Client,
-    api::{Patch, PatchParams},
-};
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
 use serde_json::{Value, json};
-use tokio::{
-    sync::watch,
-    time::{MissedTickBehavior, interval, timeout},
-};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crds::{
-    policy::Existing,
-    v1beta2::{ClusterPolicy, ClusterPolicyStatus, PolicyKind},
-};
-
-use crate::{known::Known, metrics::Metrics};
+use crate::known::Known;
+use crate::metrics::Metrics;
 
 /// How often it is looked whether anything has changed. Looking costs nothing when nothing has.
 const PACE: Duration = Duration::from_secs(5);

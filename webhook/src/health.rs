@@ -1,24 +1,23 @@
 //! `/healthz`, `/readyz` and `/metrics`, on a plain port of their own.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    certificates::Served,
-    known::{Known, Watches},
-    metrics::Metrics,
-};
+use crate::certificates::Served;
+use crate::known::{Known, Watches};
+use crate::metrics::Metrics;
 
 /// What has to be there before anybody may be sent here.
 #[derive(Clone)]

@@ -1,37 +1,30 @@
 //! The process: client, stores, certificates, servers, the end.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::SignedDuration;
 use kube::Client;
 use runtime::leader::Candidate;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    args::Args,
-    audit,
-    certificates::{
-        Served,
-        bundles::Bundles,
-        keeper::{self, Keeper},
-        plan::Timings,
-        secret,
-    },
-    health::{self, Gates},
-    kinds::{Kinds, World},
-    known::{Known, Watches},
-    metrics::Metrics,
-    review::{self, ReviewError, Stage},
-    server::{self, Endpoints, Limits},
-};
+use crate::args::Args;
+use crate::audit;
+use crate::certificates::bundles::Bundles;
+use crate::certificates::keeper::{self, Keeper};
+use crate::certificates::plan::Timings;
+use crate::certificates::{Served, secret};
+use crate::health::{self, Gates};
+use crate::kinds::{Kinds, World};
+use crate::known::{Known, Watches};
+use crate::metrics::Metrics;
+use crate::review::{self, ReviewError, Stage};
+use crate::server::{self, Endpoints, Limits};
 
 /// Definitions whose conversion is asked for here.
 const DEFINITIONS: [&str; 2] = ["clusters.k0smotron.io", "jointokenrequests.k0smotron.io"];

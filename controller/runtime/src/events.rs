@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{
-    Client,
-    runtime::events::{Event, EventType, Recorder, Reporter},
-};
+use kube::Client;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 
 /// The longest that publishing one event may take.
 const DEADLINE: Duration = Duration::from_secs(5);

@@ -5,41 +5,29 @@
     reason = "a JSON value without the key reads as null"
 )]
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use crds::names;
 use futures::future::join_all;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::json;
 
-use crds::names;
-
-use crate::{
-    kubernetes::{
-        store::{Key, Kind, Live, Store},
-        writer::{WriteError, Writer},
-    },
-    pki::PkiError,
-};
-
-use super::{
-    finalizer::is_protected,
-    restore,
-    wanted::{APPLIED_HASH, COPY_SUFFIX, Content, DATA_DIGEST, Inputs, Step, Wanted},
-};
+use super::finalizer::is_protected;
+use super::restore;
+use super::wanted::{APPLIED_HASH, COPY_SUFFIX, Content, DATA_DIGEST, Inputs, Step, Wanted};
+use crate::kubernetes::store::{Key, Kind, Live, Store};
+use crate::kubernetes::writer::{WriteError, Writer};
+use crate::pki::PkiError;
 
 mod damping;
 mod make;
 
+pub use self::damping::Damping;
 use self::damping::Held;
-pub use self::{
-    damping::Damping,
-    make::{Keys, administrator},
-};
+pub use self::make::{Keys, administrator};
 
 /// Why a write did not end well.
 #[derive(Debug, thiserror::Error)]

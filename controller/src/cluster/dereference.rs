@@ -1,33 +1,19 @@
 //! Everything known about one Cluster, from the stores: no request is made.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use k8s_openapi::{
-    api::{
-        apps::v1::StatefulSet,
-        core::v1::{ConfigMap, Node, Service},
-    },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use crds::v1beta2::{CertificateRef, CertificateType, Cluster, ServiceType, StatusPorts};
+use crds::{labels, names};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
-use crds::{
-    labels, names,
-    v1beta2::{CertificateRef, CertificateType, Cluster, ServiceType, StatusPorts},
-};
-
-use crate::{
-    hosted::health::{Health, Prober},
-    kubernetes::{
-        store::{Key, Kind, Live, Store},
-        watches::Watches,
-    },
-};
-
 use super::status::keys_were_made;
+use crate::hosted::health::{Health, Prober};
+use crate::kubernetes::store::{Key, Kind, Live, Store};
+use crate::kubernetes::watches::Watches;
 
 /// The Secret of one certificate authority or key.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,23 +7,19 @@
     reason = "a JSON value without the key reads as null"
 )]
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
+use crds::names::{self, CLUSTER_FINALIZER, KEY_FINALIZER};
+use crds::v1beta2::Cluster;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use serde_json::Value;
 
-use crds::{
-    names::{self, CLUSTER_FINALIZER, KEY_FINALIZER},
-    v1beta2::Cluster,
-};
-
-use crate::kubernetes::{
-    store::{Key, Kind, Live},
-    writer::WriteError,
-};
-
 use super::{Context, Error, Outcome, reference, restore, status, write, write_status};
+use crate::kubernetes::store::{Key, Kind, Live};
+use crate::kubernetes::writer::WriteError;
 
 /// How long a Cluster waits for its pods. They have a minute to end; one on a node that does not
 /// answer never ends by itself, and must not hold the Cluster for ever.

@@ -2,28 +2,20 @@
 //! object in its own cluster. k0s makes that object at its first start and is its author no more:
 //! what changes in `spec.k0sConfig` later has to be brought there.
 
-use kube::{
-    Api, Client,
-    api::{ApiResource, GroupVersionKind, Patch, PatchParams},
-    core::DynamicObject,
-};
+use crds::names;
+use crds::v1beta2::Cluster;
+use kube::api::{ApiResource, GroupVersionKind, Patch, PatchParams};
+use kube::core::DynamicObject;
+use kube::{Api, Client};
 use serde_json::{Map, Value, json};
 
-use crds::{names, v1beta2::Cluster};
-
-use crate::{
-    hosted::{Endpoint, HostedError, connect, deadline},
-    kubernetes::store::{Key, Kind},
-};
-
-use super::{
-    Context,
-    apply::{Keys, Problem},
-    build::k0s_config::live_part,
-    dereference::Observed,
-    own_access,
-    validate::ValidCluster,
-};
+use super::apply::{Keys, Problem};
+use super::build::k0s_config::live_part;
+use super::dereference::Observed;
+use super::validate::ValidCluster;
+use super::{Context, own_access};
+use crate::hosted::{Endpoint, HostedError, connect, deadline};
+use crate::kubernetes::store::{Key, Kind};
 
 /// How long the controller's certificate for this one request lasts.
 const LIFETIME: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);

@@ -1,24 +1,23 @@
 //! One Cluster: `dereference -> validate -> build -> apply -> status`.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
-
-use jiff::{SignedDuration, Timestamp};
-use kube::{Resource, ResourceExt, runtime::controller::Action};
-use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crds::v1beta2::{Cluster, ClusterStatus};
+use jiff::{SignedDuration, Timestamp};
+use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
+use parking_lot::Mutex;
 use runtime::events::Events;
 
-use crate::{
-    hosted::{health::Prober, nodes::Census},
-    kubernetes::{
-        own::{Own, OwnError},
-        store::{Key, Kind, Store},
-        watches::Watches,
-        writer::Writer,
-    },
-    metrics::Metrics,
-};
+use crate::hosted::health::Prober;
+use crate::hosted::nodes::Census;
+use crate::kubernetes::own::{Own, OwnError};
+use crate::kubernetes::store::{Key, Kind, Store};
+use crate::kubernetes::watches::Watches;
+use crate::kubernetes::writer::Writer;
+use crate::metrics::Metrics;
 
 pub mod apply;
 pub mod build;
@@ -35,11 +34,9 @@ pub mod validate;
 pub mod wanted;
 mod write;
 
-use self::{
-    apply::{Applied, Damping, Futile, Keys, Problem, Round},
-    dereference::{Observed, dereference},
-    validate::{Address, ValidCluster, validate},
-};
+use self::apply::{Applied, Damping, Futile, Keys, Problem, Round};
+use self::dereference::{Observed, dereference};
+use self::validate::{Address, ValidCluster, validate};
 
 /// How long leaf certificates last unless a flag says otherwise.
 pub const LEAF_LIFETIME: SignedDuration = SignedDuration::from_hours(365 * 24);

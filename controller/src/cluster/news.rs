@@ -1,16 +1,12 @@
 //! Events about what a person should notice: conditions that flip.
 
-use crds::{
-    names::FORCE_UPGRADE_ANNOTATION,
-    upgrade,
-    v1beta2::{Cluster, ClusterStatus},
-    version::K0sVersion,
-};
+use crds::names::FORCE_UPGRADE_ANNOTATION;
+use crds::upgrade;
+use crds::v1beta2::{Cluster, ClusterStatus};
+use crds::version::K0sVersion;
 
-use super::{
-    Context, reference,
-    status::{ACCEPTED, APPLIED, AVAILABLE, EXPOSED, UP_TO_DATE, condition},
-};
+use super::status::{ACCEPTED, APPLIED, AVAILABLE, EXPOSED, UP_TO_DATE, condition};
+use super::{Context, reference};
 
 /// Publishes what the new status says otherwise than the old one.
 pub fn publish(cluster: &Cluster, new: &ClusterStatus, context: &Context) {

@@ -9,17 +9,14 @@
     reason = "a JSON value without the key reads as null"
 )]
 
-use kube::{ResourceExt as _, api::DynamicObject};
+use crds::names::{KEY_FINALIZER, NOT_AFTER, TLS_CERT_KEY, TLS_KEY_KEY};
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use crds::names::{KEY_FINALIZER, NOT_AFTER, TLS_CERT_KEY, TLS_KEY_KEY};
-
-use crate::kubernetes::{
-    store::Key,
-    writer::{WriteError, Writer},
-};
-
 use super::wanted::{COPY_SUFFIX, Wanted};
+use crate::kubernetes::store::Key;
+use crate::kubernetes::writer::{WriteError, Writer};
 
 /// The Secret is being deleted and still there.
 pub async fn undo_deletion(writer: &Writer, wanted: &Wanted) -> Result<(), WriteError> {

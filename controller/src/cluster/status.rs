@@ -1,19 +1,14 @@
 //! What a Cluster says about itself.
 
+use crds::labels;
+use crds::v1beta2::{Cluster, ClusterStatus, DeprecatedStatus, StatusNodes, V1Beta1Status};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::Value;
 
-use crds::{
-    labels,
-    v1beta2::{Cluster, ClusterStatus, DeprecatedStatus, StatusNodes, V1Beta1Status},
-};
-
-use super::{
-    apply::Problem,
-    dereference::Observed,
-    validate::{Address, Refusal, ValidCluster},
-};
+use super::apply::Problem;
+use super::dereference::Observed;
+use super::validate::{Address, Refusal, ValidCluster};
 
 mod findings;
 #[cfg(test)]

@@ -2,27 +2,20 @@
 //! has kept its children: keys, which would never end, nor their namespace, because nobody takes
 //! their own finalizer off any more; and the questions that its API is asked.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
+use std::time::Duration;
 
-use kube::{
-    ResourceExt,
-    runtime::reflector::{ObjectRef, Store as Reader},
-};
+use crds::v1beta2::Cluster;
+use crds::{labels, names};
+use kube::ResourceExt;
+use kube::runtime::reflector::{ObjectRef, Store as Reader};
 
-use crds::{labels, names, v1beta2::Cluster};
-
-use crate::kubernetes::{
-    own::OwnError,
-    store::{Key, Kind, Live},
-    writer::WriteError,
-};
-
-use super::{
-    Context,
-    dereference::{AUTHORITIES, authority},
-    finalizer::is_protected,
-    restore,
-};
+use super::dereference::{AUTHORITIES, authority};
+use super::finalizer::is_protected;
+use super::{Context, restore};
+use crate::kubernetes::own::OwnError;
+use crate::kubernetes::store::{Key, Kind, Live};
+use crate::kubernetes::writer::WriteError;
 
 /// How often they are looked for: in the stores only, as long as there are none.
 const EVERY: Duration = Duration::from_secs(5);

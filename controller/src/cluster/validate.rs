@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{api::apps::v1::StatefulSet, apimachinery::pkg::apis::meta::v1::OwnerReference};
-use kube::{Resource, ResourceExt};
-
-use crds::{
-    service::ServiceSettings,
-    upgrade,
-    v1beta2::{CertificateType, Cluster, ClusterSpec, ClusterStatus, ServiceType, StatusPorts},
-    validation::{self, FieldError},
-    version::K0sVersion,
-    volumes::Volumes,
+use crds::service::ServiceSettings;
+use crds::upgrade;
+use crds::v1beta2::{
+    CertificateType, Cluster, ClusterSpec, ClusterStatus, ServiceType, StatusPorts,
 };
+use crds::validation::{self, FieldError};
+use crds::version::K0sVersion;
+use crds::volumes::Volumes;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{Resource, ResourceExt};
 
 use super::dereference::{Authority, Claim, Observed, addresses};
 

@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
+use crds::names::CLUSTER_FINALIZER;
+use crds::v1beta2::{Cluster, ClusterStatus};
 use kube::ResourceExt;
 use serde_json::json;
 
-use crds::{
-    names::CLUSTER_FINALIZER,
-    v1beta2::{Cluster, ClusterStatus},
-};
-
-use crate::kubernetes::own::OwnError;
-
 use super::Context;
+use crate::kubernetes::own::OwnError;
 
 /// Writes the status.
 pub async fn status(

@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::v1beta2::StatusNodes;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -20,8 +21,6 @@ use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
-
-use crds::v1beta2::StatusNodes;
 
 use super::{Endpoint, HostedError, connect, deadline};
 use crate::pki::{PemPair, inspect};

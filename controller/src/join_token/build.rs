@@ -2,19 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use crds::v1beta2::JoinTokenRequest;
+use crds::{labels, names};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 
-use crds::{labels, names, v1beta2::JoinTokenRequest};
-
-use crate::{
-    cluster::wanted::{Content, Inputs, Wanted},
-    kubernetes::store::{Kind, digest},
-    pki::token::{JoinToken, TokenError, TokenId, TokenSecret},
-};
-
 use super::validate::ValidRequest;
+use crate::cluster::wanted::{Content, Inputs, Wanted};
+use crate::kubernetes::store::{Kind, digest};
+use crate::pki::token::{JoinToken, TokenError, TokenId, TokenSecret};
 
 /// What a token is made from.
 #[derive(Clone, Debug)]

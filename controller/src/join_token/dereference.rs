@@ -2,26 +2,17 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::{api::core::v1::Service, apimachinery::pkg::apis::meta::v1::OwnerReference};
-use kube::{
-    Resource, ResourceExt,
-    runtime::reflector::{ObjectRef, Store as Reader},
-};
-
-use crds::{
-    names,
-    v1beta2::{CertificateType, Cluster, JoinTokenRequest},
-};
-
-use crate::{
-    cluster::{
-        dereference::authority,
-        status::{FUNCTIONAL, is_true},
-    },
-    kubernetes::store::{Key, Kind, Store},
-};
+use crds::names;
+use crds::v1beta2::{CertificateType, Cluster, JoinTokenRequest};
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::runtime::reflector::{ObjectRef, Store as Reader};
+use kube::{Resource, ResourceExt};
 
 use super::status;
+use crate::cluster::dereference::authority;
+use crate::cluster::status::{FUNCTIONAL, is_true};
+use crate::kubernetes::store::{Key, Kind, Store};
 
 /// What is there.
 #[derive(Clone, Debug)]
@@ -155,8 +146,10 @@ fn way(cluster: &Cluster, service: Key, store: &Store) -> Result<Reach, NoWay> {
 
 #[cfg(test)]
 mod tests {
-    use base64::{Engine as _, prelude::BASE64_STANDARD};
-    use kube::runtime::{reflector, watcher::Event};
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+    use kube::runtime::reflector;
+    use kube::runtime::watcher::Event;
     use serde_json::{Value, json};
 
     use super::*;

@@ -1,22 +1,18 @@
 //! The end of a request: its token is revoked first.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
+use crds::v1beta2::JoinTokenRequest;
+use crds::{names, validation};
 use jiff::{SignedDuration, Timestamp};
-use kube::{Resource, ResourceExt, runtime::controller::Action};
+use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
 
-use crds::{names, v1beta2::JoinTokenRequest, validation};
-
-use crate::{
-    kubernetes::store::{Key, Kind, Live, Store},
-    pki::token::TokenId,
-};
-
-use super::{
-    Context, Error,
-    dereference::{Found, NoWay, Reach, home, is_cluster},
-    find, hosted, status, write,
-};
+use super::dereference::{Found, NoWay, Reach, home, is_cluster};
+use super::{Context, Error, find, hosted, status, write};
+use crate::kubernetes::store::{Key, Kind, Live, Store};
+use crate::pki::token::TokenId;
 
 /// A hosted API that does not answer holds up a request for so long and no longer: a namespace
 /// has to be able to go. It counts from the first attempt: before that nobody was asked.

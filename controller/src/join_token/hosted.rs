@@ -1,24 +1,15 @@
 //! The token's half in the hosted cluster.
 
+use crds::v1beta2::{JoinTokenRequest, JoinTokenRole};
 use jiff::Timestamp;
 
-use crate::{
-    cluster::apply::{Keys, administrator},
-    hosted::{Endpoint, connect, tokens},
-    pki::{
-        leaf,
-        token::{BootstrapToken, Role, TokenId, TokenSecret},
-    },
-};
-
-use crds::v1beta2::{JoinTokenRequest, JoinTokenRole};
-
-use super::{
-    Context, Error,
-    dereference::Reach,
-    status,
-    validate::{ValidRequest, unchanged},
-};
+use super::dereference::Reach;
+use super::validate::{ValidRequest, unchanged};
+use super::{Context, Error, status};
+use crate::cluster::apply::{Keys, administrator};
+use crate::hosted::{Endpoint, connect, tokens};
+use crate::pki::leaf;
+use crate::pki::token::{BootstrapToken, Role, TokenId, TokenSecret};
 
 /// How long the controller's own certificate for a hosted API lasts.
 const OWN_LIFETIME: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);

@@ -4,29 +4,24 @@
 //! no crash leaves a token that nobody knows of. The secret half lives in the hosted cluster and
 //! in the Secret here; either can be made from the other.
 
-use std::{sync::Arc, time::Duration};
-
-use jiff::Timestamp;
-use kube::{
-    ResourceExt,
-    runtime::{
-        controller::Action,
-        reflector::{ObjectRef, Store as Reader},
-    },
-};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crds::v1beta2::{Cluster, JoinTokenRequest};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::{ObjectRef, Store as Reader};
 
-use crate::{
-    cluster::{self, Failures, apply::ApplyError, wanted::Step},
-    hosted::HostedError,
-    kubernetes::{
-        own::{Own, OwnError},
-        store::{Key, Kind, Live},
-        writer::WriteError,
-    },
-    pki::{PkiError, token::TokenError},
-};
+use crate::cluster::apply::ApplyError;
+use crate::cluster::wanted::Step;
+use crate::cluster::{self, Failures};
+use crate::hosted::HostedError;
+use crate::kubernetes::own::{Own, OwnError};
+use crate::kubernetes::store::{Key, Kind, Live};
+use crate::kubernetes::writer::WriteError;
+use crate::pki::PkiError;
+use crate::pki::token::TokenError;
 
 mod build;
 mod dereference;
@@ -36,10 +31,8 @@ mod status;
 mod validate;
 mod write;
 
-use self::{
-    dereference::{Found, NoWay, dereference, home},
-    validate::Refusal,
-};
+use self::dereference::{Found, NoWay, dereference, home};
+use self::validate::Refusal;
 
 /// What a reconcile works with.
 pub struct Context {

@@ -1,15 +1,13 @@
 //! What a request says about itself.
 
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-
 use crds::v1beta2::{
     JoinTokenDeprecatedStatus, JoinTokenRequest, JoinTokenRequestStatus, JoinTokenV1Beta1Status,
 };
-
-use crate::pki::token::TokenId;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::Error;
+use crate::pki::token::TokenId;
 
 /// The Secret with the token is there.
 pub const SECRET_CREATED: &str = "JoinTokenSecretCreated";

@@ -1,23 +1,15 @@
 //! A request and what was found, or why there is no token yet.
 
+use crds::v1beta2::{JoinTokenRequest, JoinTokenRole};
+use crds::validation::{self, FieldError};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 
-use crds::{
-    v1beta2::{JoinTokenRequest, JoinTokenRole},
-    validation::{self, FieldError},
-};
-
-use crate::{
-    kubernetes::store::Key,
-    pki::token::{Role, join_url},
-};
-
-use super::{
-    dereference::{Found, NoWay, Reach, home},
-    status,
-};
+use super::dereference::{Found, NoWay, Reach, home};
+use super::status;
+use crate::kubernetes::store::Key;
+use crate::pki::token::{Role, join_url};
 
 /// A request that can be served.
 #[derive(Clone, Debug)]

@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
+use crds::names::JOIN_TOKEN_REQUEST_FINALIZER;
+use crds::v1beta2::{JoinTokenRequest, JoinTokenRequestStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use serde_json::json;
 
-use crds::{
-    names::JOIN_TOKEN_REQUEST_FINALIZER,
-    v1beta2::{JoinTokenRequest, JoinTokenRequestStatus},
-};
-
-use crate::{kubernetes::own::OwnError, pki::token::TokenId};
-
-use super::{Context, Error, dereference::is_cluster, status, validate::ValidRequest};
+use super::dereference::is_cluster;
+use super::validate::ValidRequest;
+use super::{Context, Error, status};
+use crate::kubernetes::own::OwnError;
+use crate::pki::token::TokenId;
 
 /// Carries the finalizer and the Cluster as owner, so that it ends with the Cluster.
 pub async fn owned(

@@ -6,20 +6,20 @@
     reason = "a JSON value without the key reads as null"
 )]
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use kube::{
-    Api, Client, Resource,
-    api::{Patch, PatchParams},
-};
+use crds::names::FIELD_MANAGER;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client, Resource};
 use parking_lot::Mutex;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crds::names::FIELD_MANAGER;
-
-use super::{store::is_older, writer::DEADLINE};
+use super::store::is_older;
+use super::writer::DEADLINE;
 
 /// A request for an own object failed.
 #[derive(Debug, thiserror::Error)]
@@ -248,7 +248,8 @@ fn uid<K: Resource>(object: &K) -> String {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
     use super::*;
 

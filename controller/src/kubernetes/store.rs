@@ -4,11 +4,9 @@
 //! memory, and a reconcile reads fewer than twenty of them. Of Secrets only a digest per key is
 //! kept, and the certificate of a certificate authority, which is public.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kube::core::DynamicObject;
 use parking_lot::RwLock;
@@ -19,11 +17,9 @@ mod prune;
 #[cfg(test)]
 mod tests;
 
-pub use self::{
-    kind::{Key, Kind, Owner},
-    live::Live,
-    prune::digest,
-};
+pub use self::kind::{Key, Kind, Owner};
+pub use self::live::Live;
+pub use self::prune::digest;
 
 /// How long an answer to a write of ours may be on its way.
 const ON_ITS_WAY: Duration = Duration::from_secs(60);

@@ -1,15 +1,12 @@
 //! Who has to be looked at again.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use crds::v1beta2::{Cluster, JoinTokenRequest};
 use futures::Stream;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
-
-use crds::v1beta2::{Cluster, JoinTokenRequest};
 
 use super::store::{Kind, Owner, Touched};
 

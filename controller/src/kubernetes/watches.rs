@@ -1,30 +1,21 @@
 //! One watch a child kind and label, each feeding the store first and the triggers after.
 
-use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt, pin_mut};
-use kube::{
-    Api, Client,
-    core::DynamicObject,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event, watcher},
-    },
-};
+use kube::core::DynamicObject;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::store::{Key, Kind, Store, Touched};
+use super::triggers::Triggers;
 use crate::metrics::Metrics;
-
-use super::{
-    store::{Key, Kind, Store, Touched},
-    triggers::Triggers,
-};
 
 /// What is watched. Certificate, token and other Secrets carry different labels in an
 /// installation that upstream made, hence one watch a label.

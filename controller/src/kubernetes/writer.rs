@@ -8,19 +8,15 @@
 
 use std::time::Duration;
 
-use kube::{
-    Api, Client,
-    api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
-    core::DynamicObject,
-};
+use crds::names::FIELD_MANAGER;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
+use kube::core::DynamicObject;
+use kube::{Api, Client};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crds::names::FIELD_MANAGER;
-
-use crate::metrics::Metrics;
-
 use super::store::{Key, Store};
+use crate::metrics::Metrics;
 
 /// The longest that one request may take.
 pub const DEADLINE: Duration = Duration::from_secs(10);

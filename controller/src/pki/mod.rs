@@ -25,9 +25,8 @@ mod validity;
 pub use error::PkiError;
 pub use inspect::{CertificateFacts, inspect, key_matches, renew_at};
 pub use key::{Key, PemPair};
-pub use validity::BACKDATE;
-
 pub(crate) use pem::certificates;
+pub use validity::BACKDATE;
 
 #[cfg(test)]
 pub(crate) mod fixtures;

@@ -7,9 +7,8 @@ mod validate;
 
 pub use defaults::{default, patch, schema_defaults};
 pub use mothership::{Holder, Mothership, Namespace, Quota, Unknown, Usage};
-pub use validate::{validate, validate_new};
-
 use serde_json::Value;
+pub use validate::{validate, validate_new};
 
 use crate::validation::FieldError;
 

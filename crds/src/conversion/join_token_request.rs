@@ -2,10 +2,9 @@
 
 use serde_json::Value;
 
-use super::ConversionError;
 use super::differences::JOIN_TOKEN_REQUEST;
-use super::relocate;
 use super::tree::{annotation, put, remove_annotation, set_annotation, take, wrong};
+use super::{ConversionError, relocate};
 use crate::names::CLUSTER_REF_NAMESPACE_ANNOTATION;
 
 /// Fields by another name: v1beta1's, v1beta2's.

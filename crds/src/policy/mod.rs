@@ -23,11 +23,10 @@ mod typed;
 #[cfg(test)]
 mod tests;
 
-pub use audit::{Audit, Existing, MAX_VIOLATING};
-pub use compile::validate_policy;
-
 use std::borrow::Borrow;
 
+pub use audit::{Audit, Existing, MAX_VIOLATING};
+pub use compile::validate_policy;
 use serde_json::Value;
 
 use self::cel::{Compiler, Engine, Facts, View};

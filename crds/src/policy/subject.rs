@@ -6,9 +6,8 @@ use std::cell::OnceCell;
 use kube::core::SelectorExt;
 use serde_json::{Value, json};
 
-use super::Input;
 use super::compile::Policy;
-use super::{read, texts};
+use super::{Input, read, texts};
 use crate::admission::{Namespace, Operation, Usage};
 use crate::v1beta2::PolicyKind;
 

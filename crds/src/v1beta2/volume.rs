@@ -1,9 +1,11 @@
 //! Volumes that the user adds to the control-plane pods.
 
+use std::borrow::Cow;
+
 use k8s_openapi::api::core::v1::Volume;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Serialize, Serializer, ser::Error};
-use std::borrow::Cow;
+use serde::ser::Error;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::schema;
 

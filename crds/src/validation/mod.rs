@@ -22,8 +22,6 @@ mod warnings;
 
 use std::fmt;
 
-use crate::v1beta2::Cluster;
-
 pub use cluster::{cluster_boundaries, validate_cluster};
 pub use conflicts::conflicts;
 pub use duration::{ParseDurationError, parse_go_duration};
@@ -31,6 +29,8 @@ pub use join_token_request::{join_token_request_update, validate_join_token_requ
 pub use not_implemented::{not_implemented, not_implemented_join_token_request};
 pub use update::cluster_update;
 pub use warnings::{cluster_warnings, join_token_request_warnings};
+
+use crate::v1beta2::Cluster;
 
 /// Whether anything is made for a Cluster. One for which nothing is keeps nothing from others by
 /// asking for it.

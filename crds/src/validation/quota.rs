@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
-use super::{Errors, quantity::amount};
+use super::Errors;
+use super::quantity::amount;
 use crate::admission::Mothership;
 use crate::v1beta2::{Cluster, PersistenceType, ServiceType, StorageType};
 

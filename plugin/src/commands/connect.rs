@@ -1,22 +1,17 @@
 //! `connect` and `exec`: a program that finds the hosted cluster in its KUBECONFIG.
 
-use std::{
-    ffi::OsString,
-    io::Write as _,
-    os::unix::process::ExitStatusExt as _,
-    path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
-};
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
 
 use clap::Args;
 
-use crate::{
-    cli,
-    error::Error,
-    hosted::{Hosted, Tunnel, WayArgs},
-    kubeconfig_file,
-    session::Session,
-};
+use crate::error::Error;
+use crate::hosted::{Hosted, Tunnel, WayArgs};
+use crate::session::Session;
+use crate::{cli, kubeconfig_file};
 
 /// Flags of `connect`.
 #[derive(Debug, Args)]

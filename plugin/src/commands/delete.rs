@@ -5,16 +5,12 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use kube::api::DynamicObject;
 
-use crate::{
-    ask,
-    cli::{self, DryRun, DryRunArgs},
-    client::Connection,
-    duration,
-    error::Error,
-    model, resources,
-    session::Session,
-    target::Target,
-};
+use crate::cli::{self, DryRun, DryRunArgs};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::session::Session;
+use crate::target::Target;
+use crate::{ask, duration, model, resources};
 
 /// Flags of `delete`.
 #[derive(Debug, Args)]

@@ -4,20 +4,16 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use jiff::Timestamp;
-use kube::{ResourceExt as _, api::DynamicObject};
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
 use serde_json::Value;
 
-use crate::{
-    cli, duration,
-    error::Error,
-    escape,
-    event::{self, Event},
-    model, observe,
-    output::Paint,
-    print,
-    session::Session,
-    table::Table,
-};
+use crate::error::Error;
+use crate::event::{self, Event};
+use crate::output::Paint;
+use crate::session::Session;
+use crate::table::Table;
+use crate::{cli, duration, escape, model, observe, print};
 
 /// Flags of `describe`.
 #[derive(Debug, Args)]

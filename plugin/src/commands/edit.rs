@@ -1,21 +1,21 @@
 //! `edit`.
 
-use std::{fmt::Write as _, fs, path::Path, process::Stdio};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
 
 use clap::Args;
-use kube::{ResourceExt as _, api::DynamicObject};
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
 use serde_json::Value;
 
-use crate::{
-    cli,
-    client::{Connection, Submission},
-    error::Error,
-    kubeconfig::parse_message,
-    model,
-    output::{Structured, structured},
-    resources,
-    session::Session,
-};
+use crate::client::{Connection, Submission};
+use crate::error::Error;
+use crate::kubeconfig::parse_message;
+use crate::output::{Structured, structured};
+use crate::session::Session;
+use crate::{cli, model, resources};
 
 const NOTE: &str = "\
 # Save and leave the editor to apply what you changed. An unchanged or empty file changes nothing.

@@ -6,14 +6,11 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::{
-    cli, duration,
-    error::Error,
-    event::{self, Event},
-    model, observe,
-    print::{self, PrintArgs},
-    session::Session,
-};
+use crate::error::Error;
+use crate::event::{self, Event};
+use crate::print::{self, PrintArgs};
+use crate::session::Session;
+use crate::{cli, duration, model, observe};
 
 /// Flags of `events`.
 #[derive(Debug, Args)]

@@ -5,24 +5,19 @@ use std::pin::pin;
 use clap::Args;
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
-use kube::{
-    Api,
-    api::{DynamicObject, ListParams},
-    runtime::{WatchStreamExt as _, watcher},
-};
+use kube::Api;
+use kube::api::{DynamicObject, ListParams};
+use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::Value;
 
-use crate::{
-    client::Connection,
-    duration,
-    error::Error,
-    model::{self, ClusterRow},
-    output::{Structured, Style},
-    print::{self, Format, PrintArgs},
-    resources,
-    session::Session,
-    table::{Cell, Table},
-};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::model::{self, ClusterRow};
+use crate::output::{Structured, Style};
+use crate::print::{self, Format, PrintArgs};
+use crate::session::Session;
+use crate::table::{Cell, Table};
+use crate::{duration, resources};
 
 /// Flags of `list`.
 #[derive(Debug, Args)]
@@ -220,7 +215,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{model::tests::cluster, output::Paint};
+    use crate::model::tests::cluster;
+    use crate::output::Paint;
 
     fn rows() -> Vec<ClusterRow> {
         let condition = json!({"type": "Available", "status": "True", "reason": "Available"});

@@ -1,23 +1,22 @@
 //! `logs`.
 
-use std::{io, time::Duration};
+use std::io;
+use std::time::Duration;
 
 use clap::Args;
 use crds::{labels, names};
-use futures::{
-    AsyncRead, AsyncReadExt as _, Stream, StreamExt as _, TryStreamExt as _,
-    stream::{self, SelectAll},
-};
+use futures::stream::{self, SelectAll};
+use futures::{AsyncRead, AsyncReadExt as _, Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, ResourceExt,
-    api::{ListParams, LogParams},
-};
+use kube::api::{ListParams, LogParams};
+use kube::{Api, ResourceExt};
 
-use crate::{
-    cli, client::Connection, duration, error::Error, lines::Lines, output::Style, session::Session,
-    suggest,
-};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::lines::Lines;
+use crate::output::Style;
+use crate::session::Session;
+use crate::{cli, duration, suggest};
 
 /// What a control-plane pod runs, as k0s names it in its log.
 const COMPONENTS: [&str; 6] = [

@@ -26,7 +26,9 @@ pub mod version;
 pub mod versions;
 pub mod wait;
 
-use crate::{cli::Command, error::Error, session::Session};
+use crate::cli::Command;
+use crate::error::Error;
+use crate::session::Session;
 
 /// Runs a command.
 ///

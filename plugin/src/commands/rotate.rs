@@ -4,21 +4,15 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use crds::names;
-use kube::{
-    ResourceExt,
-    api::{DynamicObject, ListParams},
-};
+use kube::ResourceExt;
+use kube::api::{DynamicObject, ListParams};
 
-use crate::{
-    ask, cli,
-    client::Connection,
-    commands::token,
-    duration,
-    error::Error,
-    model, resources,
-    session::Session,
-    wait::{Look, Wait},
-};
+use crate::client::Connection;
+use crate::commands::token;
+use crate::error::Error;
+use crate::session::Session;
+use crate::wait::{Look, Wait};
+use crate::{ask, cli, duration, model, resources};
 
 const UNCHANGED: &str = "nothing was changed";
 

@@ -5,14 +5,11 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use crate::{
-    cli::{self, DryRun, DryRunArgs},
-    duration,
-    error::Error,
-    model,
-    session::Session,
-    target::Target,
-};
+use crate::cli::{self, DryRun, DryRunArgs};
+use crate::error::Error;
+use crate::session::Session;
+use crate::target::Target;
+use crate::{duration, model};
 
 /// Flags of `scale`.
 #[derive(Debug, Args)]

@@ -5,15 +5,12 @@ use jiff::Timestamp;
 use kube::api::DynamicObject;
 use serde::Serialize;
 
-use crate::{
-    cli,
-    client::Connection,
-    error::Error,
-    model, observe,
-    output::Structured,
-    session::Session,
-    tree::{self, Node},
-};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::output::Structured;
+use crate::session::Session;
+use crate::tree::{self, Node};
+use crate::{cli, model, observe};
 
 /// Flags of `status`.
 #[derive(Debug, Args)]

@@ -4,15 +4,13 @@ use clap::Args;
 use kube::api::DynamicObject;
 use serde::Serialize;
 
-use crate::{
-    client::Connection,
-    commands::install,
-    error::Error,
-    output::Structured,
-    release::{self, Skew},
-    resources,
-    session::Session,
-};
+use crate::client::Connection;
+use crate::commands::install;
+use crate::error::Error;
+use crate::output::Structured;
+use crate::release::{self, Skew};
+use crate::resources;
+use crate::session::Session;
 
 /// Flags of `version`.
 #[derive(Debug, Args)]

@@ -1,21 +1,16 @@
 //! `versions`.
 
 use clap::Args;
-use crds::{
-    upgrade,
-    version::{DEFAULT_VERSION, K0sVersion},
-};
+use crds::upgrade;
+use crds::version::{DEFAULT_VERSION, K0sVersion};
 use serde_json::{Value, json};
 
-use crate::{
-    cli,
-    error::Error,
-    model,
-    output::Style,
-    print::{self, PrintArgs},
-    session::Session,
-    table::{Cell, Table},
-};
+use crate::error::Error;
+use crate::output::Style;
+use crate::print::{self, PrintArgs};
+use crate::session::Session;
+use crate::table::{Cell, Table};
+use crate::{cli, model};
 
 /// Flags of `versions`.
 #[derive(Debug, Args)]

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::{cli, duration, error::Error, model, session::Session, target::Target};
+use crate::error::Error;
+use crate::session::Session;
+use crate::target::Target;
+use crate::{cli, duration, model};
 
 /// Flags of `wait`.
 #[derive(Debug, Args)]

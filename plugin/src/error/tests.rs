@@ -1,6 +1,5 @@
-use kube::core::response::{StatusCause, StatusDetails};
-
 use kube::core::Status;
+use kube::core::response::{StatusCause, StatusDetails};
 
 use super::*;
 

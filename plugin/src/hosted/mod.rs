@@ -4,28 +4,22 @@ mod tunnel;
 
 use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
 use crds::names;
-use kube::{
-    Client, Config,
-    api::DynamicObject,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use kube::api::DynamicObject;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
 use tokio::net::TcpStream;
 
 pub use self::tunnel::Tunnel;
-use crate::{
-    client::Connection,
-    error::Error,
-    merge::{Entry, Problem},
-    model,
-    output::Structured,
-    output::structured,
-    resources,
-    session::Session,
-    trace,
-};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::merge::{Entry, Problem};
+use crate::output::{Structured, structured};
+use crate::session::Session;
+use crate::{model, resources, trace};
 
 /// How long the exposed address may take to answer before the tunnel is taken.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,23 +1,20 @@
 //! A port of this machine that leads to a control-plane pod, through the mothership's API.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crds::labels;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, ResourceExt as _,
-    api::{DynamicObject, ListParams},
-};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::AbortHandle,
-};
+use kube::api::{DynamicObject, ListParams};
+use kube::{Api, ResourceExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
 
-use crate::{client::Connection, error::Error, error::innermost, model, session::Session};
+use crate::client::Connection;
+use crate::error::{Error, innermost};
+use crate::model;
+use crate::session::Session;
 
 /// How long a port-forward may take to be made.
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -6,11 +6,13 @@
 
 use std::io;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::{Problem, parse};
-use crate::{error::Error, escape};
+use crate::error::Error;
+use crate::escape;
 
 /// A field that may be there, whether its text is right, and what it must be.
 type Field = (&'static str, fn(&str) -> bool, &'static str);

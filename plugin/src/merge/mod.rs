@@ -9,10 +9,8 @@ mod remove;
 
 use serde_json::{Map, Value, json};
 
-pub use self::{
-    entry::Entry,
-    remove::{Removed, remove},
-};
+pub use self::entry::Entry;
+pub use self::remove::{Removed, remove};
 use crate::kubeconfig::parse_message;
 
 /// Name of the extension by which entries of ours are recognised.

@@ -3,21 +3,18 @@
 mod path;
 mod template;
 
-use std::{cmp::Ordering, str::FromStr};
+use std::cmp::Ordering;
+use std::str::FromStr;
 
 use clap::Args;
 use serde_json::{Value, json};
 
-pub use self::{
-    path::Path,
-    template::{Template, shown},
-};
-use crate::{
-    error::Error,
-    output::Structured,
-    session::Session,
-    table::{Cell, Table},
-};
+pub use self::path::Path;
+pub use self::template::{Template, shown};
+use crate::error::Error;
+use crate::output::Structured;
+use crate::session::Session;
+use crate::table::{Cell, Table};
 
 /// Flags of what prints objects.
 #[derive(Debug, Clone, Default, Args)]
@@ -210,7 +207,8 @@ fn compare(one: Option<&Value>, other: Option<&Value>) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cli::GlobalArgs, output::Output};
+    use crate::cli::GlobalArgs;
+    use crate::output::Output;
 
     fn printed(args: &PrintArgs) -> String {
         let (out, captured) = Output::captured();

@@ -1,12 +1,11 @@
 //! Objects: what their structure tells of secrets, down into documents that they hold as text.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::{
-    MARK, Redactor,
-    names::{self, Says},
-};
+use super::names::{self, Says};
+use super::{MARK, Redactor};
 
 /// Ends of annotations that hold a whole object as somebody applied it.
 const LAST_APPLIED: &str = "last-applied-configuration";

@@ -1,9 +1,7 @@
 //! Values behind names, in whatever text they stand: logs, JSON, YAML, flags, queries of URLs.
 
-use super::{
-    MARK, Redactor,
-    names::{self, Says},
-};
+use super::names::{self, Says};
+use super::{MARK, Redactor};
 
 /// A value in a text: the quotes around it, and how many bytes it takes with them.
 #[derive(Debug, PartialEq, Eq)]

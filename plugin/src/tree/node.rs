@@ -1,14 +1,13 @@
 //! What one object or condition says about itself, as a line of the tree.
 
 use jiff::Timestamp;
-use kube::{ResourceExt as _, api::DynamicObject};
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
 use serde_json::Value;
 
 use super::{Health, Node, kind};
-use crate::{
-    event::Event,
-    model::{self, Condition},
-};
+use crate::event::Event;
+use crate::model::{self, Condition};
 
 pub(super) fn of_condition(cluster: &DynamicObject, condition: Condition) -> Node {
     // Some conditions tell of something under way; False is as it should be.

@@ -1,10 +1,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{
-    model::tests::{cluster, object},
-    output::Paint,
-};
+use crate::model::tests::{cluster, object};
+use crate::output::Paint;
 
 fn child(kind: &str, name: &str, component: &str, rest: &Value) -> DynamicObject {
     let mut value = json!({

@@ -9,12 +9,12 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-
-use crate::{commands, controller, duration, worker};
 pub use flags::{
     Common, ControllerArgs, EtcdCommand, InstallArgs, InstallCommand, KubeconfigCommand, ResetArgs,
     StatusArgs, TokenCommand, VersionArgs, WorkerArgs,
 };
+
+use crate::{commands, controller, duration, worker};
 
 /// k0s, played by the stand-in of k0smotron's tests: not k0s itself.
 #[derive(Debug, Parser)]

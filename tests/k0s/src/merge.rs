@@ -28,8 +28,9 @@ pub fn strip_nulls(value: &mut Value) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn objects_merge_by_key_and_lists_are_replaced() {

@@ -13,9 +13,8 @@ use mothership::Access;
 use serde_json::{Value, json};
 
 use super::process::Process;
-use super::rights;
-use super::until;
 use super::world::PRODUCT;
+use super::{rights, until};
 
 /// The user that webhooks are.
 const USER: &str = "webhook";

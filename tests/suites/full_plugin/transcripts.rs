@@ -4,11 +4,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use mothership::WorkerOptions;
 use mothership::components::{Components, K0sVersion};
-use mothership::image;
-use mothership::paths;
 use mothership::progress::Progress;
+use mothership::{WorkerOptions, image, paths};
 
 use crate::common::world::World;
 use crate::common::{clusters, hosted, tokens};

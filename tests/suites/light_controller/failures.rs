@@ -6,10 +6,9 @@ use anyhow::{Context as _, Result, ensure};
 use kube::api::DeleteParams;
 use serde_json::json;
 
-use crate::controlled::children;
 use crate::controlled::forbid::{self, Forbidden};
 use crate::controlled::scene::Scene;
-use crate::controlled::{PATIENCE, until};
+use crate::controlled::{PATIENCE, children, until};
 
 /// A write that fails is tried about so often in the time that a case watches it.
 const TRIES: usize = 12;

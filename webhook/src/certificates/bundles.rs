@@ -6,34 +6,30 @@
 //! drops would stay as a stub that no API server accepts. A field that no manifest names is left
 //! alone by `kubectl apply`, on either side; what `replace` drops is put back.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::admissionregistration::v1::{
-        MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
-    },
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
-use kube::{
-    Api, Client,
-    api::{ApiResource, Patch, PatchParams},
-    core::DynamicObject,
-    runtime::{
-        WatchStreamExt as _,
-        watcher::{self, Event, watcher},
-    },
-};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{ApiResource, Patch, PatchParams};
+use kube::core::DynamicObject;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::{sync::watch, time::timeout};
+use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::Metrics;
-
 use super::plan::Bundle;
+use crate::metrics::Metrics;
 
 /// The longest that one write may take.
 const DEADLINE: Duration = Duration::from_secs(5);

@@ -5,18 +5,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
-use tokio::{sync::watch, time::timeout};
+use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::bundles::{Bundles, PublishError};
+use super::make::MakeError;
+use super::material::Stored;
+use super::plan::{Change, Timings, plan};
+use super::secret::{self, Seen, WriteError};
 use crate::metrics::Metrics;
-
-use super::{
-    bundles::{Bundles, PublishError},
-    make::MakeError,
-    material::Stored,
-    plan::{Change, Timings, plan},
-    secret::{self, Seen, WriteError},
-};
 
 /// The longest rest: a clock may be set meanwhile.
 const REST: Duration = Duration::from_secs(60);

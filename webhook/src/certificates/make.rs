@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
-use rand::{TryRngCore as _, rngs::OsRng};
+use rand::TryRngCore as _;
+use rand::rngs::OsRng;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,

@@ -3,21 +3,19 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::{ByteString, api::core::v1::Secret};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
 use rcgen::{KeyPair, PublicKeyData as _};
-use rustls::{
-    RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
-    server::ParsedCertificate,
-};
+use rustls::RootCertStore;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
-use super::{
-    make::{self, BACKDATE, MakeError, Pair},
-    plan::{Authority, Change, Leaf, Material, Span, Timings},
-};
+use super::make::{self, BACKDATE, MakeError, Pair};
+use super::plan::{Authority, Change, Leaf, Material, Span, Timings};
 
 /// Key of the leaf; with its key it is what every replica serves.
 pub const CERTIFICATE: &str = "tls.crt";

@@ -5,17 +5,15 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use rustls::{
-    ServerConfig,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-    server::{ClientHello, ResolvesServerCert},
-    sign::CertifiedKey,
-};
-
-use crate::metrics::Metrics;
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 
 use super::material::{self, CERTIFICATE, KEY};
+use crate::metrics::Metrics;
 
 /// Why a certificate is not served.
 #[derive(Debug, thiserror::Error)]
@@ -131,10 +129,8 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::certificates::{
-        material::Stored,
-        plan::{Change, Timings},
-    };
+    use crate::certificates::material::Stored;
+    use crate::certificates::plan::{Change, Timings};
 
     fn now() -> Timestamp {
         "2026-01-01T00:00:00Z".parse().unwrap()

@@ -1,9 +1,8 @@
-use serde::Deserialize as _;
-
 use crds::admission::{Decision, Operation, Request};
 use crds::policy::validate_policy;
 use crds::v1beta2;
 use crds::validation::FieldError;
+use serde::Deserialize as _;
 
 use super::{Kind, World};
 

@@ -1,7 +1,6 @@
-use serde_json::Value;
-
 use crds::admission::{self, Decision, Request};
 use crds::v1beta2::PolicyKind;
+use serde_json::Value;
 
 use super::{Kind, World};
 

@@ -4,15 +4,13 @@ mod cluster;
 mod cluster_policy;
 mod join_token_request;
 
-use serde_json::Value;
-
+pub use cluster::Cluster;
+pub use cluster_policy::ClusterPolicy;
 use crds::admission::{Decision, Mothership, Operation, Request};
 use crds::policy::{Input, Policies};
 use crds::v1beta2::PolicyKind;
-
-pub use cluster::Cluster;
-pub use cluster_policy::ClusterPolicy;
 pub use join_token_request::JoinTokenRequest;
+use serde_json::Value;
 
 /// Group of the product's kinds.
 const GROUP: &str = "k0smotron.io";

@@ -1,4 +1,5 @@
-use std::{collections::BTreeMap, collections::HashMap, hash::Hash};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 
 use crds::admission::Holder;
 

@@ -2,22 +2,18 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use k8s_openapi::{
-    api::{
-        core::v1::{
-            Namespace as ApiNamespace, ResourceQuota as ApiResourceQuota, Service as ApiService,
-        },
-        storage::v1::StorageClass as ApiStorageClass,
-    },
-    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
+use crds::admission::{Holder, Namespace, Quota};
+use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest};
+use k8s_openapi::api::core::v1::{
+    Namespace as ApiNamespace, ResourceQuota as ApiResourceQuota, Service as ApiService,
 };
-use kube::{Resource, runtime::watcher};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-
-use crds::{
-    admission::{Holder, Namespace, Quota},
-    v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest},
-};
+use k8s_openapi::api::storage::v1::StorageClass as ApiStorageClass;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use kube::runtime::watcher;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::tables::{Key, Ports, Tables};
 

@@ -5,18 +5,16 @@ mod kinds;
 mod tables;
 mod watches;
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
 
+use crds::admission::{Holder, Mothership, Namespace, Quota, Usage};
+use crds::policy::Policies;
+use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest};
 use parking_lot::RwLock;
 
-use crds::{
-    admission::{Holder, Mothership, Namespace, Quota, Usage},
-    policy::Policies,
-    v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest},
-};
-
 use self::tables::{Key, Tables};
-
 pub use self::watches::Watches;
 
 /// What is known; clones share it.

@@ -1,14 +1,10 @@
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
-use crds::{
-    admission::{Holder, Namespace, Quota},
-    policy::Policies,
-    v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest, ServiceType},
-    validation::is_served,
-};
+use crds::admission::{Holder, Namespace, Quota};
+use crds::policy::Policies;
+use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest, ServiceType};
+use crds::validation::is_served;
 
 use super::claims::Claims;
 

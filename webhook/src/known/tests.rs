@@ -1,10 +1,8 @@
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Value, json};
 
-use super::{
-    kinds::{NamespaceMeta, ResourceQuota, Service, StorageClass, Watched},
-    *,
-};
+use super::kinds::{NamespaceMeta, ResourceQuota, Service, StorageClass, Watched};
+use super::*;
 
 fn put<K: Watched>(known: &Known, object: Value) {
     let object: K = serde_json::from_value(object).unwrap();

@@ -1,27 +1,18 @@
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-};
-
-use futures::StreamExt as _;
-use kube::{
-    Api, Client,
-    core::DeserializeGuard,
-    runtime::watcher::{self, Event},
-};
-use tokio_util::sync::CancellationToken;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest};
+use futures::StreamExt as _;
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client};
+use tokio_util::sync::CancellationToken;
 
+use super::Known;
+use super::kinds::{NamespaceMeta, ResourceQuota, Service, StorageClass, Watched};
 use crate::metrics::Metrics;
-
-use super::{
-    Known,
-    kinds::{NamespaceMeta, ResourceQuota, Service, StorageClass, Watched},
-};
 
 /// Fills what is known, and tells when it is filled.
 #[derive(Clone)]

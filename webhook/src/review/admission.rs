@@ -1,21 +1,18 @@
-use std::{borrow::Cow, time::Instant};
+use std::borrow::Cow;
+use std::time::Instant;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use crds::admission::{Decision, Operation, Request, User};
+use crds::validation::FieldError;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause, StatusDetails};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, value::RawValue};
-
-use crds::{
-    admission::{Decision, Operation, Request, User},
-    validation::FieldError,
-};
-
-use crate::{
-    kinds::{Kind, Kinds, World},
-    metrics::Metrics,
-};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{ReviewError, object};
+use crate::kinds::{Kind, Kinds, World};
+use crate::metrics::Metrics;
 
 const REVIEW: &str = "AdmissionReview";
 const V1: &str = "admission.k8s.io/v1";

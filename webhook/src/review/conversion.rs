@@ -1,11 +1,12 @@
-use std::{borrow::Cow, time::Instant};
+use std::borrow::Cow;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, value::RawValue};
-
-use crate::metrics::Metrics;
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::ReviewError;
+use crate::metrics::Metrics;
 
 const REVIEW: &str = "ConversionReview";
 const V1: &str = "apiextensions.k8s.io/v1";

@@ -4,7 +4,8 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 /// Reads an object; what is no JSON object is an error.
 pub(super) fn read(raw: &RawValue) -> serde_json::Result<Value> {

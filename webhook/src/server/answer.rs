@@ -1,27 +1,22 @@
 //! From a request's bytes to an answer's bytes.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use axum::{
-    Router,
-    body::Body,
-    extract::State,
-    response::{IntoResponse, Response},
-    routing::post,
-};
-use http::{
-    HeaderMap, HeaderValue, Request, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
-};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::{sync::Semaphore, time::timeout};
-
-use crate::{metrics::Metrics, review::ReviewError};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::Limits;
+use crate::metrics::Metrics;
+use crate::review::ReviewError;
 
 /// What answers, each from a body to a body.
 pub trait Endpoints: Send + Sync + 'static {

@@ -9,31 +9,31 @@
 mod answer;
 mod timed;
 
-use std::{
-    convert::Infallible,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use axum::{Router, body::Body};
-use http::{HeaderValue, Request, header::CONNECTION};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use axum::Router;
+use axum::body::Body;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rand::Rng;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::{sleep, timeout},
-};
-use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
-use crate::metrics::Metrics;
-
-use self::timed::{Progress, Timed};
-
 pub use self::answer::{Endpoints, router};
+use self::timed::{Progress, Timed};
+use crate::metrics::Metrics;
 
 /// How long open requests may take when serving has ended.
 const LAST: Duration = Duration::from_secs(5);

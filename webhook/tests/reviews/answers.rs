@@ -1,19 +1,16 @@
 use std::sync::Arc;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use crds::{
-    admission::{Decision, Mothership, Request, Unknown},
-    policy::Policies,
-    v1beta2::Cluster,
-    version::DEFAULT_VERSION,
-};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use crds::admission::{Decision, Mothership, Request, Unknown};
+use crds::policy::Policies;
+use crds::v1beta2::Cluster;
+use crds::version::DEFAULT_VERSION;
 use rstest::rstest;
 use serde_json::{Value, json};
-use webhook::{
-    kinds::{Kind, Kinds, World},
-    metrics::Metrics,
-    review::{ReviewError, Stage, admit, convert, converter},
-};
+use webhook::kinds::{Kind, Kinds, World};
+use webhook::metrics::Metrics;
+use webhook::review::{ReviewError, Stage, admit, convert, converter};
 
 use crate::{answer, answer_knowing, cluster, review};
 

@@ -12,16 +12,12 @@
 mod answers;
 mod mutated;
 
-use crds::{
-    admission::{Mothership, Unknown},
-    policy::Policies,
-};
+use crds::admission::{Mothership, Unknown};
+use crds::policy::Policies;
 use serde_json::{Value, json};
-use webhook::{
-    kinds::{Kinds, World},
-    metrics::Metrics,
-    review::{ReviewError, Stage, admit},
-};
+use webhook::kinds::{Kinds, World};
+use webhook::metrics::Metrics;
+use webhook::review::{ReviewError, Stage, admit};
 
 /// A review of a Cluster that is created.
 fn review(object: Value) -> Value {

@@ -2,10 +2,8 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use webhook::{
-    metrics::Metrics,
-    review::{Stage, convert, converter},
-};
+use webhook::metrics::Metrics;
+use webhook::review::{Stage, convert, converter};
 
 use crate::{answer, cluster, review};
 

@@ -2,10 +2,8 @@ use std::time::{Duration, Instant};
 
 use webhook::server::Limits;
 
-use crate::{
-    scene::{NAME, Scene, limits},
-    soon,
-};
+use crate::scene::{NAME, Scene, limits};
+use crate::soon;
 
 #[tokio::test]
 async fn after_the_stop_it_serves_on_and_every_answer_ends_its_connection() {

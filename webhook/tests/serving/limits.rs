@@ -1,15 +1,13 @@
 use std::time::{Duration, Instant};
 
 use rustls::RootCertStore;
-use tokio::{io::AsyncReadExt as _, net::TcpStream};
-
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
 use webhook::server::Limits;
 
-use crate::{
-    client::{Caller, config},
-    scene::{NAME, Scene, limits, roots},
-    soon,
-};
+use crate::client::{Caller, config};
+use crate::scene::{NAME, Scene, limits, roots};
+use crate::soon;
 
 #[tokio::test]
 async fn a_request_is_answered_and_the_connection_stays_open() {

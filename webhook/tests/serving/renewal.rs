@@ -1,16 +1,13 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
-};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use jiff::Timestamp;
 use webhook::certificates::plan::Change;
 
-use crate::{
-    client::Caller,
-    scene::{Scene, changed, limits, roots, secret},
-    soon,
-};
+use crate::client::Caller;
+use crate::scene::{Scene, changed, limits, roots, secret};
+use crate::soon;
 
 /// Callers that trust both authorities, some on one connection, some on a new one each time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

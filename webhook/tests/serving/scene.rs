@@ -1,29 +1,23 @@
 //! A server with certificates of its own.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
-use rustls::{
-    RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject as _},
-};
-use tokio::{net::TcpListener, task::JoinHandle};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use webhook::{
-    certificates::{
-        Served,
-        material::Stored,
-        plan::{Change, Timings},
-    },
-    metrics::Metrics,
-    review::ReviewError,
-    server::{self, Endpoints, Limits},
-};
+use webhook::certificates::Served;
+use webhook::certificates::material::Stored;
+use webhook::certificates::plan::{Change, Timings};
+use webhook::metrics::Metrics;
+use webhook::review::ReviewError;
+use webhook::server::{self, Endpoints, Limits};
 
 use super::client::Caller;
 

@@ -1,17 +1,14 @@
 //! Writes that are held back: of an object that somebody else changes again and again, and one that
 //! the API server has just failed to do.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::kubernetes::store::Key;
-
 use super::Problem;
+use crate::kubernetes::store::Key;
 
 /// So many rewrites in a row are done at once: a person's edits.
 const FREE: u32 = 20;

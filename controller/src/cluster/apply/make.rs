@@ -1,30 +1,20 @@
 //! Makes what is in Secrets: keys, certificates and kubeconfigs.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::{
-    kubernetes::{
-        store::{Key, Kind},
-        writer::Writer,
-    },
-    pki::{
-        PemPair, authority, inspect,
-        kubeconfig::{self, KubeconfigNames, KubeconfigRequest},
-        leaf::{self, LeafRequest},
-    },
-};
-
-use super::{
-    super::wanted::{Recipe, Wanted},
-    ApplyError, Round,
-};
+use super::super::wanted::{Recipe, Wanted};
+use super::{ApplyError, Round};
+use crate::kubernetes::store::{Key, Kind};
+use crate::kubernetes::writer::Writer;
+use crate::pki::kubeconfig::{self, KubeconfigNames, KubeconfigRequest};
+use crate::pki::leaf::{self, LeafRequest};
+use crate::pki::{PemPair, authority, inspect};
 
 /// The authorities' keys that this reconcile has made or read: signing needs no second request.
 #[derive(Clone, Default)]

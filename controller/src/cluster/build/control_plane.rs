@@ -2,41 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{
-    api::{
-        apps::v1::{
-            StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec,
-            StatefulSetUpdateStrategy,
-        },
-        core::v1::{
-            Container, ContainerPort, HTTPGetAction, Lifecycle, LifecycleHandler,
-            PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SleepAction, TCPSocketAction,
-        },
-    },
-    apimachinery::pkg::{
-        apis::meta::v1::{LabelSelector, ObjectMeta},
-        util::intstr::IntOrString,
-    },
+use crds::labels::{self, Component};
+use crds::names;
+use crds::v1beta2::StatusPorts;
+use k8s_openapi::api::apps::v1::{
+    StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec,
+    StatefulSetUpdateStrategy,
 };
-
-use crds::{
-    labels::{self, Component},
-    names,
-    v1beta2::StatusPorts,
+use k8s_openapi::api::core::v1::{
+    Container, ContainerPort, HTTPGetAction, Lifecycle, LifecycleHandler, PodSecurityContext,
+    PodSpec, PodTemplateSpec, Probe, SleepAction, TCPSocketAction,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::super::validate::{Address, ValidCluster};
+use super::super::wanted::Wanted;
+use super::k0s_config::{FILE, FOLDER, PKI, anonymous_health};
+use super::quantity::canonical_resources;
+use super::{all_exist, certificate_exists, k0s_config, metadata, pod};
 use crate::kubernetes::store::Kind;
-
-use super::{
-    super::{
-        validate::{Address, ValidCluster},
-        wanted::Wanted,
-    },
-    all_exist, certificate_exists, k0s_config,
-    k0s_config::{FILE, FOLDER, PKI, anonymous_health},
-    metadata, pod,
-    quantity::canonical_resources,
-};
 
 mod volumes;
 

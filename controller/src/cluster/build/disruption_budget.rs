@@ -1,21 +1,15 @@
 //! Budgets of disruption: a drain takes one member at a time.
 
-use k8s_openapi::{
-    api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
-    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
-};
+use crds::labels::{self, Component};
+use crds::names;
+use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crds::{
-    labels::{self, Component},
-    names,
-};
-
+use super::super::validate::ValidCluster;
+use super::super::wanted::Wanted;
+use super::metadata;
 use crate::kubernetes::store::Kind;
-
-use super::{
-    super::{validate::ValidCluster, wanted::Wanted},
-    metadata,
-};
 
 /// From this many pods on. With fewer a budget would keep a node from ever being drained.
 const FROM: i32 = 3;

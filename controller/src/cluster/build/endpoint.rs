@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crds::labels::Component;
+use crds::names;
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use crds::{labels::Component, names};
-
+use super::super::validate::ValidCluster;
+use super::super::wanted::Wanted;
+use super::{map, metadata};
 use crate::kubernetes::store::Kind;
-
-use super::{
-    super::{validate::ValidCluster, wanted::Wanted},
-    map, metadata,
-};
 
 /// A stack of one manifest, `kube-system/control-plane-endpoint` inside the hosted cluster.
 pub fn config_map(cluster: &ValidCluster) -> Option<Wanted> {

@@ -2,40 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{
-    api::{
-        apps::v1::{
-            StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec,
-            StatefulSetUpdateStrategy,
-        },
-        core::v1::{
-            ConfigMapKeySelector, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
-            Lifecycle, LifecycleHandler, PersistentVolumeClaim, PersistentVolumeClaimSpec,
-            PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SleepAction, VolumeMount,
-            VolumeResourceRequirements,
-        },
-    },
-    apimachinery::pkg::{
-        api::resource::Quantity,
-        apis::meta::v1::{LabelSelector, ObjectMeta},
-        util::intstr::IntOrString,
-    },
+use crds::labels::{self, Component};
+use crds::names;
+use crds::v1beta2::{CertificateType, EtcdSpec};
+use k8s_openapi::api::apps::v1::{
+    StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec,
+    StatefulSetUpdateStrategy,
 };
-
-use crds::{
-    labels::{self, Component},
-    names,
-    v1beta2::{CertificateType, EtcdSpec},
+use k8s_openapi::api::core::v1::{
+    ConfigMapKeySelector, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, Lifecycle,
+    LifecycleHandler, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSecurityContext,
+    PodSpec, PodTemplateSpec, Probe, SleepAction, VolumeMount, VolumeResourceRequirements,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::super::validate::ValidCluster;
+use super::super::wanted::Wanted;
+use super::quantity::{canonical, canonical_resources};
+use super::services::{ETCD_CLIENT, ETCD_PEER};
+use super::{all_exist, certificate_exists, certificate_secret, map, metadata, pod};
 use crate::kubernetes::store::Kind;
-
-use super::{
-    super::{validate::ValidCluster, wanted::Wanted},
-    all_exist, certificate_exists, certificate_secret, map, metadata, pod,
-    quantity::{canonical, canonical_resources},
-    services::{ETCD_CLIENT, ETCD_PEER},
-};
 
 pub mod claims;
 pub mod initial;

@@ -7,21 +7,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crds::labels::Component;
+use crds::names;
+use crds::version::K0sVersion;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Map, Value, json};
 
-use crds::{labels::Component, names, version::K0sVersion};
-
+use super::super::validate::{Address, ValidCluster};
+use super::super::wanted::Wanted;
+use super::metadata;
+use super::services::ETCD_CLIENT;
 use crate::kubernetes::store::{Kind, digest};
-
-use super::{
-    super::{
-        validate::{Address, ValidCluster},
-        wanted::Wanted,
-    },
-    metadata,
-    services::ETCD_CLIENT,
-};
 
 /// Folder of the configuration inside the container.
 pub const FOLDER: &str = crds::volumes::CONFIG_DIR;

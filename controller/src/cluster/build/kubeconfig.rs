@@ -1,22 +1,14 @@
 //! The Secret with an administrator's kubeconfig.
 
+use crds::labels::{self, Component};
+use crds::names;
+use crds::v1beta2::CertificateType;
 use k8s_openapi::api::core::v1::Secret;
 
-use crds::{
-    labels::{self, Component},
-    names,
-    v1beta2::CertificateType,
-};
-
+use super::super::validate::ValidCluster;
+use super::super::wanted::{Content, Recipe, Wanted};
+use super::metadata;
 use crate::kubernetes::store::Kind;
-
-use super::{
-    super::{
-        validate::ValidCluster,
-        wanted::{Content, Recipe, Wanted},
-    },
-    metadata,
-};
 
 /// `None` while the address or the authority is not known. A change of either makes it anew.
 pub fn secret(cluster: &ValidCluster) -> Option<Wanted> {

@@ -5,21 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crds::labels::{self, Component};
+use crds::names;
+use crds::v1beta2::{CertificateType, ServiceType};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crds::{
-    labels::{self, Component},
-    names,
-    v1beta2::{CertificateType, ServiceType},
-};
-
+use super::dereference::AUTHORITIES;
+use super::validate::{Address, ValidCluster};
+use super::wanted::{COPY_SUFFIX, Wanted};
 use crate::kubernetes::store::{Key, Kind};
-
-use super::{
-    dereference::AUTHORITIES,
-    validate::{Address, ValidCluster},
-    wanted::{COPY_SUFFIX, Wanted},
-};
 
 pub mod certificates;
 pub mod control_plane;

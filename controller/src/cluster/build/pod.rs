@@ -2,20 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{
-    api::{
-        apps::v1::StatefulSet,
-        core::v1::{
-            Affinity, Capabilities, EnvVar, EnvVarSource, KeyToPath, ObjectFieldSelector,
-            PersistentVolumeClaim, PodAffinityTerm, PodAntiAffinity, ProjectedVolumeSource,
-            SeccompProfile, SecretProjection, SecurityContext, TopologySpreadConstraint, Volume,
-            VolumeProjection, WeightedPodAffinityTerm,
-        },
-    },
-    apimachinery::pkg::apis::meta::v1::LabelSelector,
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{
+    Affinity, Capabilities, EnvVar, EnvVarSource, KeyToPath, ObjectFieldSelector,
+    PersistentVolumeClaim, PodAffinityTerm, PodAntiAffinity, ProjectedVolumeSource, SeccompProfile,
+    SecretProjection, SecurityContext, TopologySpreadConstraint, Volume, VolumeProjection,
+    WeightedPodAffinityTerm,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::super::{compare::contains, validate::ValidCluster};
+use super::super::compare::contains;
+use super::super::validate::ValidCluster;
 
 /// Prefers another zone, then another node.
 pub fn apart(labels: &BTreeMap<String, String>) -> Affinity {

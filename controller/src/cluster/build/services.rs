@@ -1,21 +1,15 @@
 //! Services: the exposed one, and two for etcd.
 
-use k8s_openapi::{
-    api::core::v1::{Service, ServicePort, ServiceSpec},
-    apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
-};
+use crds::labels::{self, Component};
+use crds::names;
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crds::{
-    labels::{self, Component},
-    names,
-};
-
+use super::super::validate::ValidCluster;
+use super::super::wanted::Wanted;
+use super::{is_node_port, metadata};
 use crate::kubernetes::store::Kind;
-
-use super::{
-    super::{validate::ValidCluster, wanted::Wanted},
-    is_node_port, metadata,
-};
 
 /// Port on which etcd serves clients.
 pub const ETCD_CLIENT: i32 = 2379;

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crds::labels::Component;
+use crds::names;
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use crds::{labels::Component, names};
-
+use super::super::validate::ValidCluster;
+use super::super::wanted::Wanted;
+use super::metadata;
 use crate::kubernetes::store::Kind;
-
-use super::{
-    super::{validate::ValidCluster, wanted::Wanted},
-    metadata,
-};
 
 const MANIFEST: &str = "\
 apiVersion: v1

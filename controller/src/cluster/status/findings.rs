@@ -1,20 +1,15 @@
 //! What each condition says, before it has a time.
 
+use crds::names;
+use crds::v1beta2::{Cluster, ClusterStatus};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::Resource;
 
-use crds::{
-    names,
-    v1beta2::{Cluster, ClusterStatus},
-};
-
+use super::super::apply::Problem;
+use super::super::build::{control_plane, etcd};
+use super::super::dereference::Observed;
+use super::super::validate::{Address, Refusal, ValidCluster};
 use super::{
-    super::{
-        apply::Problem,
-        build::{control_plane, etcd},
-        dereference::Observed,
-        validate::{Address, Refusal, ValidCluster},
-    },
     ACCEPTED, APPLIED, AVAILABLE, CERTIFICATES, DELETING, EXPOSED, FUNCTIONAL, Facts, KEY_LOST,
     KUBECONFIG, SCALING, UP_TO_DATE, condition, keys_were_made,
 };

@@ -2,19 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use crds::names;
+use crds::v1beta2::CertificateType;
 use rstest::rstest;
 use serde_json::json;
 
-use crds::{names, v1beta2::CertificateType};
-
-use super::{
-    super::{
-        build::control_plane,
-        dereference::{AUTHORITIES, Authority},
-        validate::validate,
-    },
-    *,
-};
+use super::super::build::control_plane;
+use super::super::dereference::{AUTHORITIES, Authority};
+use super::super::validate::validate;
+use super::*;
 use crate::hosted::health::Health;
 
 fn cluster() -> Cluster {

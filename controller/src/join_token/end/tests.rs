@@ -1,4 +1,5 @@
-use kube::runtime::{reflector, watcher::Event};
+use kube::runtime::reflector;
+use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
 use super::*;

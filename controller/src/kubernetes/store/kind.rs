@@ -1,10 +1,8 @@
 //! What an object is called.
 
-use k8s_openapi::api::{
-    apps::v1::StatefulSet,
-    core::v1::{ConfigMap, Node, PersistentVolumeClaim, Secret, Service},
-    policy::v1::PodDisruptionBudget,
-};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Secret, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ApiResource;
 
 /// The kinds that are watched beside the product's own.

@@ -1,12 +1,15 @@
 //! One object, pruned.
 
-use crds::{labels, names::FIELD_MANAGER};
+use crds::labels;
+use crds::names::FIELD_MANAGER;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{ResourceExt, core::DynamicObject};
+use kube::ResourceExt;
+use kube::core::DynamicObject;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Key, Kind, Owner, prune::prune};
+use super::prune::prune;
+use super::{Key, Kind, Owner};
 
 /// One object as it was last seen.
 #[derive(Clone, Debug)]

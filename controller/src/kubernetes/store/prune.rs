@@ -5,7 +5,8 @@
     reason = "a JSON value without the key reads as null"
 )]
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};

@@ -13,8 +13,6 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub(super) use run::{Facts, View};
-
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +22,7 @@ use kube_cel::KubeCelExt;
 use kube_cel::cel::extractors::This;
 use kube_cel::cel::{Context, ExecutionError, FunctionContext, IdedExpr, Value};
 use regex::Regex;
+pub(super) use run::{Facts, View};
 
 /// The longest expression, in characters.
 pub(super) const MAX_LENGTH: usize = 1024;

@@ -7,25 +7,20 @@
 
 mod words;
 
-use std::{
-    ffi::{OsStr, OsString},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use kube::api::ListParams;
 
 use self::words::{Wanted, wanted};
-use crate::{
-    cli::GlobalArgs,
-    client::Connection,
-    error::Error,
-    kubeconfig,
-    output::{ColorWhen, Output},
-    resources,
-    session::Session,
-};
+use crate::cli::GlobalArgs;
+use crate::client::Connection;
+use crate::error::Error;
+use crate::output::{ColorWhen, Output};
+use crate::session::Session;
+use crate::{kubeconfig, resources};
 
 /// The name under which kubectl looks for completions.
 pub const HELPER: &str = "kubectl_complete-k0smotron";

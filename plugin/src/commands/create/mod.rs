@@ -4,23 +4,22 @@ mod object;
 mod questions;
 mod set;
 
-use std::{io::IsTerminal as _, path::PathBuf, time::Duration};
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use kube::api::DynamicObject;
 
-use self::{object::object, set::Set};
-use crate::{
-    cli::{self, DryRun, DryRunArgs},
-    client::{Connection, Submission},
-    duration,
-    error::Error,
-    kubeconfig, model,
-    output::Structured,
-    resources,
-    session::Session,
-    target::Target,
-};
+use self::object::object;
+use self::set::Set;
+use crate::cli::{self, DryRun, DryRunArgs};
+use crate::client::{Connection, Submission};
+use crate::error::Error;
+use crate::output::Structured;
+use crate::session::Session;
+use crate::target::Target;
+use crate::{duration, kubeconfig, model, resources};
 
 /// The flags that make a spec, which --from has made already.
 const SPEC: [&str; 12] = [

@@ -6,7 +6,9 @@ use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
 use super::{CreateArgs, Persistence, ServiceType, StorageType};
-use crate::{cli, error::Error, kubeconfig::parse_message, resources};
+use crate::error::Error;
+use crate::kubeconfig::parse_message;
+use crate::{cli, resources};
 
 /// Name and object that these flags ask for: what the user said, and nothing that the server
 /// defaults.

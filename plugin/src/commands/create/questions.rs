@@ -1,7 +1,9 @@
 //! `create` without a name in a terminal: asks for what a person decides.
 
 use super::{CreateArgs, ServiceType};
-use crate::{ask, cli, error::Error, session::Session};
+use crate::error::Error;
+use crate::session::Session;
+use crate::{ask, cli};
 
 /// Asks, and fills in the answers; an empty answer takes what stands in brackets.
 pub async fn fill_in(session: &Session, args: &mut CreateArgs) -> Result<(), Error> {

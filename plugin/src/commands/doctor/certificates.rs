@@ -1,9 +1,12 @@
 //! Certificates: which have ended, and which soon will. Pure.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use crds::names;
 use jiff::{SignedDuration, Timestamp};
-use kube::{ResourceExt as _, api::DynamicObject, core::PartialObjectMeta};
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
+use kube::core::PartialObjectMeta;
 use serde_json::Value;
 
 use super::checks::Finding;

@@ -1,6 +1,7 @@
 //! What a mothership should be like: from what was seen to findings, each with a remedy. Pure.
 
-use kube::{ResourceExt as _, api::DynamicObject};
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
 use serde::Serialize;
 
 use crate::{model, release};

@@ -6,21 +6,17 @@ mod checks;
 use clap::Args;
 use crds::labels;
 use jiff::Timestamp;
-use kube::{
-    api::{ApiResource, DynamicObject, ListParams},
-    core::PartialObjectMeta,
-};
+use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::core::PartialObjectMeta;
 use serde_json::{Value, json};
 
 use self::checks::{Finding, Level};
-use crate::{
-    client::{Connection, Submission},
-    error::Error,
-    output::{Structured, Style},
-    release, resources,
-    session::Session,
-    table::{Cell, Table},
-};
+use crate::client::{Connection, Submission};
+use crate::error::Error;
+use crate::output::{Structured, Style};
+use crate::session::Session;
+use crate::table::{Cell, Table};
+use crate::{release, resources};
 
 /// Flags of `doctor`.
 #[derive(Debug, Args)]

@@ -4,11 +4,9 @@ use std::io::Read as _;
 
 use crds::names;
 use flate2::read::GzDecoder;
-use kube::{
-    ResourceExt as _,
-    api::{ApiResource, DynamicObject},
-    core::GroupVersionKind,
-};
+use kube::ResourceExt as _;
+use kube::api::{ApiResource, DynamicObject};
+use kube::core::GroupVersionKind;
 use serde_json::Value;
 
 use crate::error::Error;

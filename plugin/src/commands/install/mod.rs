@@ -6,24 +6,18 @@ mod remove;
 use std::time::Duration;
 
 use clap::Args;
-use kube::{
-    Api, ResourceExt as _,
-    api::{DynamicObject, ListParams, Patch, PatchParams},
-};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
 
-pub use self::{
-    manifest::is_foreign,
-    remove::{UninstallArgs, uninstall},
-};
-use crate::{
-    cli::{self, DryRun, DryRunArgs},
-    client::{Connection, FIELD_MANAGER},
-    duration,
-    error::Error,
-    output::{self, Structured},
-    session::Session,
-    wait::{Look, Wait},
-};
+pub use self::manifest::is_foreign;
+pub use self::remove::{UninstallArgs, uninstall};
+use crate::cli::{self, DryRun, DryRunArgs};
+use crate::client::{Connection, FIELD_MANAGER};
+use crate::duration;
+use crate::error::Error;
+use crate::output::{self, Structured};
+use crate::session::Session;
+use crate::wait::{Look, Wait};
 
 /// Flags of `install`.
 #[derive(Debug, Args)]

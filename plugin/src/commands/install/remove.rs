@@ -3,21 +3,16 @@
 use std::time::Duration;
 
 use clap::Args;
-use kube::{
-    ResourceExt as _,
-    api::{DeleteParams, DynamicObject},
-};
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, DynamicObject};
 
 use super::{api, everywhere, manifest, refuse_foreign};
-use crate::{
-    cli::{self, DryRun, DryRunArgs},
-    client::Connection,
-    duration,
-    error::Error,
-    resources,
-    session::Session,
-    wait::{Look, Wait},
-};
+use crate::cli::{self, DryRun, DryRunArgs};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::session::Session;
+use crate::wait::{Look, Wait};
+use crate::{duration, resources};
 
 /// Flags of `uninstall`.
 #[derive(Debug, Args)]

@@ -5,7 +5,8 @@ mod request;
 pub mod script;
 pub mod ssh;
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use crds::version::K0sVersion;
@@ -13,9 +14,10 @@ use serde::Serialize;
 
 pub use self::render::JoinToken;
 use self::script::Setup;
-use crate::{
-    cli, duration, error::Error, output::Structured, output::structured, session::Session,
-};
+use crate::error::Error;
+use crate::output::{Structured, structured};
+use crate::session::Session;
+use crate::{cli, duration};
 
 /// Flags of what makes a token.
 #[derive(Debug, Clone, Args)]

@@ -1,17 +1,14 @@
 //! The forms in which a join token is handed to a machine. Pure: a token in, text out.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{
-    Role,
-    script::{self, Setup},
-};
-use crate::{
-    error::Error,
-    output::{Structured, structured},
-};
+use super::Role;
+use super::script::{self, Setup};
+use crate::error::Error;
+use crate::output::{Structured, structured};
 
 /// What stands in a token's place where it is shown for review.
 const MASK: &str = "<token>";

@@ -1,31 +1,27 @@
 //! The request for a token, and the wait for it.
 
-use std::{
-    io::{Read as _, Write as _},
-    time::Duration,
-};
+use std::io::{Read as _, Write as _};
+use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use crds::{names, version::K0sVersion};
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use crds::names;
+use crds::version::K0sVersion;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use jiff::Timestamp;
-use kube::{
-    ResourceExt as _,
-    api::{DynamicObject, PostParams},
-};
+use kube::ResourceExt as _;
+use kube::api::{DynamicObject, PostParams};
 use serde_json::json;
 
 use super::{JoinToken, TokenArgs};
-use crate::{
-    cli,
-    client::{Connection, FIELD_MANAGER},
-    duration,
-    error::Error,
-    merge::{Entry, Problem},
-    model, resources,
-    session::Session,
-    wait::{Look, Wait},
-};
+use crate::client::{Connection, FIELD_MANAGER};
+use crate::error::Error;
+use crate::merge::{Entry, Problem};
+use crate::session::Session;
+use crate::wait::{Look, Wait};
+use crate::{cli, duration, model, resources};
 
 /// The most that is unpacked of a token; a real one has a few KiB, and a small text can unpack to
 /// gigabytes.

@@ -3,7 +3,8 @@
 //! Only the assignments at its top differ. Each is a word in single quotes, so nothing that a
 //! person types becomes a part of the program.
 
-use super::{JoinArgs, Role, render::JoinToken};
+use super::render::JoinToken;
+use super::{JoinArgs, Role};
 use crate::error::Error;
 
 /// The part that is the same everywhere.

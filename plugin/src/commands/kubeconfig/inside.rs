@@ -1,18 +1,18 @@
 //! `--in-cluster`: the address by which pods of the mothership reach a hosted API.
 
-use crds::{names, v1beta2::ServiceType};
-use kube::{ResourceExt as _, api::DynamicObject};
+use crds::names;
+use crds::v1beta2::ServiceType;
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
 use serde_json::json;
 
-use crate::{
-    commands::node::Place,
-    error::Error,
-    hosted::Hosted,
-    merge::Entry,
-    model,
-    output::{self, Structured},
-    session::Session,
-};
+use crate::commands::node::Place;
+use crate::error::Error;
+use crate::hosted::Hosted;
+use crate::merge::Entry;
+use crate::model;
+use crate::output::{self, Structured};
+use crate::session::Session;
 
 /// Name and port of the Service in front of a control plane; `None` while the port is not known.
 fn address(cluster: &DynamicObject, namespace: &str) -> Option<(String, u16)> {

@@ -4,23 +4,18 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
-use kube::{
-    Api,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
-};
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use super::{KubeconfigArgs, request::Asked};
-use crate::{
-    cli,
-    client::{Connection, FIELD_MANAGER},
-    commands::node::Place,
-    duration,
-    error::Error,
-    escape, observe,
-    session::{Session, quoted},
-    wait::{Look, Wait},
-};
+use super::KubeconfigArgs;
+use super::request::Asked;
+use crate::client::{Connection, FIELD_MANAGER};
+use crate::commands::node::Place;
+use crate::error::Error;
+use crate::session::{Session, quoted};
+use crate::wait::{Look, Wait};
+use crate::{cli, duration, escape, observe};
 
 /// How much shorter than asked for a certificate may be without a word: signers date it back.
 const SLACK: SignedDuration = SignedDuration::from_mins(10);
@@ -224,11 +219,9 @@ fn told(
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::{
-        ByteString,
-        api::certificates::v1::{
-            CertificateSigningRequestCondition, CertificateSigningRequestStatus,
-        },
+    use k8s_openapi::ByteString;
+    use k8s_openapi::api::certificates::v1::{
+        CertificateSigningRequestCondition, CertificateSigningRequestStatus,
     };
 
     use super::*;

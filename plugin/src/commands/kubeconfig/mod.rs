@@ -5,26 +5,20 @@ mod lesser;
 mod own_file;
 mod request;
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 
 use super::node::Place;
-use crate::{
-    cli,
-    client::Connection,
-    duration,
-    error::Error,
-    hosted::{self, WayArgs},
-    kubeconfig_file,
-    merge::Entry,
-    output::{self, Structured},
-    session::Session,
-    wait::{Look, Wait},
-};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::hosted::{self, WayArgs};
+use crate::merge::Entry;
+use crate::output::{self, Structured};
+use crate::session::Session;
+use crate::wait::{Look, Wait};
+use crate::{cli, duration, kubeconfig_file};
 
 /// Flags of `kubeconfig`.
 #[derive(Debug, Default, Args)]

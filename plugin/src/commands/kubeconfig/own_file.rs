@@ -3,13 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::KubeconfigArgs;
-use crate::{
-    client::Connection,
-    error::Error,
-    kubeconfig, kubeconfig_file,
-    merge::{self, Current},
-    session::Session,
-};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::merge::{self, Current};
+use crate::session::Session;
+use crate::{kubeconfig, kubeconfig_file};
 
 /// Merges an entry into the user's file.
 ///

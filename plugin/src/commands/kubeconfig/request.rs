@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use k8s_openapi::{
-    ByteString,
-    api::certificates::v1::{CertificateSigningRequest, CertificateSigningRequestSpec},
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::certificates::v1::{
+    CertificateSigningRequest, CertificateSigningRequestSpec,
 };
 use kube::core::ObjectMeta;
 use rcgen::{KeyPair, PublicKeyData as _, SigningKey as _};
-use yasna::{DERWriter, Tag, models::ObjectIdentifier};
+use yasna::models::ObjectIdentifier;
+use yasna::{DERWriter, Tag};
 
 use crate::error::Error;
 
@@ -162,11 +164,9 @@ fn pem(request: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use x509_parser::{
-        certification_request::X509CertificationRequest,
-        pem::parse_x509_pem,
-        prelude::{FromDer as _, X509Name},
-    };
+    use x509_parser::certification_request::X509CertificationRequest;
+    use x509_parser::pem::parse_x509_pem;
+    use x509_parser::prelude::{FromDer as _, X509Name};
 
     use super::*;
 

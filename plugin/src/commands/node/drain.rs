@@ -4,24 +4,17 @@ use std::time::Duration;
 
 use clap::Args;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, ResourceExt as _,
-    api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams},
-};
+use kube::api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use super::{
-    Place,
-    pods::{self, Allowed},
-};
-use crate::{
-    cli, duration,
-    error::Error,
-    escape,
-    hosted::WayArgs,
-    session::{Session, quoted},
-    wait::{Look, Wait},
-};
+use super::Place;
+use super::pods::{self, Allowed};
+use crate::error::Error;
+use crate::hosted::WayArgs;
+use crate::session::{Session, quoted};
+use crate::wait::{Look, Wait};
+use crate::{cli, duration, escape};
 
 /// Flags of `node drain`.
 #[derive(Debug, Args)]

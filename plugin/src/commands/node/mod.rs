@@ -5,28 +5,19 @@ mod pods;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use kube::{
-    Api, Client, ResourceExt as _,
-    api::{DynamicObject, ListParams},
-};
+use kube::api::{DynamicObject, ListParams};
+use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 
 pub use self::drain::{CordonArgs, DrainArgs};
-use crate::{
-    ask, cli,
-    client::Connection,
-    duration,
-    error::Error,
-    escape,
-    hosted::{Hosted, WayArgs},
-    model,
-    output::Style,
-    print::{self, PrintArgs},
-    resources,
-    session::Session,
-    suggest,
-    table::{Cell, Table},
-};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::hosted::{Hosted, WayArgs};
+use crate::output::Style;
+use crate::print::{self, PrintArgs};
+use crate::session::Session;
+use crate::table::{Cell, Table};
+use crate::{ask, cli, duration, escape, model, resources, suggest};
 
 /// `node` and what it can do.
 #[derive(Debug, Args)]

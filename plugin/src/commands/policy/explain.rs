@@ -3,16 +3,14 @@
 use clap::Args;
 use crds::admission::Namespace;
 use crds::v1beta2::ClusterPolicy;
-use kube::{
-    ResourceExt as _,
-    core::{Selector, SelectorExt as _},
-};
+use kube::ResourceExt as _;
+use kube::core::{Selector, SelectorExt as _};
 
-use super::{
-    known::{ask_namespace, ask_policies},
-    sentences, together,
-};
-use crate::{error::Error, session::Session, suggest};
+use super::known::{ask_namespace, ask_policies};
+use super::{sentences, together};
+use crate::error::Error;
+use crate::session::Session;
+use crate::suggest;
 
 /// Flags of `policy explain`.
 #[derive(Debug, Args)]

@@ -10,7 +10,10 @@ use serde_json::Value;
 
 use super::documents::Document;
 use super::test::namespace_of;
-use crate::{client::Connection, error::Error, resources, session::Session};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::resources;
+use crate::session::Session;
 
 /// What is known of the mothership: what the files say, and what it answered when it was asked.
 #[derive(Debug, Default)]

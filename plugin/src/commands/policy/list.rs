@@ -7,16 +7,12 @@ use kube::api::{DynamicObject, ListParams};
 use serde_json::Value;
 
 use super::words;
-use crate::{
-    duration,
-    error::Error,
-    model,
-    output::Style,
-    print::{self, PrintArgs},
-    resources,
-    session::Session,
-    table::{Cell, Table},
-};
+use crate::error::Error;
+use crate::output::Style;
+use crate::print::{self, PrintArgs};
+use crate::session::Session;
+use crate::table::{Cell, Table};
+use crate::{duration, model, resources};
 
 /// Flags of `policy list`.
 #[derive(Debug, Args)]

@@ -12,12 +12,12 @@ mod together;
 mod words;
 
 use clap::{Args, Subcommand};
-
 pub use explain::ExplainArgs;
 pub use list::ListArgs;
 pub use test::TestArgs;
 
-use crate::{error::Error, session::Session};
+use crate::error::Error;
+use crate::session::Session;
 
 /// `policy` and what it can do.
 #[derive(Debug, Args)]

@@ -12,7 +12,9 @@ use super::documents::{self, Document};
 use super::known::{Known, ask, ask_policies};
 use super::report::{Line, Report, Result as Verdicted, Verdict};
 use super::rules;
-use crate::{error::Error, output::Structured, session::Session};
+use crate::error::Error;
+use crate::output::Structured;
+use crate::session::Session;
 
 /// Flags of `policy test`.
 #[derive(Debug, Args)]

@@ -1,18 +1,18 @@
 //! The archive: every file through the redactor, an index of them, and what could not be had.
 
-use std::{fmt::Write as _, io::Write};
+use std::fmt::Write as _;
+use std::io::Write;
 
-use flate2::{Compression, write::GzEncoder};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::error::Error;
+use crate::output::{Structured, structured};
 use crate::redact::{self, Redactor};
-use crate::{
-    error::Error,
-    output::{Structured, structured},
-};
 
 /// One file of the archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -178,7 +178,8 @@ fn page(title: &str, made: Timestamp, entries: &[Entry], missing: &[String]) -> 
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::{collections::BTreeMap, io::Read as _};
+    use std::collections::BTreeMap;
+    use std::io::Read as _;
 
     use super::*;
 

@@ -1,27 +1,23 @@
 //! What is gathered of one Cluster.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crds::labels;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use kube::{
-    ResourceExt as _,
-    api::{ApiResource, DynamicObject},
-};
+use kube::ResourceExt as _;
+use kube::api::{ApiResource, DynamicObject};
 
 use super::{Gathering, list, shape, value};
-use crate::{
-    client::Connection,
-    error::Error,
-    event::{self, Event},
-    hosted::{Hosted, WayArgs},
-    model, observe,
-    output::Paint,
-    resources,
-    session::Session,
-    tree::{self, Observed},
-};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::event::{self, Event};
+use crate::hosted::{Hosted, WayArgs};
+use crate::output::Paint;
+use crate::session::Session;
+use crate::tree::{self, Observed};
+use crate::{model, observe, resources};
 
 /// How long the hosted cluster may take to be found and to tell its nodes.
 const PATIENCE: Duration = Duration::from_secs(20);

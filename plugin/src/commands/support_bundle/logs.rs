@@ -1,12 +1,16 @@
 //! Logs of pods: which there are, and their last lines.
 
-use std::{io, time::Duration};
+use std::io;
+use std::time::Duration;
 
 use futures::{AsyncReadExt as _, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
-use kube::{Api, ResourceExt as _, api::LogParams};
+use kube::api::LogParams;
+use kube::{Api, ResourceExt as _};
 
-use crate::{cli, client::Connection, error::Error};
+use crate::cli;
+use crate::client::Connection;
+use crate::error::Error;
 
 /// So many lines of each log at most, the last ones.
 pub const LINES: i64 = 4000;

@@ -6,26 +6,24 @@ mod logs;
 mod mothership;
 mod shape;
 
-use std::{
-    io::{self, IsTerminal as _},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
-use kube::{
-    Api,
-    api::{ApiResource, DynamicObject, ListParams},
-};
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, ListParams};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use self::archive::{Archive, Contents};
-use crate::{
-    cli, client::Connection, duration, error::Error, model, progress::Progress, resources,
-    session::Session, table::Table,
-};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::progress::Progress;
+use crate::session::Session;
+use crate::table::Table;
+use crate::{cli, duration, model, resources};
 
 /// Flags of `support-bundle`.
 #[derive(Debug, Args)]

@@ -7,14 +7,12 @@ use kube::api::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
 
 use super::{Gathering, list, logs, shape, value};
-use crate::{
-    client::Connection,
-    commands::doctor,
-    error::Error,
-    model,
-    output::Paint,
-    resources::{self, resource},
-};
+use crate::client::Connection;
+use crate::commands::doctor;
+use crate::error::Error;
+use crate::model;
+use crate::output::Paint;
+use crate::resources::{self, resource};
 
 /// What the product's own Deployments and pods carry.
 const PRODUCT: &str = "app.kubernetes.io/component in (controller,webhook)";

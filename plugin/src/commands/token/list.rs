@@ -2,22 +2,16 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use kube::{
-    ResourceExt as _,
-    api::{DynamicObject, ListParams},
-};
+use kube::ResourceExt as _;
+use kube::api::{DynamicObject, ListParams};
 use serde_json::Value;
 
 use super::state::State;
-use crate::{
-    duration,
-    error::Error,
-    model,
-    print::{self, PrintArgs},
-    resources,
-    session::Session,
-    table::{Cell, Table},
-};
+use crate::error::Error;
+use crate::print::{self, PrintArgs};
+use crate::session::Session;
+use crate::table::{Cell, Table};
+use crate::{duration, model, resources};
 
 /// Flags of `token list`.
 #[derive(Debug, Args)]

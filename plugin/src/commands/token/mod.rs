@@ -6,10 +6,11 @@ mod state;
 
 use clap::{Args, Subcommand};
 
-pub use self::{list::is_of, revoke::revoke};
-
+pub use self::list::is_of;
+pub use self::revoke::revoke;
 use super::join;
-use crate::{error::Error, session::Session};
+use crate::error::Error;
+use crate::session::Session;
 
 /// `token` and what it can do.
 #[derive(Debug, Args)]

@@ -2,21 +2,16 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use kube::{
-    ResourceExt,
-    api::{DynamicObject, ListParams},
-};
+use kube::ResourceExt;
+use kube::api::{DynamicObject, ListParams};
 
-use super::{list::is_of, state::State};
-use crate::{
-    ask,
-    cli::{self, DryRun, DryRunArgs},
-    client::Connection,
-    error::Error,
-    resources,
-    session::Session,
-    suggest,
-};
+use super::list::is_of;
+use super::state::State;
+use crate::cli::{self, DryRun, DryRunArgs};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::session::Session;
+use crate::{ask, resources, suggest};
 
 /// Flags of `token revoke`.
 #[derive(Debug, Args)]

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 
-use crate::{model, output::Style};
+use crate::model;
+use crate::output::Style;
 
 /// What a token is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,16 +10,15 @@ use clap::{Args, ValueEnum};
 use crds::labels;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, api::ListParams};
+use kube::Api;
+use kube::api::ListParams;
 
 use self::rows::Columns;
-use crate::{
-    cli,
-    client::Connection,
-    error::Error,
-    print::{self, Format, PrintArgs},
-    session::Session,
-};
+use crate::cli;
+use crate::client::Connection;
+use crate::error::Error;
+use crate::print::{self, Format, PrintArgs};
+use crate::session::Session;
 
 /// Flags of `top`.
 #[derive(Debug, Args)]

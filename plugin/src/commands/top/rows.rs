@@ -8,15 +8,11 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
-use super::{
-    SortBy,
-    usage::{Amount, Sample, Usage},
-};
-use crate::{
-    duration,
-    output::Style,
-    table::{Cell, Table},
-};
+use super::SortBy;
+use super::usage::{Amount, Sample, Usage};
+use crate::duration;
+use crate::output::Style;
+use crate::table::{Cell, Table};
 
 /// A pod and what it uses.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, ResourceExt as _,
-    api::{DynamicObject, ListParams},
-};
+use kube::api::{DynamicObject, ListParams};
+use kube::{Api, ResourceExt as _};
 use serde_json::Value;
 
 use super::usage::{self, Usage};
-use crate::{client::Connection, error::Error, resources::resource};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::resources::resource;
 
 /// How many kubelets are asked side by side.
 const AT_ONCE: usize = 16;

@@ -5,22 +5,19 @@ mod plan;
 use std::time::Duration;
 
 use clap::Args;
-use crds::{v1beta2::Cluster, version::K0sVersion};
+use crds::v1beta2::Cluster;
+use crds::version::K0sVersion;
 use kube::api::DynamicObject;
 use serde_json::json;
 
 use self::plan::Plan;
-use crate::{
-    ask,
-    cli::{self, DryRun, DryRunArgs},
-    client::Connection,
-    duration,
-    error::Error,
-    model,
-    output::Structured,
-    session::{Session, quoted},
-    target::Target,
-};
+use crate::cli::{self, DryRun, DryRunArgs};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::output::Structured;
+use crate::session::{Session, quoted};
+use crate::target::Target;
+use crate::{ask, duration, model};
 
 /// Flags of `upgrade`.
 #[derive(Debug, Args)]

@@ -1,6 +1,9 @@
 //! What an upgrade would be: from the Cluster and the version that is wanted. Pure.
 
-use crds::{upgrade, v1beta2::Cluster, validation::Findings, version::K0sVersion};
+use crds::upgrade;
+use crds::v1beta2::Cluster;
+use crds::validation::Findings;
+use crds::version::K0sVersion;
 use serde::Serialize;
 
 /// A change of version, before anything is done.

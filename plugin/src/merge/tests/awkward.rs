@@ -1,13 +1,12 @@
 //! Kubeconfigs as people have them, on disk: nothing is lost, or nothing is touched.
 
-use std::{
-    fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::{error::Error, kubeconfig_file};
+use crate::error::Error;
+use crate::kubeconfig_file;
 
 /// What a merge has to come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,10 +11,9 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::{Value, json};
-
 pub use etcd::etcd;
 pub use reset::reset;
+use serde_json::{Value, json};
 pub use service::{install, installed, start, stop};
 pub use token::token;
 

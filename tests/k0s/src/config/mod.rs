@@ -8,10 +8,9 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
+pub use net::{HostPort, local_addresses, nth_address};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-
-pub use net::{HostPort, local_addresses, nth_address};
 pub use spec::{Api, Component, Konnectivity, Network, Storage, WorkerProfile};
 
 use crate::{merge, version};

@@ -16,11 +16,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+pub use etcd::clients as etcd_clients;
 use kube::Client;
 use rand::Rng as _;
 use tokio::sync::watch;
-
-pub use etcd::clients as etcd_clients;
 
 use crate::config::{self, ClusterConfig};
 use crate::paths::{Paths, make_dir, write_file};

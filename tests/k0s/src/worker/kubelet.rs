@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use super::{Context, containerd, join::Profile};
+use super::join::Profile;
+use super::{Context, containerd};
 use crate::args::Args;
 use crate::merge;
 use crate::paths::{make_dir, text, write_file};

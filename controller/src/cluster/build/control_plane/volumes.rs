@@ -2,27 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{
-    api::core::v1::{
-        ConfigMapVolumeSource, EmptyDirVolumeSource, HostPathVolumeSource, KeyToPath,
-        PersistentVolumeClaim, Volume, VolumeMount,
-    },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+use crds::names;
+use crds::v1beta2::{CertificateType, PersistenceType};
+use crds::volumes::{TELEMETRY_DIR, folder};
+use k8s_openapi::api::core::v1::{
+    ConfigMapVolumeSource, EmptyDirVolumeSource, HostPathVolumeSource, KeyToPath,
+    PersistentVolumeClaim, Volume, VolumeMount,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crds::{
-    names,
-    v1beta2::{CertificateType, PersistenceType},
-    volumes::{TELEMETRY_DIR, folder},
-};
-
-use super::super::{
-    super::validate::ValidCluster,
-    certificate_secret,
-    k0s_config::{AUTHENTICATION, FILE, FOLDER, anonymous_health},
-    pod,
-    quantity::{canonical, canonical_volume},
-};
+use super::super::super::validate::ValidCluster;
+use super::super::k0s_config::{AUTHENTICATION, FILE, FOLDER, anonymous_health};
+use super::super::quantity::{canonical, canonical_volume};
+use super::super::{certificate_secret, pod};
 
 /// The data directory of k0s.
 pub(super) const DATA: &str = names::DATA_DIR;

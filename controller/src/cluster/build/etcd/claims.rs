@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crds::{labels, names};
 
-use super::super::super::{dereference::Claim, validate::ValidCluster};
+use super::super::super::dereference::Claim;
+use super::super::super::validate::ValidCluster;
 
 /// Why etcd is not made, and what to do: its members would start from what another Cluster of
 /// this name has left. A claim that says so, and one that says nothing, is not this Cluster's,
@@ -151,7 +152,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cluster::{dereference::Observed, validate::validate};
+    use crate::cluster::dereference::Observed;
+    use crate::cluster::validate::validate;
 
     const OWN: Option<&str> = Some("1");
     const OLD: Option<&str> = Some("0");

@@ -2,19 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use crds::{labels::Component, names};
+use crds::labels::Component;
+use crds::names;
 use k8s_openapi::api::core::v1::ConfigMap;
 
+use super::super::super::validate::ValidCluster;
+use super::super::super::wanted::Wanted;
+use super::super::services::ETCD_PEER;
+use super::super::{map, metadata};
+use super::{INITIAL_CLUSTER, INITIAL_STATE, INITIAL_TOKEN, claims, knows_token, ready_members};
 use crate::kubernetes::store::Kind;
-
-use super::{
-    super::{
-        super::{validate::ValidCluster, wanted::Wanted},
-        map, metadata,
-        services::ETCD_PEER,
-    },
-    INITIAL_CLUSTER, INITIAL_STATE, INITIAL_TOKEN, claims, knows_token, ready_members,
-};
 
 /// What no member reads: that the initial cluster was closed once, and the uids of the claims whose
 /// annotation has let a member join since.

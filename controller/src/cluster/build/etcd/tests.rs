@@ -3,14 +3,10 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{
-    initial::{CLOSED, EXISTING, members_config},
-    *,
-};
-use crate::cluster::{
-    dereference::{Claim, Observed},
-    validate::validate,
-};
+use super::initial::{CLOSED, EXISTING, members_config};
+use super::*;
+use crate::cluster::dereference::{Claim, Observed};
+use crate::cluster::validate::validate;
 
 const RAN: Option<&str> = Some("v1.36.3-k0s.2");
 const ALL: &str = "kmc-demo-etcd-0=https://kmc-demo-etcd-0.kmc-demo-etcd:2380";

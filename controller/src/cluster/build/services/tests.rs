@@ -1,10 +1,11 @@
+use crds::v1beta2::Cluster;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crds::v1beta2::Cluster;
-
 use super::*;
-use crate::cluster::{LEAF_LIFETIME, dereference::Observed, validate::validate};
+use crate::cluster::LEAF_LIFETIME;
+use crate::cluster::dereference::Observed;
+use crate::cluster::validate::validate;
 
 const LABELS: &str = names::SERVICE_LABELS_ANNOTATION;
 const ANNOTATIONS: &str = names::SERVICE_ANNOTATIONS_ANNOTATION;

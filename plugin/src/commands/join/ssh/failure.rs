@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::{duration, error::Exit};
+use crate::duration;
+use crate::error::Exit;
 
 /// Why a machine did not join.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

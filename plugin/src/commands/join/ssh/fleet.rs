@@ -1,19 +1,19 @@
 //! Many machines side by side: what each is at, and what became of it.
 
-use std::{cell::RefCell, collections::BTreeSet, time::Duration};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{failure::Failure, host::Host};
-use crate::{
-    escape,
-    output::Output,
-    output::Style,
-    table::{Cell, Table},
-};
+use super::failure::Failure;
+use super::host::Host;
+use crate::escape;
+use crate::output::{Output, Style};
+use crate::table::{Cell, Table};
 
 /// How far a machine has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

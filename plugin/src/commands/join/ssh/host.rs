@@ -1,6 +1,8 @@
 //! Where a machine is, and how OpenSSH is told to go there.
 
-use std::{ffi::OsString, fmt, str::FromStr};
+use std::ffi::OsString;
+use std::fmt;
+use std::str::FromStr;
 
 use super::SshArgs;
 

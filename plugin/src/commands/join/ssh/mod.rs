@@ -6,37 +6,27 @@ mod host;
 mod nodes;
 mod remote;
 
-use std::{
-    cell::RefCell,
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use kube::api::DynamicObject;
 
-use self::{
-    failure::Failure,
-    fleet::{Board, Line, Outcome, Reached},
-    host::Host,
-    nodes::Nodes,
-    remote::Load,
-};
-use super::{
-    Format, JoinArgs, JoinToken, Role, TokenArgs, request,
-    script::{self, Setup},
-    told,
-};
-use crate::{
-    cli,
-    client::Connection,
-    commands::token,
-    error::{Error, Exit},
-    output::Structured,
-    resources,
-    session::{Session, quoted},
-};
+use self::failure::Failure;
+use self::fleet::{Board, Line, Outcome, Reached};
+use self::host::Host;
+use self::nodes::Nodes;
+use self::remote::Load;
+use super::script::{self, Setup};
+use super::{Format, JoinArgs, JoinToken, Role, TokenArgs, request, told};
+use crate::client::Connection;
+use crate::commands::token;
+use crate::error::{Error, Exit};
+use crate::output::Structured;
+use crate::session::{Session, quoted};
+use crate::{cli, resources};
 
 /// How long the token of a call is good for unless the user says otherwise.
 const TTL: Duration = Duration::from_secs(3600);

@@ -1,21 +1,18 @@
 //! The Nodes of the hosted cluster.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
-use kube::{
-    Api, ResourceExt as _,
-    api::{DynamicObject, ListParams},
-};
+use kube::api::{DynamicObject, ListParams};
+use kube::{Api, ResourceExt as _};
 
 use super::failure::Failure;
-use crate::{
-    client::Connection,
-    error::Error,
-    escape,
-    hosted::{Hosted, WayArgs},
-    session::Session,
-};
+use crate::client::Connection;
+use crate::error::Error;
+use crate::escape;
+use crate::hosted::{Hosted, WayArgs};
+use crate::session::Session;
 
 /// How often a Node is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);

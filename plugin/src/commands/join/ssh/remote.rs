@@ -1,23 +1,17 @@
 //! One machine: ssh as a child process, with everything secret on its standard input.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use tokio::{
-    fs::File,
-    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
-    process::{ChildStdin, Command},
-};
+use tokio::fs::File;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{ChildStdin, Command};
 
-use super::{
-    SshArgs,
-    failure::{Failure, last},
-    host,
-    host::Host,
-};
-use crate::{cli, lines::Lines};
+use super::failure::{Failure, last};
+use super::host::Host;
+use super::{SshArgs, host};
+use crate::cli;
+use crate::lines::Lines;
 
 /// How many of the last lines on standard error are kept.
 const KEPT: usize = 40;

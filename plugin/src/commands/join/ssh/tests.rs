@@ -1,18 +1,14 @@
 //! A program in ssh's place runs the command here, below a directory in place of `/`, or says
 //! what OpenSSH says when it cannot.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::*;
-use crate::{
-    commands::join::script::tests::{KUBECONFIG, packed},
-    output::Output,
-};
+use crate::commands::join::script::tests::{KUBECONFIG, packed};
+use crate::output::Output;
 
 const K0S: &str = "#!/bin/sh\n[ \"$1\" != version ] || echo v1.36.3+k0s.2\n";
 
