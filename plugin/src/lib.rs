@@ -1,47 +1,38 @@
 //! `kubectl k0smotron`: makes, shows and deletes hosted control planes, and lets machines join
 //! them.
 //!
-//! Each command fetches what it needs ([`client`]), makes a plain model of it ([`model`],
-//! [`tree`], [`merge`]: pure and tested without a server) and renders that through
-//! [`output::Output`].
+//! Each command fetches what it needs ([`mothership::client`]), makes a plain model of it
+//! ([`mothership::view`], [`mothership::tree`], [`kubeconfig::merge`]: pure and tested without a
+//! server) and renders that through [`output::Output`].
 
-pub mod ask;
 pub mod cli;
-pub mod client;
 pub mod commands;
 pub mod duration;
 pub mod error;
 pub mod escape;
-pub mod event;
+pub mod flags;
 pub mod hosted;
 pub mod kubeconfig;
-pub mod kubeconfig_file;
 mod lines;
-pub mod merge;
-pub mod model;
-pub mod observe;
+pub mod mothership;
 pub mod output;
 pub mod print;
-pub mod progress;
+pub mod prompt;
 pub mod redact;
-pub mod release;
-pub mod resources;
 pub mod session;
 pub mod suggest;
-pub mod table;
-pub mod target;
+pub mod tokens;
 pub mod trace;
-pub mod tree;
 pub mod wait;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::Cli;
-use crate::commands::completion;
-use crate::error::Exit;
+use crate::commands::{Command, completion};
+use crate::error::{Error, Exit};
 use crate::output::Output;
 use crate::session::Session;
 
@@ -49,7 +40,7 @@ use crate::session::Session;
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if let Some(words) = completion::asked(&arguments) {
-        completion::complete(words);
+        completion::complete(Cli::command(), words);
         return ExitCode::SUCCESS;
     }
     let cli = match Cli::try_parse_from(arguments) {
@@ -67,5 +58,30 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let out = Output::of_process(cli.global.color, cli.global.verbosity);
     let session = Session::new(cli.global, out);
-    ExitCode::from(session.run(cli.command))
+    ExitCode::from(exit_code(&session, block_on(&session, cli.command)))
+}
+
+/// Prints what went wrong, and says with which code the process ends.
+fn exit_code(session: &Session, result: Result<(), Error>) -> u8 {
+    let Err(error) = result else {
+        return Exit::Success.code();
+    };
+    // What a command of the user's says about itself is enough.
+    if !matches!(error, Error::BrokenPipe | Error::Child { .. }) {
+        session.out.error(&error);
+    }
+    error.code()
+}
+
+fn block_on(session: &Session, command: Command) -> Result<(), Error> {
+    // Fails only when something has installed another provider first; nothing here does.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Error::io("start", source))?;
+    let result = runtime.block_on(session.until_interrupted(commands::run(session, command)));
+    // A question that nobody answers must not hold up the end.
+    runtime.shutdown_background();
+    result
 }

@@ -7,10 +7,9 @@ use futures::{Stream, StreamExt as _, stream};
 use tokio::signal::unix::SignalKind;
 use tokio::signal::{self};
 
-use crate::cli::{Command, GlobalArgs};
-use crate::client::Connection;
-use crate::commands;
-use crate::error::{Error, Exit};
+use crate::error::Error;
+use crate::flags::GlobalArgs;
+use crate::mothership::client::Connection;
 use crate::output::Output;
 
 /// How long what was done may be taken back, for a signal that nobody sends twice.
@@ -146,37 +145,19 @@ impl Session {
         self.leftover.borrow().hints.clone()
     }
 
-    /// Runs a command to its end or to the first interrupt, prints what went wrong, and returns
-    /// the exit code.
-    pub fn run(&self, command: Command) -> u8 {
-        let result = self.block_on(command);
-        let Err(error) = result else {
-            return Exit::Success.code();
-        };
-        // What a command of the user's says about itself is enough.
-        if !matches!(error, Error::BrokenPipe | Error::Child { .. }) {
-            self.out.error(&error);
+    /// Does this to its end or to the first signal that ends the command.
+    ///
+    /// # Errors
+    /// Those of `work`, or [`Error::Interrupted`] with what [`Session::leaves`] was last told.
+    pub async fn until_interrupted<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        tokio::select! {
+            biased;
+            () = signal(&self.signals) => Err(self.interruption()),
+            result = work => result,
         }
-        error.code()
-    }
-
-    fn block_on(&self, command: Command) -> Result<(), Error> {
-        // Fails only when something has installed another provider first; nothing here does.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|source| Error::io("start", source))?;
-        let result = runtime.block_on(async {
-            tokio::select! {
-                biased;
-                () = signal(&self.signals) => Err(self.interruption()),
-                result = commands::run(self, command) => result,
-            }
-        });
-        // A question that nobody answers must not hold up the end.
-        runtime.shutdown_background();
-        result
     }
 
     fn interruption(&self) -> Error {

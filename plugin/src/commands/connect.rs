@@ -9,9 +9,10 @@ use std::process::{ExitStatus, Stdio};
 use clap::Args;
 
 use crate::error::Error;
+use crate::flags;
 use crate::hosted::{Hosted, Tunnel, WayArgs};
+use crate::kubeconfig::file;
 use crate::session::Session;
-use crate::{cli, kubeconfig_file};
 
 /// Flags of `connect`.
 #[derive(Debug, Args)]
@@ -21,7 +22,7 @@ use crate::{cli, kubeconfig_file};
     \x20 kubectl k0smotron connect demo --kubeconfig-file demo.kubeconfig --port 6443")]
 pub struct ConnectArgs {
     /// Name of the cluster
-    #[arg(value_parser = cli::object_name)]
+    #[arg(value_parser = flags::object_name)]
     pub name: String,
     /// What to run with KUBECONFIG set; your shell unless given
     #[arg(last = true, value_name = "COMMAND")]
@@ -41,7 +42,7 @@ pub struct ConnectArgs {
     \x20 kubectl k0smotron exec demo --via tunnel -- kubectl logs -n kube-system -l k8s-app=kube-dns")]
 pub struct ExecArgs {
     /// Name of the cluster
-    #[arg(value_parser = cli::object_name)]
+    #[arg(value_parser = flags::object_name)]
     pub name: String,
     /// What to run with KUBECONFIG set
     #[arg(last = true, required = true, value_name = "COMMAND")]
@@ -84,7 +85,7 @@ pub async fn run(session: &Session, args: &ConnectArgs) -> Result<(), Error> {
 
 /// Keeps the way open, and the file that leads there, until somebody ends it.
 async fn hold(session: &Session, hosted: &Hosted, path: &Path, answers: &str) -> Result<(), Error> {
-    let written = kubeconfig_file::write_new(path, &hosted.kubeconfig, false);
+    let written = file::write_new(path, &hosted.kubeconfig, false);
     let made = written.map_err(|error| match error {
         Error::Conflict {
             attempt, answer, ..

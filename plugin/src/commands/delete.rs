@@ -5,12 +5,13 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use kube::api::DynamicObject;
 
-use crate::cli::{self, DryRun, DryRunArgs};
-use crate::client::Connection;
 use crate::error::Error;
+use crate::flags::{self, DryRun, DryRunArgs};
+use crate::mothership::client::Connection;
+use crate::mothership::{resources, view};
 use crate::session::Session;
-use crate::target::Target;
-use crate::{ask, duration, model, resources};
+use crate::wait::condition::Target;
+use crate::{duration, prompt};
 
 /// Flags of `delete`.
 #[derive(Debug, Args)]
@@ -19,7 +20,7 @@ use crate::{ask, duration, model, resources};
     \x20 kubectl k0smotron delete demo --yes --wait")]
 pub struct DeleteArgs {
     /// Name of the cluster
-    #[arg(value_parser = cli::object_name)]
+    #[arg(value_parser = flags::object_name)]
     pub name: String,
     /// Don't ask; nothing is asked either when standard input is no terminal
     #[arg(short, long)]
@@ -100,7 +101,7 @@ async fn delete(
 
 fn report(session: &Session, args: &DeleteArgs) -> Result<(), Error> {
     let kind = args.trial.dry_run.suffix();
-    let qualified = model::qualified(&args.name);
+    let qualified = view::qualified(&args.name);
     match args.output {
         Some(Format::Name) => session.out.data(&(qualified + "\n")),
         None => session.out.data(&format!("{qualified} deleted{kind}\n")),
@@ -121,7 +122,7 @@ async fn confirm(
          plane.\nDelete it?",
         connection.server
     );
-    ask::confirm(session, unasked, &question, "nothing was deleted").await
+    prompt::confirm(session, unasked, &question, "nothing was deleted").await
 }
 
 async fn gone(
@@ -129,12 +130,12 @@ async fn gone(
     connection: &Connection<'_>,
     args: &DeleteArgs,
 ) -> Result<(), Error> {
-    let timeout = cli::timeout(args.timeout);
+    let timeout = flags::timeout(args.timeout);
     Target::Deleted
         .wait(session, connection, &args.name, timeout)
         .await?;
     session
         .out
-        .note(&format!("{} is gone", model::qualified(&args.name)));
+        .note(&format!("{} is gone", view::qualified(&args.name)));
     Ok(())
 }

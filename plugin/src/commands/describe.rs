@@ -9,11 +9,12 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::event::{self, Event};
+use crate::mothership::event::{self, Event};
+use crate::mothership::{fetch, view};
 use crate::output::Paint;
+use crate::output::table::Table;
 use crate::session::Session;
-use crate::table::Table;
-use crate::{cli, duration, escape, model, observe, print};
+use crate::{duration, escape, flags, print};
 
 /// Flags of `describe`.
 #[derive(Debug, Args)]
@@ -22,7 +23,7 @@ use crate::{cli, duration, escape, model, observe, print};
     \x20 kubectl k0smotron describe demo --show-events=false")]
 pub struct DescribeArgs {
     /// Name of the cluster
-    #[arg(value_parser = cli::object_name)]
+    #[arg(value_parser = flags::object_name)]
     pub name: String,
     /// With the events about it
     #[arg(
@@ -45,8 +46,8 @@ pub async fn run(session: &Session, args: &DescribeArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let cluster = connection.cluster(&args.name).await?;
     let events = if args.show_events {
-        let observed = observe::observe(&connection, &cluster).await?;
-        match observe::events(&connection, &cluster, &observed).await {
+        let observed = fetch::observe(&connection, &cluster).await?;
+        match fetch::events(&connection, &cluster, &observed).await {
             Ok(events) => Some(events.iter().map(Event::of).collect::<Vec<_>>()),
             Err(error @ Error::Forbidden { .. }) => {
                 session.out.note(&format!("warning: {error}"));
@@ -72,7 +73,7 @@ fn render(
     now: Timestamp,
     paint: Paint,
 ) -> String {
-    let created = model::created(cluster);
+    let created = view::created(cluster);
     let mut out = String::new();
     let head = [
         ("Name", cluster.name_any()),
@@ -109,7 +110,7 @@ fn render(
     }
     out.push_str("Conditions:\n");
     let mut table = Table::new(["  TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"]);
-    for condition in model::conditions(cluster) {
+    for condition in view::conditions(cluster) {
         let since = condition.since.as_deref();
         table.push(vec![
             format!("  {}", condition.kind).into(),
@@ -213,7 +214,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::tests::cluster;
+    use crate::mothership::view::tests::cluster;
 
     #[test]
     fn a_cluster_is_described_with_conditions_and_events() {

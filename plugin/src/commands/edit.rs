@@ -10,12 +10,13 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use crate::client::{Connection, Submission};
 use crate::error::Error;
+use crate::flags;
 use crate::kubeconfig::parse_message;
+use crate::mothership::client::{Connection, Submission};
+use crate::mothership::{resources, view};
 use crate::output::{Structured, structured};
 use crate::session::Session;
-use crate::{cli, model, resources};
 
 const NOTE: &str = "\
 # Save and leave the editor to apply what you changed. An unchanged or empty file changes nothing.
@@ -30,7 +31,7 @@ const NOTE: &str = "\
     \x20 KUBE_EDITOR=\"code --wait\" kubectl k0smotron edit demo")]
 pub struct EditArgs {
     /// Name of the cluster
-    #[arg(value_parser = cli::object_name)]
+    #[arg(value_parser = flags::object_name)]
     pub name: String,
 }
 
@@ -66,7 +67,7 @@ pub async fn run(session: &Session, args: &EditArgs) -> Result<(), Error> {
             Ok(()) => {
                 return session
                     .out
-                    .data(&format!("{} edited\n", model::qualified(&args.name)));
+                    .data(&format!("{} edited\n", view::qualified(&args.name)));
             }
             Err(error) => error,
         };
@@ -91,7 +92,7 @@ fn is_for_the_author(error: &Error) -> bool {
 
 /// The object without what nobody edits.
 fn editable(cluster: &DynamicObject) -> Result<Value, Error> {
-    let mut shown = model::without_managed_fields(cluster.clone());
+    let mut shown = view::without_managed_fields(cluster.clone());
     if let Some(fields) = shown.data.as_object_mut() {
         fields.remove("status");
     }
@@ -236,7 +237,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::tests::cluster;
+    use crate::mothership::view::tests::cluster;
 
     #[test]
     fn what_nobody_edits_is_not_shown() {

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::event::{self, Event};
+use crate::mothership::event::{self, Event};
+use crate::mothership::{fetch, view};
 use crate::print::{self, PrintArgs};
 use crate::session::Session;
-use crate::{cli, duration, model, observe};
+use crate::{duration, flags};
 
 /// Flags of `events`.
 #[derive(Debug, Args)]
@@ -20,7 +21,7 @@ use crate::{cli, duration, model, observe};
     \x20 kubectl k0smotron events demo --watch")]
 pub struct EventsArgs {
     /// Name of the cluster
-    #[arg(value_parser = cli::object_name)]
+    #[arg(value_parser = flags::object_name)]
     pub name: String,
     /// Only events of this type
     #[arg(long = "types", value_enum, value_name = "TYPE")]
@@ -56,16 +57,16 @@ pub async fn run(session: &Session, args: &EventsArgs) -> Result<(), Error> {
     let cluster = connection.cluster(&args.name).await?;
     let place = connection.namespace.clone();
     let mut seen: Vec<Value> = Vec::new();
-    let mut changes = observe::changes(&connection, &args.name);
+    let mut changes = fetch::changes(&connection, &args.name);
     loop {
         // Pods come and go: what belongs to the cluster is looked up each time.
-        let observed = observe::observe(&connection, &cluster).await?;
-        let found = observe::events(&connection, &cluster, &observed).await?;
+        let observed = fetch::observe(&connection, &cluster).await?;
+        let found = fetch::events(&connection, &cluster, &observed).await?;
         let now = Timestamp::now();
         let fresh: Vec<Value> = found
             .into_iter()
             .filter(|event| is_wanted(args, &Event::of(event), now))
-            .map(model::without_managed_fields)
+            .map(view::without_managed_fields)
             .filter_map(|event| serde_json::to_value(event).ok())
             .filter(|event| !seen.contains(event))
             .collect();
@@ -92,7 +93,7 @@ pub async fn run(session: &Session, args: &EventsArgs) -> Result<(), Error> {
             return Ok(());
         }
         seen.extend(fresh);
-        observe::change(&mut changes).await;
+        fetch::change(&mut changes).await;
     }
 }
 

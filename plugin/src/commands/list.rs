@@ -10,14 +10,15 @@ use kube::api::{DynamicObject, ListParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::Value;
 
-use crate::client::Connection;
+use crate::duration;
 use crate::error::Error;
-use crate::model::{self, ClusterRow};
+use crate::mothership::client::Connection;
+use crate::mothership::resources;
+use crate::mothership::view::{self, ClusterRow};
+use crate::output::table::{Cell, Table};
 use crate::output::{Structured, Style};
 use crate::print::{self, Format, PrintArgs};
 use crate::session::Session;
-use crate::table::{Cell, Table};
-use crate::{duration, resources};
 
 /// Flags of `list`.
 #[derive(Debug, Args)]
@@ -76,7 +77,7 @@ pub async fn run(session: &Session, args: &ListArgs) -> Result<(), Error> {
     let items = list
         .items
         .into_iter()
-        .map(|item| value(&model::identified(item, &resources::clusters())))
+        .map(|item| value(&view::identified(item, &resources::clusters())))
         .collect::<Result<Vec<_>, _>>()?;
     print::list(session, &args.print, items, |items| {
         let rows: Vec<ClusterRow> = items.iter().filter_map(row).collect();
@@ -145,7 +146,7 @@ fn show(
     item: DynamicObject,
 ) -> Result<(), Error> {
     let out = &session.out;
-    let item = model::identified(item, &resources::clusters());
+    let item = view::identified(item, &resources::clusters());
     match &args.print.output {
         None | Some(Format::Wide) => {
             let rows = [ClusterRow::of(&item)];
@@ -215,7 +216,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::tests::cluster;
+    use crate::mothership::view::tests::cluster;
     use crate::output::Paint;
 
     fn rows() -> Vec<ClusterRow> {

@@ -11,12 +11,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, LogParams};
 use kube::{Api, ResourceExt};
 
-use crate::client::Connection;
 use crate::error::Error;
 use crate::lines::Lines;
+use crate::mothership::client::Connection;
 use crate::output::Style;
 use crate::session::Session;
-use crate::{cli, duration, suggest};
+use crate::{duration, flags, suggest};
 
 /// What a control-plane pod runs, as k0s names it in its log.
 const COMPONENTS: [&str; 6] = [
@@ -40,7 +40,7 @@ const ROOM: usize = 1024 * 1024;
     \x20 kubectl k0smotron logs demo --pod kmc-demo-0 --previous")]
 pub struct LogsArgs {
     /// Name of the cluster
-    #[arg(value_parser = cli::object_name)]
+    #[arg(value_parser = flags::object_name)]
     pub name: String,
     /// Whose lines: etcd, k0s, or what k0s runs, such as kube-apiserver; all but etcd unless given
     #[arg(value_name = "COMPONENT")]
@@ -49,7 +49,7 @@ pub struct LogsArgs {
     #[arg(short, long)]
     pub follow: bool,
     /// Only this pod
-    #[arg(long, value_name = "POD", value_parser = cli::object_name)]
+    #[arg(long, value_name = "POD", value_parser = flags::object_name)]
     pub pod: Option<String>,
     /// Of the container that ran before the one that runs
     #[arg(short, long)]

@@ -7,12 +7,12 @@ use crds::names;
 use kube::ResourceExt;
 use kube::api::{DynamicObject, ListParams};
 
-use crate::client::Connection;
-use crate::commands::token;
 use crate::error::Error;
+use crate::mothership::client::Connection;
+use crate::mothership::{resources, view};
 use crate::session::Session;
 use crate::wait::{Look, Wait};
-use crate::{ask, cli, duration, model, resources};
+use crate::{duration, flags, prompt, tokens};
 
 const UNCHANGED: &str = "nothing was changed";
 
@@ -45,7 +45,7 @@ pub enum What {
 #[derive(Debug, Args)]
 pub struct OfCluster {
     /// Name of the cluster
-    #[arg(value_parser = cli::object_name)]
+    #[arg(value_parser = flags::object_name)]
     pub name: String,
     /// Don't ask; nothing is asked either when standard input is no terminal
     #[arg(short, long)]
@@ -93,7 +93,7 @@ async fn kubeconfig(
     let question = format!(
         "Secret {place}/{secret} will be deleted, and the controller makes it anew. Do it?"
     );
-    ask::confirm(session, args.yes, &question, UNCHANGED).await?;
+    prompt::confirm(session, args.yes, &question, UNCHANGED).await?;
     let read = session.kubectl(&format!("k0smotron kubeconfig {name} --wait"), place);
     session.leaves(
         format!("Secret {place}/{secret} may be deleted, and the controller makes it anew"),
@@ -122,7 +122,7 @@ async fn kubeconfig(
         .await?;
     session
         .out
-        .data(&format!("{} kubeconfig rotated\n", model::qualified(name)))?;
+        .data(&format!("{} kubeconfig rotated\n", view::qualified(name)))?;
     session.out.note(
         "The certificate in the old one stays valid until it expires: Kubernetes cannot revoke a \
          client certificate.",
@@ -146,7 +146,7 @@ fn forbids(cluster: &DynamicObject, owned: bool) -> Option<String> {
         return Some("the Cluster is being deleted".to_owned());
     }
     // While a Cluster is not accepted nothing is made for it.
-    model::refusal(cluster)
+    view::refusal(cluster)
 }
 
 async fn tokens(
@@ -163,9 +163,9 @@ async fn tokens(
     let requests: Vec<DynamicObject> = found
         .items
         .into_iter()
-        .filter(|request| token::is_of(request, Some(name)))
+        .filter(|request| tokens::is_of(request, Some(name)))
         .collect();
-    let qualified = model::qualified(name);
+    let qualified = view::qualified(name);
     if !requests.is_empty() {
         let names: Vec<String> = requests.iter().map(ResourceExt::name_any).collect();
         let question = format!(
@@ -173,7 +173,7 @@ async fn tokens(
              stay. Do it?",
             names.join(", ")
         );
-        ask::confirm(session, args.yes, &question, UNCHANGED).await?;
+        prompt::confirm(session, args.yes, &question, UNCHANGED).await?;
     }
     let look = session.kubectl("get jointokenrequests.k0smotron.io", place);
     session.leaves(
@@ -181,7 +181,7 @@ async fn tokens(
         vec![format!("see which are left: {look}")],
     );
     for request in &requests {
-        token::revoke(connection, request, false).await?;
+        tokens::revoke(connection, request, false).await?;
     }
     let what = format!("{} join tokens to be revoked", requests.len());
     if !requests.is_empty() {
@@ -216,7 +216,7 @@ async fn tokens(
 fn wait<'a>(what: &'a str, args: &OfCluster) -> Wait<'a> {
     Wait {
         what,
-        timeout: cli::timeout(args.timeout),
+        timeout: flags::timeout(args.timeout),
         interval: Duration::from_millis(300),
     }
 }
@@ -226,7 +226,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::tests::{cluster, object};
+    use crate::mothership::view::tests::{cluster, object};
 
     #[test]
     fn a_kubeconfig_that_nobody_would_make_anew_is_not_deleted() {
@@ -251,7 +251,7 @@ mod tests {
         ];
         let names: Vec<String> = all
             .iter()
-            .filter(|request| token::is_of(request, Some("demo")))
+            .filter(|request| tokens::is_of(request, Some("demo")))
             .map(ResourceExt::name_any)
             .collect();
         assert_eq!(names, ["a", "c"]);

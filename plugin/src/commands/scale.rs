@@ -5,11 +5,12 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::{self, DryRun, DryRunArgs};
+use crate::duration;
 use crate::error::Error;
+use crate::flags::{self, DryRun, DryRunArgs};
+use crate::mothership::view;
 use crate::session::Session;
-use crate::target::Target;
-use crate::{duration, model};
+use crate::wait::condition::Target;
 
 /// Flags of `scale`.
 #[derive(Debug, Args)]
@@ -18,7 +19,7 @@ use crate::{duration, model};
     \x20 kubectl k0smotron scale demo --replicas 5 --current-replicas 3")]
 pub struct ScaleArgs {
     /// Name of the cluster
-    #[arg(value_parser = cli::object_name)]
+    #[arg(value_parser = flags::object_name)]
     pub name: String,
     /// Control-plane pods; 3 survive the loss of any one
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -45,7 +46,7 @@ pub async fn run(session: &Session, args: &ScaleArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let (name, place) = (&args.name, connection.namespace.as_str());
     let cluster = connection.cluster(name).await?;
-    let now = model::number(&cluster, "/spec/replicas").unwrap_or(1);
+    let now = view::number(&cluster, "/spec/replicas").unwrap_or(1);
     let attempt = format!("scale cluster {place}/{name}");
     if args
         .current_replicas
@@ -57,7 +58,7 @@ pub async fn run(session: &Session, args: &ScaleArgs) -> Result<(), Error> {
             hint: "leave --current-replicas out to scale it all the same".to_owned(),
         });
     }
-    let qualified = model::qualified(name);
+    let qualified = view::qualified(name);
     let dry = args.trial.dry_run.suffix();
     if args.trial.dry_run != DryRun::Client && now != i64::from(args.replicas) {
         let status = session.kubectl(&format!("k0smotron status {name}"), place);
@@ -80,7 +81,7 @@ pub async fn run(session: &Session, args: &ScaleArgs) -> Result<(), Error> {
     }
     session.out.data(&format!("{qualified} scaled{dry}\n"))?;
     if args.wait && args.trial.dry_run == DryRun::None {
-        let timeout = cli::timeout(args.timeout);
+        let timeout = flags::timeout(args.timeout);
         Target::Scaled
             .wait(session, &connection, name, timeout)
             .await?;

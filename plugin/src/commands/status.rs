@@ -5,12 +5,13 @@ use jiff::Timestamp;
 use kube::api::DynamicObject;
 use serde::Serialize;
 
-use crate::client::Connection;
 use crate::error::Error;
+use crate::flags;
+use crate::mothership::client::Connection;
+use crate::mothership::tree::{self, Node};
+use crate::mothership::{fetch, view};
 use crate::output::Structured;
 use crate::session::Session;
-use crate::tree::{self, Node};
-use crate::{cli, model, observe};
 
 /// Flags of `status`.
 #[derive(Debug, Args)]
@@ -19,7 +20,7 @@ use crate::{cli, model, observe};
     \x20 kubectl k0smotron status demo -o json | jq -r .tree.ready")]
 pub struct StatusArgs {
     /// Name of the cluster
-    #[arg(value_parser = cli::object_name)]
+    #[arg(value_parser = flags::object_name)]
     pub name: String,
     /// Stay, and show it anew when something changes; Ctrl-C ends it
     #[arg(short, long)]
@@ -48,7 +49,7 @@ struct Report<'a> {
 pub async fn run(session: &Session, args: &StatusArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let mut shown: Option<Node> = None;
-    let mut changes = observe::changes(&connection, &args.name);
+    let mut changes = fetch::changes(&connection, &args.name);
     loop {
         let (cluster, tree) = look(&connection, args).await?;
         if shown.as_ref() != Some(&tree) {
@@ -66,7 +67,7 @@ pub async fn run(session: &Session, args: &StatusArgs) -> Result<(), Error> {
             return Ok(());
         }
         shown = Some(tree);
-        observe::change(&mut changes).await;
+        fetch::change(&mut changes).await;
     }
 }
 
@@ -75,18 +76,18 @@ async fn look(
     args: &StatusArgs,
 ) -> Result<(DynamicObject, Node), Error> {
     let cluster = connection.cluster(&args.name).await?;
-    let mut observed = observe::observe(connection, &cluster).await?;
+    let mut observed = fetch::observe(connection, &cluster).await?;
     if args.certificates {
         observed
             .ends
-            .extend(observe::ends(connection, &cluster).await?);
+            .extend(fetch::ends(connection, &cluster).await?);
     }
-    match observe::events(connection, &cluster, &observed).await {
+    match fetch::events(connection, &cluster, &observed).await {
         Ok(events) => observed.events = events,
         Err(error @ Error::Forbidden { .. }) => observed.gaps.push(error.to_string()),
         Err(error) => return Err(error),
     }
-    let cluster = model::without_managed_fields(cluster);
+    let cluster = view::without_managed_fields(cluster);
     let tree = tree::build(&cluster, &observed, Timestamp::now());
     Ok((cluster, tree))
 }

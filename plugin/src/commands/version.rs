@@ -4,12 +4,11 @@ use clap::Args;
 use kube::api::DynamicObject;
 use serde::Serialize;
 
-use crate::client::Connection;
-use crate::commands::install;
 use crate::error::Error;
+use crate::mothership::client::Connection;
+use crate::mothership::release::{self, Skew};
+use crate::mothership::resources;
 use crate::output::Structured;
-use crate::release::{self, Skew};
-use crate::resources;
 use crate::session::Session;
 
 /// Flags of `version`.
@@ -130,7 +129,7 @@ fn read(name: &str, found: Option<&DynamicObject>) -> Part {
         };
     };
     let version = release::version(found);
-    let foreign = name == release::CONTROLLER && install::is_foreign(found);
+    let foreign = name == release::CONTROLLER && release::manifest::is_foreign(found);
     let problem = if foreign {
         Some("it belongs to another product".to_owned())
     } else {
@@ -217,7 +216,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::tests::object;
+    use crate::mothership::view::tests::object;
 
     fn deployment(image: &str, command: &str) -> DynamicObject {
         object(json!({

@@ -6,11 +6,12 @@ use crds::version::{DEFAULT_VERSION, K0sVersion};
 use serde_json::{Value, json};
 
 use crate::error::Error;
+use crate::flags;
+use crate::mothership::view;
 use crate::output::Style;
+use crate::output::table::{Cell, Table};
 use crate::print::{self, PrintArgs};
 use crate::session::Session;
-use crate::table::{Cell, Table};
-use crate::{cli, model};
 
 /// Flags of `versions`.
 #[derive(Debug, Args)]
@@ -20,7 +21,7 @@ use crate::{cli, model};
     \x20 kubectl k0smotron versions --all")]
 pub struct VersionsArgs {
     /// Name of a cluster: which of them can it go to?
-    #[arg(value_parser = cli::object_name)]
+    #[arg(value_parser = flags::object_name)]
     pub name: Option<String>,
     /// Every release, not only the newest of each minor version
     #[arg(long)]
@@ -40,8 +41,8 @@ pub async fn run(session: &Session, args: &VersionsArgs) -> Result<(), Error> {
         Some(name) => {
             let connection = session.connect().await?;
             let cluster = connection.cluster(name).await?;
-            let text = model::text(&cluster, "/status/version")
-                .or_else(|| model::text(&cluster, "/spec/version"))
+            let text = view::text(&cluster, "/status/version")
+                .or_else(|| view::text(&cluster, "/spec/version"))
                 .unwrap_or_else(|| DEFAULT_VERSION.to_owned());
             let read = text.parse::<K0sVersion>();
             Some(read.map_err(|error| Error::Usage {

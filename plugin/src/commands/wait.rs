@@ -5,9 +5,10 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::error::Error;
+use crate::mothership::view;
 use crate::session::Session;
-use crate::target::Target;
-use crate::{cli, duration, model};
+use crate::wait::condition::Target;
+use crate::{duration, flags};
 
 /// Flags of `wait`.
 #[derive(Debug, Args)]
@@ -17,7 +18,7 @@ use crate::{cli, duration, model};
     \x20 kubectl k0smotron wait demo --for deleted")]
 pub struct WaitArgs {
     /// Name of the cluster
-    #[arg(value_parser = cli::object_name)]
+    #[arg(value_parser = flags::object_name)]
     pub name: String,
     /// What to wait for: available, upgraded, scaled, deleted or nodes=N
     #[arg(
@@ -48,11 +49,11 @@ pub async fn run(session: &Session, args: &WaitArgs) -> Result<(), Error> {
             )
         )],
     );
-    let timeout = cli::timeout(args.timeout);
+    let timeout = flags::timeout(args.timeout);
     args.target
         .wait(session, &connection, &args.name, timeout)
         .await?;
     session
         .out
-        .data(&format!("{} condition met\n", model::qualified(&args.name)))
+        .data(&format!("{} condition met\n", view::qualified(&args.name)))
 }

@@ -1,5 +1,6 @@
 //! The way to a hosted cluster's API: straight to where it is exposed, or through the mothership.
 
+mod connection;
 mod tunnel;
 
 use std::time::Duration;
@@ -13,13 +14,15 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::net::TcpStream;
 
+pub use self::connection::HostedConnection;
 pub use self::tunnel::Tunnel;
-use crate::client::Connection;
 use crate::error::Error;
-use crate::merge::{Entry, Problem};
+use crate::kubeconfig::merge::{Entry, Problem};
+use crate::mothership::client::Connection;
+use crate::mothership::{resources, view};
 use crate::output::{Structured, structured};
 use crate::session::Session;
-use crate::{model, resources, trace};
+use crate::trace;
 
 /// How long the exposed address may take to answer before the tunnel is taken.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -89,7 +92,7 @@ impl Hosted {
             });
         };
         let server = entry.server().to_owned();
-        let inside = model::text(cluster, "/spec/service/type").as_deref() == Some("ClusterIP");
+        let inside = view::text(cluster, "/spec/service/type").as_deref() == Some("ClusterIP");
         let direct = match way.via {
             Via::Direct => true,
             Via::Tunnel => false,
@@ -156,7 +159,7 @@ pub async fn kubeconfig(
         Err(error) if error.is_not_found() => return Ok(None),
         other => other?,
     };
-    let Some(encoded) = model::text(&found, &format!("/data/{}", names::KUBECONFIG_KEY)) else {
+    let Some(encoded) = view::text(&found, &format!("/data/{}", names::KUBECONFIG_KEY)) else {
         return Ok(None);
     };
     let decoded = STANDARD.decode(encoded).ok();
@@ -180,10 +183,10 @@ pub async fn kubeconfig(
 
 /// Why there is no kubeconfig of a Cluster yet.
 pub fn missing(cluster: &DynamicObject) -> String {
-    model::condition(cluster, "KubeconfigSecretAvailable")
+    view::condition(cluster, "KubeconfigSecretAvailable")
         .filter(|condition| !condition.is_true())
         .map(|condition| condition.summary())
-        .or_else(|| model::obstacle(cluster))
+        .or_else(|| view::obstacle(cluster))
         .unwrap_or_else(|| {
             let name = cluster.metadata.name.as_deref().unwrap_or_default();
             format!(

@@ -11,9 +11,9 @@ use kube::{Api, ResourceExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
-use crate::client::Connection;
 use crate::error::{Error, innermost};
-use crate::model;
+use crate::mothership::client::Connection;
+use crate::mothership::view;
 use crate::session::Session;
 
 /// How long a port-forward may take to be made.
@@ -42,7 +42,7 @@ impl Tunnel {
     ) -> Result<Self, Error> {
         let name = cluster.name_any();
         let place = connection.namespace.clone();
-        let target = model::api_port(cluster).ok_or_else(|| Error::NotFound {
+        let target = view::api_port(cluster).ok_or_else(|| Error::NotFound {
             attempt: format!("reach the API of cluster {place}/{name}"),
             answer: "its port is not known yet".to_owned(),
             hint: format!("wait for it: kubectl k0smotron wait {name} -n {place}"),

@@ -13,8 +13,8 @@ pub use self::path::Path;
 pub use self::template::{Template, shown};
 use crate::error::Error;
 use crate::output::Structured;
+use crate::output::table::{Cell, Table};
 use crate::session::Session;
-use crate::table::{Cell, Table};
 
 /// Flags of what prints objects.
 #[derive(Debug, Clone, Default, Args)]
@@ -207,7 +207,7 @@ fn compare(one: Option<&Value>, other: Option<&Value>) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::GlobalArgs;
+    use crate::flags::GlobalArgs;
     use crate::output::Output;
 
     fn printed(args: &PrintArgs) -> String {

@@ -11,16 +11,17 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Command, ValueEnum};
 use kube::api::ListParams;
 
 use self::words::{Wanted, wanted};
-use crate::cli::GlobalArgs;
-use crate::client::Connection;
 use crate::error::Error;
+use crate::flags::GlobalArgs;
+use crate::kubeconfig;
+use crate::mothership::client::Connection;
+use crate::mothership::resources;
 use crate::output::{ColorWhen, Output};
 use crate::session::Session;
-use crate::{kubeconfig, resources};
 
 /// The name under which kubectl looks for completions.
 pub const HELPER: &str = "kubectl_complete-k0smotron";
@@ -144,15 +145,16 @@ pub fn asked(arguments: &[OsString]) -> Option<&[OsString]> {
     (first == ASK).then_some(words)
 }
 
-/// Prints the candidates for the last of the words. What cannot be found out is left out: who
+/// Prints the candidates for the last of the words, as this definition of the command line has
+/// them. What cannot be found out is left out: who
 /// presses a key wants no error.
-pub fn complete(words: &[OsString]) {
+pub fn complete(definition: Command, words: &[OsString]) {
     let words: Vec<String> = words
         .iter()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let out = Output::of_process(ColorWhen::Never, 0);
-    let (mut global, wanted) = wanted(&words);
+    let (mut global, wanted) = wanted(definition, &words);
     // Whoever presses a key wants no requests on the screen.
     global.verbosity = 0;
     let typed = words.last().map(String::as_str).unwrap_or_default();

@@ -1,9 +1,9 @@
 //! What the word being typed can be: from the words before it and the definition of the command
 //! line. Pure.
 
-use clap::{Arg, ArgAction, Command, CommandFactory as _, FromArgMatches as _};
+use clap::{Arg, ArgAction, Command, FromArgMatches as _};
 
-use crate::cli::{Cli, GlobalArgs};
+use crate::flags::GlobalArgs;
 
 /// What is being typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +28,7 @@ pub enum Wanted {
 
 /// The global flags among the words, as far as they are complete, and what the last word is, behind
 /// the `--flag=` that it may begin with.
-pub fn wanted(words: &[String]) -> (GlobalArgs, Wanted) {
-    let mut root = Cli::command();
+pub fn wanted(mut root: Command, words: &[String]) -> (GlobalArgs, Wanted) {
     root.build();
     let (typed, before) = words
         .split_last()
@@ -215,11 +214,14 @@ fn values(arg: &Arg) -> Wanted {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::cli::Cli;
 
     fn found(line: &str) -> Wanted {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        wanted(&words).1
+        wanted(Cli::command(), &words).1
     }
 
     fn names(line: &str) -> Vec<String> {
@@ -274,7 +276,7 @@ mod tests {
             "d",
         ];
         let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
-        let (global, _) = wanted(&words);
+        let (global, _) = wanted(Cli::command(), &words);
         assert_eq!(global.namespace.as_deref(), Some("team"));
         assert_eq!(global.context.as_deref(), Some("prod"));
         assert_eq!(

@@ -13,13 +13,14 @@ use kube::api::DynamicObject;
 
 use self::object::object;
 use self::set::Set;
-use crate::cli::{self, DryRun, DryRunArgs};
-use crate::client::{Connection, Submission};
 use crate::error::Error;
+use crate::flags::{self, DryRun, DryRunArgs};
+use crate::mothership::client::{Connection, Submission};
+use crate::mothership::{resources, view};
 use crate::output::Structured;
 use crate::session::Session;
-use crate::target::Target;
-use crate::{duration, kubeconfig, model, resources};
+use crate::wait::condition::Target;
+use crate::{duration, kubeconfig};
 
 /// The flags that make a spec, which --from has made already.
 const SPEC: [&str; 12] = [
@@ -49,7 +50,7 @@ const SPEC: [&str; 12] = [
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct CreateArgs {
     /// Name of the cluster; with --from, in place of the file's
-    #[arg(value_parser = cli::object_name)]
+    #[arg(value_parser = flags::object_name)]
     pub name: Option<String>,
     /// Take the Cluster of this file, YAML or JSON, in place of what the flags below say; - is
     /// standard input
@@ -193,7 +194,7 @@ pub async fn run(session: &Session, mut args: CreateArgs) -> Result<(), Error> {
         let (name, object) = object(args, &namespace)?;
         session
             .out
-            .note(&format!("{} created (dry run)", model::qualified(&name)));
+            .note(&format!("{} created (dry run)", view::qualified(&name)));
         return print(session, args, &object);
     }
     let connection = session.connect().await?;
@@ -221,11 +222,11 @@ pub async fn run(session: &Session, mut args: CreateArgs) -> Result<(), Error> {
         .submit(&attempt, &resources::clusters(), &object, submission)
         .await
         .map_err(|error| already(error, session, &connection, &name))?;
-    let created = model::without_managed_fields(created);
+    let created = view::without_managed_fields(created);
     if server_dry_run {
         session.out.note(&format!(
             "{} created (server dry run)",
-            model::qualified(&name)
+            view::qualified(&name)
         ));
         return print(session, args, &created);
     }
@@ -285,15 +286,15 @@ async fn available(
     args: &CreateArgs,
     name: &str,
 ) -> Result<(), Error> {
-    let timeout = cli::timeout(args.timeout);
+    let timeout = flags::timeout(args.timeout);
     let waited = Target::Available.wait(session, connection, name, timeout);
     let Some(cluster) = waited.await? else {
         return Ok(());
     };
-    let endpoint = model::text(&cluster, "/status/endpoint");
+    let endpoint = view::text(&cluster, "/status/endpoint");
     session.out.note(&format!(
         "{} is available{}",
-        model::qualified(name),
+        view::qualified(name),
         endpoint
             .map(|endpoint| format!(" at {endpoint}"))
             .unwrap_or_default()
@@ -310,7 +311,7 @@ async fn available(
 }
 
 fn print(session: &Session, args: &CreateArgs, object: &DynamicObject) -> Result<(), Error> {
-    let qualified = model::qualified(object.metadata.name.as_deref().unwrap_or_default());
+    let qualified = view::qualified(object.metadata.name.as_deref().unwrap_or_default());
     let shown = args
         .output
         .or_else(|| (args.trial.dry_run != DryRun::None).then_some(Format::Yaml));

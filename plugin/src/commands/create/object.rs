@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::{CreateArgs, Persistence, ServiceType, StorageType};
 use crate::error::Error;
+use crate::flags;
 use crate::kubeconfig::parse_message;
-use crate::{cli, resources};
+use crate::mothership::resources;
 
 /// Name and object that these flags ask for: what the user said, and nothing that the server
 /// defaults.
@@ -37,7 +38,7 @@ pub fn object(args: &CreateArgs, namespace: &str) -> Result<(String, DynamicObje
     }
     let name = body.pointer("/metadata/name").and_then(Value::as_str);
     let name = name.unwrap_or_default();
-    let name = cli::object_name(name).map_err(|why| Error::Usage {
+    let name = flags::object_name(name).map_err(|why| Error::Usage {
         message: format!("the Cluster's name \"{name}\" is none: {why}"),
         hint: "name it on the command line".to_owned(),
     })?;
@@ -164,7 +165,8 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::cli::Cli;
+    use crate::commands::Command;
 
     fn flags(line: &str) -> CreateArgs {
         let words = std::iter::once("k").chain(line.split_whitespace());

@@ -3,12 +3,12 @@
 use super::{CreateArgs, ServiceType};
 use crate::error::Error;
 use crate::session::Session;
-use crate::{ask, cli};
+use crate::{flags, prompt};
 
 /// Asks, and fills in the answers; an empty answer takes what stands in brackets.
 pub async fn fill_in(session: &Session, args: &mut CreateArgs) -> Result<(), Error> {
     let name = until(session, "Name of the cluster:", |text| {
-        cli::object_name(text)
+        flags::object_name(text)
     })
     .await?;
     let service = until(
@@ -60,7 +60,7 @@ async fn until<T>(
     read: impl Fn(&str) -> Result<T, String>,
 ) -> Result<T, Error> {
     loop {
-        let answer = ask::line(session, question).await?;
+        let answer = prompt::line(session, question).await?;
         match read(&answer) {
             Ok(value) => return Ok(value),
             Err(why) => session.out.note(&format!("  {why}")),

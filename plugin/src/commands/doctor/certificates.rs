@@ -10,7 +10,7 @@ use kube::core::PartialObjectMeta;
 use serde_json::Value;
 
 use super::checks::Finding;
-use crate::observe;
+use crate::mothership::fetch;
 
 const CHECK: &str = "Certificates";
 /// How long before its end a certificate is spoken of.
@@ -50,7 +50,7 @@ pub fn of_configuration(kind: &str, configuration: &DynamicObject) -> Option<Cer
     let webhooks = configuration.data.get("webhooks").and_then(Value::as_array);
     let ends = webhooks.into_iter().flatten().filter_map(|webhook| {
         let bundle = webhook.pointer("/clientConfig/caBundle")?.as_str()?;
-        observe::end(&STANDARD.decode(bundle).ok()?)
+        fetch::end(&STANDARD.decode(bundle).ok()?)
     });
     Some(Certificate {
         whose: format!("caBundle of {kind}"),

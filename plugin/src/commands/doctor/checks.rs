@@ -4,7 +4,7 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde::Serialize;
 
-use crate::{model, release};
+use crate::mothership::{release, view};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -101,8 +101,8 @@ pub fn deployment(
             "install the product: kubectl k0smotron install --registry REGISTRY",
         );
     };
-    let wanted = model::number(found, "/spec/replicas").unwrap_or(1);
-    let available = model::number(found, "/status/availableReplicas").unwrap_or_default();
+    let wanted = view::number(found, "/spec/replicas").unwrap_or(1);
+    let available = view::number(found, "/status/availableReplicas").unwrap_or_default();
     let image = release::image(found);
     let counted = format!("{available} of {wanted} pods are available, {image}");
     let logs = format!(
@@ -136,7 +136,7 @@ pub fn definition(name: &str, found: Option<&DynamicObject>) -> Finding {
     let Some(found) = found else {
         return Finding::fail(check, format!("{name} is missing"), install);
     };
-    let established = model::condition(found, "Established");
+    let established = view::condition(found, "Established");
     if !established.is_some_and(|condition| condition.is_true()) {
         return Finding::fail(
             check,
@@ -148,7 +148,8 @@ pub fn definition(name: &str, found: Option<&DynamicObject>) -> Finding {
     let versions = versions.and_then(serde_json::Value::as_array);
     let served = versions.into_iter().flatten().any(|version| {
         let is = |key: &str| version.get(key).and_then(serde_json::Value::as_bool) == Some(true);
-        version.get("name").and_then(serde_json::Value::as_str) == Some(crate::resources::VERSION)
+        version.get("name").and_then(serde_json::Value::as_str)
+            == Some(crate::mothership::resources::VERSION)
             && is("served")
             && is("storage")
     });
@@ -159,7 +160,7 @@ pub fn definition(name: &str, found: Option<&DynamicObject>) -> Finding {
             check,
             format!(
                 "{name} does not serve and store {}",
-                crate::resources::VERSION
+                crate::mothership::resources::VERSION
             ),
             install,
         )
@@ -229,7 +230,7 @@ pub fn storage(classes: &[DynamicObject]) -> Finding {
 pub fn load_balancer(services: &[DynamicObject]) -> Finding {
     let balanced: Vec<&DynamicObject> = services
         .iter()
-        .filter(|service| model::text(service, "/spec/type").as_deref() == Some("LoadBalancer"))
+        .filter(|service| view::text(service, "/spec/type").as_deref() == Some("LoadBalancer"))
         .collect();
     let has_address = |service: &&&DynamicObject| {
         service
@@ -272,7 +273,7 @@ pub fn clusters(clusters: &[DynamicObject]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = clusters
         .iter()
         .filter_map(|cluster| {
-            let obstacle = model::refusal(cluster).or_else(|| model::obstacle(cluster))?;
+            let obstacle = view::refusal(cluster).or_else(|| view::obstacle(cluster))?;
             let (name, place) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
             Some(Finding::warn(
                 "Clusters",
@@ -295,7 +296,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::tests::object;
+    use crate::mothership::view::tests::object;
 
     #[test]
     fn an_old_mothership_is_no_mothership() {

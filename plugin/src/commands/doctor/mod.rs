@@ -11,12 +11,12 @@ use kube::core::PartialObjectMeta;
 use serde_json::{Value, json};
 
 use self::checks::{Finding, Level};
-use crate::client::{Connection, Submission};
 use crate::error::Error;
+use crate::mothership::client::{Connection, Submission};
+use crate::mothership::{release, resources};
+use crate::output::table::{Cell, Table};
 use crate::output::{Structured, Style};
 use crate::session::Session;
-use crate::table::{Cell, Table};
-use crate::{release, resources};
 
 /// Flags of `doctor`.
 #[derive(Debug, Args)]

@@ -1,62 +1,19 @@
 //! `join`.
 
 mod render;
-mod request;
 pub mod script;
 pub mod ssh;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use crds::version::K0sVersion;
-use serde::Serialize;
 
-pub use self::render::JoinToken;
 use self::script::Setup;
 use crate::error::Error;
 use crate::output::{Structured, structured};
 use crate::session::Session;
-use crate::{cli, duration};
-
-/// Flags of what makes a token.
-#[derive(Debug, Clone, Args)]
-pub struct TokenArgs {
-    /// Name of the cluster
-    // An id of its own: the global --cluster is another thing.
-    #[arg(id = "hosted", value_name = "NAME", value_parser = cli::object_name)]
-    pub cluster: String,
-    /// What the machine becomes
-    #[arg(long, value_enum, value_name = "ROLE", default_value_t)]
-    pub role: Role,
-    /// How long the token is good for; 0 is for ever [default: 24h, or 1h with --ssh]
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
-    pub ttl: Option<Duration>,
-    /// Name of the JoinTokenRequest; made up from cluster and role unless given
-    #[arg(long, value_name = "REQUEST", value_parser = cli::object_name)]
-    pub name: Option<String>,
-    /// How long to wait for the token, or with --ssh for each machine; 0 is for ever
-    /// [default: 2m, or 10m with --ssh]
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
-    pub timeout: Option<Duration>,
-}
-
-/// How long a token is good for unless the user says otherwise.
-const TTL: Duration = Duration::from_secs(24 * 3600);
-/// How long a token is waited for unless the user says otherwise.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-impl TokenArgs {
-    /// How long the token is good for.
-    pub fn ttl(&self) -> Duration {
-        self.ttl.unwrap_or(TTL)
-    }
-
-    /// How long to wait for it.
-    pub fn timeout(&self) -> Duration {
-        self.timeout.unwrap_or(PATIENCE)
-    }
-}
+use crate::tokens::{self, JoinToken, TokenArgs};
 
 /// Flags of `join`.
 #[derive(Debug, Args)]
@@ -119,27 +76,6 @@ fn download_url(text: &str) -> Result<String, String> {
     script::plain(text)
 }
 
-/// What a machine becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// A node that runs pods.
-    #[default]
-    Worker,
-    /// One more controller.
-    Controller,
-}
-
-impl Role {
-    /// The name in the API and of k0s' command.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Worker => "worker",
-            Self::Controller => "controller",
-        }
-    }
-}
-
 /// The form in which the token is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
@@ -173,7 +109,7 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Error> {
     let cluster = connection.cluster(&args.request.cluster).await?;
     let version = match &args.k0s_version {
         Some(version) => Some(version.to_string()),
-        None => request::version_of(&cluster),
+        None => tokens::version_of(&cluster),
     };
     let masked = JoinToken::masked(
         &connection.namespace,
@@ -189,46 +125,13 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Error> {
     if args.print {
         return session.out.data(&preview);
     }
-    let name = request::ask(session, &connection, &args.request).await?;
-    let answer = request::answer(session, &connection, &args.request, &cluster, &name).await?;
+    let name = tokens::ask(session, &connection, &args.request).await?;
+    let answer = tokens::answer(session, &connection, &args.request, &cluster, &name).await?;
     let token = JoinToken { version, ..answer };
     let printed = session.out.data(&render(&token, args, &setup)?);
     // There is a token, whether or not anybody has read it.
-    told(session, &token);
+    tokens::tell(session, &token);
     printed
-}
-
-/// Asks for a token and prints it alone.
-///
-/// # Errors
-/// As [`run`].
-pub async fn token(session: &Session, args: &TokenArgs) -> Result<(), Error> {
-    let connection = session.connect().await?;
-    let cluster = connection.cluster(&args.cluster).await?;
-    let name = request::ask(session, &connection, args).await?;
-    let token = request::answer(session, &connection, args, &cluster, &name).await?;
-    let printed = session.out.data(&format!("{}\n", token.token));
-    told(session, &token);
-    printed
-}
-
-fn told(session: &Session, token: &JoinToken) {
-    let id = token.token_id.as_deref().unwrap_or("<unknown>");
-    let whose = format!(
-        "{} of {}/{}",
-        token.role.name(),
-        token.namespace,
-        token.cluster
-    );
-    let out = &session.out;
-    out.note(&match &token.expires_at {
-        Some(until) => format!("Token {id} ({whose}) is valid until {until}."),
-        None => format!("Token {id} ({whose}) is valid for ever; --ttl 24h limits the next one."),
-    });
-    out.note(&format!(
-        "Revoke it: {}",
-        request::revoke(session, &token.request, &token.namespace)
-    ));
 }
 
 fn render(token: &JoinToken, args: &JoinArgs, setup: &Setup) -> Result<String, Error> {

@@ -2,64 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
 use serde_json::json;
 
-use super::Role;
 use super::script::{self, Setup};
 use crate::error::Error;
 use crate::output::{Structured, structured};
-
-/// What stands in a token's place where it is shown for review.
-const MASK: &str = "<token>";
-
-/// A token and what is known of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct JoinToken {
-    /// Name of the `JoinTokenRequest` and of its Secret.
-    pub request: String,
-    /// Namespace of both and of the Cluster.
-    pub namespace: String,
-    /// The cluster that a machine joins with it.
-    pub cluster: String,
-    /// What the machine becomes.
-    pub role: Role,
-    /// Public part of the token.
-    #[serde(rename = "tokenID")]
-    pub token_id: Option<String>,
-    /// When it ends, RFC 3339; `None` is never.
-    pub expires_at: Option<String>,
-    /// k0s version that the machine gets, as k0s writes it.
-    pub version: Option<String>,
-    /// The token itself.
-    pub token: String,
-}
+use crate::tokens::JoinToken;
 
 impl JoinToken {
-    /// In place of a token that was not asked for.
-    pub fn masked(namespace: &str, cluster: &str, role: Role, version: Option<String>) -> Self {
-        Self {
-            request: String::new(),
-            namespace: namespace.to_owned(),
-            cluster: cluster.to_owned(),
-            role,
-            token_id: None,
-            expires_at: None,
-            version,
-            token: MASK.to_owned(),
-        }
-    }
-
-    /// Until when it is good: completes "good ...".
-    pub fn until(&self) -> String {
-        match &self.expires_at {
-            Some(until) => format!("until {until}"),
-            None if self.token == MASK => "for a while".to_owned(),
-            None => "for ever".to_owned(),
-        }
-    }
-
     /// Where the token is kept on the machine.
     fn path(&self) -> String {
         format!("/etc/k0s/{}-{}.token", self.cluster, self.role.name())

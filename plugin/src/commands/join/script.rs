@@ -3,9 +3,9 @@
 //! Only the assignments at its top differ. Each is a word in single quotes, so nothing that a
 //! person types becomes a part of the program.
 
-use super::render::JoinToken;
-use super::{JoinArgs, Role};
+use super::JoinArgs;
 use crate::error::Error;
+use crate::tokens::{JoinToken, Role};
 
 /// The part that is the same everywhere.
 const BODY: &str = include_str!("join.sh");

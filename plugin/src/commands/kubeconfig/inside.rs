@@ -6,18 +6,17 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::json;
 
-use crate::commands::node::Place;
 use crate::error::Error;
-use crate::hosted::Hosted;
-use crate::merge::Entry;
-use crate::model;
+use crate::hosted::{Hosted, HostedConnection};
+use crate::kubeconfig::merge::Entry;
+use crate::mothership::view;
 use crate::output::{self, Structured};
 use crate::session::Session;
 
 /// Name and port of the Service in front of a control plane; `None` while the port is not known.
 fn address(cluster: &DynamicObject, namespace: &str) -> Option<(String, u16)> {
-    let port = model::api_port(cluster)?;
-    let type_ = model::text(cluster, "/spec/service/type")
+    let port = view::api_port(cluster)?;
+    let type_ = view::text(cluster, "/spec/service/type")
         .and_then(|text| serde_json::from_value::<ServiceType>(json!(text)).ok())
         .unwrap_or_default();
     let service = names::service(&cluster.name_any(), type_);
@@ -30,7 +29,11 @@ fn address(cluster: &DynamicObject, namespace: &str) -> Option<(String, u16)> {
 /// # Errors
 /// [`Error::NotFound`] while the port is not known, [`Error::Refused`] when the certificate does
 /// not hold the name.
-pub async fn server(session: &Session, place: &Place<'_>, entry: &Entry) -> Result<String, Error> {
+pub async fn server(
+    session: &Session,
+    place: &HostedConnection<'_>,
+    entry: &Entry,
+) -> Result<String, Error> {
     let namespace = &place.connection.namespace;
     let name = &place.name;
     let Some((host, port)) = address(&place.cluster, namespace) else {
@@ -76,7 +79,7 @@ pub async fn server(session: &Session, place: &Place<'_>, entry: &Entry) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::tests::cluster;
+    use crate::mothership::view::tests::cluster;
 
     #[test]
     fn pods_find_the_service_by_its_type_and_the_port_that_it_has() {

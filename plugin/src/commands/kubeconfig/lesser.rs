@@ -10,12 +10,13 @@ use serde_json::json;
 
 use super::KubeconfigArgs;
 use super::request::Asked;
-use crate::client::{Connection, FIELD_MANAGER};
-use crate::commands::node::Place;
 use crate::error::Error;
+use crate::hosted::HostedConnection;
+use crate::mothership::client::{Connection, FIELD_MANAGER};
+use crate::mothership::fetch;
 use crate::session::{Session, quoted};
 use crate::wait::{Look, Wait};
-use crate::{cli, duration, escape, observe};
+use crate::{duration, escape, flags};
 
 /// How much shorter than asked for a certificate may be without a word: signers date it back.
 const SLACK: SignedDuration = SignedDuration::from_mins(10);
@@ -32,7 +33,7 @@ pub struct Signed {
 /// Whatever the hosted API answers; [`Error::TimedOut`] when nobody signs.
 pub async fn signed(
     session: &Session,
-    place: &Place<'_>,
+    place: &HostedConnection<'_>,
     args: &KubeconfigArgs,
     user: &str,
 ) -> Result<Signed, Error> {
@@ -59,7 +60,7 @@ pub async fn signed(
     }
     let certificate = made?;
     let wanted = Timestamp::now() + SignedDuration::try_from(args.ttl).unwrap_or_default();
-    let until = observe::end(certificate.as_bytes());
+    let until = fetch::end(certificate.as_bytes());
     for line in told(user, args, &exec, until, wanted) {
         session.out.note(&line);
     }
@@ -71,7 +72,7 @@ pub async fn signed(
 
 async fn certified(
     session: &Session,
-    place: &Place<'_>,
+    place: &HostedConnection<'_>,
     args: &KubeconfigArgs,
     api: &Api<CertificateSigningRequest>,
     asked: &Asked,
@@ -99,7 +100,7 @@ async fn certified(
     let what = format!("cluster {} to sign the certificate", args.name);
     let wait = Wait {
         what: &what,
-        timeout: cli::timeout(args.timeout),
+        timeout: flags::timeout(args.timeout),
         interval: Duration::from_millis(100),
     };
     let signed = wait.until(session, async || {
@@ -141,7 +142,7 @@ fn look(found: &CertificateSigningRequest, cluster: &str) -> Result<Look<String>
 }
 
 /// What is left of a wait that ended without a certificate is removed: another hint is due.
-fn unsigned(session: &Session, place: &Place<'_>, error: Error) -> Error {
+fn unsigned(session: &Session, place: &HostedConnection<'_>, error: Error) -> Error {
     match error {
         Error::TimedOut {
             waited, what, last, ..

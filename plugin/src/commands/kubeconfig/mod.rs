@@ -10,15 +10,17 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::node::Place;
-use crate::client::Connection;
 use crate::error::Error;
-use crate::hosted::{self, WayArgs};
-use crate::merge::Entry;
+use crate::hosted::{
+    HostedConnection, WayArgs, {self},
+};
+use crate::kubeconfig::file;
+use crate::kubeconfig::merge::Entry;
+use crate::mothership::client::Connection;
 use crate::output::{self, Structured};
 use crate::session::Session;
 use crate::wait::{Look, Wait};
-use crate::{cli, duration, kubeconfig_file};
+use crate::{duration, flags};
 
 /// Flags of `kubeconfig`.
 #[derive(Debug, Default, Args)]
@@ -33,7 +35,7 @@ use crate::{cli, duration, kubeconfig_file};
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct KubeconfigArgs {
     /// Name of the cluster
-    #[arg(value_parser = cli::object_name)]
+    #[arg(value_parser = flags::object_name)]
     pub name: String,
     /// Merge it into your kubeconfig, where nothing is lost; a backup is kept beside it
     #[arg(long)]
@@ -147,7 +149,7 @@ pub async fn run(session: &Session, args: &KubeconfigArgs) -> Result<(), Error> 
         None => session.out.text(&text),
         Some(path) if path == Path::new("-") => session.out.text(&text),
         Some(path) => {
-            kubeconfig_file::write_new(path, &text, args.force)?;
+            file::write_new(path, &text, args.force)?;
             session.out.note(&format!(
                 "Wrote {}; use it: kubectl --kubeconfig {} {}",
                 path.display(),
@@ -214,7 +216,7 @@ async fn fetch(
     let what = format!("the kubeconfig of {}/{}", connection.namespace, args.name);
     let wait = Wait {
         what: &what,
-        timeout: cli::timeout(args.timeout),
+        timeout: flags::timeout(args.timeout),
         interval: Duration::from_millis(500),
     };
     wait.until(session, async || look(session, connection, args).await)
@@ -241,7 +243,7 @@ async fn entry(session: &Session, args: &KubeconfigArgs, mut entry: Entry) -> Re
     if !args.in_cluster && args.as_user.is_none() {
         return Ok(entry);
     }
-    let place = Place::open(session, &args.name, &args.way).await?;
+    let place = HostedConnection::open(session, &args.name, &args.way).await?;
     if args.in_cluster {
         let server = inside::server(session, &place, &entry).await?;
         entry = entry.at(&server);
@@ -284,7 +286,8 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::cli::Cli;
+    use crate::commands::Command;
 
     fn read(line: &str) -> Result<KubeconfigArgs, clap::Error> {
         let words = ["k", "kubeconfig", "demo"].into_iter();

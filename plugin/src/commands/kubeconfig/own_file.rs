@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::KubeconfigArgs;
-use crate::client::Connection;
 use crate::error::Error;
-use crate::merge::{self, Current};
+use crate::kubeconfig;
+use crate::kubeconfig::file;
+use crate::kubeconfig::merge::{self, Current};
+use crate::mothership::client::Connection;
 use crate::session::Session;
-use crate::{kubeconfig, kubeconfig_file};
 
 /// Merges an entry into the user's file.
 ///
@@ -42,7 +43,7 @@ pub fn merge_into(
         Current::IfNone
     };
     let mut result = None;
-    let changed = kubeconfig_file::rewrite(&path, |before| {
+    let changed = file::rewrite(&path, |before| {
         let merged = merge::merge(before, entry, &owner, name, current)
             .map_err(|problem| refused(&path, &problem))?;
         let text = merged.changed.then(|| merged.text.clone());
@@ -149,7 +150,7 @@ pub fn remove_from(
     let owner = owner(connection, args);
     let path = target(session, args, &owner)?;
     let mut result = None;
-    let changed = kubeconfig_file::rewrite(&path, |before| {
+    let changed = file::rewrite(&path, |before| {
         let removed = merge::remove(before, &owner, args.context_name.as_deref())
             .map_err(|problem| refused(&path, &problem))?;
         let text = removed.as_ref().map(|removed| removed.text.clone());

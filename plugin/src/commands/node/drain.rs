@@ -8,13 +8,12 @@ use kube::api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use super::Place;
 use super::pods::{self, Allowed};
 use crate::error::Error;
-use crate::hosted::WayArgs;
+use crate::hosted::{HostedConnection, WayArgs};
 use crate::session::{Session, quoted};
 use crate::wait::{Look, Wait};
-use crate::{cli, duration, escape};
+use crate::{duration, escape, flags};
 
 /// Flags of `node drain`.
 #[derive(Debug, Args)]
@@ -23,10 +22,10 @@ use crate::{cli, duration, escape};
     \x20 kubectl k0smotron node drain demo worker-1 worker-2 --delete-emptydir-data --force")]
 pub struct DrainArgs {
     /// Name of the cluster
-    #[arg(id = "hosted", value_name = "NAME", value_parser = cli::object_name)]
+    #[arg(id = "hosted", value_name = "NAME", value_parser = flags::object_name)]
     pub cluster: String,
     /// Names of the nodes
-    #[arg(required = true, value_name = "NODE", value_parser = cli::object_name)]
+    #[arg(required = true, value_name = "NODE", value_parser = flags::object_name)]
     pub nodes: Vec<String>,
     /// Delete pods that nobody makes anew
     #[arg(long)]
@@ -52,10 +51,10 @@ pub struct DrainArgs {
 #[derive(Debug, Args)]
 pub struct CordonArgs {
     /// Name of the cluster
-    #[arg(id = "hosted", value_name = "NAME", value_parser = cli::object_name)]
+    #[arg(id = "hosted", value_name = "NAME", value_parser = flags::object_name)]
     pub cluster: String,
     /// Names of the nodes
-    #[arg(required = true, value_name = "NODE", value_parser = cli::object_name)]
+    #[arg(required = true, value_name = "NODE", value_parser = flags::object_name)]
     pub nodes: Vec<String>,
     /// How to get there.
     #[command(flatten)]
@@ -67,7 +66,7 @@ pub struct CordonArgs {
 /// # Errors
 /// [`Error::Conflict`] for pods that would be lost, [`Error::TimedOut`] for pods that stay.
 pub async fn run(session: &Session, args: &DrainArgs) -> Result<(), Error> {
-    let place = Place::open(session, &args.cluster, &args.way).await?;
+    let place = HostedConnection::open(session, &args.cluster, &args.way).await?;
     for name in &args.nodes {
         place.node(name).await?;
     }
@@ -84,7 +83,7 @@ pub async fn run(session: &Session, args: &DrainArgs) -> Result<(), Error> {
 /// # Errors
 /// Whatever the hosted API answers.
 pub async fn uncordon(session: &Session, args: &CordonArgs) -> Result<(), Error> {
-    let place = Place::open(session, &args.cluster, &args.way).await?;
+    let place = HostedConnection::open(session, &args.cluster, &args.way).await?;
     for name in &args.nodes {
         place.node(name).await?;
         cordon(&place, name, false).await?;
@@ -93,7 +92,7 @@ pub async fn uncordon(session: &Session, args: &CordonArgs) -> Result<(), Error>
     Ok(())
 }
 
-async fn cordon(place: &Place<'_>, node: &str, closed: bool) -> Result<(), Error> {
+async fn cordon(place: &HostedConnection<'_>, node: &str, closed: bool) -> Result<(), Error> {
     let api = place.nodes();
     let patch = Patch::Merge(json!({"spec": {"unschedulable": closed}}));
     let parameters = PatchParams::default();
@@ -109,7 +108,7 @@ async fn cordon(place: &Place<'_>, node: &str, closed: bool) -> Result<(), Error
 /// Closes a node and moves its pods elsewhere.
 pub(super) async fn drain(
     session: &Session,
-    place: &Place<'_>,
+    place: &HostedConnection<'_>,
     args: &DrainArgs,
     name: &str,
 ) -> Result<(), Error> {
@@ -155,7 +154,7 @@ pub(super) async fn drain(
     let what = format!("the pods of node {name} to go");
     let wait = Wait {
         what: &what,
-        timeout: cli::timeout(args.timeout),
+        timeout: flags::timeout(args.timeout),
         interval: Duration::from_secs(1),
     };
     wait.until(session, async || {
@@ -178,7 +177,7 @@ pub(super) async fn drain(
     .await
 }
 
-async fn on(place: &Place<'_>, node: &str) -> Result<Vec<Pod>, Error> {
+async fn on(place: &HostedConnection<'_>, node: &str) -> Result<Vec<Pod>, Error> {
     let api: Api<Pod> = Api::all(place.client.clone());
     let listed = ListParams::default().fields(&format!("spec.nodeName={node}"));
     let attempt = format!("list the pods of node {node}");
@@ -190,7 +189,11 @@ async fn on(place: &Place<'_>, node: &str) -> Result<Vec<Pod>, Error> {
 }
 
 /// Asks a pod to go; what a disruption budget says against it, for now.
-async fn evict(place: &Place<'_>, pod: &Pod, grace: Option<u32>) -> Result<Option<String>, Error> {
+async fn evict(
+    place: &HostedConnection<'_>,
+    pod: &Pod,
+    grace: Option<u32>,
+) -> Result<Option<String>, Error> {
     let namespace = pod.namespace().unwrap_or_default();
     let api: Api<Pod> = Api::namespaced(place.client.clone(), &namespace);
     let parameters = EvictParams {

@@ -5,19 +5,19 @@ mod pods;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 use kube::api::{DynamicObject, ListParams};
-use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 
 pub use self::drain::{CordonArgs, DrainArgs};
-use crate::client::Connection;
 use crate::error::Error;
-use crate::hosted::{Hosted, WayArgs};
+use crate::hosted::{HostedConnection, WayArgs};
+use crate::mothership::{resources, view};
 use crate::output::Style;
+use crate::output::table::{Cell, Table};
 use crate::print::{self, PrintArgs};
 use crate::session::Session;
-use crate::table::{Cell, Table};
-use crate::{ask, cli, duration, escape, model, resources, suggest};
+use crate::{duration, flags, prompt};
 
 /// `node` and what it can do.
 #[derive(Debug, Args)]
@@ -47,7 +47,7 @@ pub enum NodeCommand {
     \x20 kubectl k0smotron node list demo -o name")]
 pub struct ListArgs {
     /// Name of the cluster
-    #[arg(id = "hosted", value_name = "NAME", value_parser = cli::object_name)]
+    #[arg(id = "hosted", value_name = "NAME", value_parser = flags::object_name)]
     pub cluster: String,
     /// Only nodes with these labels
     #[arg(short = 'l', long, value_name = "LABELS")]
@@ -90,77 +90,8 @@ pub async fn run(session: &Session, args: &NodeArgs) -> Result<(), Error> {
     }
 }
 
-/// A hosted cluster with its voice: requests to it are told apart from those to the mothership.
-pub(super) struct Place<'a> {
-    pub hosted: Hosted,
-    pub client: Client,
-    pub connection: Connection<'a>,
-    /// The Cluster as the mothership has it.
-    pub cluster: DynamicObject,
-    pub name: String,
-}
-
-impl<'a> Place<'a> {
-    pub(super) async fn open(
-        session: &'a Session,
-        name: &str,
-        way: &WayArgs,
-    ) -> Result<Self, Error> {
-        let connection = session.connect().await?;
-        let cluster = connection.cluster(name).await?;
-        let hosted = Hosted::open(session, &connection, &cluster, way).await?;
-        let client = hosted.client(session).await?;
-        let connection = connection.to(client.clone(), hosted.server.clone());
-        Ok(Self {
-            hosted,
-            client,
-            connection,
-            cluster,
-            name: name.to_owned(),
-        })
-    }
-
-    pub(super) fn nodes(&self) -> Api<DynamicObject> {
-        Api::all_with(self.client.clone(), &resources::nodes())
-    }
-
-    /// The node of this name.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] with names that look alike.
-    pub(super) async fn node(&self, name: &str) -> Result<DynamicObject, Error> {
-        let api = self.nodes();
-        let attempt = format!("get node {name} of cluster {}", self.name);
-        match self.connection.call(&attempt, || api.get(name)).await {
-            Err(Error::NotFound {
-                attempt, answer, ..
-            }) => {
-                let listed = ListParams::default();
-                let all = self
-                    .connection
-                    .call("list nodes", || api.list_metadata(&listed))
-                    .await?;
-                let names = all.items.iter().map(kube::ResourceExt::name_any);
-                let names: Vec<String> =
-                    names.map(|name| escape::line(&name).into_owned()).collect();
-                let known = names.iter().map(String::as_str);
-                let hint = suggest::hint(name, known, || match names.as_slice() {
-                    [] => "no node has joined".to_owned(),
-                    names => format!("there are {}", names.join(", ")),
-                });
-                Err(Error::NotFound {
-                    attempt,
-                    answer,
-                    hint,
-                })
-            }
-            other => other,
-        }
-    }
-}
-
 async fn list(session: &Session, args: &ListArgs) -> Result<(), Error> {
-    let place = Place::open(session, &args.cluster, &args.way).await?;
+    let place = HostedConnection::open(session, &args.cluster, &args.way).await?;
     let listed = ListParams {
         label_selector: args.selector.clone(),
         ..ListParams::default()
@@ -181,7 +112,7 @@ async fn list(session: &Session, args: &ListArgs) -> Result<(), Error> {
     let items = found
         .items
         .into_iter()
-        .map(|node| model::identified(node, &resources::nodes()))
+        .map(|node| view::identified(node, &resources::nodes()))
         .filter_map(|node| serde_json::to_value(node).ok())
         .collect();
     print::list(session, &args.print, items, |items| {
@@ -202,9 +133,9 @@ fn table(items: &[Value], wide: bool, now: Timestamp) -> Table {
         let Ok(node) = serde_json::from_value::<DynamicObject>(item.clone()) else {
             continue;
         };
-        let ready = model::condition(&node, "Ready");
-        let is_ready = ready.as_ref().is_some_and(model::Condition::is_true);
-        let status = match (&ready, model::text(&node, "/spec/unschedulable").as_deref()) {
+        let ready = view::condition(&node, "Ready");
+        let is_ready = ready.as_ref().is_some_and(view::Condition::is_true);
+        let status = match (&ready, view::text(&node, "/spec/unschedulable").as_deref()) {
             (Some(_), Some("true")) if is_ready => "Ready,SchedulingDisabled",
             (_, Some("true")) => "NotReady,SchedulingDisabled",
             _ if is_ready => "Ready",
@@ -222,12 +153,12 @@ fn table(items: &[Value], wide: bool, now: Timestamp) -> Table {
             roles.join(",")
         };
         let style = if is_ready { Style::Good } else { Style::Bad };
-        let text = |pointer: &str| model::text(&node, pointer).unwrap_or_else(|| "<none>".into());
+        let text = |pointer: &str| view::text(&node, pointer).unwrap_or_else(|| "<none>".into());
         let mut cells: Vec<Cell> = vec![
             node.name_any().into(),
             Cell::styled(status, style),
             roles.into(),
-            duration::age_since(model::created(&node).as_deref(), now).into(),
+            duration::age_since(view::created(&node).as_deref(), now).into(),
             text("/status/nodeInfo/kubeletVersion").into(),
         ];
         if wide {
@@ -249,7 +180,7 @@ fn table(items: &[Value], wide: bool, now: Timestamp) -> Table {
 
 async fn remove(session: &Session, args: &RemoveArgs) -> Result<(), Error> {
     let drained = &args.drain;
-    let place = Place::open(session, &drained.cluster, &drained.way).await?;
+    let place = HostedConnection::open(session, &drained.cluster, &drained.way).await?;
     let mut nodes = Vec::new();
     for name in &drained.nodes {
         nodes.push(place.node(name).await?);
@@ -260,7 +191,7 @@ async fn remove(session: &Session, args: &RemoveArgs) -> Result<(), Error> {
         drained.cluster
     );
     let unasked = args.yes || drained.dry_run;
-    ask::confirm(session, unasked, &question, "nothing was removed").await?;
+    prompt::confirm(session, unasked, &question, "nothing was removed").await?;
     for (name, node) in drained.nodes.iter().zip(nodes) {
         if !args.no_drain {
             drain::drain(session, &place, drained, name).await?;

@@ -7,7 +7,7 @@ use crds::{admission, conversion};
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::resources;
+use crate::mothership::resources;
 
 /// The largest file that is read, in bytes; no object is as large.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -133,6 +133,14 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Document>, Error> {
         }
     }
     Ok(documents)
+}
+
+/// The object's namespace; this one where it says none.
+pub fn namespace_of<'a>(object: &'a Value, otherwise: &'a str) -> &'a str {
+    let found = object
+        .pointer("/metadata/namespace")
+        .and_then(Value::as_str);
+    found.filter(|name| !name.is_empty()).unwrap_or(otherwise)
 }
 
 #[cfg(test)]

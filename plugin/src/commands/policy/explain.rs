@@ -22,10 +22,10 @@ use crate::suggest;
     together; with a name as well, whether that one does.")]
 pub struct ExplainArgs {
     /// Name of the policy; all of them unless given
-    #[arg(value_name = "POLICY", value_parser = crate::cli::object_name)]
+    #[arg(value_name = "POLICY", value_parser = crate::flags::object_name)]
     pub name: Option<String>,
     /// Say what holds in this namespace
-    #[arg(long = "for", value_name = "NAMESPACE", value_parser = crate::cli::object_name)]
+    #[arg(long = "for", value_name = "NAMESPACE", value_parser = crate::flags::object_name)]
     pub place: Option<String>,
 }
 

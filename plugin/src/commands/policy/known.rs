@@ -8,11 +8,10 @@ use kube::api::{DynamicObject, ListParams, ObjectMeta};
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::documents::Document;
-use super::test::namespace_of;
-use crate::client::Connection;
+use super::documents::{Document, namespace_of};
 use crate::error::Error;
-use crate::resources;
+use crate::mothership::client::Connection;
+use crate::mothership::resources;
 use crate::session::Session;
 
 /// What is known of the mothership: what the files say, and what it answered when it was asked.

@@ -7,12 +7,13 @@ use kube::api::{DynamicObject, ListParams};
 use serde_json::Value;
 
 use super::words;
+use crate::duration;
 use crate::error::Error;
+use crate::mothership::{resources, view};
 use crate::output::Style;
+use crate::output::table::{Cell, Table};
 use crate::print::{self, PrintArgs};
 use crate::session::Session;
-use crate::table::{Cell, Table};
-use crate::{duration, model, resources};
 
 /// Flags of `policy list`.
 #[derive(Debug, Args)]
@@ -53,7 +54,7 @@ pub async fn run(session: &Session, args: &ListArgs) -> Result<(), Error> {
     let items = list
         .items
         .into_iter()
-        .map(|item| serde_json::to_value(model::identified(item, &resource)))
+        .map(|item| serde_json::to_value(view::identified(item, &resource)))
         .collect::<Result<Vec<Value>, _>>()
         .map_err(|source| Error::io("read a policy", source.into()))?;
     print::list(session, &args.print, items, |items| {
@@ -79,7 +80,7 @@ fn table(items: &[Value], wide: bool, now: Timestamp) -> Table {
 fn row(item: &Value, wide: bool, now: Timestamp) -> Option<Vec<Cell>> {
     let object: DynamicObject = serde_json::from_value(item.clone()).ok()?;
     let name = object.metadata.name.as_deref().unwrap_or_default();
-    let age = duration::age_since(model::created(&object).as_deref(), now);
+    let age = duration::age_since(view::created(&object).as_deref(), now);
     // What another release wrote may make no sense to this one, and is there all the same.
     let Ok(policy) = serde_json::from_value::<ClusterPolicy>(item.clone()) else {
         let unknown = || Cell::styled("<unreadable>", Style::Bad);
@@ -114,7 +115,7 @@ fn row(item: &Value, wide: bool, now: Timestamp) -> Option<Vec<Cell>> {
         age.into(),
     ];
     if wide {
-        let ready = model::condition(&object, "Ready");
+        let ready = view::condition(&object, "Ready");
         let style = match &ready {
             Some(ready) if ready.is_true() => Style::Good,
             Some(_) => Style::Bad,

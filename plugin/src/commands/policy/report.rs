@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use crate::output::table::{Cell, Table};
 use crate::output::{Paint, Style};
-use crate::table::{Cell, Table};
 
 /// What one rule says about an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -8,7 +8,7 @@ use crds::policy::{Input, Policies};
 use crds::v1beta2::{ClusterPolicy, PolicyAction, PolicyKind};
 use serde_json::Value;
 
-use super::documents::{self, Document};
+use super::documents::{self, Document, namespace_of};
 use super::known::{Known, ask, ask_policies};
 use super::report::{Line, Report, Result as Verdicted, Verdict};
 use super::rules;
@@ -143,13 +143,6 @@ fn read_policies(paths: &[PathBuf]) -> Result<Vec<ClusterPolicy>, Error> {
         }
     }
     Ok(policies)
-}
-
-pub(super) fn namespace_of<'a>(object: &'a Value, otherwise: &'a str) -> &'a str {
-    let found = object
-        .pointer("/metadata/namespace")
-        .and_then(Value::as_str);
-    found.filter(|name| !name.is_empty()).unwrap_or(otherwise)
 }
 
 /// What all rules say about one object that is submitted as new. Pure.

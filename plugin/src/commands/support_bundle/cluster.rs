@@ -10,14 +10,14 @@ use kube::ResourceExt as _;
 use kube::api::{ApiResource, DynamicObject};
 
 use super::{Gathering, list, shape, value};
-use crate::client::Connection;
 use crate::error::Error;
-use crate::event::{self, Event};
 use crate::hosted::{Hosted, WayArgs};
+use crate::mothership::client::Connection;
+use crate::mothership::event::{self, Event};
+use crate::mothership::tree::{self, Observed};
+use crate::mothership::{fetch, resources, view};
 use crate::output::Paint;
 use crate::session::Session;
-use crate::tree::{self, Observed};
-use crate::{model, observe, resources};
 
 /// How long the hosted cluster may take to be found and to tell its nodes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -68,11 +68,11 @@ pub(super) async fn gather(
     observed
         .children
         .retain(|child| seen.insert(child.metadata.uid.clone()));
-    observed.ends = observe::annotated_ends(&observed.children);
+    observed.ends = fetch::annotated_ends(&observed.children);
     observed.requests = archive.found(requests);
     observed
         .requests
-        .retain(|request| model::text(request, "/spec/clusterName").as_ref() == Some(&name));
+        .retain(|request| view::text(request, "/spec/clusterName").as_ref() == Some(&name));
     let about = observed.children.iter().chain(&observed.requests);
     let uids = about
         .chain([cluster])
@@ -134,7 +134,7 @@ fn is(object: &DynamicObject, kind: &str) -> bool {
 
 /// The kinds that a Cluster's children have, each with the labels by which they are found.
 fn children(name: &str) -> Vec<(ApiResource, String)> {
-    let [own, certificates] = observe::selectors(name);
+    let [own, certificates] = fetch::selectors(name);
     let kinds = resources::children().into_iter();
     let mut all: Vec<_> = kinds.map(|kind| (kind, own.clone())).collect();
     let tokens = format!("{}={name}", labels::TOKEN_CLUSTER);
@@ -183,7 +183,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::tests::object;
+    use crate::mothership::view::tests::object;
 
     #[test]
     fn old_events_are_left_out_and_nothing_else() {

@@ -8,9 +8,9 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::LogParams;
 use kube::{Api, ResourceExt as _};
 
-use crate::cli;
-use crate::client::Connection;
 use crate::error::Error;
+use crate::flags;
+use crate::mothership::client::Connection;
 
 /// So many lines of each log at most, the last ones.
 pub const LINES: i64 = 4000;
@@ -65,7 +65,7 @@ pub fn wanted(pod: &Pod) -> Vec<Wanted> {
     };
     all.iter()
         // The name becomes a path, and nobody checks what a status says.
-        .filter(|container| cli::object_name(&container.name).is_ok())
+        .filter(|container| flags::object_name(&container.name).is_ok())
         .flat_map(|container| {
             let has_run = container
                 .container_id

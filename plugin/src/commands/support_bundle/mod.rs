@@ -18,12 +18,13 @@ use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use self::archive::{Archive, Contents};
-use crate::client::Connection;
 use crate::error::Error;
-use crate::progress::Progress;
+use crate::mothership::client::Connection;
+use crate::mothership::{resources, view};
+use crate::output::progress::Progress;
+use crate::output::table::Table;
 use crate::session::Session;
-use crate::table::Table;
-use crate::{cli, duration, model, resources};
+use crate::{duration, flags};
 
 /// Flags of `support-bundle`.
 #[derive(Debug, Args)]
@@ -37,7 +38,7 @@ use crate::{cli, duration, model, resources};
     its log and of the run before, 2 MiB of each at most. Look it through before you send it.")]
 pub struct SupportBundleArgs {
     /// Name of the cluster; all of the namespace unless given
-    #[arg(value_parser = cli::object_name)]
+    #[arg(value_parser = flags::object_name)]
     pub name: Option<String>,
     /// The clusters of every namespace
     #[arg(short = 'A', long, conflicts_with = "name")]
@@ -131,7 +132,7 @@ async fn clusters(
     match found {
         Ok(found) => {
             let found = found.into_iter();
-            let found = found.map(|cluster| model::identified(cluster, &resource));
+            let found = found.map(|cluster| view::identified(cluster, &resource));
             Ok((found.collect(), None))
         }
         Err(
@@ -282,9 +283,7 @@ async fn list(
     let attempt = format!("list {}{place}", resource.plural);
     let found = connection.call(&attempt, || api.list(&parameters)).await?;
     let found = found.items.into_iter();
-    Ok(found
-        .map(|item| model::identified(item, resource))
-        .collect())
+    Ok(found.map(|item| view::identified(item, resource)).collect())
 }
 
 fn value(object: &DynamicObject) -> Value {
@@ -323,7 +322,7 @@ mod tests {
         let path = folder.path().join("bundle.tar.gz");
         let target = Target::File(path.clone());
         let (out, captured) = crate::output::Output::captured();
-        let session = Session::new(crate::cli::GlobalArgs::default(), out);
+        let session = Session::new(crate::flags::GlobalArgs::default(), out);
         let contents = Contents {
             entries: Vec::new(),
             missing: vec!["nodes".to_owned()],

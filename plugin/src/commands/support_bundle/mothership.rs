@@ -7,12 +7,12 @@ use kube::api::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
 
 use super::{Gathering, list, logs, shape, value};
-use crate::client::Connection;
 use crate::commands::doctor;
 use crate::error::Error;
-use crate::model;
+use crate::mothership::client::Connection;
+use crate::mothership::resources::{self, resource};
+use crate::mothership::view;
 use crate::output::Paint;
-use crate::resources::{self, resource};
 
 /// What the product's own Deployments and pods carry.
 const PRODUCT: &str = "app.kubernetes.io/component in (controller,webhook)";
@@ -62,7 +62,7 @@ impl Kind {
         let api = connection.api_everywhere(&self.resource);
         let attempt = format!("get {} {name}", self.resource.kind);
         let found = connection.call(&attempt, || api.get(name)).await?;
-        Ok(vec![model::identified(found, &self.resource)])
+        Ok(vec![view::identified(found, &self.resource)])
     }
 }
 
@@ -215,8 +215,8 @@ fn versions(version: &Info, deployments: &[DynamicObject]) -> Value {
                 .collect();
             json!({
                 "name": deployment.metadata.name, "images": images,
-                "replicas": model::number(deployment, "/spec/replicas"),
-                "available": model::number(deployment, "/status/availableReplicas"),
+                "replicas": view::number(deployment, "/spec/replicas"),
+                "available": view::number(deployment, "/status/availableReplicas"),
             })
         })
         .collect();

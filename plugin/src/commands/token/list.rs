@@ -7,11 +7,13 @@ use kube::api::{DynamicObject, ListParams};
 use serde_json::Value;
 
 use super::state::State;
+use crate::duration;
 use crate::error::Error;
+use crate::mothership::{resources, view};
+use crate::output::table::{Cell, Table};
 use crate::print::{self, PrintArgs};
 use crate::session::Session;
-use crate::table::{Cell, Table};
-use crate::{duration, model, resources};
+use crate::tokens::is_of;
 
 /// Flags of `token list`.
 #[derive(Debug, Args)]
@@ -21,7 +23,7 @@ use crate::{duration, model, resources};
     \x20 kubectl k0smotron token list -A -o json | jq -r '.items[].status.expiresAt'")]
 pub struct ListArgs {
     /// Only tokens of this cluster
-    #[arg(value_name = "CLUSTER", value_parser = crate::cli::object_name)]
+    #[arg(value_name = "CLUSTER", value_parser = crate::flags::object_name)]
     pub of: Option<String>,
     /// In every namespace
     #[arg(short = 'A', long)]
@@ -68,15 +70,8 @@ pub async fn run(session: &Session, args: &ListArgs) -> Result<(), Error> {
     })
 }
 
-/// Whether a request is one of this cluster, if there is one to ask for.
-pub fn is_of(request: &DynamicObject, cluster: Option<&str>) -> bool {
-    cluster.is_none_or(|cluster| {
-        model::text(request, "/spec/clusterName").is_some_and(|name| name == cluster)
-    })
-}
-
 fn value(item: DynamicObject) -> Result<Value, Error> {
-    serde_json::to_value(model::identified(item, &resources::join_token_requests()))
+    serde_json::to_value(view::identified(item, &resources::join_token_requests()))
         .map_err(|source| Error::io("read a join token", source.into()))
 }
 
@@ -92,7 +87,7 @@ fn table(items: &[Value], namespaces: bool, wide: bool, now: Timestamp) -> Table
         };
         let state = State::of(&request, now);
         let or = |pointer: &str, empty: &str| {
-            model::text(&request, pointer).unwrap_or_else(|| empty.to_owned())
+            view::text(&request, pointer).unwrap_or_else(|| empty.to_owned())
         };
         let without_end = match state {
             State::Valid => "never",
@@ -108,10 +103,10 @@ fn table(items: &[Value], namespaces: bool, wide: bool, now: Timestamp) -> Table
             or("/spec/role", "worker").into(),
             Cell::styled(state.name(), state.style()),
             or("/status/expiresAt", without_end).into(),
-            duration::age_since(model::created(&request).as_deref(), now).into(),
+            duration::age_since(view::created(&request).as_deref(), now).into(),
         ]);
         if wide {
-            let told = model::condition(&request, "JoinTokenSecretCreated")
+            let told = view::condition(&request, "JoinTokenSecretCreated")
                 .filter(|condition| !condition.is_true());
             cells.push(or("/status/tokenID", "<none>").into());
             cells.push(told.map(|found| found.summary()).unwrap_or_default().into());

@@ -6,11 +6,9 @@ mod state;
 
 use clap::{Args, Subcommand};
 
-pub use self::list::is_of;
-pub use self::revoke::revoke;
-use super::join;
 use crate::error::Error;
 use crate::session::Session;
+use crate::tokens::{self, TokenArgs as NewTokenArgs};
 
 /// `token` and what it can do.
 #[derive(Debug, Args)]
@@ -27,7 +25,7 @@ pub enum TokenCommand {
     #[command(visible_alias = "ls")]
     List(list::ListArgs),
     /// Make a token and print it alone; the same as join -o token
-    Create(join::TokenArgs),
+    Create(NewTokenArgs),
     /// Revoke tokens: no further machine joins with them
     Revoke(revoke::RevokeArgs),
 }
@@ -39,7 +37,18 @@ pub enum TokenCommand {
 pub async fn run(session: &Session, args: &TokenArgs) -> Result<(), Error> {
     match &args.command {
         TokenCommand::List(args) => list::run(session, args).await,
-        TokenCommand::Create(args) => join::token(session, args).await,
-        TokenCommand::Revoke(args) => self::revoke::run(session, args).await,
+        TokenCommand::Create(args) => create(session, args).await,
+        TokenCommand::Revoke(args) => revoke::run(session, args).await,
     }
+}
+
+/// Asks for a token and prints it alone.
+async fn create(session: &Session, args: &NewTokenArgs) -> Result<(), Error> {
+    let connection = session.connect().await?;
+    let cluster = connection.cluster(&args.cluster).await?;
+    let name = tokens::ask(session, &connection, args).await?;
+    let token = tokens::answer(session, &connection, args, &cluster, &name).await?;
+    let printed = session.out.data(&format!("{}\n", token.token));
+    tokens::tell(session, &token);
+    printed
 }

@@ -5,13 +5,13 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{DynamicObject, ListParams};
 
-use super::list::is_of;
 use super::state::State;
-use crate::cli::{self, DryRun, DryRunArgs};
-use crate::client::Connection;
 use crate::error::Error;
+use crate::flags::{self, DryRun, DryRunArgs};
+use crate::mothership::resources;
 use crate::session::Session;
-use crate::{ask, resources, suggest};
+use crate::tokens::{is_of, revoke};
+use crate::{prompt, suggest};
 
 /// Flags of `token revoke`.
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ use crate::{ask, resources, suggest};
     Machines that have joined stay: a token is used only once, when a machine joins.")]
 pub struct RevokeArgs {
     /// Names of the tokens' requests, as token list has them
-    #[arg(value_name = "NAME", value_parser = cli::object_name,
+    #[arg(value_name = "NAME", value_parser = flags::object_name,
         required_unless_present_any = ["all", "expired"],
         conflicts_with_all = ["all", "expired"])]
     pub names: Vec<String>,
@@ -33,7 +33,7 @@ pub struct RevokeArgs {
     #[arg(long)]
     pub expired: bool,
     /// Only tokens of this cluster
-    #[arg(long, value_name = "CLUSTER", value_parser = cli::object_name, conflicts_with = "names")]
+    #[arg(long, value_name = "CLUSTER", value_parser = flags::object_name, conflicts_with = "names")]
     pub of: Option<String>,
     /// Don't ask; nothing is asked either when standard input is no terminal
     #[arg(short, long)]
@@ -68,7 +68,7 @@ pub async fn run(session: &Session, args: &RevokeArgs) -> Result<(), Error> {
         connection.server
     );
     let unasked = args.yes || args.trial.dry_run != DryRun::None;
-    ask::confirm(session, unasked, &question, "nothing was revoked").await?;
+    prompt::confirm(session, unasked, &question, "nothing was revoked").await?;
     for (done, request) in chosen.iter().enumerate() {
         if args.trial.dry_run != DryRun::Client {
             session.leaves(
@@ -90,23 +90,6 @@ pub async fn run(session: &Session, args: &RevokeArgs) -> Result<(), Error> {
         ))?;
     }
     Ok(())
-}
-
-/// Deletes this very request, with which its token ends. One that is gone is as good as revoked.
-///
-/// # Errors
-/// Whatever the API server answers.
-pub async fn revoke(
-    connection: &Connection<'_>,
-    request: &DynamicObject,
-    dry_run: bool,
-) -> Result<(), Error> {
-    let name = request.name_any();
-    let api = connection.api(&resources::join_token_requests());
-    let attempt = format!("revoke join token {}/{name}", connection.namespace);
-    connection
-        .delete(&attempt, &api, &request.metadata, dry_run)
-        .await
 }
 
 /// The requests that the flags mean; a name that none has is an error before anything is done.
@@ -143,7 +126,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::tests::object;
+    use crate::mothership::view::tests::object;
 
     #[derive(Parser)]
     struct Line {

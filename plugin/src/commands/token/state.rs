@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 
-use crate::model;
+use crate::mothership::view;
 use crate::output::Style;
 
 /// What a token is worth.
@@ -24,9 +24,9 @@ pub enum State {
 impl State {
     /// What the request says of itself, at this moment.
     pub fn of(request: &DynamicObject, now: Timestamp) -> Self {
-        let created = model::condition(request, "JoinTokenSecretCreated");
+        let created = view::condition(request, "JoinTokenSecretCreated");
         let reason = created.as_ref().map_or("", |found| found.reason.as_str());
-        let ended = model::text(request, "/status/expiresAt")
+        let ended = view::text(request, "/status/expiresAt")
             .and_then(|at| at.parse::<Timestamp>().ok())
             .is_some_and(|at| at <= now);
         if request.metadata.deletion_timestamp.is_some() {
@@ -72,7 +72,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::tests::object;
+    use crate::mothership::view::tests::object;
 
     fn state(status: &str, reason: &str, expires: &Value) -> State {
         let condition = json!({"type": "JoinTokenSecretCreated", "status": status,

@@ -14,9 +14,9 @@ use kube::Api;
 use kube::api::ListParams;
 
 use self::rows::Columns;
-use crate::cli;
-use crate::client::Connection;
 use crate::error::Error;
+use crate::flags;
+use crate::mothership::client::Connection;
 use crate::print::{self, Format, PrintArgs};
 use crate::session::Session;
 
@@ -31,7 +31,7 @@ use crate::session::Session;
     nodes/proxy). What it shows of memory is what cannot be taken back: the working set.")]
 pub struct TopArgs {
     /// Name of the cluster; all of the namespace unless given
-    #[arg(value_parser = cli::object_name)]
+    #[arg(value_parser = flags::object_name)]
     pub name: Option<String>,
     /// The clusters of every namespace
     #[arg(short = 'A', long, conflicts_with = "name")]

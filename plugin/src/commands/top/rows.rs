@@ -12,7 +12,7 @@ use super::SortBy;
 use super::usage::{Amount, Sample, Usage};
 use crate::duration;
 use crate::output::Style;
-use crate::table::{Cell, Table};
+use crate::output::table::{Cell, Table};
 
 /// A pod and what it uses.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use kube::{Api, ResourceExt as _};
 use serde_json::Value;
 
 use super::usage::{self, Usage};
-use crate::client::Connection;
 use crate::error::Error;
-use crate::resources::resource;
+use crate::mothership::client::Connection;
+use crate::mothership::resources::resource;
 
 /// How many kubelets are asked side by side.
 const AT_ONCE: usize = 16;

@@ -11,13 +11,14 @@ use kube::api::DynamicObject;
 use serde_json::json;
 
 use self::plan::Plan;
-use crate::cli::{self, DryRun, DryRunArgs};
-use crate::client::Connection;
 use crate::error::Error;
+use crate::flags::{self, DryRun, DryRunArgs};
+use crate::mothership::client::Connection;
+use crate::mothership::view;
 use crate::output::Structured;
 use crate::session::{Session, quoted};
-use crate::target::Target;
-use crate::{ask, duration, model};
+use crate::wait::condition::Target;
+use crate::{duration, prompt};
 
 /// Flags of `upgrade`.
 #[derive(Debug, Args)]
@@ -27,7 +28,7 @@ use crate::{ask, duration, model};
     \x20 kubectl k0smotron upgrade demo --to v1.36.3 --yes --wait=false")]
 pub struct UpgradeArgs {
     /// Name of the cluster
-    #[arg(value_parser = cli::object_name)]
+    #[arg(value_parser = flags::object_name)]
     pub name: String,
     /// Version to go to, such as v1.36.3; the newest that can be reached in one step unless given
     #[arg(long, value_name = "VERSION")]
@@ -69,17 +70,17 @@ pub async fn run(session: &Session, args: &UpgradeArgs) -> Result<(), Error> {
     let Some(to) = version(args, &cluster)? else {
         session.out.note(&format!(
             "{} runs {}, the newest that is known",
-            model::qualified(&args.name),
+            view::qualified(&args.name),
             plan::running(&cluster)
         ));
         return Ok(());
     };
     let plan = Plan::of(&cluster, &to);
-    let asked_for = model::text(&object, "/spec/version").unwrap_or_default();
-    if model::same_version(&plan.from, &to) && model::same_version(&asked_for, &to) {
+    let asked_for = view::text(&object, "/spec/version").unwrap_or_default();
+    if view::same_version(&plan.from, &to) && view::same_version(&asked_for, &to) {
         session.out.note(&format!(
             "{} runs {to} already",
-            model::qualified(&args.name)
+            view::qualified(&args.name)
         ));
         return Ok(());
     }
@@ -91,14 +92,14 @@ pub async fn run(session: &Session, args: &UpgradeArgs) -> Result<(), Error> {
         return Ok(());
     }
     let unasked = args.yes || args.trial.dry_run != DryRun::None;
-    ask::confirm(session, unasked, "Upgrade it?", "nothing was upgraded").await?;
+    prompt::confirm(session, unasked, "Upgrade it?", "nothing was upgraded").await?;
     change(session, &connection, args, &object, &plan).await?;
     if args.trial.dry_run == DryRun::Server {
         session.out.note("The API server accepts it.");
         return Ok(());
     }
     if args.wait {
-        let timeout = cli::timeout(args.timeout);
+        let timeout = flags::timeout(args.timeout);
         Target::Upgraded
             .wait(session, &connection, &args.name, timeout)
             .await?;
@@ -110,7 +111,7 @@ pub async fn run(session: &Session, args: &UpgradeArgs) -> Result<(), Error> {
     };
     session
         .out
-        .note(&format!("{} {done} to {to}", model::qualified(&args.name)));
+        .note(&format!("{} {done} to {to}", view::qualified(&args.name)));
     Ok(())
 }
 

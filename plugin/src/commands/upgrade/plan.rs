@@ -120,7 +120,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::tests::cluster;
+    use crate::mothership::view::tests::cluster;
 
     fn running(version: &str, nodes: &Value) -> Cluster {
         let available = json!({"type": "Available", "status": "True", "reason": "Available",

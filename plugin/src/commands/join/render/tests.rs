@@ -1,4 +1,5 @@
 use super::*;
+use crate::tokens::Role;
 
 fn token() -> JoinToken {
     JoinToken {

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use super::failure::Failure;
 use super::host::Host;
 use crate::escape;
+use crate::output::table::{Cell, Table};
 use crate::output::{Output, Style};
-use crate::table::{Cell, Table};
 
 /// How far a machine has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -20,13 +20,14 @@ use self::host::Host;
 use self::nodes::Nodes;
 use self::remote::Load;
 use super::script::{self, Setup};
-use super::{Format, JoinArgs, JoinToken, Role, TokenArgs, request, told};
-use crate::client::Connection;
-use crate::commands::token;
+use super::{Format, JoinArgs};
 use crate::error::{Error, Exit};
+use crate::flags;
+use crate::mothership::client::Connection;
+use crate::mothership::resources;
 use crate::output::Structured;
 use crate::session::{Session, quoted};
-use crate::{cli, resources};
+use crate::tokens::{self, JoinToken, Role, TokenArgs};
 
 /// How long the token of a call is good for unless the user says otherwise.
 const TTL: Duration = Duration::from_secs(3600);
@@ -128,10 +129,10 @@ pub async fn run(
         ttl: Some(args.request.ttl.unwrap_or(TTL)),
         ..args.request.clone()
     };
-    let name = request::ask(session, connection, &wanted).await?;
+    let name = tokens::ask(session, connection, &wanted).await?;
     let needing = RefCell::default();
     let work = async {
-        let token = request::answer(session, connection, &wanted, cluster, &name).await?;
+        let token = tokens::answer(session, connection, &wanted, cluster, &name).await?;
         let token = JoinToken {
             version: masked.version.clone(),
             ..token
@@ -176,7 +177,7 @@ pub async fn run(
         session.out.note(STAYS);
     }
     if still_joining || args.ssh.keep_token {
-        told(session, &token);
+        tokens::tell(session, &token);
     } else {
         end().await;
     }
@@ -210,7 +211,7 @@ async fn join(
     let board = Board::new(&session.out, machines, needing, |states| {
         session.leaves(states, hints.clone());
     });
-    let timeout = cli::timeout(args.request.timeout.unwrap_or(PATIENCE));
+    let timeout = flags::timeout(args.request.timeout.unwrap_or(PATIENCE));
     let parallel = usize::from(args.ssh.parallel);
     fleet::all(machines, parallel, timeout, &board, async |host, line| {
         one(host, line, &args.ssh, load, nodes).await
@@ -287,7 +288,7 @@ fn not_from_here(error: Error, machines: usize) -> Error {
 }
 
 fn how_to_revoke(session: &Session, connection: &Connection<'_>, request: &str) -> String {
-    let command = request::revoke(session, request, &connection.namespace);
+    let command = tokens::how_to_revoke(session, request, &connection.namespace);
     format!("revoke the token: {command}")
 }
 
@@ -300,7 +301,7 @@ async fn end_token(session: &Session, connection: &Connection<'_>, args: &JoinAr
     let attempt = format!("get join token {}/{name}", connection.namespace);
     let ending = async {
         match connection.call(&attempt, || api.get(name)).await {
-            Ok(request) => token::revoke(connection, &request, false).await,
+            Ok(request) => tokens::revoke(connection, &request, false).await,
             Err(error) if error.is_not_found() => Ok(()),
             Err(error) => Err(error),
         }
@@ -310,7 +311,7 @@ async fn end_token(session: &Session, connection: &Connection<'_>, args: &JoinAr
     if let Err(error) = ended {
         session.out.note(&format!(
             "The token could not be revoked ({error}); do it later: {}",
-            request::revoke(session, name, &connection.namespace)
+            tokens::how_to_revoke(session, name, &connection.namespace)
         ));
     }
 }

@@ -8,10 +8,10 @@ use kube::api::{DynamicObject, ListParams};
 use kube::{Api, ResourceExt as _};
 
 use super::failure::Failure;
-use crate::client::Connection;
 use crate::error::Error;
 use crate::escape;
 use crate::hosted::{Hosted, WayArgs};
+use crate::mothership::client::Connection;
 use crate::session::Session;
 
 /// How often a Node is looked at.

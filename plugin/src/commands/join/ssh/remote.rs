@@ -10,7 +10,7 @@ use tokio::process::{ChildStdin, Command};
 use super::failure::{Failure, last};
 use super::host::Host;
 use super::{SshArgs, host};
-use crate::cli;
+use crate::flags;
 use crate::lines::Lines;
 
 /// How many of the last lines on standard error are kept.
@@ -72,7 +72,7 @@ pub async fn run(
     let ((), (), fed) = tokio::join!(
         lines(output, |line| {
             if let Some(name) = line.strip_prefix("node: ") {
-                node = cli::object_name(name.trim()).ok();
+                node = flags::object_name(name.trim()).ok();
             }
         }),
         lines(errors, |line| {

@@ -1,8 +1,8 @@
 use std::fs;
 
 use super::*;
-use crate::cli::GlobalArgs;
 use crate::error::Exit;
+use crate::flags::GlobalArgs;
 use crate::output::{Captured, Output, Paint};
 
 const POLICIES: &str = r#"

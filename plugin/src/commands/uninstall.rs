@@ -1,0 +1,182 @@
+//! `uninstall`.
+
+use std::time::Duration;
+
+use clap::Args;
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, DynamicObject};
+
+use crate::duration;
+use crate::error::Error;
+use crate::flags::{self, DryRun, DryRunArgs};
+use crate::mothership::client::Connection;
+use crate::mothership::release::{api, everywhere, manifest, refuse_foreign};
+use crate::mothership::resources;
+use crate::session::Session;
+use crate::wait::{Look, Wait};
+
+/// Flags of `uninstall`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 kubectl k0smotron uninstall --dry-run\n\
+    \x20 kubectl k0smotron uninstall\n\
+    \x20 kubectl k0smotron uninstall --keep-crds")]
+pub struct UninstallArgs {
+    /// Leave the definitions of the kinds, and with them ClusterPolicies
+    #[arg(long)]
+    pub keep_crds: bool,
+    /// How long to wait until everything is gone; 0 is for ever
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
+    pub timeout: Duration,
+    /// Whether it is tried out only.
+    #[command(flatten)]
+    pub trial: DryRunArgs,
+}
+
+/// Removes the product, in the reverse of the order in which it was installed.
+///
+/// # Errors
+/// [`Error::Conflict`] while Clusters or join token requests exist: only the controller can end
+/// them, and the definitions would take them along.
+pub async fn run(session: &Session, args: &UninstallArgs) -> Result<(), Error> {
+    let mut objects = manifest::objects(None)?;
+    objects.reverse();
+    objects.retain(|object| !(args.keep_crds && manifest::is_definition(object)));
+    let connection = session.connect().await?;
+    let hint = "remove that with its own means";
+    refuse_foreign(&connection, &objects, "uninstall k0smotron", hint).await?;
+    refuse_while_used(&connection).await?;
+    // The webhook's configurations come first: they would refuse what nobody answers any more.
+    let mut removed: Vec<&DynamicObject> = Vec::new();
+    for object in &objects {
+        if remove(session, &connection, object, args.trial.dry_run).await? {
+            removed.push(object);
+            let how = args.trial.dry_run.suffix();
+            session
+                .out
+                .data(&format!("{} deleted{how}\n", manifest::title(object)))?;
+        }
+    }
+    if removed.is_empty() {
+        session.out.note("k0smotron is not installed there");
+    } else if args.trial.dry_run == DryRun::None {
+        gone(session, &connection, args, &removed).await?;
+    }
+    Ok(())
+}
+
+async fn refuse_while_used(connection: &Connection<'_>) -> Result<(), Error> {
+    let clusters = everywhere(connection, &resources::clusters(), "list clusters").await?;
+    let requests = resources::join_token_requests();
+    let requests = everywhere(connection, &requests, "list join token requests").await?;
+    match in_use(&clusters, &requests) {
+        Some((answer, hint)) => Err(Error::Conflict {
+            attempt: "uninstall k0smotron".to_owned(),
+            answer,
+            hint,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// What still needs the controller, and how to end it.
+fn in_use(clusters: &[String], requests: &[String]) -> Option<(String, String)> {
+    if !clusters.is_empty() {
+        let hint = "delete each of them first: kubectl k0smotron delete NAME -n NAMESPACE --wait";
+        return Some((
+            format!("there are clusters: {}", clusters.join(", ")),
+            hint.to_owned(),
+        ));
+    }
+    (!requests.is_empty()).then(|| {
+        (
+            format!("there are join token requests: {}", requests.join(", ")),
+            "delete each of them first: kubectl delete jointokenrequests NAME -n NAMESPACE"
+                .to_owned(),
+        )
+    })
+}
+
+/// Whether the object was there.
+async fn remove(
+    session: &Session,
+    connection: &Connection<'_>,
+    object: &DynamicObject,
+    dry_run: DryRun,
+) -> Result<bool, Error> {
+    let api = api(connection, object);
+    let name = object.name_any();
+    let attempt = format!("delete {}", manifest::title(object));
+    let found = connection.call(&attempt, || api.get_opt(&name)).await?;
+    if found.is_none() {
+        return Ok(false);
+    }
+    if dry_run == DryRun::Client {
+        return Ok(true);
+    }
+    let mut parameters = DeleteParams::foreground();
+    parameters.dry_run = dry_run == DryRun::Server;
+    if !parameters.dry_run {
+        session.leaves(
+            "k0smotron is removed in part",
+            vec!["uninstall again to complete it, or install to have it back".to_owned()],
+        );
+    }
+    match connection
+        .call(&attempt, || api.delete(&name, &parameters))
+        .await
+    {
+        Err(error) if error.is_not_found() => Ok(false),
+        other => other.map(|_| true),
+    }
+}
+
+async fn gone(
+    session: &Session,
+    connection: &Connection<'_>,
+    args: &UninstallArgs,
+    removed: &[&DynamicObject],
+) -> Result<(), Error> {
+    let wait = Wait {
+        what: "everything to be gone",
+        timeout: flags::timeout(args.timeout),
+        interval: Duration::from_millis(500),
+    };
+    wait.until(session, async || {
+        for object in removed {
+            let api = api(connection, object);
+            let name = object.name_any();
+            let attempt = format!("get {}", manifest::title(object));
+            if connection
+                .call(&attempt, || api.get_opt(&name))
+                .await?
+                .is_some()
+            {
+                return Ok(Look::Pending(format!(
+                    "{} is ending",
+                    manifest::title(object)
+                )));
+            }
+        }
+        Ok(Look::Done(()))
+    })
+    .await?;
+    session.out.note("k0smotron is gone");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_the_controller_can_end_is_named_before_anything_goes() {
+        let one = ["team-a/demo".to_owned()];
+        let (answer, hint) = in_use(&one, &one).unwrap();
+        assert_eq!(answer, "there are clusters: team-a/demo");
+        assert!(hint.contains("k0smotron delete"));
+        let (answer, _) = in_use(&[], &one).unwrap();
+        assert_eq!(answer, "there are join token requests: team-a/demo");
+        assert_eq!(in_use(&[], &[]), None);
+    }
+}

@@ -1,0 +1,169 @@
+//! Flags that commands share, and how their values are read.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::duration;
+use crate::output::ColorWhen;
+
+/// Flags that every command has; kubectl's names and meanings.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Namespace; that of the current context unless given
+    #[arg(short, long, global = true, value_name = "NAME", value_parser = not_empty)]
+    pub namespace: Option<String>,
+    /// Context of the kubeconfig that leads to the mothership
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// The kubeconfig file; KUBECONFIG or ~/.kube/config unless given
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Cluster entry of the kubeconfig, in place of the context's
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub cluster: Option<String>,
+    /// User entry of the kubeconfig, in place of the context's
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub user: Option<String>,
+    /// User to impersonate
+    #[arg(
+        long = "as",
+        global = true,
+        value_name = "USER",
+        hide_short_help = true
+    )]
+    pub impersonate: Option<String>,
+    /// Group to impersonate; may be given several times
+    #[arg(
+        long = "as-group",
+        global = true,
+        value_name = "GROUP",
+        hide_short_help = true
+    )]
+    pub impersonate_groups: Vec<String>,
+    /// How long a single request may take; 0 is for ever [default: 10s]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        value_parser = duration::parse,
+        hide_short_help = true
+    )]
+    pub request_timeout: Option<Duration>,
+    /// Show each request on standard error: 1 method, path, status and time; 6 the query as well,
+    /// 7 headers, 8 bodies up to 1 KiB, 9 whole bodies; secrets are masked
+    #[arg(
+        short = 'v',
+        long = "v",
+        global = true,
+        value_name = "LEVEL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = 0,
+        default_missing_value = "1",
+        hide_default_value = true,
+        hide_short_help = true
+    )]
+    pub verbosity: u8,
+    /// When to use colours
+    #[arg(
+        help = "When to use colours; auto is on a terminal without NO_COLOR [default: auto]",
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        hide_default_value = true,
+        hide_possible_values = true,
+        hide_short_help = true
+    )]
+    pub color: ColorWhen,
+}
+
+/// How long a request may take unless the user says otherwise.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+impl GlobalArgs {
+    /// How long a request may take; `None` is for ever.
+    pub fn deadline(&self) -> Option<Duration> {
+        let deadline = self.request_timeout.unwrap_or(DEADLINE);
+        (!deadline.is_zero()).then_some(deadline)
+    }
+}
+
+/// `--dry-run`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum DryRun {
+    /// Do it.
+    #[default]
+    None,
+    /// Print what would be sent, without any request.
+    Client,
+    /// Let the API server check it without keeping it.
+    Server,
+}
+
+impl DryRun {
+    /// What kubectl writes behind what was only tried out.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Client => " (dry run)",
+            Self::Server => " (server dry run)",
+        }
+    }
+}
+
+/// The flag of everything that changes something.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct DryRunArgs {
+    /// Only say what would be done: checked by nobody (client) or by the API server (server)
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t,
+        default_missing_value = "client"
+    )]
+    pub dry_run: DryRun,
+}
+
+/// The flag `--timeout` as kubectl reads it: 0 waits for ever.
+pub fn timeout(flag: Duration) -> Option<Duration> {
+    (!flag.is_zero()).then_some(flag)
+}
+
+/// Names of objects, checked before any request is made: lower-case letters, digits, `-` and `.`.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn object_name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let mut characters = text.chars();
+    if text.len() <= 253
+        && edge(characters.next())
+        && edge(text.chars().last())
+        && text.chars().all(fits)
+    {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "a name is made of lower-case letters, digits and '-', and begins and ends with a \
+             letter or digit"
+                .to_owned(),
+        )
+    }
+}
+
+fn not_empty(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        Err("must not be empty".to_owned())
+    } else {
+        object_name(text)
+    }
+}

@@ -1,0 +1,9 @@
+//! What the plugin knows of the mothership: the connection, the kinds, and how their objects read.
+
+pub mod client;
+pub mod event;
+pub mod fetch;
+pub mod release;
+pub mod resources;
+pub mod tree;
+pub mod view;
