@@ -7,5 +7,4 @@ pub mod hosted;
 pub mod join_token;
 pub mod kubernetes;
 pub mod metrics;
-pub mod pki;
 pub mod run;

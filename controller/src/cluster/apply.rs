@@ -13,6 +13,7 @@ use crds::names;
 use futures::future::join_all;
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use pki::PkiError;
 use serde_json::json;
 
 use super::finalizer::is_protected;
@@ -20,7 +21,6 @@ use super::restore;
 use super::wanted::{APPLIED_HASH, COPY_SUFFIX, Content, DATA_DIGEST, Inputs, Step, Wanted};
 use crate::kubernetes::store::{Key, Kind, Live, Store};
 use crate::kubernetes::writer::{WriteError, Writer};
-use crate::pki::PkiError;
 
 mod damping;
 mod make;

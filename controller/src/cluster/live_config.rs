@@ -65,11 +65,7 @@ pub async fn bring(
     }
 }
 
-async fn send(
-    endpoint: &Endpoint,
-    pair: &crate::pki::PemPair,
-    patch: &Value,
-) -> Result<(), HostedError> {
+async fn send(endpoint: &Endpoint, pair: &pki::PemPair, patch: &Value) -> Result<(), HostedError> {
     let client = connect(endpoint, Some(pair))?;
     let params = PatchParams {
         field_manager: Some(names::FIELD_MANAGER.to_owned()),

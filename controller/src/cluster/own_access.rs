@@ -2,13 +2,13 @@
 
 use crds::v1beta2::{CertificateType, StatusPorts};
 use jiff::{SignedDuration, Timestamp};
+use pki::{PemPair, leaf};
 
 use super::Context;
 use super::apply::{ApplyError, Keys, Problem, administrator};
 use super::dereference::{Observed, addresses};
 use crate::hosted::Endpoint;
 use crate::kubernetes::store::Key;
-use crate::pki::{PemPair, leaf};
 
 /// Where it reaches the hosted API, and the Secret with the authority of both sides, once all of
 /// it is known.

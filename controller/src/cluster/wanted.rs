@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use crds::names::{self, NOT_AFTER};
+use pki::leaf::LeafRequest;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::compare::difference;
 use crate::kubernetes::store::{Key, Kind, Live, digest};
-use crate::pki::leaf::LeafRequest;
 
 /// Annotation with the digest of what was last applied: a field that is no longer wanted changes
 /// it, and the next apply prunes the field.

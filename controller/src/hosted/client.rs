@@ -7,6 +7,7 @@ use http_body_util::Limited;
 use kube::client::{ClientBuilder, DynBody};
 use kube::config::AuthInfo;
 use kube::{Client, Config};
+use pki::{PemPair, certificates};
 use secrecy::SecretString;
 use tower::util::MapResponseLayer;
 use tracing::instrument::WithSubscriber as _;
@@ -14,7 +15,6 @@ use tracing::subscriber::NoSubscriber;
 use zeroize::Zeroizing;
 
 use super::{Endpoint, HostedError};
-use crate::pki::{PemPair, certificates};
 
 /// How long connecting may take, the TLS handshake included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -33,7 +33,7 @@ pub fn connect(endpoint: &Endpoint, client_cert: Option<&PemPair>) -> Result<Cli
     let url = endpoint.url().map_err(HostedError::Endpoint)?;
     let url = url
         .parse()
-        .map_err(|_| HostedError::Endpoint(crate::pki::PkiError::Host(endpoint.host.clone())))?;
+        .map_err(|_| HostedError::Endpoint(pki::PkiError::Host(endpoint.host.clone())))?;
     let roots = certificates(&endpoint.ca_certificate).map_err(HostedError::Endpoint)?;
 
     // Nothing of the process's environment goes into this: neither a kubeconfig with programs to

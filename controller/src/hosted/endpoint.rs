@@ -1,4 +1,4 @@
-use crate::pki::{PkiError, address};
+use pki::{PkiError, address};
 
 /// The name that the certificate of every hosted API has, whatever address it is reached at.
 pub const TLS_SERVER_NAME: &str = "kubernetes.default.svc";

@@ -1,11 +1,10 @@
 use std::error::Error;
 use std::io;
 
+use pki::PkiError;
+use pki::token::{TokenError, TokenId};
 use rustls::CertificateError;
 use thiserror::Error;
-
-use crate::pki::PkiError;
-use crate::pki::token::{TokenError, TokenId};
 
 /// Why a call to a hosted API failed.
 ///

@@ -12,13 +12,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::Client;
 use parking_lot::Mutex;
+use pki::{PemPair, inspect};
 use rand::Rng as _;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::{Endpoint, NotReady, ask_readyz, connect};
-use crate::pki::{PemPair, inspect};
 
 /// How many APIs are asked at the same time unless told otherwise.
 ///

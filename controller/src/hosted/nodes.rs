@@ -17,13 +17,13 @@ use k8s_openapi::api::core::v1::{Node, NodeCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ListParams};
 use parking_lot::Mutex;
+use pki::{PemPair, inspect};
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
 use super::{Endpoint, HostedError, connect, deadline};
-use crate::pki::{PemPair, inspect};
 
 /// How many APIs are asked at the same time.
 const CONCURRENCY: usize = 8;

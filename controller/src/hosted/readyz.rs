@@ -2,10 +2,10 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Collected, Limited};
 use kube::Client;
 use kube::client::Body;
+use pki::PemPair;
 use thiserror::Error;
 
 use super::{Endpoint, HostedError, connect, deadline};
-use crate::pki::PemPair;
 
 /// How much of `/readyz` is read: its list of checks has about 3 KiB.
 const MAX_BODY: usize = 64 * 1024;

@@ -8,6 +8,8 @@ use axum::Router;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use jiff::{SignedDuration, Timestamp};
+use pki::leaf::{self, LeafRequest};
+use pki::{PemPair, authority, certificates};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::PrivateKeyDer;
@@ -18,8 +20,6 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::Endpoint;
-use crate::pki::leaf::{self, LeafRequest};
-use crate::pki::{PemPair, authority, certificates};
 
 /// The server; dropping it ends it.
 pub(super) struct Server {

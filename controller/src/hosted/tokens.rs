@@ -3,11 +3,11 @@
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client};
-
-use super::{HostedError, deadline};
-use crate::pki::token::{
+use pki::token::{
     BootstrapToken, NAMESPACE, TokenError, TokenId, bootstrap_secret, bootstrap_secret_name,
 };
+
+use super::{HostedError, deadline};
 
 /// What [`ensure`] had to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,12 +7,12 @@ use crds::{labels, names};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
+use pki::token::{JoinToken, TokenError, TokenId, TokenSecret};
 use serde_json::json;
 
 use super::validate::ValidRequest;
 use crate::cluster::wanted::{Content, Inputs, Wanted};
 use crate::kubernetes::store::{Kind, digest};
-use crate::pki::token::{JoinToken, TokenError, TokenId, TokenSecret};
 
 /// What a token is made from.
 #[derive(Clone, Debug)]

@@ -153,10 +153,14 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::pki::fixtures;
 
     /// The Service and the Secret with the authority of a Cluster with this uid, in a store of
     /// their own.
+    fn authority() -> pki::PemPair {
+        let now = jiff::Timestamp::now();
+        pki::authority::new("kubernetes", now, pki::authority::LIFETIME).unwrap()
+    }
+
     fn store(owner: &str) -> Store {
         let store = Store::default();
         let metadata = |name: &str| {
@@ -164,7 +168,7 @@ mod tests {
                 "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
                     "name": "demo", "uid": owner, "controller": true}]})
         };
-        let certificate = BASE64_STANDARD.encode(fixtures::pair("ec-sec1").certificate);
+        let certificate = BASE64_STANDARD.encode(authority().certificate);
         let secret = json!({"apiVersion": "v1", "kind": "Secret",
             "metadata": metadata("demo-ca"), "data": {"tls.crt": certificate}});
         let service = json!({"apiVersion": "v1", "kind": "Service",

@@ -8,11 +8,11 @@ use crds::{names, validation};
 use jiff::{SignedDuration, Timestamp};
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
+use pki::token::TokenId;
 
 use super::dereference::{Found, NoWay, Reach, home, is_cluster};
 use super::{Context, Error, find, hosted, status, write};
 use crate::kubernetes::store::{Key, Kind, Live, Store};
-use crate::pki::token::TokenId;
 
 /// A hosted API that does not answer holds up a request for so long and no longer: a namespace
 /// has to be able to go. It counts from the first attempt: before that nobody was asked.

@@ -2,14 +2,14 @@
 
 use crds::v1beta2::{JoinTokenRequest, JoinTokenRole};
 use jiff::Timestamp;
+use pki::leaf;
+use pki::token::{BootstrapToken, Role, TokenId, TokenSecret};
 
 use super::dereference::Reach;
 use super::validate::{ValidRequest, unchanged};
 use super::{Context, Error, status};
 use crate::cluster::apply::{Keys, administrator};
 use crate::hosted::{Endpoint, connect, tokens};
-use crate::pki::leaf;
-use crate::pki::token::{BootstrapToken, Role, TokenId, TokenSecret};
 
 /// How long the controller's own certificate for a hosted API lasts.
 const OWN_LIFETIME: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);

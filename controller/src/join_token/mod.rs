@@ -12,6 +12,8 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store as Reader};
+use pki::PkiError;
+use pki::token::TokenError;
 
 use crate::cluster::apply::ApplyError;
 use crate::cluster::wanted::Step;
@@ -20,8 +22,6 @@ use crate::hosted::HostedError;
 use crate::kubernetes::own::{Own, OwnError};
 use crate::kubernetes::store::{Key, Kind, Live};
 use crate::kubernetes::writer::WriteError;
-use crate::pki::PkiError;
-use crate::pki::token::TokenError;
 
 mod build;
 mod dereference;

@@ -5,9 +5,9 @@ use crds::v1beta2::{
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use pki::token::TokenId;
 
 use super::Error;
-use crate::pki::token::TokenId;
 
 /// The Secret with the token is there.
 pub const SECRET_CREATED: &str = "JoinTokenSecretCreated";

@@ -5,11 +5,11 @@ use crds::validation::{self, FieldError};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
+use pki::token::{Role, join_url};
 
 use super::dereference::{Found, NoWay, Reach, home};
 use super::status;
 use crate::kubernetes::store::Key;
-use crate::pki::token::{Role, join_url};
 
 /// A request that can be served.
 #[derive(Clone, Debug)]

@@ -7,13 +7,13 @@ use crds::v1beta2::{JoinTokenRequest, JoinTokenRequestStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
+use pki::token::TokenId;
 use serde_json::json;
 
 use super::dereference::is_cluster;
 use super::validate::ValidRequest;
 use super::{Context, Error, status};
 use crate::kubernetes::own::OwnError;
-use crate::pki::token::TokenId;
 
 /// Carries the finalizer and the Cluster as owner, so that it ends with the Cluster.
 pub async fn owned(

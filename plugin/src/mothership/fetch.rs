@@ -261,7 +261,6 @@ fn of_user(kubeconfig: &[u8]) -> Option<Vec<u8>> {
 
 /// When a certificate (PEM) ends; `None` for what is none.
 pub fn end(pem: &[u8]) -> Option<Timestamp> {
-    let (_, block) = x509_parser::pem::parse_x509_pem(pem).ok()?;
-    let certificate = block.parse_x509().ok()?;
-    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+    let facts = pki::inspect(std::str::from_utf8(pem).ok()?).ok()?;
+    Some(facts.not_after)
 }

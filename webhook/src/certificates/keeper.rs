@@ -5,12 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
+use pki::PkiError;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::bundles::{Bundles, PublishError};
-use super::make::MakeError;
 use super::material::Stored;
 use super::plan::{Change, Timings, plan};
 use super::secret::{self, Seen, WriteError};
@@ -53,7 +53,7 @@ enum StepError {
     #[error(transparent)]
     Write(#[from] WriteError),
     #[error(transparent)]
-    Make(#[from] MakeError),
+    Make(#[from] PkiError),
 }
 
 impl Keeper {

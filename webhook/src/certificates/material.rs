@@ -5,16 +5,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use rcgen::{KeyPair, PublicKeyData as _};
+use pki::leaf::LeafRequest;
+use pki::{BACKDATE, Key, PemPair, PkiError};
 use rustls::RootCertStore;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
-use zeroize::Zeroizing;
 
-use super::make::{self, BACKDATE, MakeError, Pair};
 use super::plan::{Authority, Change, Leaf, Material, Span, Timings};
 
 /// Key of the leaf; with its key it is what every replica serves.
@@ -23,15 +21,17 @@ pub const CERTIFICATE: &str = "tls.crt";
 pub const KEY: &str = "tls.key";
 const CURRENT: (&str, &str) = ("ca.crt", "ca.key");
 const NEXT: (&str, &str) = ("next-ca.crt", "next-ca.key");
+/// The common name of what is made.
+const NAME: &str = "k0smotron webhook";
 const OLD: &str = "old-ca.crt";
 const PROMOTED: &str = "promoted";
 
 /// What a Secret of ours holds, as it is written.
 #[derive(Clone, Default)]
 pub struct Stored {
-    current: Option<Pair>,
-    leaf: Option<Pair>,
-    next: Option<Pair>,
+    current: Option<PemPair>,
+    leaf: Option<PemPair>,
+    next: Option<PemPair>,
     old: Option<String>,
     promoted: Option<Timestamp>,
 }
@@ -45,9 +45,9 @@ impl Stored {
         };
         // A certificate without its key still says what others verify with.
         let pair = |(certificate, key): (&str, &str)| {
-            Some(Pair {
+            Some(PemPair {
                 certificate: text(certificate)?,
-                key: Zeroizing::new(text(key).unwrap_or_default()),
+                key: Key::new(text(key).unwrap_or_default()),
             })
         };
         Self {
@@ -73,7 +73,7 @@ impl Stored {
         for ((certificate, key), pair) in pairs {
             if let Some(pair) = pair {
                 put(certificate, &pair.certificate);
-                put(key, &pair.key);
+                put(key, pair.key.expose());
             }
         }
         if let Some(old) = &self.old {
@@ -87,10 +87,10 @@ impl Stored {
 
     /// What the plan is made from.
     pub fn facts(&self, names: &[String]) -> Material {
-        let of = |pair: &Option<Pair>| {
+        let of = |pair: &Option<PemPair>| {
             let pair = pair.as_ref()?;
             let authority = authority(&pair.certificate)?;
-            let signs = fits(&pair.certificate, &pair.key);
+            let signs = fits(pair);
             Some(Authority { signs, ..authority })
         };
         let current = of(&self.current);
@@ -114,8 +114,10 @@ impl Stored {
         names: &[String],
         timings: Timings,
         now: Timestamp,
-    ) -> Result<Self, MakeError> {
-        let new = || make::authority(now, timings.authority);
+    ) -> Result<Self, PkiError> {
+        // CAs of one name and different keys confuse verifiers: the name says when.
+        let name = format!("{NAME} {}", now.as_millisecond());
+        let new = || pki::authority::new(&name, now, timings.authority);
         let stored = match change {
             Change::Begin => Self {
                 current: Some(new()?),
@@ -141,8 +143,15 @@ impl Stored {
         let Some(current) = &stored.current else {
             return Ok(stored);
         };
-        let until = authority(&current.certificate).map_or(now, |authority| authority.span.until);
-        let leaf = make::leaf(current, names, now, timings.leaf, until)?;
+        let request = LeafRequest {
+            common_name: NAME.to_owned(),
+            organization: None,
+            sans: names.to_vec(),
+            server: true,
+            client: false,
+            lifetime: timings.leaf,
+        };
+        let leaf = pki::leaf::issue(current, &request, now)?;
         Ok(Self {
             leaf: Some(leaf),
             ..stored
@@ -157,19 +166,14 @@ fn first(pem: &str) -> Option<CertificateDer<'static>> {
 
 /// When the first certificate of a PEM text was made, and its last second.
 pub(super) fn span(pem: &str) -> Option<Span> {
-    let der = first(pem)?;
-    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
-    let validity = certificate.validity();
-    let until = Timestamp::from_second(validity.not_after.timestamp()).ok()?;
-    let from = Timestamp::from_second(validity.not_before.timestamp()).ok()?;
-    let made = from.checked_add(BACKDATE).ok()?.min(until);
+    let facts = pki::inspect(pem).ok()?;
+    let until = facts.not_after;
+    let made = facts.not_before.checked_add(BACKDATE).ok()?.min(until);
     Some(Span { made, until })
 }
 
 fn authority(pem: &str) -> Option<Authority> {
-    let der = first(pem)?;
-    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
-    certificate.is_ca().then_some(())?;
+    pki::inspect(pem).ok()?.is_authority.then_some(())?;
     Some(Authority {
         pem: pem.to_owned(),
         span: span(pem)?,
@@ -178,18 +182,14 @@ fn authority(pem: &str) -> Option<Authority> {
 }
 
 /// Whether certificate and key belong together.
-fn fits(certificate: &str, key: &str) -> bool {
-    let (Some(der), Ok(key)) = (first(certificate), KeyPair::from_pem(key)) else {
-        return false;
-    };
-    X509Certificate::from_der(&der)
-        .is_ok_and(|(_, parsed)| parsed.public_key().raw == key.subject_public_key_info())
+fn fits(pair: &PemPair) -> bool {
+    pki::key_matches(pair).unwrap_or_default()
 }
 
 /// The leaf, if it could be served and `current` signed it.
-fn leaf(pair: &Pair, current: &Authority, names: &[String]) -> Option<Leaf> {
+fn leaf(pair: &PemPair, current: &Authority, names: &[String]) -> Option<Leaf> {
     let span = span(&pair.certificate)?;
-    if !fits(&pair.certificate, &pair.key) {
+    if !fits(pair) {
         return None;
     }
     let der = first(&pair.certificate)?;

@@ -9,7 +9,6 @@
 
 pub mod bundles;
 pub mod keeper;
-pub mod make;
 pub mod material;
 pub mod plan;
 pub mod secret;

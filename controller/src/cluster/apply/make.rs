@@ -6,15 +6,15 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use parking_lot::Mutex;
+use pki::kubeconfig::{self, KubeconfigNames, KubeconfigRequest};
+use pki::leaf::{self, LeafRequest};
+use pki::{PemPair, authority, inspect};
 use serde_json::Value;
 
 use super::super::wanted::{Recipe, Wanted};
 use super::{ApplyError, Round};
 use crate::kubernetes::store::{Key, Kind};
 use crate::kubernetes::writer::Writer;
-use crate::pki::kubeconfig::{self, KubeconfigNames, KubeconfigRequest};
-use crate::pki::leaf::{self, LeafRequest};
-use crate::pki::{PemPair, authority, inspect};
 
 /// The authorities' keys that this reconcile has made or read: signing needs no second request.
 #[derive(Clone, Default)]
@@ -127,6 +127,6 @@ fn pair(data: &Value) -> Option<PemPair> {
     };
     Some(PemPair {
         certificate: text("tls.crt")?,
-        key: crate::pki::Key::new(text("tls.key")?),
+        key: pki::Key::new(text("tls.key")?),
     })
 }

@@ -4,12 +4,12 @@ use crds::names;
 use crds::v1beta2::CertificateType;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use pki::leaf::LeafRequest;
 
 use super::super::dereference::AUTHORITIES;
 use super::super::validate::ValidCluster;
 use super::super::wanted::{Content, Recipe, Wanted};
 use crate::kubernetes::store::Kind;
-use crate::pki::leaf::LeafRequest;
 
 /// The common name that k0s expects of an authority that it did not make itself.
 const COMMON_NAME: &str = "kubernetes";

@@ -8,11 +8,11 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use kube::core::Status;
 use parking_lot::Mutex;
+use pki::token::Role;
 
 use super::*;
 use crate::hosted::connect;
 use crate::hosted::testing::Server;
-use crate::pki::token::Role;
 
 type Stored = Arc<Mutex<BTreeMap<String, Secret>>>;
 

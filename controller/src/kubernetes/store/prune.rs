@@ -80,15 +80,14 @@ fn reduce_secret(tree: &mut Map<String, Value>) {
 
 /// Life of a certificate, and the certificate itself when it is an authority's.
 fn certificate(pem: &[u8]) -> Option<Value> {
-    let (_, block) = x509_parser::pem::parse_x509_pem(pem).ok()?;
-    let parsed = block.parse_x509().ok()?;
-    let validity = parsed.validity();
+    let pem = std::str::from_utf8(pem).ok()?;
+    let found = pki::inspect(pem).ok()?;
     let mut facts = json!({
-        "notBefore": validity.not_before.timestamp(),
-        "notAfter": validity.not_after.timestamp(),
+        "notBefore": found.not_before.as_second(),
+        "notAfter": found.not_after.as_second(),
     });
-    if parsed.is_ca() {
-        facts["pem"] = Value::String(String::from_utf8_lossy(pem).into_owned());
+    if found.is_authority {
+        facts["pem"] = Value::from(pem);
     }
     Some(facts)
 }

@@ -12,7 +12,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::{ServerName, UnixTime};
 
 use super::*;
-use crate::pki::{authority, fixtures, inspect, key_matches};
+use crate::{authority, fixtures, inspect, key_matches};
 
 fn request() -> LeafRequest {
     LeafRequest {

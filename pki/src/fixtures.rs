@@ -1,4 +1,4 @@
-//! Pairs made by `openssl`, checked in under `tests/fixtures/pki`.
+//! Pairs made by `openssl`, checked in under `tests/fixtures`.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::{Key, PemPair};
 
 /// Where the pairs are.
 pub(crate) fn directory() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pki")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
 /// A pair by name.

@@ -60,7 +60,7 @@ mod tests {
     use x509_parser::prelude::{FromDer, X509Certificate};
 
     use super::*;
-    use crate::pki::{fixtures, inspect, key_matches, pem};
+    use crate::{fixtures, inspect, key_matches, pem};
 
     #[test]
     fn an_authority_may_sign_leaves_and_nothing_below_them() {

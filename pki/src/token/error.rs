@@ -50,7 +50,7 @@ pub enum TokenError {
 
     /// The kubeconfig inside the token could not be written.
     #[error("join token's kubeconfig could not be written")]
-    Write(#[source] crate::pki::PkiError),
+    Write(#[source] crate::PkiError),
 }
 
 impl TokenError {

@@ -171,7 +171,7 @@ impl Kubeconfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pki::fixtures;
+    use crate::fixtures;
 
     fn rendered() -> Key {
         render(&KubeconfigRequest {

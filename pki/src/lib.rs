@@ -25,7 +25,7 @@ mod validity;
 pub use error::PkiError;
 pub use inspect::{CertificateFacts, inspect, key_matches, renew_at};
 pub use key::{Key, PemPair};
-pub(crate) use pem::certificates;
+pub use pem::certificates;
 pub use validity::BACKDATE;
 
 #[cfg(test)]

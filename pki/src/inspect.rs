@@ -132,7 +132,7 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::pki::fixtures;
+    use crate::fixtures;
 
     #[test]
     fn an_authority_of_upstream_is_read() {

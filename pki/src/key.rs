@@ -200,7 +200,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::pki::fixtures;
+    use crate::fixtures;
 
     #[rstest]
     #[case::rsa_pkcs1("rsa-pkcs1")]

@@ -22,7 +22,7 @@ fn checked(pem: &str) -> Result<&[u8], PkiError> {
 }
 
 /// Every certificate of a bundle, in order; at least one.
-pub(crate) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, PkiError> {
+pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, PkiError> {
     let found = CertificateDer::pem_slice_iter(checked(pem)?)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| PkiError::Pem)?;

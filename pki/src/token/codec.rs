@@ -8,8 +8,8 @@ use flate2::write::GzEncoder;
 use zeroize::Zeroizing;
 
 use super::{JoinToken, Role, TokenError};
-use crate::pki::kubeconfig::{Kubeconfig, KubeconfigNames, NamedUser, User};
-use crate::pki::{Key, certificates};
+use crate::kubeconfig::{Kubeconfig, KubeconfigNames, NamedUser, User};
+use crate::{Key, certificates};
 
 /// The most that a token may unpack to. A real one has a few KiB; a small text can unpack to
 /// gigabytes.
@@ -149,7 +149,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::pki::fixtures;
+    use crate::fixtures;
 
     fn token() -> JoinToken {
         JoinToken {
