@@ -2,6 +2,8 @@
 //!
 //! Nothing here does I/O, and nothing here knows the controller or the plugin.
 
+#![warn(missing_docs)]
+
 pub mod admission;
 mod before;
 pub mod conversion;

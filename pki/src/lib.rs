@@ -10,6 +10,8 @@
 //! Private keys are [`Key`]s and token secrets are [`token::TokenSecret`]s: both hide themselves
 //! from `Debug` and are wiped from memory when dropped.
 
+#![warn(missing_docs)]
+
 pub mod address;
 pub mod authority;
 pub mod inspect;

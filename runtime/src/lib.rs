@@ -1,6 +1,8 @@
 //! What every process of the product needs, whatever it does: a client, a log, signals, a name of
 //! its own, leader election, events, and watches that one bad object cannot stop.
 
+#![warn(missing_docs)]
+
 pub mod events;
 pub mod leader;
 mod process;

@@ -5,12 +5,6 @@
 //! connections, 3.6 KB reviews): 8,919 validations a second with a p99 of 91 ms, 5,139 mutations
 //! with 117 ms, and 85 MiB resident afterwards.
 
-#[path = "../controlled/mod.rs"]
-#[expect(dead_code, reason = "a measurement needs little of it")]
-mod controlled;
-#[path = "../runner.rs"]
-mod runner;
-
 mod measure;
 mod reviews;
 
@@ -19,9 +13,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-
-use crate::controlled::scene::Scene;
-use crate::controlled::world::World;
+use support::light::scene::Scene;
+use support::light::world::World;
+use support::{case, runner};
 
 /// A mothership with time for a measurement.
 struct Bench(World);

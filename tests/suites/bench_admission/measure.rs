@@ -9,10 +9,10 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use mothership::load::{self, Load};
 use mothership::paths;
 use serde_json::json;
+use support::light::scene::Scene;
+use support::light::world::PRODUCT;
 
 use super::reviews::{policies, review};
-use crate::controlled::scene::Scene;
-use crate::controlled::world::PRODUCT;
 
 const CLUSTERS: usize = 1000;
 /// What is promised, and ten times of which fails.

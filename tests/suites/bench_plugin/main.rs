@@ -2,9 +2,6 @@
 //! Times are those of whole processes, from their start to their end. They are printed, and fail
 //! only at ten times what is promised; the size fails above its promise, since it is no time.
 
-#[path = "../released.rs"]
-mod released;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,8 +15,7 @@ use mothership::components::Components;
 use mothership::progress::Progress;
 use mothership::{Light, LightOptions};
 use serde_json::json;
-
-use crate::released::Released;
+use support::released::Released;
 
 const RUNS: usize = 30;
 const CLUSTERS: usize = 1000;

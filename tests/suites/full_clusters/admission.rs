@@ -13,9 +13,8 @@ use kube::Client;
 use kube::api::Api;
 use kube::client::Body;
 use serde_json::json;
-
-use crate::common::until;
-use crate::common::world::{PRODUCT, World};
+use support::full::until;
+use support::full::world::{PRODUCT, World};
 
 const DEPLOYMENT: &str = "deployment/k0smotron-webhook";
 /// Admissions a second, as far as the machine can.

@@ -7,9 +7,9 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Api, DeleteParams, ListParams};
 use kube::runtime::wait::{await_condition, conditions};
 use serde_json::json;
+use support::full::world::World;
+use support::full::{clusters, until};
 
-use crate::common::world::World;
-use crate::common::{clusters, until};
 use crate::{LEFT, RIGHT};
 
 async fn left_over(world: &World, name: &str, expected: &[String]) -> Result<()> {

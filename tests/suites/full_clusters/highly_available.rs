@@ -8,10 +8,9 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::{Client, Config, ResourceExt as _};
 use mothership::components::K0sVersion;
 use serde_json::{Value, json};
-
-use crate::common::asker::{Report, while_asking};
-use crate::common::world::World;
-use crate::common::{clusters, hosted, until};
+use support::full::asker::{Report, while_asking};
+use support::full::world::World;
+use support::full::{clusters, hosted, until};
 
 const NAME: &str = "ha";
 /// The promise: the API is never without an answer for longer.

@@ -9,10 +9,10 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
+use support::full::world::World;
+use support::full::{clusters, until};
 
 use crate::LEFT;
-use crate::common::world::World;
-use crate::common::{clusters, until};
 
 /// Longer than a pod needs to be replaced.
 const WATCHED: Duration = Duration::from_secs(8);

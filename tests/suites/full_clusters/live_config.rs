@@ -8,10 +8,10 @@ use kube::Client;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::{Value, json};
+use support::full::world::World;
+use support::full::{clusters, hosted, until};
 
 use crate::LEFT;
-use crate::common::world::World;
-use crate::common::{clusters, hosted, until};
 
 const PROFILE: &str = "small";
 

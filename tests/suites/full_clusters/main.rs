@@ -1,11 +1,6 @@
 //! Hosted clusters on a real mothership: what a user is promised, each proved in a case whose name
 //! says what. One mothership serves all; every case that runs alone makes what it needs.
 
-#[path = "../common/mod.rs"]
-mod common;
-#[path = "../runner.rs"]
-mod runner;
-
 mod admission;
 mod deletion;
 mod highly_available;
@@ -23,8 +18,8 @@ use std::process::ExitCode;
 
 use mothership::Image;
 use mothership::components::K0sVersion;
-
-use crate::common::world::World;
+use support::full::world::World;
+use support::{case, runner};
 
 /// NodePort clusters that several cases use, each in a namespace of its name.
 const LEFT: &str = "left";

@@ -10,9 +10,8 @@ use kube::api::{Api, DeleteParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions};
 use mothership::audit::Counts;
 use serde_json::json;
-
-use crate::common::clusters;
-use crate::common::world::{CONTROLLER, World};
+use support::full::clusters;
+use support::full::world::{CONTROLLER, World};
 
 const BARE: &str = "bare";
 const ROUNDS: usize = 2;

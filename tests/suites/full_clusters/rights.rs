@@ -7,9 +7,8 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use mothership::audit::Counts;
-
-use crate::common::clusters;
-use crate::common::world::{CONTROLLER, PRODUCT, World};
+use support::full::clusters;
+use support::full::world::{CONTROLLER, PRODUCT, World};
 
 pub async fn the_controller_is_restricted_and_asks_for_nothing_it_may_not(
     world: &World,

@@ -9,9 +9,8 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use mothership::pki::Authority;
 use serde_json::json;
-
-use crate::common::world::{CONTROLLER, PRODUCT, World};
-use crate::common::{clusters, hosted, tokens, until};
+use support::full::world::{CONTROLLER, PRODUCT, World};
+use support::full::{clusters, hosted, tokens, until};
 
 const NAME: &str = "settled";
 const TOKEN: &str = "settled-token";

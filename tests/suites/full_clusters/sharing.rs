@@ -6,9 +6,9 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::Api;
 use serde_json::json;
+use support::full::world::World;
+use support::full::{clusters, hosted};
 
-use crate::common::world::World;
-use crate::common::{clusters, hosted};
 use crate::{LEFT, RIGHT};
 
 /// The cluster that waits for a load balancer; a case about tokens ends its waiting.

@@ -10,11 +10,11 @@ use kube::{Client, ResourceExt as _};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
+use support::full::reach::process_of;
+use support::full::world::{CONTROLLER, PRODUCT, World};
+use support::full::{clusters, hosted, tokens, until};
 
 use crate::LEFT;
-use crate::common::reach::process_of;
-use crate::common::world::{CONTROLLER, PRODUCT, World};
-use crate::common::{clusters, hosted, tokens, until};
 use crate::sharing::{self, WAITING};
 
 /// The API server remembers a good token for 10 s; ten times that is a failure.

@@ -8,9 +8,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
-
-use crate::common::world::World;
-use crate::common::{clusters, hosted, until};
+use support::full::world::World;
+use support::full::{clusters, hosted, until};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 

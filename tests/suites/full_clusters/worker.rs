@@ -8,11 +8,11 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use mothership::{Worker, WorkerOptions};
+use support::full::reach::{connects, pings, process_of};
+use support::full::world::{PRODUCT, World};
+use support::full::{clusters, hosted, node, tokens, until};
 
 use crate::LEFT;
-use crate::common::reach::{connects, pings, process_of};
-use crate::common::world::{PRODUCT, World};
-use crate::common::{clusters, hosted, node, tokens, until};
 
 const NAME: &str = "apart";
 const KUBELET: u16 = 10250;

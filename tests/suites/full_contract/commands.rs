@@ -4,9 +4,9 @@ use anyhow::{Result, ensure};
 use mothership::components::K0sVersion;
 use mothership::image::K0s;
 use serde_json::{Value, json};
+use support::full::hosted;
+use support::full::world::World;
 
-use crate::common::hosted;
-use crate::common::world::World;
 use crate::plane;
 
 pub async fn version_is_one_line_on_standard_output(world: &World) -> Result<()> {
@@ -64,7 +64,7 @@ pub async fn kubeconfigs_are_for_the_external_address(world: &World) -> Result<(
             "{command} names {}, not {server}",
             config.cluster_url
         );
-        let reviewed = crate::common::tokens::user(config).await?;
+        let reviewed = support::full::tokens::user(config).await?;
         ensure!(
             reviewed.as_deref() == Some(user),
             "{command} makes {reviewed:?}"

@@ -1,9 +1,9 @@
 //! The files below k0s's data folder.
 
 use anyhow::{Result, ensure};
+use support::full::clusters;
+use support::full::world::World;
 
-use crate::common::clusters;
-use crate::common::world::World;
 use crate::plane::{self, PLAIN};
 
 const PKI: &str = "/var/lib/k0s/pki";

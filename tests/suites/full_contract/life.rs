@@ -7,9 +7,9 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::runtime::wait::await_condition;
+use support::full::world::World;
+use support::full::{clusters, until};
 
-use crate::common::world::World;
-use crate::common::{clusters, until};
 use crate::plane::{self, ETCD, K0S, PLAIN, PREFIX};
 
 /// Two seconds, but k0s's autopilot does not hear of it while it sets itself up: then 55 s.

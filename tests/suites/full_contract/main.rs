@@ -2,12 +2,6 @@
 //! `K0S_BIN`, a real one. Where the two differ the real one is right. A control plane written by
 //! hand serves all cases, which are in the order of its life.
 
-#[path = "../common/mod.rs"]
-#[allow(dead_code, reason = "shared with suites that need more of it")]
-mod common;
-#[path = "../runner.rs"]
-mod runner;
-
 mod bodies;
 mod commands;
 mod files;
@@ -20,7 +14,8 @@ mod worker;
 
 use std::process::ExitCode;
 
-use crate::common::world::World;
+use support::full::world::World;
+use support::{case, runner};
 
 fn main() -> ExitCode {
     runner::main(

@@ -7,9 +7,9 @@ use k8s_openapi::api::core::v1::{ConfigMap, Endpoints};
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
+use support::full::until;
+use support::full::world::World;
 
-use crate::common::until;
-use crate::common::world::World;
 use crate::plane;
 
 /// Built-in manifests are applied 15 s after the start; ten times that is a failure.

@@ -11,12 +11,12 @@ use kube::runtime::wait::await_condition;
 use kube::{Client, Config};
 use mothership::pki::{self, Authority};
 use serde_json::{Value, json};
+use support::full::clusters::{self, Ran};
+use support::full::hosted;
+use support::full::world::World;
 use tokio::sync::OnceCell;
 
 use crate::bodies::{self, Use};
-use crate::common::clusters::{self, Ran};
-use crate::common::hosted;
-use crate::common::world::World;
 
 /// Namespace of all of it.
 pub const NAMESPACE: &str = "contract";

@@ -3,9 +3,9 @@
 use anyhow::{Context as _, Result, ensure};
 use kube::client::Body;
 use kube::{Client, Config};
+use support::full::clusters;
+use support::full::world::World;
 
-use crate::common::clusters;
-use crate::common::world::World;
 use crate::plane::{self, K0S, PLAIN, PLAIN_PORT, SANS};
 
 /// The status of the answer to a read.

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use serde_json::{Value, json};
+use support::full::world::World;
+use support::full::{hosted, tokens};
 
-use crate::common::world::World;
-use crate::common::{hosted, tokens};
 use crate::plane;
 
 /// The API server remembers a good token for 10 s; ten times that is a failure.

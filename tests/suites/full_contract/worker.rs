@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use mothership::WorkerOptions;
+use support::full::node;
+use support::full::world::World;
 
-use crate::common::node;
-use crate::common::world::World;
 use crate::{plane, tokens};
 
 pub async fn a_worker_joins_by_token_and_is_reached_by_logs_and_exec(world: &World) -> Result<()> {

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use mothership::Worker;
+use support::full::world::World;
 
-use crate::common::world::World;
 use crate::joined::{self, SERVICE, TOKEN, install};
 
 pub async fn user_data_makes_a_machine_join(world: &World) -> Result<()> {

@@ -2,9 +2,8 @@
 
 use anyhow::{Result, ensure};
 use mothership::{Worker, WorkerOptions};
-
-use crate::common::world::World;
-use crate::common::{clusters, hosted, node, tokens};
+use support::full::world::World;
+use support::full::{clusters, hosted, node, tokens};
 
 /// The cluster, and its namespace.
 pub const CLUSTER: &str = "machines";

@@ -7,11 +7,11 @@ use anyhow::{Context as _, Result, ensure};
 use mothership::image;
 use mothership::progress::Progress;
 use mothership::worker::{K0S_ARGS, SPARE_K0S};
+use support::full::world::World;
+use support::full::{clusters, hosted, until};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::common::world::World;
-use crate::common::{clusters, hosted, until};
 use crate::joined::{self, CLUSTER};
 use crate::ssh::key;
 

@@ -1,12 +1,6 @@
 //! Worker machines as people meet them: something is installed in them, by hand, over ssh or by
 //! cloud-init, and they join a hosted cluster.
 
-#[path = "../common/mod.rs"]
-#[allow(dead_code, reason = "other suites ask more of clusters")]
-mod common;
-#[path = "../runner.rs"]
-mod runner;
-
 mod cloud;
 mod joined;
 mod joins;
@@ -16,7 +10,8 @@ mod ssh;
 
 use std::process::ExitCode;
 
-use crate::common::world::World;
+use support::full::world::World;
+use support::{case, runner};
 
 fn main() -> ExitCode {
     runner::main(

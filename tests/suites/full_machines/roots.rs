@@ -6,8 +6,7 @@ use std::time::SystemTime;
 use anyhow::{Result, ensure};
 use mothership::worker::SPARE_K0S;
 use mothership::{Worker, WorkerOptions, paths};
-
-use crate::common::world::World;
+use support::full::world::World;
 
 /// Where something that is installed may put files.
 const PLACES: [&str; 17] = [

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use mothership::Worker;
+use support::full::until;
+use support::full::world::World;
 
-use crate::common::until;
-use crate::common::world::World;
 use crate::joined::{self, SERVICE, TOKEN, install};
 
 pub async fn a_machine_joins_by_install_and_its_service_and_leaves_by_reset(

@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use mothership::Worker;
 use mothership::worker::Sshd;
+use support::full::until;
+use support::full::world::World;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::common::until;
-use crate::common::world::World;
 use crate::joined::{self, SERVICE, TOKEN, install};
 
 pub async fn the_key_opens_the_machine_and_nothing_else_does(world: &World) -> Result<()> {

@@ -8,10 +8,9 @@ use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use mothership::image;
 use mothership::progress::Progress;
-
-use crate::bundle::unpacked;
-use crate::common::world::World;
-use crate::common::{clusters, tokens};
+use support::bundle::unpacked;
+use support::full::world::World;
+use support::full::{clusters, tokens};
 
 const NAME: &str = "bundled";
 

@@ -3,14 +3,6 @@
 //!
 //! `TRYCMD=overwrite` writes into them what was seen: look the difference through before you keep it.
 
-#[path = "../bundle.rs"]
-mod bundle;
-#[path = "../common/mod.rs"]
-#[allow(dead_code, reason = "the suites share it, and none uses all of it")]
-mod common;
-#[path = "../runner.rs"]
-mod runner;
-
 mod bundles;
 mod transcripts;
 
@@ -18,8 +10,8 @@ use std::process::ExitCode;
 
 use mothership::Image;
 use mothership::components::K0sVersion;
-
-use crate::common::world::World;
+use support::full::world::World;
+use support::{case, runner};
 
 fn main() -> ExitCode {
     runner::main(

@@ -7,9 +7,8 @@ use anyhow::{Context as _, Result, bail};
 use mothership::components::{Components, K0sVersion};
 use mothership::progress::Progress;
 use mothership::{WorkerOptions, image, paths};
-
-use crate::common::world::World;
-use crate::common::{clusters, hosted, tokens};
+use support::full::world::World;
+use support::full::{clusters, hosted, tokens};
 
 /// Runs one transcript as somebody whose kubeconfig leads to the mothership.
 async fn play(world: &World, name: &'static str) -> Result<()> {

@@ -6,13 +6,13 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
 use serde_json::json;
+use support::light::process::Process;
+use support::light::scene::Scene;
+use support::light::until;
+use support::light::world::{PRODUCT, World};
+use support::runner::World as _;
 
 use super::objects::cluster;
-use crate::controlled::process::Process;
-use crate::controlled::scene::Scene;
-use crate::controlled::until;
-use crate::controlled::world::{PRODUCT, World};
-use crate::runner::World as _;
 
 const SECRET: &str = "k0smotron-webhook-certificate";
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde_json::json;
+use support::light::scene::Scene;
+use support::light::until;
 
 use super::objects::{accepted, apply, cluster, refused, with};
-use crate::controlled::scene::Scene;
-use crate::controlled::until;
 
 /// An object that breaks every rule by now: it was stored before the rule was there.
 pub async fn an_object_that_is_going_is_never_blocked(scene: &Scene) -> Result<()> {

@@ -1,12 +1,6 @@
 //! Admission and conversion on a real API server: the shipped configurations, pointed at a webhook
 //! that runs as a process, with what `kubectl` prints.
 
-#[path = "../controlled/mod.rs"]
-#[expect(dead_code, reason = "each suite uses a part of it")]
-mod controlled;
-#[path = "../runner.rs"]
-mod runner;
-
 mod certificates;
 mod deletion;
 mod objects;
@@ -20,7 +14,8 @@ mod writes;
 
 use std::process::ExitCode;
 
-use crate::controlled::world::World;
+use support::light::world::World;
+use support::{case, runner};
 
 fn main() -> ExitCode {
     runner::main(

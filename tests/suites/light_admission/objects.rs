@@ -2,9 +2,8 @@
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-
-use crate::controlled::kubectl::Said;
-use crate::controlled::scene::Scene;
+use support::light::kubectl::Said;
+use support::light::scene::Scene;
 
 /// A Cluster.
 pub fn cluster(name: &str, spec: &Value) -> Value {

@@ -6,13 +6,13 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams};
 use serde_json::json;
+use support::light::children::at;
+use support::light::scene::Scene;
+use support::light::until;
+use support::light::world::World;
+use support::runner::World as _;
 
 use super::objects::{accepted, apply, cluster, refused, set_status, with};
-use crate::controlled::children::at;
-use crate::controlled::scene::Scene;
-use crate::controlled::until;
-use crate::controlled::world::World;
-use crate::runner::World as _;
 
 /// On a mothership of its own, since the others need their webhook.
 pub async fn without_its_webhook_a_mothership_goes_on(told: &Scene) -> Result<()> {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
+use support::light::children::at;
+use support::light::kubectl::Said;
+use support::light::scene::Scene;
+use support::light::until;
 
 use super::objects::{accepted, apply, cluster, refused, token, try_apply, with};
-use crate::controlled::children::at;
-use crate::controlled::kubectl::Said;
-use crate::controlled::scene::Scene;
-use crate::controlled::until;
 
 const VERSION: &str = "v1.36.3-k0s.2";
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
+use support::light::scene::Scene;
+use support::light::until;
 
 use super::objects::{accepted, apply, cluster, refused, running, token, try_apply, with};
-use crate::controlled::scene::Scene;
-use crate::controlled::until;
 
 const VERSION: &str = "v1.36.3-k0s.2";
 

@@ -2,9 +2,9 @@
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
+use support::light::scene::Scene;
 
 use super::objects::{accepted, apply, cluster, refused, running, set_status, try_apply, with};
-use crate::controlled::scene::Scene;
 
 fn plain() -> Value {
     json!({"service": {"type": "ClusterIP"}})

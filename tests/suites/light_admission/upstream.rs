@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
+use support::light::children::at;
+use support::light::scene::Scene;
 
 use super::objects::{accepted, apply, cluster, refused, try_apply, with};
-use crate::controlled::children::at;
-use crate::controlled::scene::Scene;
 
 const VERSION: &str = "v1.36.3-k0s.2";
 

@@ -2,10 +2,10 @@
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
+use support::light::children::{at, differences};
+use support::light::scene::Scene;
 
 use super::objects::{accepted, apply, cluster, set_status};
-use crate::controlled::children::{at, differences};
-use crate::controlled::scene::Scene;
 
 const OLD: &str = "clusters.v1beta1.k0smotron.io";
 const NEW: &str = "clusters.v1beta2.k0smotron.io";

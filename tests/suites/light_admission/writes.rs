@@ -2,10 +2,10 @@
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
+use support::light::children::at;
+use support::light::scene::Scene;
 
 use super::objects::{accepted, apply, cluster, refused, set_status, token, try_apply};
-use crate::controlled::children::at;
-use crate::controlled::scene::Scene;
 
 const VERSION: &str = "v1.36.3-k0s.2";
 

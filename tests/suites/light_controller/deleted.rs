@@ -3,10 +3,9 @@
 use anyhow::{Context as _, Result, ensure};
 use kube::api::DeleteParams;
 use serde_json::json;
-
-use crate::controlled::children::{self, at, differences, text};
-use crate::controlled::scene::Scene;
-use crate::controlled::{PATIENCE, until};
+use support::light::children::{self, at, differences, text};
+use support::light::scene::Scene;
+use support::light::{PATIENCE, until};
 
 /// Secrets whose keys are made once.
 pub const KEPT: [&str; 4] = ["ca", "sa", "proxy", "etcd"];

@@ -6,11 +6,10 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams};
 use serde_json::json;
-
-use crate::controlled::children::{self, KINDS};
-use crate::controlled::forbid::{self, Forbidden};
-use crate::controlled::scene::Scene;
-use crate::controlled::until;
+use support::light::children::{self, KINDS};
+use support::light::forbid::{self, Forbidden};
+use support::light::scene::Scene;
+use support::light::until;
 
 /// What the garbage collector does is not ours to hurry.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
+use support::light::children::{at, differences, essence, text};
+use support::light::scene::Scene;
+use support::light::{PATIENCE, until};
 
 use super::deleted::KEPT;
-use crate::controlled::children::{at, differences, essence, text};
-use crate::controlled::scene::Scene;
-use crate::controlled::{PATIENCE, until};
 
 /// Object, what is done to it, and how.
 fn edits() -> Vec<(&'static str, &'static str, Value)> {

@@ -5,10 +5,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use kube::api::DeleteParams;
 use serde_json::json;
-
-use crate::controlled::forbid::{self, Forbidden};
-use crate::controlled::scene::Scene;
-use crate::controlled::{PATIENCE, children, until};
+use support::light::forbid::{self, Forbidden};
+use support::light::scene::Scene;
+use support::light::{PATIENCE, children, until};
 
 /// A write that fails is tried about so often in the time that a case watches it.
 const TRIES: usize = 12;

@@ -3,10 +3,10 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use kube::api::{DeleteParams, DynamicObject, PostParams};
 use serde_json::{Value, json};
+use support::light::children::{self, at};
+use support::light::scene::Scene;
 
 use super::deleted::KEPT;
-use crate::controlled::children::{self, at};
-use crate::controlled::scene::Scene;
 
 pub async fn the_data_of_a_kept_key_cannot_be_edited(scene: &Scene) -> Result<()> {
     let controller = scene.controller().await?;

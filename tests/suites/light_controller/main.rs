@@ -2,12 +2,6 @@
 //! that costs, and what it leaves alone. Each case has a namespace, a controller and a user of its
 //! own, with exactly the rights of the shipped roles.
 
-#[path = "../controlled/mod.rs"]
-#[expect(dead_code, reason = "each suite uses a part of it")]
-mod controlled;
-#[path = "../runner.rs"]
-mod runner;
-
 mod deleted;
 mod deletion;
 mod edited;
@@ -28,7 +22,8 @@ mod volumes;
 
 use std::process::ExitCode;
 
-use crate::controlled::world::World;
+use support::light::world::World;
+use support::{case, runner};
 
 fn main() -> ExitCode {
     // Without admission: whatever the controller has to do with can be stored here, as it can while

@@ -7,10 +7,9 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::{Value, json};
-
-use crate::controlled::children::{at, text};
-use crate::controlled::scene::Scene;
-use crate::controlled::{PATIENCE, until};
+use support::light::children::{at, text};
+use support::light::scene::Scene;
+use support::light::{PATIENCE, until};
 
 /// What upstream makes and names.
 const UPSTREAM: [&str; 5] = ["ca", "sa", "proxy", "etcd", "apiserver-etcd-client"];
@@ -238,7 +237,7 @@ pub async fn somebody_elses_key_makes_room_when_it_goes(scene: &Scene) -> Result
     let controller = scene.controller().await?;
     let map: kube::api::DynamicObject =
         serde_json::from_value(json!({"metadata": {"name": "theirs"}}))?;
-    let theirs = crate::controlled::children::api(&scene.admin, &scene.namespace, "ConfigMap")?
+    let theirs = support::light::children::api(&scene.admin, &scene.namespace, "ConfigMap")?
         .create(&PostParams::default(), &map)
         .await?;
     let key: Secret = serde_json::from_value(json!({

@@ -4,9 +4,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
-
-use crate::controlled::children::{at, text};
-use crate::controlled::scene::{Scene, wrote};
+use support::light::children::{at, text};
+use support::light::scene::{Scene, wrote};
 
 fn services(scene: &Scene) -> Api<Service> {
     Api::namespaced(scene.admin.clone(), &scene.namespace)

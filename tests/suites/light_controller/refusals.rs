@@ -4,9 +4,8 @@ use anyhow::{Context as _, Result, ensure};
 use kube::api::{DeleteParams, DynamicObject, PostParams};
 use mothership::audit::Mark;
 use serde_json::{Value, json};
-
-use crate::controlled::children::{self, at};
-use crate::controlled::scene::Scene;
+use support::light::children::{self, at};
+use support::light::scene::Scene;
 
 /// A field that this version does not honour, its path, and what takes it out again.
 fn later() -> Vec<(&'static str, Value, &'static str, Value)> {
@@ -231,9 +230,9 @@ pub async fn somebody_elses_object_is_named_and_not_touched(scene: &Scene) -> Re
         .clusters()
         .delete("one", &DeleteParams::default())
         .await?;
-    crate::controlled::until(
+    support::light::until(
         "the Cluster is gone",
-        crate::controlled::PATIENCE,
+        support::light::PATIENCE,
         async || match scene.clusters().get_opt("one").await {
             Ok(None) => Ok(()),
             other => Err(format!("{other:?}")),
@@ -320,22 +319,21 @@ pub async fn a_foreign_object_without_any_label_is_left_alone(scene: &Scene) -> 
     children::api(&scene.admin, &scene.namespace, kind)?
         .delete(name, &DeleteParams::default())
         .await?;
-    crate::controlled::until(
-        "it is ours",
-        crate::controlled::PATIENCE,
-        async || match scene.get(kind, name).await {
-            Ok(Some(now)) if at(&now, "/metadata/ownerReferences/0/name") == "one" => Ok(()),
-            other => Err(format!("{other:?}")),
-        },
-    )
+    support::light::until("it is ours", support::light::PATIENCE, async || match scene
+        .get(kind, name)
+        .await
+    {
+        Ok(Some(now)) if at(&now, "/metadata/ownerReferences/0/name") == "one" => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
     .await?;
     scene
         .clusters()
         .delete("one", &DeleteParams::default())
         .await?;
-    crate::controlled::until(
+    support::light::until(
         "the Cluster is gone",
-        crate::controlled::PATIENCE,
+        support::light::PATIENCE,
         async || match scene.clusters().get_opt("one").await {
             Ok(None) => Ok(()),
             other => Err(format!("{other:?}")),

@@ -3,10 +3,9 @@
 use anyhow::{Context as _, Result, ensure};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
-
-use crate::controlled::children::at;
-use crate::controlled::scene::Scene;
-use crate::controlled::{PATIENCE, until};
+use support::light::children::at;
+use support::light::scene::Scene;
+use support::light::{PATIENCE, until};
 
 pub async fn etcd_keeps_its_members_while_the_control_plane_is_scaled(scene: &Scene) -> Result<()> {
     let controller = scene.controller().await?;

@@ -3,9 +3,8 @@
 use anyhow::{Context as _, Result, ensure};
 use kube::api::Api;
 use serde_json::{Value, json};
-
-use crate::controlled::children::{Children, at, differences, text};
-use crate::controlled::scene::{Scene, by_resource};
+use support::light::children::{Children, at, differences, text};
+use support::light::scene::{Scene, by_resource};
 
 /// The promised figure for one replica, ClusterIP and etcd, from create to Available. The last of
 /// them, when the pods are ready, are not sent here.

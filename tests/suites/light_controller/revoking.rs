@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::json;
+use support::light::scene::Scene;
+use support::light::{PATIENCE, children, until};
 
 use super::tokens::{authority, gone, pair, requests, says, tell, with_authority, with_token};
-use crate::controlled::scene::Scene;
-use crate::controlled::{PATIENCE, children, until};
 
 /// After so long without success the next attempt is more than [`PATIENCE`] away: what happens
 /// before it, a change has set off.

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
-
-use crate::controlled::children;
-use crate::controlled::scene::{Scene, wrote};
+use support::light::children;
+use support::light::scene::{Scene, wrote};
 
 pub async fn a_key_that_somebody_adds_to_a_made_secret_costs_nothing(scene: &Scene) -> Result<()> {
     let controller = scene.controller().await?;

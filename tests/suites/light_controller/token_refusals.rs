@@ -4,15 +4,15 @@ use anyhow::{Result, ensure};
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, DynamicObject, PostParams};
 use serde_json::{Value, json};
+use support::light::PATIENCE;
+use support::light::children::{self, at};
+use support::light::process::Process;
+use support::light::scene::{Scene, wrote};
 
 use super::tokens::{
     change, complete, gone, has_nothing, pair, request, requests, says, secret, serving, tell,
     with_authority, with_token,
 };
-use crate::controlled::PATIENCE;
-use crate::controlled::children::{self, at};
-use crate::controlled::process::Process;
-use crate::controlled::scene::{Scene, wrote};
 
 pub async fn a_request_for_another_namespaces_cluster_gets_nothing(scene: &Scene) -> Result<()> {
     complete(scene).await?;

@@ -8,9 +8,8 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-
-use crate::controlled::scene::Scene;
-use crate::controlled::{PATIENCE, children, until};
+use support::light::scene::Scene;
+use support::light::{PATIENCE, children, until};
 
 /// Of the token that cannot be revoked, and with it the time that the case takes.
 const EXPIRY: Duration = Duration::from_secs(20);

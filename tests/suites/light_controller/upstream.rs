@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use kube::api::{DynamicObject, PostParams};
 use serde_json::Value;
-
-use crate::controlled::scene::Scene;
+use support::light::scene::Scene;
 
 pub async fn zeros_that_are_stored_are_taken_as_left_out(scene: &Scene) -> Result<()> {
     let clients = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/compat/clients");

@@ -5,10 +5,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-
-use crate::controlled::children::{self, at, text};
-use crate::controlled::scene::Scene;
-use crate::controlled::{PATIENCE, until};
+use support::light::children::{self, at, text};
+use support::light::scene::Scene;
+use support::light::{PATIENCE, until};
 
 const MEMBERS: &str = "/data/ETCD_INITIAL_CLUSTER";
 const STATE: &str = "/data/ETCD_INITIAL_CLUSTER_STATE";

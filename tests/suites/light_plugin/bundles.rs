@@ -16,8 +16,8 @@ use kube::api::{Api, PostParams};
 use kube::core::NamespaceResourceScope;
 use mothership::{Light, LightOptions};
 use serde_json::{Value, json};
+use support::bundle::unpacked;
 
-use crate::bundle::unpacked;
 use crate::person::Person;
 use crate::scene::{condition, installed, secret, set_status, until};
 

@@ -2,12 +2,8 @@
 //! the controller, the test plays the controller's part and writes what it would.
 
 mod access;
-#[path = "../bundle.rs"]
-mod bundle;
 mod bundles;
 mod changes;
-#[path = "../released.rs"]
-mod released;
 
 mod closed;
 mod clusters;

@@ -12,10 +12,10 @@ use mothership::components::Components;
 use mothership::image;
 use mothership::progress::Progress;
 use serde_json::{Value, json};
+use support::released::{Released, URL};
 use tar::{Archive, EntryType};
 
 use crate::person::Ended;
-use crate::released::{Released, URL};
 
 const FILES: [&str; 3] = ["checksums.txt", "k0smotron.yaml", "the archive"];
 

@@ -2,9 +2,9 @@
 //! upstream's shapes into ours; whatever else differs fails the suite.
 
 use serde_json::{Map, Value, json};
+use support::light::children::{at, text};
 
 use super::reduce::UID;
-use crate::controlled::children::{at, text};
 
 /// Upstream's shapes of one Cluster on their way to ours.
 pub struct Shapes {

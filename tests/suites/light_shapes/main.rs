@@ -6,19 +6,14 @@
 //! and the k0s configuration. Pods never ran there, so no kubeconfig is among them; addresses of
 //! Services are replaced, and the one field that this version does not honour is left out.
 
-#[path = "../controlled/mod.rs"]
-#[expect(dead_code, reason = "one case needs little of it")]
-mod controlled;
-#[path = "../runner.rs"]
-mod runner;
-
 mod differences;
 mod reduce;
 mod shapes;
 
 use std::process::ExitCode;
 
-use crate::controlled::world::World;
+use support::light::world::World;
+use support::{case, runner};
 
 fn main() -> ExitCode {
     runner::main(

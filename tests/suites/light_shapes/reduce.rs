@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
-
-use crate::controlled::children::{at, text};
+use support::light::children::{at, text};
 
 /// What stands for the address of a Service, which is chance.
 const ADDRESS: &str = "SERVICE-IP";

@@ -8,10 +8,10 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Map, Value, json};
+use support::light::children::{self, KINDS, at, text};
+use support::light::scene::Scene;
+use support::light::until;
 
-use crate::controlled::children::{self, KINDS, at, text};
-use crate::controlled::scene::Scene;
-use crate::controlled::until;
 use crate::differences::{DIFFERENCES, Shapes};
 use crate::reduce::shape;
 

@@ -10,9 +10,9 @@ pub mod scene;
 pub mod webhook;
 pub mod world;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 /// What is promised to take a second fails a test only at ten times that.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,16 +22,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 pub async fn until<T>(
     what: &str,
     within: Duration,
-    mut ask: impl AsyncFnMut() -> Result<T, String>,
+    ask: impl AsyncFnMut() -> Result<T, String>,
 ) -> Result<(T, Duration)> {
-    let started = Instant::now();
-    loop {
-        match ask().await {
-            Ok(answer) => return Ok((answer, started.elapsed())),
-            Err(why) if started.elapsed() > within => {
-                bail!("{what}: not within {} s: {why}", within.as_secs())
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-        }
-    }
+    crate::until(what, within, Duration::from_millis(20), ask).await
 }

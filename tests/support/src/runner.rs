@@ -1,5 +1,7 @@
 //! Runs the cases of a suite on one world, which takes a while to make.
 
+#![expect(async_fn_in_trait, reason = "the runner has one thread, and nobody else runs cases")]
+
 use std::future::Future;
 use std::io::Write as _;
 use std::ops::Deref;

@@ -82,6 +82,7 @@ impl Place {
     }
 
     /// The same place for another build of the webhook.
+    #[must_use]
     pub fn with_program(self, program: PathBuf) -> Self {
         Self { program, ..self }
     }
