@@ -1,5 +1,6 @@
 //! The controller of hosted k0s control planes.
 
+pub mod apply;
 pub mod args;
 pub mod cluster;
 pub mod health;

@@ -13,6 +13,7 @@ use kube::runtime::reflector::{self, ObjectRef, Store as Reader};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{Controller, WatchStreamExt};
 use kube::{Api, Client, Resource, ResourceExt};
+use runtime::backoff::Failures;
 use runtime::events::Events;
 use runtime::leader::Candidate;
 use runtime::{guarded, synced};
@@ -23,13 +24,13 @@ use tokio_util::sync::CancellationToken;
 use crate::args::Args;
 use crate::hosted::health::Prober;
 use crate::hosted::nodes::Census;
-use crate::kubernetes::own::Own;
+use crate::kubernetes::primary::PrimaryWriter;
+use crate::kubernetes::requeue;
 use crate::kubernetes::store::Store;
-use crate::kubernetes::triggers;
 use crate::kubernetes::watches::Watches;
 use crate::kubernetes::writer::Writer;
 use crate::metrics::Metrics;
-use crate::{cluster, health, join_token};
+use crate::{apply, cluster, health, join_token};
 
 /// How long open work may take after SIGTERM. Together with the release of the lease it stays
 /// within the 30 s that the pod gets.
@@ -46,7 +47,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let client = runtime::client().await?;
     let metrics = Metrics::default();
     let store = Store::default();
-    let (triggers, triggered) = triggers::channel();
+    let (triggers, triggered) = requeue::channel();
     let watches = Watches::start(
         client.clone(),
         args.namespace.clone(),
@@ -92,10 +93,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         metrics: metrics.clone(),
         leaf_lifetime: SignedDuration::try_from(args.leaf_lifetime)
             .context("--leaf-lifetime is too long")?,
-        futile: cluster::apply::Futile::default(),
-        damping: cluster::apply::Damping::default(),
-        own: Own::new(client.clone()),
-        failures: cluster::Failures::default(),
+        futile: apply::Futile::default(),
+        damping: apply::Damping::default(),
+        primary: PrimaryWriter::new(client.clone()),
+        failures: Failures::default(),
     });
 
     let gates = health::Gates {
@@ -152,7 +153,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         let config = controller::Config::default().concurrency(args.concurrency);
         let for_clusters = control(
             clusters.clone(),
-            triggers::stream(triggered.clusters),
+            requeue::stream(triggered.clusters),
             config.clone(),
             &stop,
             context.clone(),
@@ -162,17 +163,17 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         let requests_context = Arc::new(join_token::Context {
             shared: context.clone(),
             clusters: clusters.clone(),
-            own: Own::new(client.clone()),
-            failures: cluster::Failures::default(),
+            primary: PrimaryWriter::new(client.clone()),
+            failures: Failures::default(),
         });
         let of_clusters = {
             let requests = requests.clone();
-            triggers::stream(triggered.requests_of)
+            requeue::stream(triggered.requests_of)
                 .flat_map(move |of| stream::iter(join_token::of_cluster(&requests, &of)))
         };
         let for_requests = control(
             requests,
-            stream::select(triggers::stream(triggered.requests), of_clusters),
+            stream::select(requeue::stream(triggered.requests), of_clusters),
             config,
             &stop,
             requests_context,

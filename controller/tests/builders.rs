@@ -11,8 +11,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use controller::apply::{Damping, Futile, Keys, Round};
 use controller::cluster::LEAF_LIFETIME;
-use controller::cluster::apply::{Damping, Futile, Keys, Round};
 use controller::cluster::build::{self, Built};
 use controller::cluster::dereference::{AUTHORITIES, Authority, Observed};
 use controller::cluster::validate::validate;

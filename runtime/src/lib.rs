@@ -3,6 +3,7 @@
 
 #![warn(missing_docs)]
 
+pub mod backoff;
 pub mod events;
 pub mod leader;
 mod process;

@@ -247,7 +247,7 @@ fn authorities(
         let key = Key::new(Kind::Secret, &namespace, &authority.secret);
         let is_watched = match store.get(&key) {
             // The watches by label show what is the Cluster's own.
-            Some(live) => live.owner.as_ref().is_some_and(|owner| owner.uid == uid),
+            Some(live) => live.is_owned_by(&uid),
             None => !is_named(cluster, type_),
         };
         if authority.users || !is_watched {
@@ -303,7 +303,7 @@ pub fn authority(cluster: &Cluster, type_: CertificateType, store: &Store) -> Au
 /// there.
 fn is_own(cluster: &Cluster, live: Option<&Live>, uid: &str) -> bool {
     match live {
-        Some(live) => live.owner.as_ref().is_some_and(|owner| owner.uid == uid),
+        Some(live) => live.is_owned_by(uid),
         None => keys_were_made(cluster.status.as_ref()),
     }
 }

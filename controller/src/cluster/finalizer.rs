@@ -11,13 +11,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds::names::{self, CLUSTER_FINALIZER, KEY_FINALIZER};
+use crds::names::{self, CLUSTER_FINALIZER};
 use crds::v1beta2::Cluster;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use serde_json::Value;
 
-use super::{Context, Error, Outcome, reference, restore, status, write, write_status};
+use super::{Context, Error, Outcome, reference, status, write_status};
+use crate::apply::key_recovery::{self, is_protected};
 use crate::kubernetes::store::{Key, Kind, Live};
 use crate::kubernetes::writer::WriteError;
 
@@ -71,15 +72,16 @@ pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, E
     for (key, live) in &owned {
         if key.kind == Kind::Secret
             && is_protected(live)
-            && let Err(error) = restore::release(&context.writer, key).await
+            && let Err(error) = key_recovery::release(&context.writer, key).await
         {
             return in_the_way(cluster, key, &error, context).await;
         }
     }
-    if is_set(cluster) {
-        write::no_finalizer(cluster, context).await?;
-    }
-    context.own.forget(&uid);
+    context
+        .primary
+        .remove_finalizer(cluster, CLUSTER_FINALIZER)
+        .await?;
+    context.primary.forget(&uid);
     context.failures.clear(&uid);
     context.damping.forget(owned.keys());
     context.futile.forget(owned.into_keys());
@@ -162,13 +164,6 @@ async fn tell(
 ) -> Result<(), Error> {
     let new = status::ending(cluster, reason, message, Timestamp::now());
     write_status(cluster, new, context).await
-}
-
-/// Whether our finalizer holds a key.
-pub fn is_protected(live: &Live) -> bool {
-    live.value()["metadata"]["finalizers"]
-        .as_array()
-        .is_some_and(|all| all.iter().any(|name| name == KEY_FINALIZER))
 }
 
 #[cfg(test)]

@@ -9,11 +9,11 @@ use kube::core::DynamicObject;
 use kube::{Api, Client};
 use serde_json::{Map, Value, json};
 
-use super::apply::{Keys, Problem};
 use super::build::k0s_config::live_part;
 use super::dereference::Observed;
 use super::validate::ValidCluster;
 use super::{Context, own_access};
+use crate::apply::{Keys, Problem};
 use crate::hosted::{Endpoint, HostedError, connect, deadline};
 use crate::kubernetes::store::{Key, Kind};
 

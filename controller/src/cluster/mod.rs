@@ -1,42 +1,37 @@
 //! One Cluster: `dereference -> validate -> build -> apply -> status`.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::names::CLUSTER_FINALIZER;
 use crds::v1beta2::{Cluster, ClusterStatus};
 use jiff::{SignedDuration, Timestamp};
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
-use parking_lot::Mutex;
+use runtime::backoff::Failures;
 use runtime::events::Events;
 
 use crate::hosted::health::Prober;
 use crate::hosted::nodes::Census;
-use crate::kubernetes::own::{Own, OwnError};
+use crate::kubernetes::primary::{PrimaryError, PrimaryWriter};
 use crate::kubernetes::store::{Key, Kind, Store};
 use crate::kubernetes::watches::Watches;
 use crate::kubernetes::writer::Writer;
 use crate::metrics::Metrics;
 
-pub mod apply;
 pub mod build;
-pub mod compare;
 pub mod dereference;
 mod finalizer;
 mod live_config;
 mod news;
 mod own_access;
-pub mod restore;
 pub mod status;
 pub mod sweep;
 pub mod validate;
-pub mod wanted;
-mod write;
 
-use self::apply::{Applied, Damping, Futile, Keys, Problem, Round};
 use self::dereference::{Observed, dereference};
 use self::validate::{Address, ValidCluster, validate};
+use crate::apply::{Applied, Damping, Futile, Keys, Problem, Round};
 
 /// How long leaf certificates last unless a flag says otherwise.
 pub const LEAF_LIFETIME: SignedDuration = SignedDuration::from_hours(365 * 24);
@@ -69,42 +64,20 @@ pub struct Context {
     /// Writes that are held back.
     pub damping: Damping,
     /// Writes Clusters themselves.
-    pub own: Own<Cluster>,
+    pub primary: PrimaryWriter<Cluster>,
     /// Attempts that failed in a row, by uid.
     pub failures: Failures,
 }
 
 /// Why a reconcile did not end well, where the status does not say so: it could not be written, or
 /// the Cluster is changing under our hands.
-pub type Error = OwnError;
-
-/// Failed attempts in a row, for the backoff.
-#[derive(Clone, Default)]
-pub struct Failures(Arc<Mutex<HashMap<String, u32>>>);
-
-impl Failures {
-    /// The delay before the next attempt: doubling from a quarter of a second to a minute, with up
-    /// to a fifth added so that many do not come back together.
-    pub fn delay(&self, uid: &str) -> Duration {
-        let mut failures = self.0.lock();
-        let count = failures.entry(uid.to_owned()).or_default();
-        *count = count.saturating_add(1);
-        let base = Duration::from_millis(250) * 2_u32.pow((*count - 1).min(8));
-        base.min(Duration::from_secs(60))
-            .mul_f64(rand::random_range(1.0..1.2))
-    }
-
-    /// It went well, or it is gone.
-    pub fn clear(&self, uid: &str) {
-        self.0.lock().remove(uid);
-    }
-}
+pub type Error = PrimaryError;
 
 /// Brings one Cluster closer to what it says.
 pub async fn reconcile(cluster: Arc<Cluster>, context: Arc<Context>) -> Result<Action, Error> {
     let began = std::time::Instant::now();
     let uid = cluster.uid().unwrap_or_default();
-    let outcome = Box::pin(run(context.own.latest(cluster), &context)).await;
+    let outcome = Box::pin(run(context.primary.latest(cluster), &context)).await;
     let label = if outcome.is_ok() { "ok" } else { "error" };
     context
         .metrics
@@ -187,7 +160,11 @@ async fn run(mut cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Er
         }
         let Ok(valid) = valid else { break };
         if !finalizer::is_set(&cluster) {
-            match write::finalizer(&cluster, context).await {
+            match context
+                .primary
+                .add_finalizer(&cluster, CLUSTER_FINALIZER)
+                .await
+            {
                 Ok(written) => cluster = written,
                 Err(error) if error.is_conflict() => return Err(error),
                 Err(error) => {
@@ -197,7 +174,10 @@ async fn run(mut cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Er
             }
         }
         if must_record_first(&cluster, &valid) {
-            cluster = write::status(&cluster, recorded(&cluster, &valid), context).await?;
+            cluster = context
+                .primary
+                .status(&cluster, &recorded(&cluster, &valid))
+                .await?;
         }
         let applied = apply_round(&cluster, &valid, &keys, context).await;
         (problems, again, goes_on) = (applied.problems, applied.again, applied.changed);
@@ -253,7 +233,7 @@ async fn run(mut cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Er
 }
 
 /// Without a finalizer nothing is made: it could outlive the Cluster.
-fn cannot_be_finalized(cluster: &Cluster, error: &OwnError) -> Problem {
+fn cannot_be_finalized(cluster: &Cluster, error: &PrimaryError) -> Problem {
     Problem {
         about: format!(
             "Cluster {}/{}",
@@ -317,7 +297,7 @@ async fn write_status(
 ) -> Result<(), Error> {
     if status::differs(cluster.status.as_ref(), &new) {
         news::publish(cluster, &new, context);
-        write::status(cluster, new, context).await?;
+        context.primary.status(cluster, &new).await?;
     }
     Ok(())
 }

@@ -5,8 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use pki::{PemPair, leaf};
 
 use super::Context;
-use super::apply::{ApplyError, Keys, Problem, administrator};
 use super::dereference::{Observed, addresses};
+use crate::apply::{ApplyError, Keys, Problem, administrator};
 use crate::hosted::Endpoint;
 use crate::kubernetes::store::Key;
 

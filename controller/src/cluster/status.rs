@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::Value;
 
-use super::apply::Problem;
 use super::dereference::Observed;
 use super::validate::{Address, Refusal, ValidCluster};
+use crate::apply::Problem;
 
 mod findings;
 #[cfg(test)]

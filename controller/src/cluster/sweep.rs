@@ -10,10 +10,10 @@ use crds::{labels, names};
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store as Reader};
 
+use super::Context;
 use super::dereference::{AUTHORITIES, authority};
-use super::finalizer::is_protected;
-use super::{Context, restore};
-use crate::kubernetes::own::OwnError;
+use crate::apply::key_recovery::{self, is_protected};
+use crate::kubernetes::primary::PrimaryError;
 use crate::kubernetes::store::{Key, Kind, Live};
 use crate::kubernetes::writer::WriteError;
 
@@ -69,8 +69,11 @@ fn left_behind(live: &Live, known: &HashSet<String>) -> Option<Holder> {
 }
 
 /// The reader may be late: the API server is asked before a key is let go.
-async fn is_alive(context: &Context, key: &Key, cluster: &Holder) -> Result<bool, OwnError> {
-    let found = context.own.uid_of(&key.namespace, &cluster.name).await?;
+async fn is_alive(context: &Context, key: &Key, cluster: &Holder) -> Result<bool, PrimaryError> {
+    let found = context
+        .primary
+        .uid_of(&key.namespace, &cluster.name)
+        .await?;
     Ok(found.is_some() && (cluster.uid.is_none() || found == cluster.uid))
 }
 
@@ -87,7 +90,7 @@ fn is_kept(clusters: &Reader<Cluster>, key: &Key, holder: &Holder, context: &Con
 }
 
 async fn release(key: &Key, context: &Context) {
-    match restore::release(&context.writer, key).await {
+    match key_recovery::release(&context.writer, key).await {
         Ok(()) => tracing::info!(%key, "let go: no Cluster needs it"),
         // Tried again with the next look.
         Err(WriteError::Conflict { .. }) => {}

@@ -11,7 +11,7 @@ use pki::token::{JoinToken, TokenError, TokenId, TokenSecret};
 use serde_json::json;
 
 use super::validate::ValidRequest;
-use crate::cluster::wanted::{Content, Inputs, Wanted};
+use crate::apply::desired::{Content, Inputs, Wanted};
 use crate::kubernetes::store::{Kind, digest};
 
 /// What a token is made from.

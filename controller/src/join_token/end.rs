@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::names::JOIN_TOKEN_REQUEST_FINALIZER;
 use crds::v1beta2::JoinTokenRequest;
 use crds::{names, validation};
 use jiff::{SignedDuration, Timestamp};
@@ -36,13 +37,17 @@ pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<A
         }
         leave_behind(request, &id, &error, context);
     }
-    if let Err(error) = write::let_go(request, context).await {
+    if let Err(error) = context
+        .primary
+        .remove_finalizer(request, JOIN_TOKEN_REQUEST_FINALIZER)
+        .await
+    {
         let message = format!("{error}; it is tried again");
         tell(request, "Failed", &message, context).await;
         return Err(error.into());
     }
     let uid = request.uid().unwrap_or_default();
-    context.own.forget(&uid);
+    context.primary.forget(&uid);
     context.failures.clear(&uid);
     Ok(Action::await_change())
 }

@@ -8,7 +8,7 @@ use pki::token::{BootstrapToken, Role, TokenId, TokenSecret};
 use super::dereference::Reach;
 use super::validate::{ValidRequest, unchanged};
 use super::{Context, Error, status};
-use crate::cluster::apply::{Keys, administrator};
+use crate::apply::{Keys, administrator};
 use crate::hosted::{Endpoint, connect, tokens};
 
 /// How long the controller's own certificate for a hosted API lasts.

@@ -14,12 +14,13 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store as Reader};
 use pki::PkiError;
 use pki::token::TokenError;
+use runtime::backoff::Failures;
 
-use crate::cluster::apply::ApplyError;
-use crate::cluster::wanted::Step;
-use crate::cluster::{self, Failures};
+use crate::apply::ApplyError;
+use crate::apply::desired::Step;
+use crate::cluster;
 use crate::hosted::HostedError;
-use crate::kubernetes::own::{Own, OwnError};
+use crate::kubernetes::primary::{PrimaryError, PrimaryWriter};
 use crate::kubernetes::store::{Key, Kind, Live};
 use crate::kubernetes::writer::WriteError;
 
@@ -41,7 +42,7 @@ pub struct Context {
     /// Every Cluster.
     pub clusters: Reader<Cluster>,
     /// Writes requests themselves.
-    pub own: Own<JoinTokenRequest>,
+    pub primary: PrimaryWriter<JoinTokenRequest>,
     /// Attempts that failed in a row, by uid.
     pub failures: Failures,
 }
@@ -60,7 +61,7 @@ pub enum Error {
     Write(#[from] WriteError),
     /// The request's own status or metadata could not be written.
     #[error(transparent)]
-    Own(#[from] OwnError),
+    Primary(#[from] PrimaryError),
     /// The hosted API did not do what it was asked.
     #[error(transparent)]
     Hosted(#[from] HostedError),
@@ -96,7 +97,7 @@ impl Error {
             Self::Hosted(_) => "HostedUnreachable",
             Self::Authority(ApplyError::Write(_))
             | Self::Write(_)
-            | Self::Own(_)
+            | Self::Primary(_)
             | Self::Token(_) => "Failed",
             Self::Authority(_) | Self::Signing { .. } => "AuthorityUnusable",
         }
@@ -123,7 +124,7 @@ pub async fn reconcile(
 ) -> Result<Action, Error> {
     let began = std::time::Instant::now();
     let uid = request.uid().unwrap_or_default();
-    let outcome = run(&context.own.latest(request), &context).await;
+    let outcome = run(&context.primary.latest(request), &context).await;
     let label = if outcome.is_ok() { "ok" } else { "error" };
     context
         .shared
@@ -151,7 +152,7 @@ async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Actio
         return end::run(request, context).await;
     }
     let outcome = serve(request, context).await;
-    let request = &context.own.latest(request.clone());
+    let request = &context.primary.latest(request.clone());
     let error = match outcome {
         Ok(()) => {
             write::status(request, status::created(request), context).await?;
@@ -189,7 +190,7 @@ async fn serve(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<(),
         Step::Nothing => {}
         Step::Apply => {
             if let Some(live) = &live {
-                cluster::apply::relabel(writer, &wanted, &live.uid).await?;
+                crate::apply::relabel(writer, &wanted, &live.uid).await?;
             }
         }
         _ => {
@@ -214,11 +215,15 @@ async fn serve(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<(),
 }
 
 /// Everything known about a request. The watch leaves out a Cluster that it cannot read.
-async fn find(request: &JoinTokenRequest, context: &Context) -> Result<Found, OwnError> {
+async fn find(request: &JoinTokenRequest, context: &Context) -> Result<Found, PrimaryError> {
     let mut found = dereference(request, &context.clusters, &context.shared.store);
     if found.cluster.is_none() {
         let namespace = request.namespace().unwrap_or_default();
-        found.exists = context.shared.own.exists(&namespace, home(request)).await?;
+        found.exists = context
+            .shared
+            .primary
+            .exists(&namespace, home(request))
+            .await?;
     }
     Ok(found)
 }

@@ -13,14 +13,14 @@ use serde_json::json;
 use super::dereference::is_cluster;
 use super::validate::ValidRequest;
 use super::{Context, Error, status};
-use crate::kubernetes::own::OwnError;
+use crate::kubernetes::primary::PrimaryError;
 
 /// Carries the finalizer and the Cluster as owner, so that it ends with the Cluster.
 pub async fn owned(
     request: &Arc<JoinTokenRequest>,
     valid: &ValidRequest,
     context: &Context,
-) -> Result<Arc<JoinTokenRequest>, OwnError> {
+) -> Result<Arc<JoinTokenRequest>, PrimaryError> {
     let has_finalizer = request
         .finalizers()
         .iter()
@@ -43,7 +43,7 @@ pub async fn owned(
         owners.push(valid.owner.clone());
     }
     let metadata = json!({"finalizers": finalizers, "ownerReferences": owners});
-    context.own.metadata(request, metadata).await
+    context.primary.metadata(request, metadata).await
 }
 
 /// The recorded id; chosen and recorded where there is none.
@@ -74,27 +74,13 @@ pub async fn status(
     request: &Arc<JoinTokenRequest>,
     status: JoinTokenRequestStatus,
     context: &Context,
-) -> Result<Arc<JoinTokenRequest>, OwnError> {
+) -> Result<Arc<JoinTokenRequest>, PrimaryError> {
     if request.status.as_ref() == Some(&status) {
         return Ok(request.clone());
     }
     // With the version of what was read, a stale reconcile cannot take back a recorded id.
-    context.own.status_unless_changed(request, &status).await
-}
-
-/// Takes the finalizer off.
-pub async fn let_go(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<(), OwnError> {
-    let others: Vec<_> = request
-        .finalizers()
-        .iter()
-        .filter(|name| *name != JOIN_TOKEN_REQUEST_FINALIZER)
-        .collect();
-    if others.len() == request.finalizers().len() {
-        return Ok(());
-    }
-    let metadata = json!({"finalizers": others});
-    match context.own.metadata(request, metadata).await {
-        Err(error) if error.is_not_found() => Ok(()),
-        other => other.map(drop),
-    }
+    context
+        .primary
+        .status_unless_changed(request, &status)
+        .await
 }

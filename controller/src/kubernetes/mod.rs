@@ -6,8 +6,8 @@
 //!                       └────── what a write returned ─┘
 //! ```
 
-pub mod own;
+pub mod primary;
+pub mod requeue;
 pub mod store;
-pub mod triggers;
 pub mod watches;
 pub mod writer;

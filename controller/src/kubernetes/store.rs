@@ -47,8 +47,7 @@ impl Store {
 
     /// The object with this key if its controller owner has this uid.
     pub fn get_owned(&self, key: &Key, owner_uid: &str) -> Option<Arc<Live>> {
-        self.get(key)
-            .filter(|live| live.owner.as_ref().is_some_and(|o| o.uid == owner_uid))
+        self.get(key).filter(|live| live.is_owned_by(owner_uid))
     }
 
     /// The object with this key if the owner with this uid may rely on it. One made anew finds

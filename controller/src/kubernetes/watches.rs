@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::store::{Key, Kind, Store, Touched};
-use super::triggers::Triggers;
+use crate::kubernetes::requeue::Triggers;
 use crate::metrics::Metrics;
 
 /// What is watched. Certificate, token and other Secrets carry different labels in an

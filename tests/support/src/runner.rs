@@ -1,6 +1,9 @@
 //! Runs the cases of a suite on one world, which takes a while to make.
 
-#![expect(async_fn_in_trait, reason = "the runner has one thread, and nobody else runs cases")]
+#![expect(
+    async_fn_in_trait,
+    reason = "the runner has one thread, and nobody else runs cases"
+)]
 
 use std::future::Future;
 use std::io::Write as _;

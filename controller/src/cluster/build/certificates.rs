@@ -8,7 +8,7 @@ use pki::leaf::LeafRequest;
 
 use super::super::dereference::AUTHORITIES;
 use super::super::validate::ValidCluster;
-use super::super::wanted::{Content, Recipe, Wanted};
+use crate::apply::desired::{Content, Recipe, Wanted};
 use crate::kubernetes::store::Kind;
 
 /// The common name that k0s expects of an authority that it did not make itself.

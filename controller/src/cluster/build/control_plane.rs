@@ -17,10 +17,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::super::validate::{Address, ValidCluster};
-use super::super::wanted::Wanted;
 use super::k0s_config::{FILE, FOLDER, PKI, anonymous_health};
 use super::quantity::canonical_resources;
 use super::{all_exist, certificate_exists, k0s_config, metadata, pod};
+use crate::apply::desired::Wanted;
 use crate::kubernetes::store::Kind;
 
 mod volumes;

@@ -7,8 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::super::validate::ValidCluster;
-use super::super::wanted::Wanted;
 use super::metadata;
+use crate::apply::desired::Wanted;
 use crate::kubernetes::store::Kind;
 
 /// From this many pods on. With fewer a budget would keep a node from ever being drained.

@@ -19,10 +19,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::super::validate::ValidCluster;
-use super::super::wanted::Wanted;
 use super::quantity::{canonical, canonical_resources};
 use super::services::{ETCD_CLIENT, ETCD_PEER};
 use super::{all_exist, certificate_exists, certificate_secret, map, metadata, pod};
+use crate::apply::desired::Wanted;
 use crate::kubernetes::store::Kind;
 
 pub mod claims;

@@ -14,9 +14,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Map, Value, json};
 
 use super::super::validate::{Address, ValidCluster};
-use super::super::wanted::Wanted;
 use super::metadata;
 use super::services::ETCD_CLIENT;
+use crate::apply::desired::Wanted;
 use crate::kubernetes::store::{Kind, digest};
 
 /// Folder of the configuration inside the container.

@@ -6,8 +6,8 @@ use crds::v1beta2::CertificateType;
 use k8s_openapi::api::core::v1::Secret;
 
 use super::super::validate::ValidCluster;
-use super::super::wanted::{Content, Recipe, Wanted};
 use super::metadata;
+use crate::apply::desired::{Content, Recipe, Wanted};
 use crate::kubernetes::store::Kind;
 
 /// `None` while the address or the authority is not known. A change of either makes it anew.

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::dereference::AUTHORITIES;
 use super::validate::{Address, ValidCluster};
-use super::wanted::{COPY_SUFFIX, Wanted};
+use crate::apply::desired::{COPY_SUFFIX, Wanted};
 use crate::kubernetes::store::{Key, Kind};
 
 pub mod certificates;

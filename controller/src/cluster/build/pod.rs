@@ -11,8 +11,8 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::super::compare::contains;
 use super::super::validate::ValidCluster;
+use crate::apply::diff::contains;
 
 /// Prefers another zone, then another node.
 pub fn apart(labels: &BTreeMap<String, String>) -> Affinity {

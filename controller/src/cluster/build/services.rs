@@ -7,8 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::super::validate::ValidCluster;
-use super::super::wanted::Wanted;
 use super::{is_node_port, metadata};
+use crate::apply::desired::Wanted;
 use crate::kubernetes::store::Kind;
 
 /// Port on which etcd serves clients.

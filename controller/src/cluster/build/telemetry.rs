@@ -7,8 +7,8 @@ use crds::names;
 use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::super::validate::ValidCluster;
-use super::super::wanted::Wanted;
 use super::metadata;
+use crate::apply::desired::Wanted;
 use crate::kubernetes::store::Kind;
 
 const MANIFEST: &str = "\

@@ -5,7 +5,6 @@ use crds::v1beta2::{Cluster, ClusterStatus};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::Resource;
 
-use super::super::apply::Problem;
 use super::super::build::{control_plane, etcd};
 use super::super::dereference::Observed;
 use super::super::validate::{Address, Refusal, ValidCluster};
@@ -13,6 +12,7 @@ use super::{
     ACCEPTED, APPLIED, AVAILABLE, CERTIFICATES, DELETING, EXPOSED, FUNCTIONAL, Facts, KEY_LOST,
     KUBECONFIG, SCALING, UP_TO_DATE, condition, keys_were_made,
 };
+use crate::apply::Problem;
 
 /// What the first pod's readiness has proved wrong, or is about to.
 const STARTING: [&str; 3] = ["Unreachable", "Timeout", "NotReady"];

@@ -32,6 +32,11 @@ pub struct Live {
 }
 
 impl Live {
+    /// Whether the controller owner has this uid: what others own is never written or deleted.
+    pub fn is_owned_by(&self, uid: &str) -> bool {
+        self.owner.as_ref().is_some_and(|owner| owner.uid == uid)
+    }
+
     /// What is kept of an object.
     pub fn new(kind: Kind, object: DynamicObject) -> Self {
         let metadata = &object.metadata;

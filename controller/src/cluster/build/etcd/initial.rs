@@ -7,10 +7,10 @@ use crds::names;
 use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::super::super::validate::ValidCluster;
-use super::super::super::wanted::Wanted;
 use super::super::services::ETCD_PEER;
 use super::super::{map, metadata};
 use super::{INITIAL_CLUSTER, INITIAL_STATE, INITIAL_TOKEN, claims, knows_token, ready_members};
+use crate::apply::desired::Wanted;
 use crate::kubernetes::store::Kind;
 
 /// What no member reads: that the initial cluster was closed once, and the uids of the claims whose

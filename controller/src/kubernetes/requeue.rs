@@ -8,7 +8,7 @@ use futures::Stream;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
 
-use super::store::{Kind, Owner, Touched};
+use crate::kubernetes::store::{Kind, Owner, Touched};
 
 /// Sends names of Clusters and JoinTokenRequests to their controllers. The channels are unbounded
 /// because the schedulers behind them keep each name once: they cannot grow past the objects.

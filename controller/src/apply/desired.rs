@@ -14,7 +14,7 @@ use pki::leaf::LeafRequest;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::compare::difference;
+use crate::apply::diff::difference;
 use crate::kubernetes::store::{Key, Kind, Live, digest};
 
 /// Annotation with the digest of what was last applied: a field that is no longer wanted changes

@@ -11,19 +11,19 @@ use std::sync::Arc;
 
 use crds::names::FIELD_MANAGER;
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Resource, ResourceExt as _};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::store::is_older;
-use super::writer::DEADLINE;
+use crate::kubernetes::store::is_older;
+use crate::kubernetes::writer::DEADLINE;
 
 /// A request for an own object failed.
 #[derive(Debug, thiserror::Error)]
-pub enum OwnError {
+pub enum PrimaryError {
     /// The API server said no, or nothing.
     #[error("could not {what}: {}", said(source))]
     Failed {
@@ -41,7 +41,7 @@ pub enum OwnError {
     },
 }
 
-impl OwnError {
+impl PrimaryError {
     fn failed(what: &'static str, source: kube::Error) -> Self {
         Self::Failed {
             what,
@@ -85,12 +85,12 @@ fn said(error: &kube::Error) -> String {
 
 /// Writes status and metadata of one of the product's own kinds. Clones share what they know.
 #[derive(Clone)]
-pub struct Own<K> {
+pub struct PrimaryWriter<K> {
     client: Client,
     latest: Latest<K>,
 }
 
-impl<K> Own<K>
+impl<K> PrimaryWriter<K>
 where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
         + Clone
@@ -117,23 +117,31 @@ where
 
     /// Whether there is an object of this name, whatever the watch has brought: it leaves out what
     /// it cannot read.
-    pub async fn exists(&self, namespace: &str, name: &str) -> Result<bool, OwnError> {
+    pub async fn exists(&self, namespace: &str, name: &str) -> Result<bool, PrimaryError> {
         Ok(self.uid_of(namespace, name).await?.is_some())
     }
 
     /// The uid of the one of this name, asked of the API server.
-    pub async fn uid_of(&self, namespace: &str, name: &str) -> Result<Option<String>, OwnError> {
+    pub async fn uid_of(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<String>, PrimaryError> {
         let what = "read the Cluster of its name";
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         match timeout(DEADLINE, api.get_metadata_opt(name)).await {
             Ok(Ok(found)) => Ok(found.map(|found| found.metadata.uid.unwrap_or_default())),
-            Ok(Err(source)) => Err(OwnError::failed(what, source)),
-            Err(_) => Err(OwnError::Timeout { what }),
+            Ok(Err(source)) => Err(PrimaryError::failed(what, source)),
+            Err(_) => Err(PrimaryError::Timeout { what }),
         }
     }
 
     /// Writes the status by server-side apply: what it no longer says goes.
-    pub async fn status(&self, object: &K, status: &impl Serialize) -> Result<Arc<K>, OwnError> {
+    pub async fn status(
+        &self,
+        object: &K,
+        status: &impl Serialize,
+    ) -> Result<Arc<K>, PrimaryError> {
         self.apply_status(object, status, None).await
     }
 
@@ -142,7 +150,7 @@ where
         &self,
         object: &K,
         status: &impl Serialize,
-    ) -> Result<Arc<K>, OwnError> {
+    ) -> Result<Arc<K>, PrimaryError> {
         let version = object.meta().resource_version.as_deref();
         self.apply_status(object, status, version).await
     }
@@ -152,7 +160,7 @@ where
         object: &K,
         status: &impl Serialize,
         version: Option<&str>,
-    ) -> Result<Arc<K>, OwnError> {
+    ) -> Result<Arc<K>, PrimaryError> {
         let meta = object.meta();
         let mut body = json!({
             "apiVersion": K::api_version(&()),
@@ -171,7 +179,7 @@ where
     }
 
     /// Merges into the metadata (finalizers, owners), if nobody has changed the object since.
-    pub async fn metadata(&self, object: &K, mut metadata: Value) -> Result<Arc<K>, OwnError> {
+    pub async fn metadata(&self, object: &K, mut metadata: Value) -> Result<Arc<K>, PrimaryError> {
         metadata["resourceVersion"] = json!(object.meta().resource_version);
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
@@ -181,6 +189,30 @@ where
         let (api, name) = self.api(object);
         let request = async { api.patch(&name, &params, &patch).await };
         self.write("write finalizers and owners", request).await
+    }
+
+    /// Adds a finalizer, if the object is still as it was seen.
+    pub async fn add_finalizer(&self, object: &K, name: &str) -> Result<Arc<K>, PrimaryError> {
+        let mut finalizers = object.finalizers().to_vec();
+        finalizers.push(name.to_owned());
+        self.metadata(object, json!({"finalizers": finalizers}))
+            .await
+    }
+
+    /// Takes a finalizer off, with which an object that is being deleted is gone.
+    pub async fn remove_finalizer(&self, object: &K, name: &str) -> Result<(), PrimaryError> {
+        let others: Vec<_> = object
+            .finalizers()
+            .iter()
+            .filter(|other| *other != name)
+            .collect();
+        if others.len() == object.finalizers().len() {
+            return Ok(());
+        }
+        match self.metadata(object, json!({"finalizers": others})).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            other => other.map(drop),
+        }
     }
 
     fn api(&self, object: &K) -> (Api<K>, String) {
@@ -194,7 +226,7 @@ where
         &self,
         what: &'static str,
         request: impl Future<Output = kube::Result<K>>,
-    ) -> Result<Arc<K>, OwnError> {
+    ) -> Result<Arc<K>, PrimaryError> {
         match timeout(DEADLINE, request).await {
             Ok(Ok(mut written)) => {
                 written.meta_mut().managed_fields = None;
@@ -202,8 +234,8 @@ where
                 self.latest.put(written.clone());
                 Ok(written)
             }
-            Ok(Err(source)) => Err(OwnError::failed(what, source)),
-            Err(_) => Err(OwnError::Timeout { what }),
+            Ok(Err(source)) => Err(PrimaryError::failed(what, source)),
+            Err(_) => Err(PrimaryError::Timeout { what }),
         }
     }
 }

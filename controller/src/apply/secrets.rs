@@ -11,8 +11,8 @@ use pki::leaf::{self, LeafRequest};
 use pki::{PemPair, authority, inspect};
 use serde_json::Value;
 
-use super::super::wanted::{Recipe, Wanted};
-use super::{ApplyError, Round};
+use crate::apply::desired::{Recipe, Wanted};
+use crate::apply::{ApplyError, Round};
 use crate::kubernetes::store::{Key, Kind};
 use crate::kubernetes::writer::Writer;
 

@@ -16,18 +16,22 @@ use parking_lot::Mutex;
 use pki::PkiError;
 use serde_json::json;
 
-use super::finalizer::is_protected;
-use super::restore;
-use super::wanted::{APPLIED_HASH, COPY_SUFFIX, Content, DATA_DIGEST, Inputs, Step, Wanted};
+use crate::apply::desired::{
+    APPLIED_HASH, COPY_SUFFIX, Content, DATA_DIGEST, Inputs, Step, Wanted,
+};
+use crate::apply::key_recovery::is_protected;
 use crate::kubernetes::store::{Key, Kind, Live, Store};
 use crate::kubernetes::writer::{WriteError, Writer};
 
 mod damping;
-mod make;
+pub mod desired;
+pub mod diff;
+pub mod key_recovery;
+mod secrets;
 
 pub use self::damping::Damping;
 use self::damping::Held;
-pub use self::make::{Keys, administrator};
+pub use crate::apply::secrets::{Keys, administrator};
 
 /// Why a write did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -247,11 +251,7 @@ impl Round<'_> {
 
     /// What is there is judged by its owner, whoever made it.
     async fn existing(&self, wanted: &Wanted, live: &Live) -> Result<Outcome, ApplyError> {
-        let owner = live.owner.as_ref();
-        if owner.is_none_or(|owner| owner.uid != self.uid)
-            && !is_orphan(wanted, live)
-            && !is_dying_key(wanted, live)
-        {
+        if !live.is_owned_by(self.uid) && !is_orphan(wanted, live) && !is_dying_key(wanted, live) {
             return Ok(foreign(wanted, live));
         }
         let step = wanted.step(Some(live));
@@ -263,7 +263,7 @@ impl Round<'_> {
         }
         tracing::debug!(key = %wanted.key, ?step, differs = wanted.difference(&live.value()));
         match (step, &wanted.content) {
-            (Step::Restore, _) => restore::undo_deletion(self.writer, wanted).await?,
+            (Step::Restore, _) => key_recovery::undo_deletion(self.writer, wanted).await?,
             (Step::Make, Content::Made(recipe)) => {
                 let body = self.with_data(wanted, recipe).await?;
                 self.writer.apply(&wanted.key, &body, &live.uid).await?;
@@ -353,8 +353,10 @@ impl Round<'_> {
         };
         let live = Live::new(wanted.key.kind, object.clone());
         let is_kept = matches!(wanted.content, Content::Kept(_));
-        let is_ours = live.owner.as_ref().is_some_and(|o| o.uid == self.uid);
-        if is_ours || is_orphan(wanted, &live) || (is_kept && live.owner.is_none()) {
+        if live.is_owned_by(self.uid)
+            || is_orphan(wanted, &live)
+            || (is_kept && live.owner.is_none())
+        {
             // Ours, or a key that a user made beforehand and that is used: the next round builds on
             // what it is.
             self.store.put_read(wanted.key.kind, object);
@@ -370,7 +372,7 @@ impl Round<'_> {
             ..wanted.key.clone()
         };
         if self.store.get_owned(&copy, self.uid).is_some() {
-            restore::from_copy(self.writer, wanted, &copy).await?;
+            key_recovery::from_copy(self.writer, wanted, &copy).await?;
             return Ok(Some(Outcome::Changed));
         }
         if !self.keys_made {

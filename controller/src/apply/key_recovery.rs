@@ -14,8 +14,8 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use super::wanted::{COPY_SUFFIX, Wanted};
-use crate::kubernetes::store::Key;
+use crate::apply::desired::{COPY_SUFFIX, Wanted};
+use crate::kubernetes::store::{Key, Live};
 use crate::kubernetes::writer::{WriteError, Writer};
 
 /// The Secret is being deleted and still there.
@@ -99,4 +99,11 @@ fn with_data(wanted: &Wanted, from: &DynamicObject) -> Value {
         body["metadata"]["annotations"][NOT_AFTER] = json!(end);
     }
     body
+}
+
+/// Whether our finalizer holds a key.
+pub fn is_protected(live: &Live) -> bool {
+    live.value()["metadata"]["finalizers"]
+        .as_array()
+        .is_some_and(|all| all.iter().any(|name| name == KEY_FINALIZER))
 }
