@@ -93,7 +93,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         metrics: metrics.clone(),
         leaf_lifetime: SignedDuration::try_from(args.leaf_lifetime)
             .context("--leaf-lifetime is too long")?,
-        futile: apply::Futile::default(),
+        no_op_applies: apply::NoOpApplies::default(),
         damping: apply::Damping::default(),
         primary: PrimaryWriter::new(client.clone()),
         failures: Failures::default(),

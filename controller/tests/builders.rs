@@ -11,9 +11,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use controller::apply::{Damping, Futile, Keys, Round};
+use controller::apply::{Damping, Keys, NoOpApplies, Round};
 use controller::cluster::LEAF_LIFETIME;
-use controller::cluster::build::{self, Built};
+use controller::cluster::children::{self, Built};
 use controller::cluster::dereference::{AUTHORITIES, Authority, Observed};
 use controller::cluster::validate::validate;
 use controller::kubernetes::store::{Kind, Store};
@@ -216,7 +216,7 @@ async fn what_every_builder_wants_reads_back_without_a_difference() {
         let cluster = create_cluster(&client, name, spec).await;
         let valid = validate(&cluster, &observed(name), LEAF_LIFETIME)
             .unwrap_or_else(|refusal| panic!("{name}: {refusal:?}"));
-        let Built { wanted, .. } = build::build(&valid);
+        let Built { wanted, .. } = children::build(&valid);
         assert!(wanted.len() >= 15, "{name}: not all is built: {wanted:?}");
         for kind in [
             Kind::Service,
@@ -232,12 +232,12 @@ async fn what_every_builder_wants_reads_back_without_a_difference() {
 
         let store = Store::default();
         let writer = Writer::new(client.clone(), store.clone(), Metrics::default());
-        let (futile, damping) = (Futile::default(), Damping::default());
+        let (no_op_applies, damping) = (NoOpApplies::default(), Damping::default());
         let keys = Keys::default();
         let round = Round {
             writer: &writer,
             store: &store,
-            futile: &futile,
+            no_op_applies: &no_op_applies,
             damping: &damping,
             keys: &keys,
             uid: &valid.uid,

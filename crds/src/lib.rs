@@ -12,6 +12,7 @@ pub mod generate;
 pub mod labels;
 pub mod names;
 pub mod policy;
+pub mod quantity;
 mod rules;
 mod schema;
 pub mod service;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
 /// Failed attempts in a row, for the backoff.
@@ -26,4 +27,16 @@ impl Failures {
     pub fn clear(&self, uid: &str) {
         self.0.lock().remove(uid);
     }
+}
+
+/// What stands in the way (a port of another Cluster, a quota) may go without a word. The wait is
+/// a tenth of the time that it has lasted, between two seconds and five minutes: whoever mends it
+/// soon sees it soon, and what stays costs little.
+pub fn while_it_lasts(since: Option<Timestamp>) -> Duration {
+    let lasted = since.map_or(SignedDuration::ZERO, |since| {
+        Timestamp::now().duration_since(since)
+    });
+    let lasted = Duration::try_from(lasted).unwrap_or_default();
+    let wait = (lasted / 10).clamp(Duration::from_secs(2), Duration::from_secs(300));
+    wait.mul_f64(rand::random_range(1.0..1.2))
 }

@@ -5,15 +5,13 @@
     reason = "a JSON value without the key reads as null"
 )]
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crds::names;
 use futures::future::join_all;
 use jiff::Timestamp;
-use parking_lot::Mutex;
-use pki::PkiError;
 use serde_json::json;
 
 use crate::apply::desired::{
@@ -27,87 +25,15 @@ mod damping;
 pub mod desired;
 pub mod diff;
 pub mod key_recovery;
+mod no_op;
+mod problem;
 mod secrets;
 
 pub use self::damping::Damping;
 use self::damping::Held;
+pub use self::no_op::NoOpApplies;
+pub use self::problem::{ApplyError, Problem};
 pub use crate::apply::secrets::{Keys, administrator};
-
-/// Why a write did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// A write failed.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// A certificate could not be made.
-    #[error("could not make {key}: {source}")]
-    Pki {
-        /// The Secret.
-        key: Key,
-        /// The cause.
-        #[source]
-        source: PkiError,
-    },
-    /// The Secret with the authority is missing or not whole.
-    #[error(
-        "{key} holds no usable authority: it needs a certificate in tls.crt and its key in tls.key"
-    )]
-    NoAuthority {
-        /// The Secret.
-        key: Key,
-    },
-}
-
-impl ApplyError {
-    /// Whether trying again may help while nothing else changes.
-    pub const fn is_retryable(&self) -> bool {
-        match self {
-            Self::Write(error) => error.is_retryable(),
-            Self::Pki { .. } | Self::NoAuthority { .. } => false,
-        }
-    }
-}
-
-/// What could not be done for a Cluster; all else was.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Problem {
-    /// The object that it is about.
-    pub about: String,
-    /// What the API server, or the check before it, said.
-    pub message: String,
-    /// The API server did not answer or had trouble of its own: nobody has to mend the object.
-    pub passing: bool,
-}
-
-impl Problem {
-    /// What stays until somebody changes something.
-    pub fn new(about: &Key, message: impl Into<String>) -> Self {
-        Self {
-            about: about.to_string(),
-            message: message.into(),
-            passing: false,
-        }
-    }
-
-    /// What an error says about an object.
-    pub fn of(about: &Key, error: &ApplyError) -> Self {
-        let (message, passing) = match error {
-            ApplyError::Write(error) => (
-                error.message(),
-                matches!(
-                    error,
-                    WriteError::Timeout { .. } | WriteError::Failed { .. }
-                ),
-            ),
-            ApplyError::Pki { source, .. } => (source.to_string(), false),
-            ApplyError::NoAuthority { .. } => (error.to_string(), false),
-        };
-        Self {
-            passing,
-            ..Self::new(about, message)
-        }
-    }
-}
 
 /// What came of a round.
 #[derive(Debug, Default)]
@@ -120,44 +46,14 @@ pub struct Applied {
     pub again: Option<Duration>,
 }
 
-/// Applies that left the resourceVersion alone (the API server writes a field otherwise than we
-/// do): not repeated until the object or what is wanted changes.
-#[derive(Clone, Default)]
-pub struct Futile(Arc<Mutex<HashMap<Key, (String, String)>>>);
-
-impl Futile {
-    fn knows(&self, wanted: &Wanted, live: &Live) -> bool {
-        self.0
-            .lock()
-            .get(&wanted.key)
-            .is_some_and(|(hash, version)| {
-                hash == wanted.hash() && *version == live.resource_version
-            })
-    }
-
-    fn learn(&self, wanted: &Wanted, version: String) {
-        self.0
-            .lock()
-            .insert(wanted.key.clone(), (wanted.hash().to_owned(), version));
-    }
-
-    /// Forgets the objects of a Cluster that is gone.
-    pub fn forget(&self, keys: impl IntoIterator<Item = Key>) {
-        let mut known = self.0.lock();
-        for key in keys {
-            known.remove(&key);
-        }
-    }
-}
-
 /// One round of writes for one Cluster.
 pub struct Round<'a> {
     /// Writes.
     pub writer: &'a Writer,
     /// Knows what is there.
     pub store: &'a Store,
-    /// Applies known to be futile.
-    pub futile: &'a Futile,
+    /// Applies that are known to change nothing.
+    pub no_op_applies: &'a NoOpApplies,
     /// Writes that are held back.
     pub damping: &'a Damping,
     /// Keys in hand.
@@ -255,7 +151,8 @@ impl Round<'_> {
             return Ok(foreign(wanted, live));
         }
         let step = wanted.step(Some(live));
-        if step == Step::Nothing || (step == Step::Apply && self.futile.knows(wanted, live)) {
+        if step == Step::Nothing || (step == Step::Apply && self.no_op_applies.knows(wanted, live))
+        {
             return Ok(Outcome::Same);
         }
         if let Err(said) = self.may_write(wanted) {
@@ -278,7 +175,8 @@ impl Round<'_> {
             && let Some(after) = self.store.get(&wanted.key)
             && after.resource_version == live.resource_version
         {
-            self.futile.learn(wanted, after.resource_version.clone());
+            self.no_op_applies
+                .learn(wanted, after.resource_version.clone());
         }
         Ok(Outcome::Changed)
     }

@@ -1,20 +1,25 @@
 //! What a Cluster says about itself.
 
+use std::sync::Arc;
+
 use crds::labels;
 use crds::v1beta2::{Cluster, ClusterStatus, DeprecatedStatus, StatusNodes, V1Beta1Status};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::Value;
 
+use super::context::{Context, Error};
 use super::dereference::Observed;
 use super::validate::{Address, Refusal, ValidCluster};
 use crate::apply::Problem;
 
-mod findings;
+mod conditions;
+mod events;
+mod functional;
 #[cfg(test)]
 mod tests;
 
-use self::findings::{Finding, finding, findings, replicas};
+use crate::cluster::status::conditions::{Finding, finding, findings, replicas};
 
 /// The spec can be worked on.
 pub const ACCEPTED: &str = "Accepted";
@@ -39,6 +44,25 @@ pub const AVAILABLE: &str = ClusterStatus::AVAILABLE;
 
 /// Reason for a key that was there and is not any more.
 const KEY_LOST: &str = ClusterStatus::KEY_LOST;
+
+/// Writes the status if it says anything new, and tells people.
+pub async fn write(
+    cluster: &Arc<Cluster>,
+    new: ClusterStatus,
+    context: &Context,
+) -> Result<(), Error> {
+    if differs(cluster.status.as_ref(), &new) {
+        events::publish(cluster, &new, context);
+        context.primary.status(cluster, &new).await?;
+    }
+    Ok(())
+}
+
+/// Since when children are refused; nothing if the last status does not say that they are.
+pub fn refused_since(cluster: &Cluster) -> Option<Timestamp> {
+    let applied = condition(cluster.status.as_ref(), APPLIED)?;
+    (applied.status == "False").then_some(applied.last_transition_time.0)
+}
 
 /// Everything that the status follows from.
 pub struct Facts<'a> {
@@ -116,7 +140,7 @@ pub fn status(facts: &Facts<'_>) -> ClusterStatus {
         .as_ref()
         .is_none_or(|old| old.version.is_none())
         || replicas.ready == valid.replicas();
-    if available && ended && findings::is_up_to_date(facts, valid) {
+    if available && ended && conditions::is_up_to_date(facts, valid) {
         new.version = Some(valid.running_version());
     }
     new.deprecated = Some(DeprecatedStatus {

@@ -25,8 +25,8 @@ use crate::kubernetes::store::{Key, Kind, Live};
 use crate::kubernetes::writer::WriteError;
 
 mod build;
+mod deletion;
 mod dereference;
-mod end;
 mod hosted;
 mod status;
 mod validate;
@@ -142,14 +142,15 @@ pub fn error_policy(request: &JoinTokenRequest, error: &Error, context: &Context
     let name = request.name_any();
     let namespace = request.namespace().unwrap_or_default();
     let delay = context.failures.delay(&request.uid().unwrap_or_default());
-    let delay = end::time_left(request, Timestamp::now()).map_or(delay, |left| delay.min(left));
+    let delay =
+        deletion::time_left(request, Timestamp::now()).map_or(delay, |left| delay.min(left));
     tracing::warn!(name, namespace, %error, ?delay, "reconcile failed, trying again");
     Action::requeue(delay)
 }
 
 async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Action, Error> {
     if request.metadata.deletion_timestamp.is_some() {
-        return end::run(request, context).await;
+        return deletion::run(request, context).await;
     }
     let outcome = serve(request, context).await;
     let request = &context.primary.latest(request.clone());

@@ -13,11 +13,11 @@ use super::resources::{self, Bound, Container};
 use super::typed::{Required, Typed};
 use super::{defaults, texts};
 use crate::names;
+use crate::quantity::amount;
 use crate::v1beta2::{
     ClusterDefaults, ClusterPolicy, ClusterPolicySpec, NamespaceLimits, PolicyAction, PolicyKind,
     PolicyRule, QuantityBounds, RequiredKey,
 };
-use crate::validation::quantity::amount;
 use crate::validation::{FieldError, metadata, parse_go_duration};
 
 /// The largest program that the pattern of a label may become, in bytes.

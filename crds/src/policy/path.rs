@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::quantity::amount;
 use crate::service;
-use crate::validation::quantity::amount;
 
 /// A path from an object's root.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::quantity::amount;
 use crate::v1beta2::{ClusterSpec, PolicyKind};
-use crate::validation::quantity::amount;
 
 /// An object with what the product takes zeros for, which Go's encoder writes for what its program
 /// has left out: the default, or nothing. All else is as it was submitted; `None` when all of it is.

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::texts;
 use super::typed::Breach;
+use crate::quantity::amount;
 use crate::v1beta2::{QuantityBounds, StorageType};
-use crate::validation::quantity::amount;
 
 /// Whose requests and limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::{Deserialize, Deserializer};
 
-use crate::validation::quantity::amount;
+use crate::quantity::amount;
 
 /// A text, unless it is empty.
 pub(crate) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use super::Errors;
-use super::quantity::amount;
 use crate::admission::Mothership;
+use crate::quantity::amount;
 use crate::v1beta2::{Cluster, PersistenceType, ServiceType, StorageType};
 
 /// A quota changes by the minute, and pods come when there is room: no reason to refuse.

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Volume;
 use serde_json::Value;
 
-use super::quantity::amount;
 use super::{Errors, Findings};
+use crate::quantity::amount;
 use crate::v1beta2::{Cluster, ClusterSpec, Mount};
 use crate::{names, volumes};
 

@@ -7,10 +7,10 @@ use crds::v1beta2::CertificateType;
 use rstest::rstest;
 use serde_json::json;
 
-use super::super::build::control_plane;
 use super::super::dereference::{AUTHORITIES, Authority};
 use super::super::validate::validate;
 use super::*;
+use crate::cluster::children::control_plane;
 use crate::hosted::health::Health;
 
 fn cluster() -> Cluster {

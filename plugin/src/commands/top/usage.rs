@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crds::validation::quantity::amount;
+use crds::quantity::amount;
 use serde_json::Value;
 
 /// What something uses.

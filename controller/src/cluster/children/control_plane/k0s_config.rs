@@ -1,0 +1,255 @@
+//! The k0s configuration: the user's, with what the product decides written over it.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value without the key reads as null"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crds::labels::Component;
+use crds::names;
+use crds::version::K0sVersion;
+use k8s_openapi::api::core::v1::ConfigMap;
+use serde_json::{Map, Value, json};
+
+use crate::apply::desired::Wanted;
+use crate::cluster::children::common::metadata;
+use crate::cluster::children::storage;
+use crate::cluster::validate::{Address, ValidCluster};
+use crate::kubernetes::store::{Kind, digest};
+
+/// Folder of the configuration inside the container.
+pub const FOLDER: &str = crds::volumes::CONFIG_DIR;
+/// File name of the configuration.
+pub const FILE: &str = "k0s.yaml";
+/// Key and file name of the API server's authentication configuration.
+pub const AUTHENTICATION: &str = "authentication.yaml";
+/// Folder of certificates and keys inside the container.
+pub const PKI: &str = crds::volumes::PKI_DIR;
+
+/// Lets the readiness probe in without a certificate, and nothing else: a kubelet has none.
+const ANONYMOUS_HEALTH: &str = "\
+apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+anonymous:
+  enabled: true
+  conditions:
+    - path: /readyz
+    - path: /livez
+    - path: /healthz
+";
+
+/// Fields of the network that k0s never takes from the hosted cluster.
+const STATIC_NETWORK: [&str; 4] = [
+    "serviceCIDR",
+    "clusterDomain",
+    "controlPlaneLoadBalancing",
+    "primaryAddressFamily",
+];
+
+/// The first k0s that leaves out its own `--anonymous-auth=false` beside such a file;
+/// kube-apiserver refuses to start with both.
+const ANONYMOUS_SINCE: &str = "v1.36.3+k0s.1";
+
+/// Whether the API server may answer health checks without a certificate.
+pub fn anonymous_health(cluster: &ValidCluster) -> bool {
+    let since = ANONYMOUS_SINCE.parse::<K0sVersion>().ok();
+    if cluster.version.is_none() || cluster.version < since {
+        return false;
+    }
+    let api = |field: &str| {
+        cluster
+            .spec
+            .k0s_config
+            .as_ref()
+            .and_then(|config| config.get("spec")?.get("api")?.get(field))
+    };
+    let clashes = |flag: &str| {
+        let flag = flag.trim_start_matches('-');
+        flag.starts_with("oidc-")
+            || flag.starts_with("anonymous-auth")
+            || flag.starts_with("authentication-config")
+    };
+    let extra = api("extraArgs").and_then(Value::as_object);
+    let raw = api("rawArgs").and_then(Value::as_array);
+    !extra
+        .into_iter()
+        .flat_map(Map::keys)
+        .any(|flag| clashes(flag))
+        && !raw
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .any(clashes)
+}
+
+/// The merged configuration; `None` while the address or the ports are not known, for k0s reads
+/// them once, at its start.
+pub fn merged(cluster: &ValidCluster) -> Option<Value> {
+    let ports = cluster.ports.as_ref()?;
+    cluster.host()?;
+    if cluster.service_ips.is_empty() {
+        return None;
+    }
+    let mut config = cluster.spec.k0s_config.clone().unwrap_or_else(|| json!({}));
+    let user_sans: BTreeSet<String> = config["spec"]["api"]
+        .get("sans")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|san| san.as_str().map(str::to_owned))
+        .collect();
+    let mut api = json!({
+        "port": ports.api,
+        "sans": user_sans.into_iter().chain(sans(cluster)).collect::<BTreeSet<_>>(),
+    });
+    let load_balancing = &config["spec"]["network"]["nodeLocalLoadBalancing"]["enabled"];
+    if load_balancing != &Value::Bool(true) {
+        api["externalAddress"] = match &cluster.address {
+            Address::External(host) => Value::String(host.clone()),
+            Address::Internal | Address::Waiting { .. } => Value::String(String::new()),
+        };
+    }
+    if anonymous_health(cluster) {
+        api["extraArgs"] = json!({"authentication-config": format!("{FOLDER}/{AUTHENTICATION}")});
+    }
+    merge(
+        &mut config,
+        json!({
+            "apiVersion": "k0s.k0sproject.io/v1beta1",
+            "kind": "ClusterConfig",
+            "spec": {
+                "api": api,
+                "konnectivity": {"agentPort": ports.konnectivity},
+                "storage": storage::k0s_config(cluster),
+            },
+        }),
+    );
+    Some(config)
+}
+
+/// The ConfigMap with the configuration.
+pub fn config_map(cluster: &ValidCluster) -> Option<Wanted> {
+    let text = serde_saphyr::to_string(&merged(cluster)?).ok()?;
+    let mut data = BTreeMap::from([(names::K0S_CONFIG_KEY.to_owned(), text)]);
+    if anonymous_health(cluster) {
+        data.insert(AUTHENTICATION.to_owned(), ANONYMOUS_HEALTH.to_owned());
+    }
+    Some(Wanted::declared(
+        Kind::ConfigMap,
+        ConfigMap {
+            metadata: metadata(
+                cluster,
+                names::config(&cluster.name),
+                Component::ClusterConfig,
+            ),
+            data: Some(data),
+            ..ConfigMap::default()
+        },
+    ))
+}
+
+/// The part that k0s takes from the `ClusterConfig` object in the hosted cluster while it runs;
+/// nothing while the configuration is not known, or when the user's flags turn that off.
+pub fn live_part(cluster: &ValidCluster) -> Option<Value> {
+    if !is_live(cluster) {
+        return None;
+    }
+    let mut config = merged(cluster)?;
+    let mut spec = config["spec"].take();
+    let fields = spec.as_object_mut()?;
+    for field in ["api", "storage", "installConfig"] {
+        fields.remove(field);
+    }
+    if let Some(network) = fields.get_mut("network").and_then(Value::as_object_mut) {
+        for field in STATIC_NETWORK {
+            network.remove(field);
+        }
+    }
+    Some(json!({"spec": spec}))
+}
+
+/// Whether k0s runs with dynamic configuration, as it does unless a flag says otherwise.
+fn is_live(cluster: &ValidCluster) -> bool {
+    !cluster.spec.control_plane_flags.iter().any(|flags| {
+        shell_words::split(flags)
+            .unwrap_or_default()
+            .iter()
+            .any(|flag| flag == "--enable-dynamic-config=false")
+    })
+}
+
+/// Digest of the part that k0s reads only at its start: a change of it rolls the pods. Addresses
+/// of the Service are left out, for a Service made anew must not restart anything.
+pub fn static_digest(cluster: &ValidCluster) -> Option<String> {
+    let mut config = merged(cluster)?;
+    if let Some(sans) = config["spec"]["api"]
+        .get_mut("sans")
+        .and_then(Value::as_array_mut)
+    {
+        sans.retain(|san| !cluster.service_ips.iter().any(|ip| san == ip));
+    }
+    if !is_live(cluster) {
+        return Some(digest(config.to_string().as_bytes()));
+    }
+    let spec = &config["spec"];
+    let network = &spec["network"];
+    let parts = json!({
+        "api": spec["api"],
+        "storage": spec["storage"],
+        "konnectivity": spec["konnectivity"],
+        "network": {
+            "podCIDR": network["podCIDR"],
+            "serviceCIDR": network["serviceCIDR"],
+            "clusterDomain": network["clusterDomain"],
+            "dualStack": network["dualStack"],
+            "controlPlaneLoadBalancing": network["controlPlaneLoadBalancing"],
+        },
+        "installConfig": spec["installConfig"],
+    });
+    Some(digest(parts.to_string().as_bytes()))
+}
+
+fn sans(cluster: &ValidCluster) -> Vec<String> {
+    let service = cluster.service_name();
+    let namespace = &cluster.namespace;
+    let mut sans = vec![
+        format!("{service}.{namespace}"),
+        format!("{service}.{namespace}.svc"),
+        format!("{service}.{namespace}.svc.cluster.local"),
+        service,
+    ];
+    sans.extend(cluster.service_ips.iter().cloned());
+    if let Address::External(host) = &cluster.address {
+        sans.push(host.clone());
+    }
+    sans
+}
+
+/// Maps are merged, anything else is replaced.
+fn merge(base: &mut Value, over: Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) => {
+            for (key, over) in over {
+                merge(base.entry(key).or_insert(Value::Null), over);
+            }
+        }
+        (base, over) => *base = over,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_product_decides_wins_and_the_rest_survives() {
+        let mut config = json!({"spec": {"api": {"port": 1, "x": true}, "network": {"y": 1}}});
+        merge(&mut config, json!({"spec": {"api": {"port": 2}}}));
+        assert_eq!(
+            config,
+            json!({"spec": {"api": {"port": 2, "x": true}, "network": {"y": 1}}})
+        );
+    }
+}

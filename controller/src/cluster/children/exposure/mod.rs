@@ -1,0 +1,4 @@
+//! How a hosted cluster is reached.
+
+pub mod endpoint;
+pub mod service;

@@ -1,0 +1,80 @@
+//! Pure functions from a valid Cluster to the objects that it wants; one file a child.
+//!
+//! A child whose inputs are not there yet is not built: what exists of it stays. Rounds of build
+//! and apply go on until nothing changes, so a child follows as soon as its inputs do.
+
+use std::collections::BTreeSet;
+
+use crds::names;
+use crds::v1beta2::ServiceType;
+
+use crate::apply::desired::{COPY_SUFFIX, Wanted};
+use crate::cluster::dereference::AUTHORITIES;
+use crate::cluster::validate::{Address, ValidCluster};
+use crate::kubernetes::store::{Key, Kind};
+
+pub mod certificates;
+mod common;
+pub mod control_plane;
+pub mod disruption_budget;
+pub mod exposure;
+pub mod kubeconfig;
+pub mod pod;
+pub mod storage;
+pub mod telemetry;
+
+use self::control_plane::k0s_config;
+use self::exposure::{endpoint, service};
+
+/// What a Cluster wants.
+#[derive(Clone, Debug, Default)]
+pub struct Built {
+    /// Objects that have to be there.
+    pub wanted: Vec<Wanted>,
+    /// Objects that go if they are there and the Cluster's own. Whatever else it owns stays.
+    pub obsolete: BTreeSet<Key>,
+}
+
+/// Builds every child whose inputs are known.
+pub fn build(cluster: &ValidCluster) -> Built {
+    let mut wanted = vec![service::exposed(cluster)];
+    wanted.extend(storage::services(cluster));
+    wanted.push(telemetry::config(cluster));
+    wanted.extend(storage::config(cluster));
+    wanted.extend(certificates::all(cluster));
+    wanted.extend(kubeconfig::secret(cluster));
+    wanted.extend(k0s_config::config_map(cluster));
+    if !matches!(cluster.address, Address::Internal) {
+        wanted.extend(endpoint::config_map(cluster));
+    }
+    wanted.extend(storage::stateful_set(cluster));
+    if storage::in_the_way(cluster).is_none() {
+        wanted.extend(control_plane::stateful_set(cluster));
+    }
+    wanted.extend(disruption_budget::all(cluster));
+    let obsolete = obsolete(cluster, &wanted);
+    Built { wanted, obsolete }
+}
+
+/// What an earlier spec, or an earlier life of a key, asked for. No key is among them but copies.
+fn obsolete(cluster: &ValidCluster, wanted: &[Wanted]) -> BTreeSet<Key> {
+    let name = cluster.name.as_str();
+    let key = |kind, name| Key::new(kind, &cluster.namespace, name);
+    let services = ServiceType::ALL
+        .iter()
+        .map(|type_| key(Kind::Service, names::service(name, *type_)));
+    let budgets = [names::control_plane(name), names::etcd(name)]
+        .map(|name| key(Kind::PodDisruptionBudget, name));
+    let endpoint = matches!(cluster.address, Address::Internal)
+        .then(|| key(Kind::ConfigMap, names::endpoint_config(name)));
+    let copies = AUTHORITIES.map(|type_| {
+        let original = names::certificate(name, type_);
+        key(Kind::Secret, format!("{original}{COPY_SUFFIX}"))
+    });
+    services
+        .chain(budgets)
+        .chain(endpoint)
+        .chain(copies)
+        .filter(|key| wanted.iter().all(|wanted| wanted.key != *key))
+        .collect()
+}

@@ -1,0 +1,160 @@
+//! What the pods of control plane and etcd have in common.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{
+    Affinity, Capabilities, EnvVar, EnvVarSource, KeyToPath, ObjectFieldSelector,
+    PersistentVolumeClaim, PodAffinityTerm, PodAntiAffinity, ProjectedVolumeSource, SeccompProfile,
+    SecretProjection, SecurityContext, TopologySpreadConstraint, Volume, VolumeProjection,
+    WeightedPodAffinityTerm,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use crate::apply::diff::contains;
+use crate::cluster::validate::ValidCluster;
+
+/// Prefers another zone, then another node.
+pub fn apart(labels: &BTreeMap<String, String>) -> Affinity {
+    let term = |weight: i32, topology: &str| WeightedPodAffinityTerm {
+        weight,
+        pod_affinity_term: PodAffinityTerm {
+            topology_key: topology.to_owned(),
+            label_selector: Some(LabelSelector {
+                match_labels: Some(labels.clone()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        },
+    };
+    Affinity {
+        pod_anti_affinity: Some(PodAntiAffinity {
+            preferred_during_scheduling_ignored_during_execution: Some(vec![
+                term(100, "topology.kubernetes.io/zone"),
+                term(50, "kubernetes.io/hostname"),
+            ]),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// The user's constraints, for every pod alike.
+pub fn spread(cluster: &ValidCluster) -> Option<Vec<TopologySpreadConstraint>> {
+    let constraints = &cluster.spec.topology_spread_constraints;
+    (!constraints.is_empty()).then(|| constraints.clone())
+}
+
+/// The runtime's own system call filter.
+pub fn runtime_default() -> SeccompProfile {
+    SeccompProfile {
+        type_: "RuntimeDefault".to_owned(),
+        ..Default::default()
+    }
+}
+
+/// No way to more rights, no writable root file system, only the capabilities named.
+pub fn confined(capabilities: &[&str]) -> SecurityContext {
+    let added: Vec<_> = capabilities.iter().map(|name| (*name).to_owned()).collect();
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        read_only_root_filesystem: Some(true),
+        capabilities: Some(Capabilities {
+            drop: Some(vec!["ALL".to_owned()]),
+            add: (!added.is_empty()).then_some(added),
+        }),
+        seccomp_profile: Some(runtime_default()),
+        ..Default::default()
+    }
+}
+
+/// `POD_NAME`, for arguments that name the member.
+pub fn name_variable() -> EnvVar {
+    EnvVar {
+        name: "POD_NAME".to_owned(),
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                api_version: Some("v1".to_owned()),
+                field_path: "metadata.name".to_owned(),
+            }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// Keys of a Secret as files.
+pub fn secret_files(secret: &str, files: &[(&str, &str)]) -> VolumeProjection {
+    VolumeProjection {
+        secret: Some(SecretProjection {
+            name: secret.to_owned(),
+            items: Some(
+                files
+                    .iter()
+                    .map(|(key, path)| KeyToPath {
+                        key: (*key).to_owned(),
+                        path: (*path).to_owned(),
+                        mode: None,
+                    })
+                    .collect(),
+            ),
+            optional: None,
+        }),
+        ..Default::default()
+    }
+}
+
+/// A volume of several Secrets' files, for root and its group: k0s runs the API server as a user
+/// of that group, and it reads the etcd client's key.
+pub fn projected(name: &str, sources: impl Into<Vec<VolumeProjection>>) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        projected: Some(ProjectedVolumeSource {
+            sources: Some(sources.into()),
+            default_mode: Some(0o440),
+        }),
+        ..Default::default()
+    }
+}
+
+/// A StatefulSet that exists keeps what the API server does not let change, upstream's included:
+/// its selector, claim templates, Service name and pod policy. Its template carries what its
+/// selector wants.
+pub fn keep_immutable(set: &mut StatefulSet, live: Option<&StatefulSet>) {
+    let (Some(spec), Some(live)) = (set.spec.as_mut(), live.and_then(|live| live.spec.as_ref()))
+    else {
+        return;
+    };
+    let tree = |claims| {
+        serde_json::to_value::<&Option<Vec<PersistentVolumeClaim>>>(claims).unwrap_or_default()
+    };
+    if !contains(
+        &tree(&live.volume_claim_templates),
+        &tree(&spec.volume_claim_templates),
+    ) {
+        spec.volume_claim_templates
+            .clone_from(&live.volume_claim_templates);
+    }
+    if live.selector != spec.selector {
+        spec.selector.clone_from(&live.selector);
+        let labels = spec
+            .template
+            .metadata
+            .get_or_insert_default()
+            .labels
+            .get_or_insert_default();
+        for (key, value) in live.selector.match_labels.iter().flatten() {
+            labels.insert(key.clone(), value.clone());
+        }
+    }
+    // The API server writes an absent name as an empty one.
+    if live.service_name.as_deref().unwrap_or_default()
+        != spec.service_name.as_deref().unwrap_or_default()
+    {
+        spec.service_name.clone_from(&live.service_name);
+    }
+    if live.pod_management_policy != spec.pod_management_policy {
+        spec.pod_management_policy
+            .clone_from(&live.pod_management_policy);
+    }
+}

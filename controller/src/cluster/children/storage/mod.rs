@@ -1,0 +1,44 @@
+//! Where a hosted cluster keeps its state: each kind of storage with all that belongs to it. What
+//! this version does not honour is refused before anything is built.
+
+pub mod etcd;
+
+use crds::v1beta2::CertificateType;
+use serde_json::Value;
+
+use crate::apply::desired::{Recipe, Wanted};
+use crate::cluster::validate::ValidCluster;
+
+/// What is there before the certificates are.
+pub fn services(cluster: &ValidCluster) -> Vec<Wanted> {
+    vec![
+        etcd::services::members(cluster),
+        etcd::services::clients(cluster),
+    ]
+}
+
+/// What members are told.
+pub fn config(cluster: &ValidCluster) -> Option<Wanted> {
+    etcd::initial::members_config(cluster)
+}
+
+/// The certificates that it needs besides those of every cluster.
+pub fn leaves(cluster: &ValidCluster) -> Vec<(CertificateType, Recipe)> {
+    etcd::certificates::leaves(cluster)
+}
+
+/// The members.
+pub fn stateful_set(cluster: &ValidCluster) -> Option<Wanted> {
+    etcd::stateful_set(cluster)
+}
+
+/// Why it is not made, and with it no control plane: one that never gets its storage only fails
+/// again and again.
+pub fn in_the_way(cluster: &ValidCluster) -> Option<String> {
+    etcd::claims::in_the_way(cluster)
+}
+
+/// `spec.storage` of the k0s configuration.
+pub fn k0s_config(cluster: &ValidCluster) -> Value {
+    etcd::k0s_config(cluster)
+}

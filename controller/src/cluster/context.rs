@@ -1,0 +1,57 @@
+//! What a reconcile works with.
+
+use crds::v1beta2::Cluster;
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Resource as _;
+use runtime::backoff::Failures;
+use runtime::events::Events;
+
+use crate::apply::{Damping, NoOpApplies};
+use crate::hosted::health::Prober;
+use crate::hosted::nodes::Census;
+use crate::kubernetes::primary::{PrimaryError, PrimaryWriter};
+use crate::kubernetes::store::Store;
+use crate::kubernetes::watches::Watches;
+use crate::kubernetes::writer::Writer;
+use crate::metrics::Metrics;
+
+/// How long leaf certificates last unless a flag says otherwise.
+pub const LEAF_LIFETIME: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+/// What a reconcile works with.
+pub struct Context {
+    /// What the watches have brought.
+    pub store: Store,
+    /// The watches, for Secrets that a user names.
+    pub watches: Watches,
+    /// Writes children.
+    pub writer: Writer,
+    /// Asks hosted APIs whether they are ready.
+    pub prober: Prober,
+    /// Counts the nodes of hosted clusters.
+    pub census: Census,
+    /// Tells people.
+    pub events: Events,
+    /// Counts.
+    pub metrics: Metrics,
+    /// How long leaf certificates last.
+    pub leaf_lifetime: SignedDuration,
+    /// Applies that change nothing.
+    pub no_op_applies: NoOpApplies,
+    /// Writes that are held back.
+    pub damping: Damping,
+    /// Writes Clusters themselves.
+    pub primary: PrimaryWriter<Cluster>,
+    /// Attempts that failed in a row, by uid.
+    pub failures: Failures,
+}
+
+/// Why a reconcile did not end well, where the status does not say so: it could not be written, or
+/// the Cluster is changing under our hands.
+pub type Error = PrimaryError;
+
+/// The reference of an event.
+pub fn reference(cluster: &Cluster) -> ObjectReference {
+    cluster.object_ref(&())
+}

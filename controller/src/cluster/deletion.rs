@@ -1,0 +1,236 @@
+//! The end of a Cluster: its pods first, those of the control plane before etcd's, then the kept
+//! keys, then itself. The other children go with it by their owner references. Nothing here needs
+//! the hosted API.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value without the key reads as null"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::names::{self, CLUSTER_FINALIZER};
+use crds::v1beta2::Cluster;
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use serde_json::Value;
+
+use crate::apply::key_recovery::{self, is_protected};
+use crate::cluster::context::{Context, Error, reference};
+use crate::cluster::{Outcome, status};
+use crate::kubernetes::store::{Key, Kind, Live};
+use crate::kubernetes::writer::WriteError;
+
+/// How long a Cluster waits for its pods. They have a minute to end; one on a node that does not
+/// answer never ends by itself, and must not hold the Cluster for ever.
+const PODS_END_WITHIN: SignedDuration = SignedDuration::from_mins(5);
+/// What was in the way and is not any more is noticed so soon.
+const NOTICED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Whether the Cluster carries the finalizer.
+pub fn is_set(cluster: &Cluster) -> bool {
+    cluster
+        .finalizers()
+        .iter()
+        .any(|name| name == CLUSTER_FINALIZER)
+}
+
+/// One step further to the end. Nothing here waits for a change: whoever forbids a step may allow
+/// it again without a word.
+pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, Error> {
+    let uid = cluster.uid().unwrap_or_default();
+    context.prober.forget(&uid);
+    context.census.forget(&uid);
+    let owned = context.store.owned_by(&uid);
+    for (key, live) in sets_to_end(cluster, &owned) {
+        let told = told(cluster);
+        let left = match end_of_set(&live.value(), told, Timestamp::now()) {
+            Ends::NotAsked => {
+                let deleted = context.writer.delete_after_dependents(key, &live.uid);
+                if let Err(error) = deleted.await {
+                    return in_the_way(cluster, key, &error, context).await;
+                }
+                PODS_END_WITHIN.unsigned_abs()
+            }
+            Ends::Within(left) => left,
+            Ends::Never => {
+                let note = format!(
+                    "{key} still has pods {} s after it was deleted; if their node does not come \
+                     back, delete them with --force",
+                    PODS_END_WITHIN.as_secs(),
+                );
+                let events = &context.events;
+                events.warning(&reference(cluster), "PodsLeftBehind", &note);
+                continue;
+            }
+        };
+        let message = format!("waiting for the pods of {key} to end");
+        tell(cluster, "WaitingForPods", &message, context).await?;
+        return Ok(Outcome::Later(left));
+    }
+    for (key, live) in &owned {
+        if key.kind == Kind::Secret
+            && is_protected(live)
+            && let Err(error) = key_recovery::release(&context.writer, key).await
+        {
+            return in_the_way(cluster, key, &error, context).await;
+        }
+    }
+    context
+        .primary
+        .remove_finalizer(cluster, CLUSTER_FINALIZER)
+        .await?;
+    context.primary.forget(&uid);
+    context.failures.clear(&uid);
+    context.damping.forget(owned.keys());
+    context.no_op_applies.forget(owned.into_keys());
+    Ok(Outcome::Ended)
+}
+
+/// Says what keeps the Cluster from ending, and tries again before long.
+async fn in_the_way(
+    cluster: &Arc<Cluster>,
+    key: &Key,
+    error: &WriteError,
+    context: &Context,
+) -> Result<Outcome, Error> {
+    let message = format!("{key} could not be deleted: {}", error.message());
+    tracing::warn!(
+        namespace = cluster.namespace(),
+        name = cluster.name_any(),
+        message
+    );
+    tell(cluster, "ChildNotDeleted", &message, context).await?;
+    let wait = context.failures.delay(&cluster.uid().unwrap_or_default());
+    Ok(Outcome::Later(wait.min(NOTICED_WITHIN)))
+}
+
+/// The StatefulSets whose pods are to end, in their order: an API server without its etcd does not
+/// stop in an orderly way. The keys stay until no pod is left, because the kubelet does not read an
+/// immutable Secret again while a pod on its node refers to it: a new Cluster of this name would
+/// run with the keys of this one.
+fn sets_to_end<'a>(
+    cluster: &Cluster,
+    owned: &'a BTreeMap<Key, Arc<Live>>,
+) -> Vec<(&'a Key, &'a Arc<Live>)> {
+    // With `--cascade=orphan` a user keeps the children.
+    if cluster.finalizers().iter().any(|name| name == "orphan") {
+        return Vec::new();
+    }
+    let etcd = names::etcd(&cluster.name_any());
+    let mut sets: Vec<_> = owned
+        .iter()
+        .filter(|(key, _)| key.kind == Kind::StatefulSet)
+        .collect();
+    sets.sort_by_key(|(key, _)| key.name == etcd);
+    sets
+}
+
+/// Since when, by our own clock, the pods are said to be waited for.
+fn told(cluster: &Cluster) -> Option<Timestamp> {
+    let deleting = status::condition(cluster.status.as_ref(), status::DELETING)?;
+    (deleting.status == "True").then_some(deleting.last_transition_time.0)
+}
+
+/// How far a StatefulSet has come with its end. The time counts from when it was asked to, however
+/// long that was refused, or nobody was there to ask, and from when that was told: two clocks are
+/// compared, and one of them may be wrong.
+#[derive(Debug, PartialEq, Eq)]
+enum Ends {
+    NotAsked,
+    Within(Duration),
+    Never,
+}
+
+fn end_of_set(set: &Value, told: Option<Timestamp>, now: Timestamp) -> Ends {
+    let asked = set["metadata"]["deletionTimestamp"].as_str();
+    let Some(asked) = asked.and_then(|at| at.parse::<Timestamp>().ok()) else {
+        return Ends::NotAsked;
+    };
+    let since = told.map_or(now, |told| told.max(asked));
+    let left = PODS_END_WITHIN - now.duration_since(since);
+    match Duration::try_from(left) {
+        Ok(left) if !left.is_zero() => Ends::Within(left),
+        _ => Ends::Never,
+    }
+}
+
+async fn tell(
+    cluster: &Arc<Cluster>,
+    reason: &str,
+    message: &str,
+    context: &Context,
+) -> Result<(), Error> {
+    let new = status::ending(cluster, reason, message, Timestamp::now());
+    status::write(cluster, new, context).await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn deleted(finalizers: &[&str]) -> Cluster {
+        serde_json::from_value(json!({
+            "metadata": {"name": "demo", "namespace": "ns", "finalizers": finalizers,
+                         "deletionTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {},
+        }))
+        .unwrap()
+    }
+
+    fn owned(names: &[&str]) -> BTreeMap<Key, Arc<Live>> {
+        let store = crate::kubernetes::store::Store::default();
+        for name in names {
+            let object = serde_json::from_value(json!({
+                "apiVersion": "apps/v1", "kind": "StatefulSet",
+                "metadata": {"name": name, "namespace": "ns", "uid": name, "resourceVersion": "1",
+                    "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+                        "name": "demo", "uid": "1", "controller": true}]},
+            }));
+            store.put(Kind::StatefulSet, object.unwrap(), 0);
+        }
+        store.owned_by("1")
+    }
+
+    fn order(cluster: &Cluster, names: &[&str]) -> Vec<String> {
+        let owned = owned(names);
+        let sets = sets_to_end(cluster, &owned).into_iter();
+        sets.map(|(key, _)| key.name.clone()).collect()
+    }
+
+    #[test]
+    fn the_control_plane_ends_before_its_etcd() {
+        let cluster = deleted(&[CLUSTER_FINALIZER]);
+        let both = ["kmc-demo", "kmc-demo-etcd"];
+        assert_eq!(order(&cluster, &["kmc-demo-etcd", "kmc-demo"]), both);
+        assert_eq!(order(&cluster, &["kmc-demo-etcd"]), ["kmc-demo-etcd"]);
+        assert!(order(&cluster, &[]).is_empty());
+    }
+
+    #[test]
+    fn children_that_are_to_stay_are_not_ended() {
+        let cluster = deleted(&[CLUSTER_FINALIZER, "orphan"]);
+        assert!(order(&cluster, &["kmc-demo-etcd", "kmc-demo"]).is_empty());
+    }
+
+    #[test]
+    fn pods_that_never_end_are_waited_for_five_minutes_from_when_they_were_asked_to() {
+        let at = |second| {
+            "2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap() + Duration::from_secs(second)
+        };
+        let asked = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
+        let within = |seconds| Ends::Within(Duration::from_secs(seconds));
+        let ends = |told, now| end_of_set(&asked, told, now);
+        assert_eq!(ends(Some(at(0)), at(0)), within(300));
+        assert_eq!(ends(Some(at(0)), at(299)), within(1));
+        assert_eq!(ends(Some(at(0)), at(301)), Ends::Never);
+        // Somebody else asked long ago, or our clock is ahead: it was told a moment ago.
+        assert_eq!(ends(Some(at(600)), at(601)), within(299));
+        assert_eq!(ends(None, at(601)), within(300));
+        assert_eq!(end_of_set(&json!({}), Some(at(0)), at(301)), Ends::NotAsked);
+    }
+}

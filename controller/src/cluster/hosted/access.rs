@@ -1,0 +1,40 @@
+//! How the controller itself gets into a hosted cluster.
+
+use crds::v1beta2::{CertificateType, StatusPorts};
+use jiff::{SignedDuration, Timestamp};
+use pki::{PemPair, leaf};
+
+use crate::apply::{ApplyError, Keys, Problem, administrator};
+use crate::cluster::Context;
+use crate::cluster::dereference::{Observed, addresses};
+use crate::hosted::Endpoint;
+use crate::kubernetes::store::Key;
+
+/// Where it reaches the hosted API, and the Secret with the authority of both sides, once all of
+/// it is known.
+pub fn endpoint(observed: &Observed, ports: Option<StatusPorts>) -> Option<(Endpoint, String)> {
+    let authority = observed.authorities.get(&CertificateType::Ca)?;
+    let port = u16::try_from(ports?.api).ok()?;
+    let hosts = addresses(observed.service.as_ref());
+    let endpoint = Endpoint::new(hosts.first()?, port, authority.certificate.clone()?);
+    Some((endpoint, authority.secret.clone()))
+}
+
+/// A certificate with which it is let in, signed by the authority in this Secret; costs one
+/// request, for its key.
+pub async fn certificate(
+    authority: &Key,
+    lifetime: SignedDuration,
+    keys: &Keys,
+    context: &Context,
+) -> Result<PemPair, Problem> {
+    let sign = async {
+        let ca = keys.read(&context.writer, authority).await?;
+        let request = administrator("k0smotron-controller", lifetime);
+        leaf::issue(&ca, &request, Timestamp::now()).map_err(|source| ApplyError::Pki {
+            key: authority.clone(),
+            source,
+        })
+    };
+    sign.await.map_err(|error| Problem::of(authority, &error))
+}

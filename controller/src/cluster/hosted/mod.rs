@@ -1,0 +1,47 @@
+//! What is asked of a Cluster's own API, and brought there.
+
+mod access;
+mod dynamic_config;
+mod probes;
+
+use crds::v1beta2::Cluster;
+use serde_json::Value;
+
+use super::context::Context;
+use super::dereference::Observed;
+use super::validate::ValidCluster;
+use crate::apply::{Keys, Problem};
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct HostedState {
+    /// The API is being asked whether it is ready.
+    pub is_asked: bool,
+    /// What of the k0s configuration it has; nothing if that is not known.
+    pub config: Option<Value>,
+    /// What could not be done.
+    pub problems: Vec<Problem>,
+}
+
+/// Sees that the API is asked, and that it has what changed.
+pub async fn ask(
+    cluster: &Cluster,
+    observed: &Observed,
+    valid: Option<&ValidCluster>,
+    keys: &Keys,
+    context: &Context,
+) -> HostedState {
+    let mut asked = HostedState::default();
+    match probes::readiness(cluster, observed, valid, keys, context).await {
+        Ok(is_asked) => asked.is_asked = is_asked,
+        Err(problem) => asked.problems.push(problem),
+    }
+    let Some(valid) = valid else { return asked };
+    let counted = probes::nodes(observed, valid, keys, context).await;
+    asked.problems.extend(counted.err());
+    match dynamic_config::sync(cluster, observed, valid, keys, context).await {
+        Ok(config) => asked.config = config,
+        Err(problem) => asked.problems.push(problem),
+    }
+    asked
+}

@@ -1,0 +1,85 @@
+//! What is asked of a hosted API in the background: whether it is ready, and for its nodes.
+
+use crds::v1beta2::Cluster;
+use jiff::SignedDuration;
+use kube::ResourceExt as _;
+
+use super::access;
+use crate::apply::{Keys, Problem};
+use crate::cluster::context::Context;
+use crate::cluster::dereference::Observed;
+use crate::cluster::validate::ValidCluster;
+use crate::cluster::{children, status};
+use crate::kubernetes::store::{Key, Kind};
+
+/// How long the controller's own certificate for a hosted API lasts.
+const OWN_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// Has the hosted API asked, in the background, whether it is ready: also that of a Cluster whose
+/// spec is refused, since it may serve all the same. Whether it is asked.
+pub async fn readiness(
+    cluster: &Cluster,
+    observed: &Observed,
+    valid: Option<&ValidCluster>,
+    keys: &Keys,
+    context: &Context,
+) -> Result<bool, Problem> {
+    let ports = match valid {
+        Some(valid) => valid.ports,
+        None => cluster.status.as_ref().and_then(|status| status.ports),
+    };
+    let (Some(control_plane), Some((endpoint, authority))) = (
+        observed.control_plane.as_ref(),
+        access::endpoint(observed, ports),
+    ) else {
+        return Ok(false);
+    };
+    let uid = cluster.uid().unwrap_or_default();
+    if context.prober.observes(&uid, &endpoint) {
+        let started = control_plane
+            .status
+            .as_ref()
+            .and_then(|status| status.ready_replicas);
+        let serves = observed.health.as_ref().is_some_and(|health| health.ready);
+        if (started.unwrap_or_default() > 0) != serves {
+            context.prober.hurry(&uid);
+        }
+        return Ok(true);
+    }
+    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+    // An API server that lets nobody ask without a certificate costs one request for the key.
+    let client = if valid.is_some_and(children::control_plane::k0s_config::anonymous_health) {
+        None
+    } else {
+        let key = Key::new(Kind::Secret, &namespace, authority);
+        Some(access::certificate(&key, OWN_LIFETIME, keys, context).await?)
+    };
+    let was_ready = status::is_true(cluster.status.as_ref(), status::FUNCTIONAL);
+    context
+        .prober
+        .observe(&uid, &namespace, &name, endpoint, client, was_ready);
+    Ok(true)
+}
+
+/// Has the nodes counted, in the background, once there is an API that can be asked.
+pub async fn nodes(
+    observed: &Observed,
+    valid: &ValidCluster,
+    keys: &Keys,
+    context: &Context,
+) -> Result<(), Problem> {
+    let serves = observed.health.as_ref().is_some_and(|health| health.ready);
+    let (true, Some((endpoint, authority))) = (serves, access::endpoint(observed, valid.ports))
+    else {
+        return Ok(());
+    };
+    let wants = context
+        .census
+        .follow(&valid.uid, &valid.namespace, &valid.name, endpoint);
+    if wants {
+        let key = Key::new(Kind::Secret, &valid.namespace, authority);
+        let pair = access::certificate(&key, OWN_LIFETIME, keys, context).await?;
+        context.census.provide(&valid.uid, pair);
+    }
+    Ok(())
+}

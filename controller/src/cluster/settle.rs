@@ -1,0 +1,145 @@
+//! Rounds of dereference, validate, children and apply, until nothing changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::names::CLUSTER_FINALIZER;
+use crds::v1beta2::{Cluster, ClusterStatus};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use super::context::{Context, Error};
+use super::dereference::{Observed, dereference};
+use super::validate::{Address, Refusal, ValidCluster, validate};
+use super::{children, deletion, status};
+use crate::apply::{Applied, Keys, Problem, Round};
+use crate::kubernetes::primary::PrimaryError;
+
+/// Rounds of build and apply in one reconcile. Three are the most that the order of the children
+/// asks for; what is left waits for a watch.
+const ROUNDS: usize = 6;
+
+/// A Cluster whose children are as they should be, as far as that is possible now.
+pub struct Settled {
+    /// As it was last written.
+    pub cluster: Arc<Cluster>,
+    /// What is there.
+    pub observed: Observed,
+    /// What it is built from, or why nothing is.
+    pub valid: Result<ValidCluster, Refusal>,
+    /// What could not be done.
+    pub problems: Vec<Problem>,
+    /// When to try again what the API server has failed to do.
+    pub again: Option<Duration>,
+    /// The last round has changed something too.
+    pub goes_on: bool,
+}
+
+/// Writes what differs; `None` while not all that it depends on has been read.
+pub async fn settle(
+    mut cluster: Arc<Cluster>,
+    keys: &Keys,
+    context: &Context,
+) -> Result<Option<Settled>, Error> {
+    let find = |cluster: &Cluster| {
+        let observed = dereference(cluster, &context.store, &context.watches, &context.prober);
+        let valid = validate(cluster, &observed, context.leaf_lifetime);
+        (observed, valid)
+    };
+    let mut problems = Vec::new();
+    let (mut again, mut goes_on) = (None, false);
+    for _ in 0..ROUNDS {
+        let (observed, valid) = find(&cluster);
+        if observed.unread {
+            return Ok(None);
+        }
+        let Ok(valid) = valid else { break };
+        if !deletion::is_set(&cluster) {
+            let added = context.primary.add_finalizer(&cluster, CLUSTER_FINALIZER);
+            match added.await {
+                Ok(written) => cluster = written,
+                Err(error) if error.is_conflict() => return Err(error),
+                Err(error) => {
+                    problems = vec![cannot_be_finalized(&cluster, &error)];
+                    break;
+                }
+            }
+        }
+        if must_record_first(&cluster, &valid) {
+            let recorded = recorded(&cluster, &valid);
+            cluster = context.primary.status(&cluster, &recorded).await?;
+        }
+        let applied = apply_round(&cluster, &valid, keys, context).await;
+        (problems, again, goes_on) = (applied.problems, applied.again, applied.changed);
+        if !applied.changed {
+            break;
+        }
+    }
+    let (observed, valid) = find(&cluster);
+    Ok(Some(Settled {
+        cluster,
+        observed,
+        valid,
+        problems,
+        again,
+        goes_on,
+    }))
+}
+
+/// Without a finalizer nothing is made: it could outlive the Cluster.
+fn cannot_be_finalized(cluster: &Cluster, error: &PrimaryError) -> Problem {
+    Problem {
+        about: format!(
+            "Cluster {}/{}",
+            cluster.namespace().unwrap_or_default(),
+            cluster.name_any()
+        ),
+        message: format!("its finalizer could not be added, so nothing is made: {error}"),
+        passing: !error.is_refused(),
+    }
+}
+
+async fn apply_round(
+    cluster: &Cluster,
+    valid: &ValidCluster,
+    keys: &Keys,
+    context: &Context,
+) -> Applied {
+    let built = children::build(valid);
+    let round = Round {
+        writer: &context.writer,
+        store: &context.store,
+        no_op_applies: &context.no_op_applies,
+        damping: &context.damping,
+        keys,
+        uid: &valid.uid,
+        keys_made: status::keys_were_made(cluster.status.as_ref()),
+        now: Timestamp::now(),
+        leaf_lifetime: context.leaf_lifetime,
+    };
+    round.run(&built.wanted, &built.obsolete).await
+}
+
+/// An address or a port that was found out is written down before anything relies on it: k0s
+/// listens on it and workers dial it for the cluster's life.
+fn must_record_first(cluster: &Cluster, valid: &ValidCluster) -> bool {
+    let spec = &cluster.spec.service;
+    let allocated = spec.api_port == 0 || spec.konnectivity_port == 0;
+    let recorded = cluster.status.clone().unwrap_or_default();
+    let address = match &valid.address {
+        Address::External(host) => recorded.external_address.as_ref() != Some(host),
+        Address::Internal | Address::Waiting { .. } => false,
+    };
+    allocated && valid.ports.is_some() && (recorded.ports != valid.ports || address)
+}
+
+/// The status that is there, with what was found out.
+fn recorded(cluster: &Cluster, valid: &ValidCluster) -> ClusterStatus {
+    let mut status = cluster.status.clone().unwrap_or_default();
+    status.ports = valid.ports;
+    if let Address::External(host) = &valid.address {
+        status.external_address = Some(host.clone());
+    }
+    status.etcd_members = valid.begun_members();
+    status
+}

@@ -1,0 +1,347 @@
+//! What each condition says, before it has a time.
+
+use crds::names;
+use crds::v1beta2::ClusterStatus;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::Resource;
+
+use super::functional::{functional, has_served, without_etcd};
+use crate::apply::Problem;
+use crate::cluster::children::control_plane;
+use crate::cluster::children::storage::etcd;
+use crate::cluster::dereference::Observed;
+use crate::cluster::status::{
+    ACCEPTED, APPLIED, AVAILABLE, CERTIFICATES, DELETING, EXPOSED, FUNCTIONAL, Facts, KEY_LOST,
+    KUBECONFIG, SCALING, UP_TO_DATE, condition, keys_were_made,
+};
+use crate::cluster::validate::{Address, Refusal, ValidCluster};
+
+/// One condition before it has a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) type_: &'static str,
+    pub(super) status: &'static str,
+    pub(super) reason: String,
+    pub(super) message: String,
+}
+
+pub(super) fn finding(
+    type_: &'static str,
+    status: bool,
+    reason: impl Into<String>,
+    message: impl Into<String>,
+) -> Finding {
+    let status = if status { "True" } else { "False" };
+    Finding {
+        type_,
+        status,
+        reason: reason.into(),
+        message: message.into(),
+    }
+}
+
+pub(super) fn unknown(type_: &'static str, reason: &str, message: impl Into<String>) -> Finding {
+    Finding {
+        type_,
+        status: "Unknown",
+        reason: reason.to_owned(),
+        message: message.into(),
+    }
+}
+
+/// All conditions of a Cluster that stays.
+pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
+    let deleting = finding(DELETING, false, "NotDeleting", "");
+    let accepted = accepted(facts.valid.err());
+    let functional = functional(facts);
+    let Ok(valid) = facts.valid else {
+        // Nothing was built from this spec; what earlier rounds found stays.
+        let mut all: Vec<_> = kept(facts.cluster.status.as_ref());
+        let is_served = has_served(facts.cluster);
+        all.push(available(&[if is_served {
+            &functional
+        } else {
+            &accepted
+        }]));
+        if condition(facts.cluster.status.as_ref(), FUNCTIONAL).is_some() {
+            all.push(functional);
+        }
+        all.extend([accepted, deleting]);
+        return all;
+    };
+    let applied = applied(etcd::claims::in_the_way(valid), facts.problems);
+    let exposed = exposed(valid, facts.observed);
+    let certificates = certificates(facts.observed, facts.cluster.status.as_ref());
+    let functional = match without_etcd(valid) {
+        // With data that is there already it is not new either.
+        Some(finding)
+            if functional.status != "True"
+                && (has_served(facts.cluster) || etcd::initial::says_existing(valid)) =>
+        {
+            finding
+        }
+        _ => functional,
+    };
+    let kubeconfig = if facts.observed.kubeconfig {
+        finding(KUBECONFIG, true, "Created", "")
+    } else {
+        finding(
+            KUBECONFIG,
+            false,
+            "Waiting",
+            "the kubeconfig is made as soon as the address and the certificates are known",
+        )
+    };
+    let available = if has_served(facts.cluster) {
+        available(&[&functional])
+    } else {
+        let parts = available(&[&exposed, &certificates, &functional, &kubeconfig]);
+        if parts.status != "True" && applied.status != "True" {
+            // What was not made explains what is missing.
+            available(&[&applied])
+        } else {
+            parts
+        }
+    };
+    let replicas = replicas(facts.observed.control_plane.as_ref());
+    vec![
+        accepted,
+        applied,
+        exposed,
+        certificates,
+        kubeconfig,
+        functional,
+        scaling(replicas.all, valid.replicas()),
+        up_to_date(&replicas, valid, is_up_to_date(facts, valid)),
+        deleting,
+        available,
+    ]
+}
+
+/// The first of these that is missing says why. Once a control plane has served, only its API
+/// says whether it does: a child that is refused takes nothing from those who use it.
+fn available(parts: &[&Finding]) -> Finding {
+    let missing = parts.iter().find(|part| part.status != "True");
+    missing.map_or_else(
+        || finding(AVAILABLE, true, "Available", "the control plane serves"),
+        |part| finding(AVAILABLE, false, part.reason.clone(), part.message.clone()),
+    )
+}
+
+/// The findings of an earlier round, but for those that every round makes.
+fn kept(status: Option<&ClusterStatus>) -> Vec<Finding> {
+    let types = [
+        APPLIED,
+        EXPOSED,
+        CERTIFICATES,
+        KUBECONFIG,
+        SCALING,
+        UP_TO_DATE,
+    ];
+    types
+        .into_iter()
+        .filter_map(|type_| earlier(status, type_))
+        .collect()
+}
+
+/// What a condition says already.
+pub(super) fn earlier(status: Option<&ClusterStatus>, type_: &'static str) -> Option<Finding> {
+    let old = condition(status, type_)?;
+    let status = match old.status.as_str() {
+        "True" => "True",
+        "False" => "False",
+        _ => "Unknown",
+    };
+    Some(Finding {
+        type_,
+        status,
+        reason: old.reason.clone(),
+        message: old.message.clone(),
+    })
+}
+
+fn accepted(refusal: Option<&Refusal>) -> Finding {
+    match refusal {
+        None => finding(ACCEPTED, true, "Accepted", ""),
+        Some(Refusal::NotImplemented(paths)) => finding(
+            ACCEPTED,
+            false,
+            "NotImplemented",
+            format!(
+                "this version does not honour {}; nothing is changed until the fields are removed",
+                paths.join(", ")
+            ),
+        ),
+        Some(Refusal::Invalid(errors)) => {
+            let all: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            finding(
+                ACCEPTED,
+                false,
+                "Invalid",
+                format!(
+                    "{}; nothing is changed until this is mended",
+                    all.join("; ")
+                ),
+            )
+        }
+    }
+}
+
+fn applied(claims_in_the_way: Option<String>, problems: &[Problem]) -> Finding {
+    let reason = match (&claims_in_the_way, problems) {
+        (Some(_), _) => "LeftoverClaims",
+        (None, []) => return finding(APPLIED, true, "Applied", ""),
+        (None, problems) if problems.iter().all(|p| p.passing) => "WriteFailed",
+        (None, _) => "ChildRefused",
+    };
+    let problems = problems
+        .iter()
+        .map(|p| format!("{}: {}", p.about, p.message));
+    let all: Vec<_> = claims_in_the_way.into_iter().chain(problems).collect();
+    finding(APPLIED, false, reason, all.join("; "))
+}
+
+fn exposed(valid: &ValidCluster, observed: &Observed) -> Finding {
+    match &valid.address {
+        Address::Waiting { reason, message } => finding(EXPOSED, false, *reason, message.clone()),
+        _ if valid.ports.is_none() => finding(
+            EXPOSED,
+            false,
+            "WaitingForPorts",
+            "the API server has not allocated the node ports yet",
+        ),
+        Address::External(host) if !observed.node_address_alive => finding(
+            EXPOSED,
+            true,
+            "NodeGone",
+            format!(
+                "no node has the address {host} any more; it was chosen when the Cluster was \
+                 made and stays: give it to another node or make the Cluster anew"
+            ),
+        ),
+        Address::External(host) => finding(
+            EXPOSED,
+            true,
+            "ClusterWithExternalAddress",
+            format!("reachable at {host}"),
+        ),
+        Address::Internal => finding(
+            EXPOSED,
+            true,
+            "InsideOnly",
+            format!(
+                "reachable inside the mothership at {}",
+                valid.service_host()
+            ),
+        ),
+    }
+}
+
+fn certificates(observed: &Observed, old: Option<&ClusterStatus>) -> Finding {
+    let missing = || {
+        let all = observed.authorities.values();
+        all.filter(|authority| authority.digest.is_none())
+    };
+    let lost = keys_were_made(old) && missing().any(|authority| !authority.users);
+    let missing: Vec<_> = missing()
+        .map(|authority| authority.secret.as_str())
+        .collect();
+    if missing.is_empty() {
+        return finding(CERTIFICATES, true, "Created", "");
+    }
+    finding(
+        CERTIFICATES,
+        false,
+        if lost { KEY_LOST } else { "SecretMissing" },
+        format!(
+            "without a Secret or without tls.crt in it: {}",
+            missing.join(", ")
+        ),
+    )
+}
+
+fn scaling(now: i32, wanted: i32) -> Finding {
+    match now.cmp(&wanted) {
+        std::cmp::Ordering::Less => finding(
+            SCALING,
+            true,
+            "ScalingUp",
+            format!("{now} of {wanted} replicas"),
+        ),
+        std::cmp::Ordering::Greater => finding(
+            SCALING,
+            true,
+            "ScalingDown",
+            format!("{now} replicas, {wanted} wanted"),
+        ),
+        std::cmp::Ordering::Equal => finding(SCALING, false, "ControlPlaneWithDesiredReplicas", ""),
+    }
+}
+
+/// Whether every replica runs what the spec says: the set says so of itself, so it has to be the
+/// one that is wanted.
+pub(super) fn is_up_to_date(facts: &Facts<'_>, valid: &ValidCluster) -> bool {
+    let set = facts.observed.control_plane.as_ref();
+    // By what was applied, and not by the image: others may write that otherwise, by its digest or
+    // another registry.
+    let applied = set
+        .and_then(|set| set.metadata.annotations.as_ref())
+        .and_then(|annotations| annotations.get(names::APPLIED_HASH_ANNOTATION));
+    let wanted = control_plane::stateful_set(valid);
+    let is_wanted = wanted.is_some_and(|wanted| {
+        applied.map(String::as_str) == Some(wanted.hash())
+            && facts
+                .problems
+                .iter()
+                .all(|p| p.about != wanted.key.to_string())
+    });
+    is_wanted && replicas(set).is_up_to_date(valid.replicas())
+}
+
+fn up_to_date(replicas: &Replicas, valid: &ValidCluster, is_up_to_date: bool) -> Finding {
+    if is_up_to_date {
+        return finding(UP_TO_DATE, true, "AllReplicasUpToDate", "");
+    }
+    let message = if replicas.all > 0 && control_plane::stateful_set(valid).is_none() {
+        "the StatefulSet of the control plane stays as it is while something that its pods need is \
+         missing"
+            .to_owned()
+    } else {
+        format!(
+            "{} of {} replicas run what the spec says",
+            replicas.updated,
+            valid.replicas()
+        )
+    };
+    finding(UP_TO_DATE, false, "NotAllReplicasUpToDate", message)
+}
+
+/// Numbers of the control plane's StatefulSet.
+#[derive(Default)]
+pub(super) struct Replicas {
+    pub(super) all: i32,
+    pub(super) ready: i32,
+    pub(super) updated: i32,
+    /// The numbers are about the StatefulSet as it was last written.
+    current: bool,
+}
+
+impl Replicas {
+    pub(super) const fn is_up_to_date(&self, wanted: i32) -> bool {
+        self.current && self.updated == wanted && self.all == wanted
+    }
+}
+
+/// What the StatefulSet says.
+pub(super) fn replicas(set: Option<&StatefulSet>) -> Replicas {
+    let Some((set, status)) = set.and_then(|set| Some((set, set.status.as_ref()?))) else {
+        return Replicas::default();
+    };
+    Replicas {
+        all: status.replicas,
+        ready: status.ready_replicas.unwrap_or_default(),
+        updated: status.updated_replicas.unwrap_or_default(),
+        current: status.observed_generation.unwrap_or_default()
+            >= set.meta().generation.unwrap_or_default(),
+    }
+}

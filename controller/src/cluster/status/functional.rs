@@ -1,0 +1,78 @@
+//! Whether the hosted API answers.
+
+use crds::names;
+use crds::v1beta2::Cluster;
+
+use super::conditions::{Finding, earlier, finding, replicas, unknown};
+use super::{FUNCTIONAL, Facts};
+use crate::cluster::children::storage::etcd;
+use crate::cluster::validate::ValidCluster;
+
+/// What the first pod's readiness has proved wrong, or is about to.
+const STARTING: [&str; 3] = ["Unreachable", "Timeout", "NotReady"];
+
+/// Whether the control plane has been available once.
+pub(super) fn has_served(cluster: &Cluster) -> bool {
+    cluster
+        .status
+        .as_ref()
+        .is_some_and(|status| status.version.is_some())
+}
+
+/// What the API has said, or that it has not been asked.
+pub(super) fn functional(facts: &Facts<'_>) -> Finding {
+    let waiting = || {
+        unknown(
+            FUNCTIONAL,
+            "NotAsked",
+            "waiting for the control plane's API to answer through its Service",
+        )
+    };
+    let has_served = has_served(facts.cluster);
+    let started = replicas(facts.observed.control_plane.as_ref()).ready > 0;
+    match &facts.observed.health {
+        // Another process has asked it before, and this one is about to, or has no way to it for
+        // now: that is said elsewhere, and takes nothing from those who use it.
+        None if facts.is_asked || facts.valid.is_err() || (has_served && started) => {
+            earlier(facts.cluster.status.as_ref(), FUNCTIONAL).unwrap_or_else(waiting)
+        }
+        None if has_served => finding(
+            FUNCTIONAL,
+            false,
+            "Unreachable",
+            "no replica of the control plane is ready",
+        ),
+        None => waiting(),
+        Some(health) if health.ready && (started || has_served) => {
+            finding(FUNCTIONAL, true, "Ready", "")
+        }
+        // The words of an attempt change from one to the next while pods start, and Service,
+        // StatefulSet and the next answer follow the first ready pod one after the other: no news
+        // before all have.
+        Some(health) if !has_served && (!started || STARTING.contains(&health.reason)) => waiting(),
+        Some(health) if !started => finding(
+            FUNCTIONAL,
+            false,
+            health.reason,
+            format!(
+                "{}; no replica of the control plane is ready",
+                health.message
+            ),
+        ),
+        Some(health) => finding(FUNCTIONAL, false, health.reason, health.message.clone()),
+    }
+}
+
+/// Why a control plane that has served does not answer, if it is for want of its etcd.
+pub(super) fn without_etcd(valid: &ValidCluster) -> Option<Finding> {
+    if etcd::ready_members(valid) > 0 {
+        return None;
+    }
+    let message = format!(
+        "no member of etcd is ready. A member that has lost its data does not start by itself: \
+         it would serve an empty cluster. See the logs of the pods {}-*, and \"etcd does not \
+         start\" in docs/troubleshooting.md",
+        names::etcd(&valid.name)
+    );
+    Some(finding(FUNCTIONAL, false, "EtcdNotReady", message))
+}

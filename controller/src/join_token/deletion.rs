@@ -1,0 +1,154 @@
+//! The end of a request: its token is revoked first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::names::JOIN_TOKEN_REQUEST_FINALIZER;
+use crds::v1beta2::JoinTokenRequest;
+use crds::{names, validation};
+use jiff::{SignedDuration, Timestamp};
+use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
+use pki::token::TokenId;
+
+use crate::join_token::dereference::{Found, NoWay, Reach, home, is_cluster};
+use crate::join_token::{Context, Error, find, hosted, status, write};
+use crate::kubernetes::store::{Key, Kind, Live, Store};
+
+/// A hosted API that does not answer holds up a request for so long and no longer: a namespace
+/// has to be able to go. It counts from the first attempt: before that nobody was asked.
+const REVOKED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
+
+/// Revokes the token wherever it may still be honoured, then lets go.
+pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Action, Error> {
+    let now = Timestamp::now();
+    if let Some(id) = live_token(request, now)
+        && let Err(error) = revoke(&id, request, context).await
+    {
+        if !error.is_final() && time_left(request, now).is_some() {
+            let message = format!(
+                "the token {} could not be revoked: {error}; it is tried again until the token \
+                 ends, and for {} min at most",
+                id.as_str(),
+                REVOKED_WITHIN.as_mins()
+            );
+            tell(request, error.reason(), &message, context).await;
+            return Err(error);
+        }
+        leave_behind(request, &id, &error, context);
+    }
+    if let Err(error) = context
+        .primary
+        .remove_finalizer(request, JOIN_TOKEN_REQUEST_FINALIZER)
+        .await
+    {
+        let message = format!("{error}; it is tried again");
+        tell(request, "Failed", &message, context).await;
+        return Err(error.into());
+    }
+    let uid = request.uid().unwrap_or_default();
+    context.primary.forget(&uid);
+    context.failures.clear(&uid);
+    Ok(Action::await_change())
+}
+
+/// The token that somebody could still join with.
+fn live_token(request: &JoinTokenRequest, now: Timestamp) -> Option<TokenId> {
+    status::token_id(request).filter(|_| status::expires_at(request).is_none_or(|at| at > now))
+}
+
+async fn revoke(id: &TokenId, request: &JoinTokenRequest, context: &Context) -> Result<(), Error> {
+    let found = find(request, context).await?;
+    match honoured(request, &found, &context.shared.store) {
+        Some(way) => hosted::revoke(id, &way?, context).await,
+        None => Ok(()),
+    }
+}
+
+/// The way to the API that honours the token; none where its cluster has ended or ends as well. A
+/// Cluster that was made anew under the name is asked too: it may run on the data of the old one.
+fn honoured(
+    request: &JoinTokenRequest,
+    found: &Found,
+    store: &Store,
+) -> Option<Result<Reach, NoWay>> {
+    let elsewhere = !validation::not_implemented_join_token_request(request).is_empty();
+    let namespace = request
+        .annotations()
+        .get(names::CLUSTER_REF_NAMESPACE_ANNOTATION);
+    if elsewhere
+        && let Some(namespace) = namespace
+        && !request.owner_references().iter().any(is_cluster)
+    {
+        return Some(Err(NoWay::Elsewhere(namespace.clone())));
+    }
+    let Some(cluster) = &found.cluster else {
+        let pods_kept =
+            pods_kept(request, store).then(|| NoWay::PodsKept(home(request).to_owned()));
+        return if found.exists {
+            Some(found.way.clone())
+        } else {
+            pods_kept.map(Err)
+        };
+    };
+    // With `--cascade=orphan` its pods stay, and while they may not be ended they serve on.
+    let ends = cluster.metadata.deletion_timestamp.is_some()
+        && !cluster.finalizers().iter().any(|name| name == "orphan")
+        && set(request, store).is_none_or(|set| set.deleting);
+    (!ends).then(|| found.way.clone())
+}
+
+/// What makes the pods of the request's Cluster.
+fn set(request: &JoinTokenRequest, store: &Store) -> Option<Arc<Live>> {
+    let namespace = request.namespace().unwrap_or_default();
+    let name = names::control_plane(home(request));
+    store.get(&Key::new(Kind::StatefulSet, namespace, name))
+}
+
+/// Whether the pods of a Cluster that is gone run on, nobody's.
+fn pods_kept(request: &JoinTokenRequest, store: &Store) -> bool {
+    set(request, store).is_some_and(|set| set.owner.is_none() && !set.deleting)
+}
+
+/// Without the status this goes on all the same.
+async fn tell(request: &Arc<JoinTokenRequest>, reason: &str, message: &str, context: &Context) {
+    let status = status::ending(request, reason, message);
+    if let Err(error) = write::status(request, status, context).await {
+        let (name, namespace) = (request.name_any(), request.namespace().unwrap_or_default());
+        tracing::warn!(name, namespace, %error, "the status could not be written");
+    }
+}
+
+fn leave_behind(request: &JoinTokenRequest, id: &TokenId, error: &Error, context: &Context) {
+    // An event's end is cut off where it is too long.
+    let note = format!(
+        "the token {} was not revoked: delete the Secret bootstrap-token-{} from the namespace \
+         kube-system of the hosted cluster {} ({error})",
+        id.as_str(),
+        id.as_str(),
+        home(request),
+    );
+    let (name, namespace) = (request.name_any(), request.namespace().unwrap_or_default());
+    tracing::warn!(name, namespace, note, "a token is left behind");
+    let about = request.object_ref(&());
+    context
+        .shared
+        .events
+        .warning(&about, "TokenLeftBehind", &note);
+}
+
+/// How long the end of a deleted request may still wait for its token to be revoked.
+pub fn time_left(request: &JoinTokenRequest, now: Timestamp) -> Option<Duration> {
+    request.metadata.deletion_timestamp.as_ref()?;
+    // The first attempt that failed is written down, so that it outlives this process.
+    let first = status::is_true(request, status::DELETING)
+        .map_or(now, |told| told.last_transition_time.0.min(now));
+    let given_up = first.checked_add(REVOKED_WITHIN).ok()?;
+    let end = status::expires_at(request).map_or(given_up, |expires| expires.min(given_up));
+    Duration::try_from(end.duration_since(now))
+        .ok()
+        .filter(|left| !left.is_zero())
+}
+
+#[cfg(test)]
+mod tests;
