@@ -1,5 +1,7 @@
 //! Schemas of what Kubernetes itself defines, fitted into ours.
 
+pub(crate) mod cel;
+
 use k8s_openapi::api::core::v1::{
     PersistentVolumeClaimSpec, PersistentVolumeClaimStatus, ResourceRequirements,
     TopologySpreadConstraint, Volume,
@@ -7,8 +9,6 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
-
-use crate::rules;
 
 /// What Kubernetes accepts as a quantity.
 const QUANTITY: &str = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
@@ -22,7 +22,7 @@ pub fn k0s_config(_: &mut SchemaGenerator) -> Schema {
         },
         "x-kubernetes-preserve-unknown-fields": true,
     });
-    rules::k0s_config(&mut schema);
+    cel::k0s_config(&mut schema);
     schema
 }
 

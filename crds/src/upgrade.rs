@@ -4,10 +4,10 @@
 //! three minor versions older than the API server. kine is a part of k0s and goes with it.
 
 mod etcd;
-mod known;
+mod releases;
 
 pub use etcd::{etcd, etcd_version};
-pub use known::{known, nearest, newest, newest_build};
+pub use releases::{known, nearest, newest, newest_build};
 
 use crate::names::FORCE_UPGRADE_ANNOTATION;
 use crate::v1beta2::{Cluster, ClusterSpec, ClusterStatus, StatusNodes};

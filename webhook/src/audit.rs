@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::known::Known;
+use crate::cache::Cache;
 use crate::metrics::Metrics;
 
 /// How often it is looked whether anything has changed. Looking costs nothing when nothing has.
@@ -31,7 +31,7 @@ const MANAGER: &str = "k0smotron-webhook";
 /// Counts and writes while this replica leads, until the stop.
 pub async fn run(
     client: Client,
-    known: Known,
+    known: Cache,
     metrics: Metrics,
     mut leads: watch::Receiver<bool>,
     stop: CancellationToken,
@@ -68,7 +68,7 @@ pub async fn run(
 }
 
 /// One look at everything; whether every status could be written.
-async fn pass(api: &Api<ClusterPolicy>, known: &Known, metrics: &Metrics, now: Timestamp) -> bool {
+async fn pass(api: &Api<ClusterPolicy>, known: &Cache, metrics: &Metrics, now: Timestamp) -> bool {
     let stored = known.stored_policies();
     if stored.is_empty() {
         return true;

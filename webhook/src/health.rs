@@ -15,8 +15,8 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::cache::{Cache, Watches};
 use crate::certificates::Served;
-use crate::known::{Known, Watches};
 use crate::metrics::Metrics;
 
 /// What has to be there before anybody may be sent here.
@@ -54,7 +54,7 @@ impl Gates {
 
 struct Shared {
     gates: Gates,
-    known: Known,
+    known: Cache,
     metrics: Metrics,
 }
 
@@ -62,7 +62,7 @@ struct Shared {
 pub async fn serve(
     address: SocketAddr,
     gates: Gates,
-    known: Known,
+    known: Cache,
     metrics: Metrics,
 ) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
     let listener = TcpListener::bind(address)

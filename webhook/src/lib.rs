@@ -1,20 +1,20 @@
 //! Admission, conversion and policies: what the API server asks about the product's objects.
 //!
 //! ```text
-//! API server ──TLS──▶ server ──bytes──▶ review ──Request──▶ kinds ──▶ Decision
-//!                                                             ▲
-//!                                  watches ──▶ known ─Mothership─┘
+//! API server ──TLS──▶ server ──bytes──▶ review ──Request──▶ handlers ──▶ Decision
+//!                                                              ▲
+//!                                   watches ──▶ cache ─Mothership─┘
 //! ```
 //!
-//! Only `server`, `known::watches`, `certificates::keeper` and `audit` do I/O: what decides is plain
-//! functions over what was sent and what is known.
+//! What decides (`review`, `handlers`, `cache::tables`, `certificates::{plan, state}`) is plain
+//! functions over what was sent and what is known; I/O is done around it.
 
 pub mod args;
 pub mod audit;
+pub mod cache;
 pub mod certificates;
+pub mod handlers;
 pub mod health;
-pub mod kinds;
-pub mod known;
 pub mod metrics;
 pub mod review;
 pub mod run;

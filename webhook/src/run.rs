@@ -15,16 +15,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
 use crate::audit;
-use crate::certificates::bundles::Bundles;
-use crate::certificates::keeper::{self, Keeper};
+use crate::cache::{Cache, Watches};
+use crate::certificates::ca_bundles::CaBundles;
 use crate::certificates::plan::Timings;
+use crate::certificates::rotator::{self, Rotator};
 use crate::certificates::{Served, secret};
+use crate::handlers::Handlers;
 use crate::health::{self, Gates};
-use crate::kinds::{Kinds, World};
-use crate::known::{Known, Watches};
 use crate::metrics::Metrics;
-use crate::review::{self, ReviewError, Stage};
-use crate::server::{self, Endpoints, Limits};
+use crate::review::Reviews;
+use crate::server::{self, Limits};
 
 /// Definitions whose conversion is asked for here.
 const DEFINITIONS: [&str; 2] = ["clusters.k0smotron.io", "jointokenrequests.k0smotron.io"];
@@ -45,7 +45,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     tokio::task::spawn_blocking(crds::conversion::prepare);
     let client = runtime::client().await?;
     let metrics = Metrics::default();
-    let known = Known::default();
+    let known = Cache::default();
     let served = Served::new(metrics.clone());
     let watches = Watches::start(client.clone(), known.clone(), metrics.clone(), end.clone());
     let (seen, seen_rx) = watch::channel(secret::Seen::default());
@@ -99,9 +99,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         gates.ready().await;
         tracing::info!(seconds = started.elapsed().as_secs_f64(), "ready");
     });
-    let endpoints = Arc::new(Webhook {
-        kinds: Kinds::default(),
-        known,
+    let endpoints = Arc::new(Reviews {
+        handlers: Handlers::default(),
+        cache: known,
         metrics: metrics.clone(),
     });
     let router = server::router(endpoints, limits, metrics.clone());
@@ -113,38 +113,6 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the server asks.
-struct Webhook {
-    kinds: Kinds,
-    known: Known,
-    metrics: Metrics,
-}
-
-impl Webhook {
-    fn admit(&self, stage: Stage, body: &[u8]) -> Result<Vec<u8>, ReviewError> {
-        let policies = self.known.policies();
-        let world = World {
-            mothership: &self.known,
-            policies: &policies,
-        };
-        review::admit(&self.kinds, world, stage, &self.metrics, body)
-    }
-}
-
-impl Endpoints for Webhook {
-    fn mutate(&self, body: &[u8]) -> Result<Vec<u8>, ReviewError> {
-        self.admit(Stage::Mutate, body)
-    }
-
-    fn validate(&self, body: &[u8]) -> Result<Vec<u8>, ReviewError> {
-        self.admit(Stage::Validate, body)
-    }
-
-    fn convert(&self, body: &[u8]) -> Result<Vec<u8>, ReviewError> {
-        review::convert(review::converter, &self.metrics, body)
-    }
-}
-
 /// Keeps certificate and bundles right, once it leads.
 fn keeper(
     args: &Args,
@@ -153,18 +121,18 @@ fn keeper(
     seen: watch::Receiver<secret::Seen>,
     published: Arc<AtomicBool>,
     stop: &CancellationToken,
-) -> anyhow::Result<Keeper> {
-    let bundles = Bundles::new(client.clone(), &args.configuration, &DEFINITIONS);
+) -> anyhow::Result<Rotator> {
+    let bundles = CaBundles::new(client.clone(), &args.configuration, &DEFINITIONS);
     bundles.start(metrics, stop);
     tokio::spawn({
         let (bundles, seen) = (bundles.clone(), seen.clone());
         async move {
-            keeper::published(bundles, seen).await;
+            rotator::published(bundles, seen).await;
             published.store(true, Relaxed);
         }
     });
     let lifetime = |lifetime| SignedDuration::try_from(lifetime).context("a lifetime is too long");
-    Ok(Keeper {
+    Ok(Rotator {
         client: client.clone(),
         namespace: args.namespace.clone(),
         secret: args.certificate_secret.clone(),
@@ -184,9 +152,9 @@ fn keeper(
 fn lead(
     args: Args,
     client: Client,
-    known: Known,
+    known: Cache,
     metrics: Metrics,
-    keeper: Option<Keeper>,
+    keeper: Option<Rotator>,
     stop: CancellationToken,
 ) -> tokio::task::JoinHandle<()> {
     let (leads, leading) = watch::channel(false);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crds::service::ServiceSettings;
+use crds::service_annotations::ServiceSettings;
 use crds::upgrade;
 use crds::v1beta2::{
     CertificateType, Cluster, ClusterSpec, ClusterStatus, ServiceType, StatusPorts,

@@ -2,11 +2,9 @@
 //! server, the plugin with a file. Pure functions of the request and of what is known besides.
 
 mod defaults;
-mod mothership;
 mod validate;
 
 pub use defaults::{default, patch, schema_defaults};
-pub use mothership::{Holder, Mothership, Namespace, Quota, Unknown, Usage};
 use serde_json::Value;
 pub use validate::{validate, validate_new};
 

@@ -5,12 +5,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Decision, Kind, Mothership, Operation, Request};
+use super::{Decision, Kind, Operation, Request};
 use crate::before::{self, Found};
+use crate::lookup::Mothership;
 use crate::names::PROTECT_ANNOTATION;
 use crate::v1beta2::{Cluster, JoinTokenRequest};
 use crate::validation::{self, FieldError};
-use crate::{service, upgrade, version};
+use crate::{service_annotations, upgrade, version};
 
 /// What is wrong with a request, all of it at once, and what its author should know.
 ///
@@ -80,7 +81,7 @@ fn leaves_spec(request: &Request<'_>) -> bool {
         && request.sub_resource.is_none()
         && old.is_some()
         && old == new
-        && service::ANNOTATIONS
+        && service_annotations::ANNOTATIONS
             .iter()
             .all(|key| annotation(request.old_object, key) == annotation(request.object, key))
 }
@@ -92,7 +93,7 @@ fn annotation<'a>(object: Option<&'a Value>, key: &str) -> Option<&'a str> {
 
 fn cluster(old: Option<&Cluster>, new: &Cluster, known: &dyn Mothership) -> Decision {
     let mut decision = Decision::default();
-    decision.warn(&service::warnings(old, new));
+    decision.warn(&service_annotations::warnings(old, new));
     // The same in other words.
     if old.is_some_and(|old| old.spec == new.spec) {
         return decision;

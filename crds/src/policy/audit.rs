@@ -6,7 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::Value;
 
 use super::{Input, Policies};
-use crate::admission::{Mothership, Operation, Request, User};
+use crate::admission::{Operation, Request, User};
+use crate::lookup::Mothership;
 use crate::v1beta2::{ClusterPolicyStatus, PolicyKind, ViolatingObject};
 use crate::validation::FieldError;
 

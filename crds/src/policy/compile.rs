@@ -6,13 +6,14 @@ use kube::core::Selector;
 use regex::RegexBuilder;
 
 use super::cel::{Compiler, Expression};
+use super::defaults;
 use super::image::Source;
 use super::path::Path;
 use super::range::Range;
 use super::resources::{self, Bound, Container};
-use super::typed::{Required, Typed};
-use super::{defaults, texts};
 use crate::names;
+use crate::policy::builtin::{Required, Typed};
+use crate::policy::text;
 use crate::quantity::amount;
 use crate::v1beta2::{
     ClusterDefaults, ClusterPolicy, ClusterPolicySpec, NamespaceLimits, PolicyAction, PolicyKind,
@@ -105,7 +106,7 @@ impl Faults {
     fn add(&mut self, path: &str, value: &str, message: impl Into<String>, hint: &str) {
         self.0.push(FieldError {
             path: path.to_owned(),
-            value: texts::short(value),
+            value: text::short(value),
             message: message.into(),
             hint: hint.to_owned(),
         });
@@ -337,7 +338,7 @@ fn free(
         .and_then(|source| compile("messageExpression", source));
     let message = rule.message.clone().unwrap_or_else(|| {
         let expression: Vec<&str> = rule.expression.split_whitespace().collect();
-        format!("must meet {}", texts::short(&expression.join(" ")))
+        format!("must meet {}", text::short(&expression.join(" ")))
     });
     Some(FreeRule {
         name: rule.name.clone(),

@@ -7,6 +7,8 @@
 //! it was meant to hold something back, and nobody can tell what. What exists stays manageable.
 
 mod audit;
+mod breach;
+mod builtin;
 mod cel;
 mod compile;
 mod defaults;
@@ -15,10 +17,9 @@ mod path;
 mod range;
 mod read;
 mod resources;
-mod seen;
-mod subject;
-mod texts;
-mod typed;
+mod target;
+mod text;
+mod view;
 
 #[cfg(test)]
 mod tests;
@@ -31,11 +32,13 @@ use serde_json::Value;
 
 use self::cel::{Compiler, Engine, Facts, View};
 use self::compile::{FreeRule, Policy};
-use self::seen::Seen;
-use self::subject::Subject;
-use self::typed::{Breach, RULES};
-use crate::admission::{Mothership, Operation, Request};
+use crate::admission::{Operation, Request};
 use crate::before;
+use crate::lookup::Mothership;
+use crate::policy::breach::Breach;
+use crate::policy::builtin::RULES;
+use crate::policy::target::Subject;
+use crate::policy::view::Seen;
 use crate::v1beta2::{ClusterPolicy, PolicyAction, PolicyKind};
 use crate::validation::FieldError;
 
@@ -133,7 +136,7 @@ impl Policies {
         if !new || input.kind != PolicyKind::Cluster {
             return false;
         }
-        let namespace = subject::Namespaced::new(input);
+        let namespace = target::Namespaced::new(input);
         let mut changed = false;
         for policy in &self.list {
             if let Some(defaults) = &policy.defaults
@@ -154,7 +157,7 @@ impl Policies {
 
     /// What each rule says that is about this object, those that are met as well.
     pub fn check<'a>(&'a self, input: &Input<'_>, report: &mut dyn FnMut(Finding<'a>)) {
-        let namespace = subject::Namespaced::new(input);
+        let namespace = target::Namespaced::new(input);
         let mut matching = self
             .list
             .iter()
@@ -197,7 +200,7 @@ impl Policies {
 
     /// Names of the policies that say nothing because they don't select the namespace.
     pub fn not_selecting<'a>(&'a self, input: &'a Input<'_>) -> impl Iterator<Item = &'a str> {
-        let namespace = subject::Namespaced::new(input);
+        let namespace = target::Namespaced::new(input);
         let others = self
             .list
             .iter()
@@ -295,7 +298,7 @@ impl Policy {
 
     fn typed_finding(
         &self,
-        rule: &'static typed::Rule,
+        rule: &'static builtin::Rule,
         breaches: Vec<Breach>,
         subject: &Subject<'_>,
     ) -> Finding<'_> {
@@ -341,8 +344,8 @@ impl Policy {
         if subject.kind != PolicyKind::Cluster {
             return None;
         }
-        let replicas = typed::replicas_of(&subject.object);
-        let before = subject.old.as_deref().map(typed::replicas_of);
+        let replicas = builtin::replicas_of(&subject.object);
+        let before = subject.old.as_deref().map(builtin::replicas_of);
         let grows = before.is_none_or(|before| replicas > before);
         let mut breaches = Vec::new();
         if !grows {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::quantity::amount;
-use crate::service;
+use crate::service_annotations;
 
 /// A path from an object's root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +113,7 @@ impl Path {
     pub(super) fn around(&self, object: &Value) -> Vec<Value> {
         if let [_, _, Step::Key(key)] = self.0.as_slice()
             && self.root() == "metadata"
-            && service::ANNOTATIONS.contains(&key.as_str())
+            && service_annotations::ANNOTATIONS.contains(&key.as_str())
         {
             // What the annotation says is of some types of the Service only.
             let type_ = object.pointer("/spec/service/type");

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
-use super::texts;
-use super::typed::Breach;
+use crate::policy::breach::Breach;
+use crate::policy::text;
 use crate::quantity::amount;
 use crate::v1beta2::{QuantityBounds, StorageType};
 
@@ -46,7 +46,7 @@ impl Container {
     fn runs(self, object: &Value) -> bool {
         match self {
             Self::ControlPlane => true,
-            Self::Etcd => texts::storage_type(object) == StorageType::Etcd.as_str(),
+            Self::Etcd => text::storage_type(object) == StorageType::Etcd.as_str(),
         }
     }
 }
@@ -82,7 +82,7 @@ impl Bound {
             return None;
         }
         let path = self.container.path();
-        let resources = texts::field(object, path);
+        let resources = text::field(object, path);
         let quantity = |kind: Kind| quantity(resources?.get(kind.as_str())?.get(&self.name)?);
         let found = match self.kind {
             // A request that is left out is the limit, as Kubernetes fills it in.

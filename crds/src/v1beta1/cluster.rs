@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{ClusterStatus, ServiceSpec};
+use crate::schema;
+use crate::schema::cel;
 use crate::v1beta2::{
     CertificateRef, DEFAULT_ETCD_IMAGE, DEFAULT_IMAGE, EtcdSpec, IngressSpec, KubeconfigRef,
     KubeconfigSecretMetadata, Manifest, MonitoringSpec, Mount, PersistenceSpec,
 };
-use crate::{rules, schema};
 
 /// What the control plane shall look like.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -75,7 +76,7 @@ use crate::{rules, schema};
         priority = 1
     )
 )]
-#[kube(validation = rules::cluster_name_has_no_dot(), validation = rules::cluster_name_fits())]
+#[kube(validation = cel::cluster_name_has_no_dot(), validation = cel::cluster_name_fits())]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClusterSpec {
     /// Number of control-plane pods. Default 1.

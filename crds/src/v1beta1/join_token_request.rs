@@ -10,8 +10,9 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::schema;
+use crate::schema::cel;
 use crate::v1beta2::JoinTokenRole;
-use crate::{rules, schema};
 
 /// What the token shall be good for.
 #[derive(CustomResource, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -65,7 +66,7 @@ use crate::{rules, schema};
         priority = 1
     )
 )]
-#[kube(validation = rules::join_token_request_name_fits())]
+#[kube(validation = cel::join_token_request_name_fits())]
 #[serde(rename_all = "camelCase")]
 pub struct JoinTokenRequestSpec {
     /// The Cluster. In v1beta2: `spec.clusterName`, in the same namespace.
@@ -73,7 +74,7 @@ pub struct JoinTokenRequestSpec {
     /// How long the token is good for, such as `24h` or `1h30m`, counted from the moment it is
     /// made. `0s` means for ever.
     #[serde(default = "never")]
-    #[schemars(transform = rules::expiry)]
+    #[schemars(transform = cel::expiry)]
     pub expiry: String,
     /// What a machine with this token becomes.
     #[serde(default)]

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rules;
+use crate::schema::cel;
 use crate::v1beta2::{DEFAULT_API_PORT, DEFAULT_KONNECTIVITY_PORT, ServiceType};
 
 /// The Service in front of the control plane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(transform = rules::service)]
+#[schemars(transform = cel::service)]
 pub struct ServiceSpec {
     /// Type of the Service.
     #[serde(rename = "type")]

@@ -18,7 +18,8 @@ use super::{
     CertificateRef, ClusterStatus, IngressSpec, Manifest, MonitoringSpec, Mount, PatchSpec,
     PersistenceSpec, RemoteHostCluster, ServiceSpec, StorageSpec,
 };
-use crate::{rules, schema};
+use crate::schema;
+use crate::schema::cel;
 
 /// Repository of the k0s image unless `spec.image` names another.
 pub const DEFAULT_IMAGE: &str = "quay.io/k0sproject/k0s";
@@ -85,7 +86,7 @@ pub const DEFAULT_IMAGE: &str = "quay.io/k0sproject/k0s";
         priority = 1
     )
 )]
-#[kube(validation = rules::cluster_name_has_no_dot(), validation = rules::cluster_name_fits())]
+#[kube(validation = cel::cluster_name_has_no_dot(), validation = cel::cluster_name_fits())]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClusterSpec {
     /// Number of control-plane pods; 3 survives the loss of any one of them. etcd is created with

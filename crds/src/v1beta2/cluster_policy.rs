@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{ServiceType, StorageType};
-use crate::{rules, schema};
+use crate::schema;
+use crate::schema::cel;
 
 /// What is allowed where. A rule that is left out allows everything.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -56,7 +57,7 @@ use crate::{rules, schema};
     )
 )]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(transform = rules::policy)]
+#[schemars(transform = cel::policy)]
 pub struct ClusterPolicySpec {
     /// Namespaces in which it holds, by their labels. Left out or empty: all of them.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,10 +4,12 @@ mod absent;
 mod certificate;
 mod cluster;
 mod cluster_policy;
-mod exposure;
+mod ingress;
 mod join_token_request;
+mod monitoring;
 mod patch;
 mod persistence;
+mod remote_host;
 mod service;
 mod status;
 mod storage;
@@ -20,15 +22,17 @@ pub use cluster_policy::{
     PolicyAction, PolicyKind, PolicyRule, QuantityBounds, ReplicaBounds, RequiredKey,
     ResourceLimits, ResourcePolicy, ViolatingObject,
 };
-pub use exposure::{IngressSpec, KubeconfigRef, MonitoringSpec, RemoteHostCluster};
+pub use ingress::IngressSpec;
 pub use join_token_request::{
     JoinTokenDeprecatedStatus, JoinTokenRequest, JoinTokenRequestSpec, JoinTokenRequestStatus,
     JoinTokenRole, JoinTokenV1Beta1Status,
 };
+pub use monitoring::MonitoringSpec;
 pub use patch::{Patch, PatchSpec, PatchTarget, PatchType};
 pub use persistence::{
     ClaimMetadata, PersistenceSpec, PersistenceType, PersistentVolumeClaimTemplate,
 };
+pub use remote_host::{KubeconfigRef, RemoteHostCluster};
 pub use service::{DEFAULT_API_PORT, DEFAULT_KONNECTIVITY_PORT, ServiceSpec, ServiceType};
 pub use status::{ClusterStatus, DeprecatedStatus, StatusNodes, StatusPorts, V1Beta1Status};
 pub use storage::{

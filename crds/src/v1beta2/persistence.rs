@@ -10,12 +10,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::absent;
-use crate::{rules, schema};
+use crate::schema;
+use crate::schema::cel;
 
 /// Where the data directory lives.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(transform = rules::persistence)]
+#[schemars(transform = cel::persistence)]
 pub struct PersistenceSpec {
     /// `emptyDir` (goes with the pod), `hostPath` or `pvc`.
     #[serde(rename = "type")]

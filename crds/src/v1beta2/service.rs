@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rules;
+use crate::schema::cel;
 
 /// Port of the hosted API unless `spec.service.apiPort` names another.
 pub const DEFAULT_API_PORT: i32 = 30443;
@@ -15,7 +15,7 @@ pub const DEFAULT_KONNECTIVITY_PORT: i32 = 30132;
 /// The Service in front of the control plane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(transform = rules::service)]
+#[schemars(transform = cel::service)]
 pub struct ServiceSpec {
     /// Type of the Service.
     #[serde(rename = "type")]

@@ -3,11 +3,11 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    Errors, FieldError, Findings, backend, ingress, metadata, patches, persistence, quantity,
-    volumes,
+    Errors, FieldError, Findings, ingress, metadata, patches, persistence, quantity, volumes,
 };
 use crate::names;
 use crate::v1beta2::{Cluster, ClusterSpec, ServiceType, StorageType};
+use crate::validation::storage;
 use crate::version::K0sVersion;
 
 const CONFIG_VERSION: &str = "k0s.k0sproject.io/v1beta1";
@@ -31,7 +31,7 @@ pub fn validate_cluster(cluster: &Cluster) -> Vec<FieldError> {
     address(&mut errors, spec);
     service(&mut errors, spec);
     persistence::validate(&mut errors, spec);
-    backend::validate(&mut errors, spec);
+    storage::validate(&mut errors, spec);
     ingress::validate(&mut errors, spec);
     patches::validate(&mut errors, spec);
     k0s_config(&mut errors, spec);

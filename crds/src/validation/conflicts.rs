@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::{Errors, Findings, is_served, quota};
-use crate::admission::{Holder, Mothership};
+use crate::lookup::{Holder, Mothership};
 use crate::v1beta2::{Cluster, PersistenceType, ServiceType, StatusPorts, StorageType};
 
 /// The range is a setting of the API server, which few outside know.

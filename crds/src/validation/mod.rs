@@ -4,7 +4,6 @@
 //! these: what is here besides needs more than one field of view, or was let through by earlier
 //! releases and so cannot be refused at the door.
 
-mod backend;
 mod cluster;
 mod conflicts;
 mod duration;
@@ -16,6 +15,7 @@ mod patches;
 mod persistence;
 pub mod quantity;
 mod quota;
+mod storage;
 mod update;
 mod volumes;
 mod warnings;

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::Errors;
-use crate::admission::Mothership;
+use crate::lookup::Mothership;
 use crate::quantity::amount;
 use crate::v1beta2::{Cluster, PersistenceType, ServiceType, StorageType};
 

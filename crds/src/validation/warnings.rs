@@ -1,5 +1,6 @@
-use super::{Errors, FieldError, backend, cluster, ingress, parse_go_duration, patches};
+use super::{Errors, FieldError, cluster, ingress, parse_go_duration, patches};
 use crate::v1beta2::{Cluster, JoinTokenRequest};
+use crate::validation::storage;
 
 /// What is likely a mistake in a Cluster and yet can be right.
 pub fn cluster_warnings(cluster: &Cluster) -> Vec<FieldError> {
@@ -21,7 +22,7 @@ pub fn cluster_warnings(cluster: &Cluster) -> Vec<FieldError> {
         );
     }
     cluster::warn(&mut warnings, &cluster.spec);
-    backend::warn(&mut warnings, &cluster.spec);
+    storage::warn(&mut warnings, &cluster.spec);
     ingress::warn(&mut warnings, &cluster.spec);
     patches::warn(&mut warnings, &cluster.spec);
     warnings.0

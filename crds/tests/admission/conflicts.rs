@@ -2,7 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use crds::admission::{Decision, Holder, Kind, Mothership, Operation, Quota, Unknown, validate};
+use crds::admission::{Decision, Kind, Operation, validate};
+use crds::lookup::{Holder, Mothership, Quota, Unknown};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use rstest::rstest;
 use serde_json::{Value, json};

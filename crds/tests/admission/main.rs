@@ -19,9 +19,8 @@ mod services;
 mod speed;
 mod upgrades;
 
-use crds::admission::{
-    Decision, Kind, Mothership, Operation, Request, Unknown, User, validate, validate_new,
-};
+use crds::admission::{Decision, Kind, Operation, Request, User, validate, validate_new};
+use crds::lookup::{Mothership, Unknown};
 use serde_json::{Value, json};
 
 /// A Cluster as a client writes it.

@@ -1,6 +1,7 @@
 //! What holds of any object.
 
-use crds::admission::{Kind, Operation, Unknown, default, validate, validate_new};
+use crds::admission::{Kind, Operation, default, validate, validate_new};
+use crds::lookup::Unknown;
 use crds::version::K0sVersion;
 use proptest::prelude::*;
 use serde_json::Value;

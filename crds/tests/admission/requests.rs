@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crds::admission::{Decision, Kind, Mothership, Operation, Unknown, validate};
+use crds::admission::{Decision, Kind, Operation, validate};
+use crds::lookup::{Mothership, Unknown};
 use crds::v1beta2::Cluster;
 use rstest::rstest;
 use serde_json::{Value, json};

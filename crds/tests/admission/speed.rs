@@ -3,7 +3,8 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use crds::admission::{Kind, Operation, Unknown, default, validate};
+use crds::admission::{Kind, Operation, default, validate};
+use crds::lookup::Unknown;
 use serde_json::json;
 
 use crate::objects::whole;

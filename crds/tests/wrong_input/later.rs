@@ -1,6 +1,6 @@
 //! What is right and not honoured yet, and what is odd.
 
-use crds::admission::Unknown;
+use crds::lookup::Unknown;
 use crds::validation::{
     cluster_warnings, conflicts, join_token_request_warnings, not_implemented,
     not_implemented_join_token_request,

@@ -1,17 +1,17 @@
 //! The webhook's own certificates: made, renewed and taken up without anybody's help.
 //!
 //! ```text
-//! Secret ──▶ served (every replica)
-//!   ▲  └──▶ plan ──▶ keeper (the replica that leads)
-//!   └───────────────────┤
-//!         bundles ◀─────┘
+//! Secret ──▶ resolver (every replica)
+//!   ▲  └──▶ state ──▶ plan ──▶ rotator (the replica that leads)
+//!   └─────────────────────────────┤
+//!                 ca_bundles ◀────┘
 //! ```
 
-pub mod bundles;
-pub mod keeper;
-pub mod material;
+pub mod ca_bundles;
 pub mod plan;
+pub mod resolver;
+pub mod rotator;
 pub mod secret;
-pub mod served;
+pub mod state;
 
-pub use served::Served;
+pub use resolver::Served;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{ReviewError, object};
-use crate::kinds::{Kind, Kinds, World};
+use crate::handlers::{Handlers, Kind, World};
 use crate::metrics::Metrics;
 
 const REVIEW: &str = "AdmissionReview";
@@ -106,7 +106,7 @@ struct Response<'a> {
 
 /// Answers an AdmissionReview.
 pub fn admit(
-    kinds: &Kinds,
+    kinds: &Handlers,
     world: World<'_>,
     stage: Stage,
     metrics: &Metrics,
@@ -145,7 +145,7 @@ pub fn admit(
 }
 
 fn respond<'a>(
-    kinds: &Kinds,
+    kinds: &Handlers,
     world: World<'_>,
     stage: Stage,
     asked: &'a Asked<'_>,

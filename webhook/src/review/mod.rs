@@ -4,10 +4,12 @@
 
 mod admission;
 mod conversion;
+mod endpoints;
 mod object;
 
 pub use admission::{Stage, admit};
 pub use conversion::{Convert, convert, converter};
+pub use endpoints::{Endpoints, Reviews};
 
 /// Why a body is no request that could be answered: there is no uid to answer to.
 #[derive(Debug, thiserror::Error)]

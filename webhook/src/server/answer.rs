@@ -16,17 +16,7 @@ use tokio::time::timeout;
 
 use super::Limits;
 use crate::metrics::Metrics;
-use crate::review::ReviewError;
-
-/// What answers, each from a body to a body.
-pub trait Endpoints: Send + Sync + 'static {
-    /// `/mutate`: an AdmissionReview.
-    fn mutate(&self, body: &[u8]) -> Result<Vec<u8>, ReviewError>;
-    /// `/validate`: an AdmissionReview.
-    fn validate(&self, body: &[u8]) -> Result<Vec<u8>, ReviewError>;
-    /// `/convert`: a ConversionReview.
-    fn convert(&self, body: &[u8]) -> Result<Vec<u8>, ReviewError>;
-}
+use crate::review::{Endpoints, ReviewError};
 
 /// Routes to the endpoints, within the limits.
 pub fn router<E: Endpoints>(endpoints: Arc<E>, limits: Limits, metrics: Metrics) -> Router {

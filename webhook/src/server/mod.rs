@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
-pub use self::answer::{Endpoints, router};
+pub use self::answer::router;
 use self::timed::{Progress, Timed};
 use crate::metrics::Metrics;
 

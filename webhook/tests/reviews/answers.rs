@@ -2,13 +2,14 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use crds::admission::{Decision, Mothership, Request, Unknown};
+use crds::admission::{Decision, Request};
+use crds::lookup::{Mothership, Unknown};
 use crds::policy::Policies;
 use crds::v1beta2::Cluster;
 use crds::version::DEFAULT_VERSION;
 use rstest::rstest;
 use serde_json::{Value, json};
-use webhook::kinds::{Kind, Kinds, World};
+use webhook::handlers::{Handlers, Kind, World};
 use webhook::metrics::Metrics;
 use webhook::review::{ReviewError, Stage, admit, convert, converter};
 
@@ -211,7 +212,7 @@ impl Kind for Defaulting {
 
 #[test]
 fn a_patch_changes_what_was_filled_in_and_nothing_else() {
-    let kinds = Kinds::new(vec![Box::new(Defaulting)]);
+    let kinds = Handlers::new(vec![Box::new(Defaulting)]);
     let mutate = |object: &Value| {
         let body = review(object.clone()).to_string();
         let bytes = admit(

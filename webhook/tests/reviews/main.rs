@@ -12,10 +12,10 @@
 mod answers;
 mod mutated;
 
-use crds::admission::{Mothership, Unknown};
+use crds::lookup::{Mothership, Unknown};
 use crds::policy::Policies;
 use serde_json::{Value, json};
-use webhook::kinds::{Kinds, World};
+use webhook::handlers::{Handlers, World};
 use webhook::metrics::Metrics;
 use webhook::review::{ReviewError, Stage, admit};
 
@@ -61,6 +61,6 @@ fn answer_knowing(
         mothership,
         policies: &Policies::default(),
     };
-    let bytes = admit(&Kinds::default(), world, stage, &metrics, body)?;
+    let bytes = admit(&Handlers::default(), world, stage, &metrics, body)?;
     Ok(serde_json::from_slice(&bytes).expect("an answer is JSON"))
 }

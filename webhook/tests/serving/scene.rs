@@ -13,11 +13,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use webhook::certificates::Served;
-use webhook::certificates::material::Stored;
 use webhook::certificates::plan::{Change, Timings};
+use webhook::certificates::state::Stored;
 use webhook::metrics::Metrics;
-use webhook::review::ReviewError;
-use webhook::server::{self, Endpoints, Limits};
+use webhook::review::{Endpoints, ReviewError};
+use webhook::server::{self, Limits};
 
 use super::client::Caller;
 

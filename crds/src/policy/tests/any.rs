@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::super::{Input, Policies, validate_policy};
 use super::{Known, request};
-use crate::admission::{Operation, Unknown};
+use crate::admission::Operation;
+use crate::lookup::Unknown;
 use crate::v1beta2::{ClusterPolicy, PolicyKind};
 
 /// Words that lead somewhere, so that chance meets rules.

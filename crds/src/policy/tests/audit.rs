@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::super::{Existing, MAX_VIOLATING, Policies};
 use super::{cluster, policy, token};
-use crate::admission::Unknown;
+use crate::lookup::Unknown;
 use crate::v1beta2::{PolicyKind, ViolatingObject};
 
 #[test]

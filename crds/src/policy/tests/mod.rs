@@ -10,7 +10,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{Input, Outcome, Policies};
-use crate::admission::{Mothership, Namespace, Operation, Request, Usage, User};
+use crate::admission::{Operation, Request, User};
+use crate::lookup::{Mothership, Namespace, Usage};
 use crate::v1beta2::{Cluster, ClusterPolicy, PolicyKind};
 
 /// A mothership with one namespace, `team-a`.

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::super::{Input, Outcome, Policies, validate_policy};
 use super::{Known, cluster, create, decide, policies, policy, request, texts, token};
-use crate::admission::{Operation, Unknown, Usage};
+use crate::admission::Operation;
+use crate::lookup::{Unknown, Usage};
 use crate::v1beta2::PolicyKind;
 
 fn labelled(labels: &[(&str, &str)]) -> Known {

@@ -1,7 +1,7 @@
 //! `policy explain`.
 
 use clap::Args;
-use crds::admission::Namespace;
+use crds::lookup::Namespace;
 use crds::v1beta2::ClusterPolicy;
 use kube::ResourceExt as _;
 use kube::core::{Selector, SelectorExt as _};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crds::admission::{Mothership, Namespace, Usage};
+use crds::lookup::{Mothership, Namespace, Usage};
 use crds::v1beta2::ClusterPolicy;
 use kube::api::{DynamicObject, ListParams, ObjectMeta};
 use serde::Deserialize as _;

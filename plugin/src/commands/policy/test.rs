@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use crds::admission::{self, Mothership, Operation, Request, User};
+use crds::admission::{self, Operation, Request, User};
+use crds::lookup::Mothership;
 use crds::policy::{Input, Policies};
 use crds::v1beta2::{ClusterPolicy, PolicyAction, PolicyKind};
 use serde_json::Value;

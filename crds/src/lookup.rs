@@ -1,3 +1,5 @@
+//! What a decision may look up besides the object: a mothership, as far as it is known.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

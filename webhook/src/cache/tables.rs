@@ -1,12 +1,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use crds::admission::{Holder, Namespace, Quota};
+use crds::lookup::{Holder, Namespace, Quota};
 use crds::policy::Policies;
 use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest, ServiceType};
 use crds::validation::is_served;
 
-use super::claims::Claims;
+use crate::cache::reservations::Reservations;
 
 /// Namespace and name; the namespace is empty for kinds without.
 pub(super) type Key = (String, String);
@@ -28,9 +28,9 @@ pub(super) struct Tables {
     pub(super) changes: u64,
     /// The policies, ready to be asked.
     pub(super) compiled: Arc<Policies>,
-    pub(super) node_ports: Claims<i32>,
-    pub(super) hosts: Claims<String>,
-    pub(super) addresses: Claims<(String, i32)>,
+    pub(super) node_ports: Reservations<i32>,
+    pub(super) hosts: Reservations<String>,
+    pub(super) addresses: Reservations<(String, i32)>,
 }
 
 /// A Cluster and what it holds alone.

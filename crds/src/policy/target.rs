@@ -6,9 +6,10 @@ use std::cell::OnceCell;
 use kube::core::SelectorExt;
 use serde_json::{Value, json};
 
-use super::compile::Policy;
-use super::{Input, read, texts};
-use crate::admission::{Namespace, Operation, Usage};
+use crate::admission::Operation;
+use crate::lookup::{Namespace, Usage};
+use crate::policy::compile::Policy;
+use crate::policy::{Input, read, text};
 use crate::v1beta2::PolicyKind;
 
 /// The label that every namespace has.
@@ -90,7 +91,7 @@ impl<'a> Subject<'a> {
         };
         // A new object may say that it is being deleted, and is not.
         let leaving = |object: &Value| {
-            let at = texts::field(object, "metadata.deletionTimestamp");
+            let at = text::field(object, "metadata.deletionTimestamp");
             at.is_some_and(|at| !at.is_null())
         };
         if request.operation != Operation::Create && leaving(&object) {

@@ -10,10 +10,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::bundles::{Bundles, PublishError};
-use super::material::Stored;
-use super::plan::{Change, Timings, plan};
-use super::secret::{self, Seen, WriteError};
+use crate::certificates::ca_bundles::{CaBundles, PublishError};
+use crate::certificates::plan::{Change, Timings, plan};
+use crate::certificates::secret::{self, Seen, WriteError};
+use crate::certificates::state::Stored;
 use crate::metrics::Metrics;
 
 /// The longest rest: a clock may be set meanwhile.
@@ -24,7 +24,7 @@ const RETRY: Duration = Duration::from_secs(2);
 const ECHO: Duration = Duration::from_secs(2);
 
 /// Renews the certificate and keeps the bundles right.
-pub struct Keeper {
+pub struct Rotator {
     /// Client of the cluster.
     pub client: Client,
     /// Namespace of the Secret.
@@ -36,7 +36,7 @@ pub struct Keeper {
     /// How long things take.
     pub timings: Timings,
     /// The bundles.
-    pub bundles: Bundles,
+    pub bundles: CaBundles,
     /// The Secret, as it is watched.
     pub seen: watch::Receiver<Seen>,
     /// Counts what was done.
@@ -56,7 +56,7 @@ enum StepError {
     Make(#[from] PkiError),
 }
 
-impl Keeper {
+impl Rotator {
     /// Does its work whenever this replica leads, until the stop.
     pub async fn run(mut self, mut leads: watch::Receiver<bool>, stop: CancellationToken) {
         let mut changes = self.bundles.changes();
@@ -163,7 +163,7 @@ fn version(secret: &Secret) -> Option<u64> {
 
 /// Waits until every bundle holds the authority of what is served: before that, no API server
 /// could ask this replica.
-pub async fn published(bundles: Bundles, mut seen: watch::Receiver<Seen>) {
+pub async fn published(bundles: CaBundles, mut seen: watch::Receiver<Seen>) {
     let mut changes = bundles.changes();
     loop {
         changes.mark_unchanged();

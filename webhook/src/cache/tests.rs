@@ -1,16 +1,16 @@
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Value, json};
 
-use super::kinds::{NamespaceMeta, ResourceQuota, Service, StorageClass, Watched};
 use super::*;
+use crate::cache::watched::{NamespaceMeta, ResourceQuota, Service, StorageClass, Watched};
 
-fn put<K: Watched>(known: &Known, object: Value) {
+fn put<K: Watched>(known: &Cache, object: Value) {
     let object: K = serde_json::from_value(object).unwrap();
     let key = object.key();
     object.put(key, &mut known.0.write());
 }
 
-fn remove<K: Watched>(known: &Known, namespace: &str, name: &str) {
+fn remove<K: Watched>(known: &Cache, namespace: &str, name: &str) {
     K::remove(
         &(namespace.to_owned(), name.to_owned()),
         &mut known.0.write(),
@@ -50,7 +50,7 @@ fn node_port(port: i32) -> Value {
 
 #[test]
 fn a_node_port_is_held_until_the_last_who_has_it_is_gone() {
-    let known = Known::default();
+    let known = Cache::default();
     put::<Cluster>(&known, cluster("c", node_port(30500)));
     put::<Service>(&known, service("kmc-c-nodeport", Some("c"), 30500));
     put::<Service>(&known, service("web", None, 30500));
@@ -67,7 +67,7 @@ fn a_node_port_is_held_until_the_last_who_has_it_is_gone() {
 
 #[test]
 fn a_changed_object_holds_what_it_says_now() {
-    let known = Known::default();
+    let known = Cache::default();
     put::<Cluster>(&known, cluster("c", node_port(30500)));
     put::<Cluster>(&known, cluster("c", node_port(30600)));
     assert!(known.node_port(30500).is_empty());
@@ -84,7 +84,7 @@ fn a_changed_object_holds_what_it_says_now() {
 
 #[test]
 fn a_port_that_the_api_server_gave_is_held_too() {
-    let known = Known::default();
+    let known = Cache::default();
     let mut given = cluster("c", node_port(0));
     given["status"] = json!({"ports": {"api": 31000, "konnectivity": 31001}});
     put::<Cluster>(&known, given);
@@ -94,7 +94,7 @@ fn a_port_that_the_api_server_gave_is_held_too() {
 
 #[test]
 fn who_is_not_served_keeps_no_port_by_asking_for_it() {
-    let known = Known::default();
+    let known = Cache::default();
     let mut asks = cluster("c", node_port(30500));
     asks["spec"]["externalAddress"] = json!("cp.example.com");
     for (field, value) in [
@@ -126,7 +126,7 @@ fn who_is_not_served_keeps_no_port_by_asking_for_it() {
 
 #[test]
 fn who_is_not_served_keeps_no_host() {
-    let known = Known::default();
+    let known = Cache::default();
     let ingress =
         json!({"ingress": {"apiHost": "api.example.com", "konnectivityHost": "k.example.com"}});
     put::<Cluster>(&known, cluster("i", ingress));
@@ -135,7 +135,7 @@ fn who_is_not_served_keeps_no_host() {
 
 #[test]
 fn hosts_and_addresses_are_found_whatever_their_case() {
-    let known = Known::default();
+    let known = Cache::default();
     // Clusters behind an ingress are not served yet, and hold no host.
     known
         .0
@@ -156,7 +156,7 @@ fn hosts_and_addresses_are_found_whatever_their_case() {
 
 #[test]
 fn usage_counts_a_namespace_without_the_one_that_is_asked_about() {
-    let known = Known::default();
+    let known = Cache::default();
     for (name, replicas) in [("a", 1), ("b", 3), ("c", 5)] {
         put::<Cluster>(&known, cluster(name, json!({"replicas": replicas})));
     }
@@ -175,7 +175,7 @@ fn usage_counts_a_namespace_without_the_one_that_is_asked_about() {
 
 #[test]
 fn storage_classes_are_unknown_until_they_were_listed() {
-    let known = Known::default();
+    let known = Cache::default();
     assert_eq!(known.storage_class(Some("fast")), None);
     let class = |name: &str, default: &str| {
         json!({"metadata": {"name": name, "annotations": {
@@ -193,7 +193,7 @@ fn storage_classes_are_unknown_until_they_were_listed() {
 
 #[test]
 fn quotas_are_known_by_namespace_with_what_is_taken_of_them() {
-    let known = Known::default();
+    let known = Cache::default();
     let quota = |namespace: &str, name: &str, spec: Value| {
         json!({"metadata": {"namespace": namespace, "name": name}, "spec": spec, "status": {
             "hard": {"pods": "10", "requests.cpu": "4"}, "used": {"pods": "7"},
@@ -225,7 +225,7 @@ fn quotas_are_known_by_namespace_with_what_is_taken_of_them() {
 
 #[test]
 fn what_a_new_list_does_not_hold_is_forgotten() {
-    let known = Known::default();
+    let known = Cache::default();
     for name in ["x", "y"] {
         put::<NamespaceMeta>(
             &known,
@@ -240,7 +240,7 @@ fn what_a_new_list_does_not_hold_is_forgotten() {
 
 #[test]
 fn what_kubectl_notes_about_an_object_is_not_kept() {
-    let known = Known::default();
+    let known = Cache::default();
     let mut noted = cluster("c", json!({}));
     let copy = "kubectl.kubernetes.io/last-applied-configuration";
     noted["metadata"]["annotations"] = json!({copy: "{}", "kept": "yes"});

@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::material::{self, CERTIFICATE, KEY};
+use crate::certificates::state::{self, CERTIFICATE, KEY};
 use crate::metrics::Metrics;
 
 /// Why a certificate is not served.
@@ -113,7 +113,7 @@ fn checked(secret: &Secret, now: Timestamp) -> Result<(CertifiedKey, Timestamp),
         .map_err(|_| ServedError::Certificate)?;
     let span = std::str::from_utf8(pem)
         .ok()
-        .and_then(material::span)
+        .and_then(state::span)
         .ok_or(ServedError::Certificate)?;
     if span.until <= now {
         return Err(ServedError::Expired(span.until));
@@ -129,8 +129,8 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::certificates::material::Stored;
     use crate::certificates::plan::{Change, Timings};
+    use crate::certificates::state::Stored;
 
     fn now() -> Timestamp {
         "2026-01-01T00:00:00Z".parse().unwrap()

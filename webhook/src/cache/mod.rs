@@ -1,15 +1,15 @@
 //! What is known of the mothership: from watches, so that deciding takes no request.
 
-mod claims;
-mod kinds;
+mod reservations;
 mod tables;
+mod watched;
 mod watches;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crds::admission::{Holder, Mothership, Namespace, Quota, Usage};
+use crds::lookup::{Holder, Mothership, Namespace, Quota, Usage};
 use crds::policy::Policies;
 use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest};
 use parking_lot::RwLock;
@@ -19,9 +19,9 @@ pub use self::watches::Watches;
 
 /// What is known; clones share it.
 #[derive(Clone, Default)]
-pub struct Known(Arc<RwLock<Tables>>);
+pub struct Cache(Arc<RwLock<Tables>>);
 
-impl Known {
+impl Cache {
     /// How many objects of each kind are kept.
     pub fn counts(&self) -> [(&'static str, usize); 7] {
         let tables = self.0.read();
@@ -67,7 +67,7 @@ impl Known {
     }
 }
 
-impl Mothership for Known {
+impl Mothership for Cache {
     fn namespace(&self, name: &str) -> Option<Namespace> {
         self.0.read().namespaces.get(name).cloned()
     }

@@ -1,5 +1,5 @@
-use super::{Errors, quantity};
 use crate::v1beta2::{ClusterSpec, PersistenceType, StorageType};
+use crate::validation::{Errors, quantity};
 
 pub(super) fn validate(errors: &mut Errors, spec: &ClusterSpec) {
     match spec.storage.type_ {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crds::admission::{Holder, Namespace, Quota};
+use crds::lookup::{Holder, Namespace, Quota};
 use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest};
 use k8s_openapi::api::core::v1::{
     Namespace as ApiNamespace, ResourceQuota as ApiResourceQuota, Service as ApiService,
@@ -15,7 +15,7 @@ use kube::runtime::watcher;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::tables::{Key, Ports, Tables};
+use crate::cache::tables::{Key, Ports, Tables};
 
 /// Annotation that kubectl writes with a copy of the whole object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";

@@ -10,15 +10,15 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 
-use super::Known;
-use super::kinds::{NamespaceMeta, ResourceQuota, Service, StorageClass, Watched};
+use super::Cache;
+use crate::cache::watched::{NamespaceMeta, ResourceQuota, Service, StorageClass, Watched};
 use crate::metrics::Metrics;
 
 /// Fills what is known, and tells when it is filled.
 #[derive(Clone)]
 pub struct Watches {
     client: Client,
-    known: Known,
+    known: Cache,
     metrics: Metrics,
     stop: CancellationToken,
     filled: Vec<(String, Arc<AtomicBool>)>,
@@ -26,7 +26,7 @@ pub struct Watches {
 
 impl Watches {
     /// Starts the watch of every kind.
-    pub fn start(client: Client, known: Known, metrics: Metrics, stop: CancellationToken) -> Self {
+    pub fn start(client: Client, known: Cache, metrics: Metrics, stop: CancellationToken) -> Self {
         let mut watches = Self {
             client,
             known,
@@ -44,7 +44,7 @@ impl Watches {
         watches
     }
 
-    /// Kinds whose first list has not come yet.
+    /// Handlers whose first list has not come yet.
     pub fn missing(&self) -> impl Iterator<Item = &str> {
         self.filled
             .iter()
@@ -90,7 +90,7 @@ impl Watches {
 /// Takes an event in; whether the kind is complete now.
 fn take<K: Watched>(
     event: Event<K>,
-    known: &Known,
+    known: &Cache,
     listed: &mut HashSet<super::tables::Key>,
 ) -> bool {
     match event {

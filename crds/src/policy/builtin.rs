@@ -8,12 +8,13 @@ use std::time::Duration;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::image::Source;
-use super::path::{self, Path, Set};
-use super::range::Range;
-use super::resources::Bound;
-use super::seen::Seen;
-use super::texts;
+use crate::policy::breach::Breach;
+use crate::policy::image::Source;
+use crate::policy::path::{self, Path, Set};
+use crate::policy::range::Range;
+use crate::policy::resources::Bound;
+use crate::policy::text;
+use crate::policy::view::Seen;
 use crate::v1beta2::{PolicyKind, ReplicaBounds, ServiceType};
 use crate::validation::parse_go_duration;
 
@@ -42,46 +43,6 @@ pub(super) struct Required {
     pub values: Vec<String>,
     /// As it was written, and as it is matched.
     pub pattern: Option<(String, Regex)>,
-}
-
-/// Something that a rule does not allow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Breach {
-    pub path: String,
-    pub value: String,
-    /// What is wrong, to be followed by `by policy ...`.
-    pub what: &'static str,
-    pub allowed: String,
-    /// What it is told by from what was there before: where it was found, without the numbers of
-    /// items, and all of what was found there.
-    pub found: Value,
-}
-
-const NOT_ALLOWED: &str = "is not allowed";
-const REQUIRED: &str = "is required";
-
-impl Breach {
-    pub(super) fn not_allowed(path: impl Into<String>, value: &str, allowed: String) -> Self {
-        let path = path.into();
-        Self {
-            found: json!([path, value]),
-            path,
-            value: texts::short(value),
-            what: NOT_ALLOWED,
-            allowed,
-        }
-    }
-
-    pub(super) fn missing(path: impl Into<String>, allowed: String) -> Self {
-        let path = path.into();
-        Self {
-            found: json!([path]),
-            path,
-            value: String::new(),
-            what: REQUIRED,
-            allowed,
-        }
-    }
 }
 
 /// What a rule says about an object; `None` when the policy has no such rule.
@@ -193,20 +154,20 @@ fn images(typed: &Typed, seen: &Seen<'_>) -> Answer {
 
 fn service_types(typed: &Typed, seen: &Seen<'_>) -> Answer {
     let default = ServiceType::default().as_str();
-    let found = texts::filled(seen.object, "spec.service.type", default);
+    let found = text::filled(seen.object, "spec.service.type", default);
     one_of("spec.service.type", &found, &typed.service_types)
 }
 
 fn storage_types(typed: &Typed, seen: &Seen<'_>) -> Answer {
-    let found = texts::storage_type(seen.object);
+    let found = text::storage_type(seen.object);
     one_of("spec.storage.type", &found, &typed.storage_types)
 }
 
 fn persistence_types(typed: &Typed, seen: &Seen<'_>) -> Answer {
-    let found = texts::filled(seen.object, "spec.persistence.type", "emptyDir");
+    let found = text::filled(seen.object, "spec.persistence.type", "emptyDir");
     let mut answer = one_of("spec.persistence.type", &found, &typed.persistence_types);
     // What a folder of a node is depends on which it is.
-    let folder = texts::at(seen.object, "spec.persistence.hostPath");
+    let folder = text::at(seen.object, "spec.persistence.hostPath");
     for breach in answer.iter_mut().flatten() {
         breach.found = json!([breach.path, found, folder]);
     }
@@ -301,7 +262,7 @@ fn required(field: &str, keys: &[Required], seen: &Seen<'_>) -> Answer {
 
 fn token_lifetime(typed: &Typed, seen: &Seen<'_>) -> Answer {
     let (longest, text) = typed.max_token_lifetime.as_ref()?;
-    let expiry = texts::filled(seen.object, "spec.expiry", "0s");
+    let expiry = text::filled(seen.object, "spec.expiry", "0s");
     let inside =
         parse_go_duration(&expiry).is_ok_and(|expiry| !expiry.is_zero() && expiry <= *longest);
     Some(breach(inside, || {
@@ -319,7 +280,7 @@ fn forbidden_fields(typed: &Typed, seen: &Seen<'_>) -> Answer {
         for Set { path, value, item } in forbidden.set(seen.object) {
             let shown = match value {
                 Value::Array(_) | Value::Object(_) => String::new(),
-                value => texts::shown(value),
+                value => text::shown(value),
             };
             breaches.push(Breach {
                 // What a field of an item does depends on the rest of it: a mount's source on where

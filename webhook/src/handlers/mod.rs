@@ -6,7 +6,8 @@ mod join_token_request;
 
 pub use cluster::Cluster;
 pub use cluster_policy::ClusterPolicy;
-use crds::admission::{Decision, Mothership, Operation, Request};
+use crds::admission::{Decision, Operation, Request};
+use crds::lookup::Mothership;
 use crds::policy::{Input, Policies};
 use crds::v1beta2::PolicyKind;
 pub use join_token_request::JoinTokenRequest;
@@ -111,9 +112,9 @@ pub trait Kind: Send + Sync + 'static {
 }
 
 /// Every kind that is decided about.
-pub struct Kinds(Vec<Box<dyn Kind>>);
+pub struct Handlers(Vec<Box<dyn Kind>>);
 
-impl Default for Kinds {
+impl Default for Handlers {
     fn default() -> Self {
         Self(vec![
             Box::new(Cluster),
@@ -123,7 +124,7 @@ impl Default for Kinds {
     }
 }
 
-impl Kinds {
+impl Handlers {
     /// These and no others.
     pub fn new(kinds: Vec<Box<dyn Kind>>) -> Self {
         Self(kinds)

@@ -1,19 +1,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
-use crds::admission::Holder;
+use crds::lookup::Holder;
 
 /// Who holds what. The same holder may hold a thing for several reasons: a Cluster's own port and
 /// its Service's.
-pub(super) struct Claims<K>(HashMap<K, BTreeMap<Holder, usize>>);
+pub(super) struct Reservations<K>(HashMap<K, BTreeMap<Holder, usize>>);
 
-impl<K> Default for Claims<K> {
+impl<K> Default for Reservations<K> {
     fn default() -> Self {
         Self(HashMap::new())
     }
 }
 
-impl<K: Hash + Eq + Clone> Claims<K> {
+impl<K: Hash + Eq + Clone> Reservations<K> {
     pub(super) fn add(&mut self, thing: &K, holder: &Holder) {
         let holders = self.0.entry(thing.clone()).or_default();
         *holders.entry(holder.clone()).or_default() += 1;

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 
 use serde_json::Value;
 
-use super::{image, texts};
+use crate::policy::{image, text};
 use crate::v1beta2::{DEFAULT_ETCD_IMAGE, DEFAULT_IMAGE, StorageType};
 use crate::version::{DEFAULT_VERSION, K0sVersion};
 
@@ -41,8 +41,8 @@ impl<'a> Seen<'a> {
     pub(super) fn version(&self) -> &(Cow<'a, str>, Option<K0sVersion>) {
         self.version.get_or_init(|| {
             // As `upgrade::target` has it.
-            let text = texts::at(self.object, "spec.version")
-                .or_else(|| texts::at(self.object, "status.version"))
+            let text = text::at(self.object, "spec.version")
+                .or_else(|| text::at(self.object, "status.version"))
                 .unwrap_or(Cow::Borrowed(DEFAULT_VERSION));
             let version = text.parse().ok();
             (text, version)
@@ -69,10 +69,10 @@ fn images<'a>(object: &'a Value) -> Vec<Image<'a>> {
     };
     let mut one = |path: &'static str, text| add(path.to_owned(), path.into(), text, None);
     let path = "spec.image";
-    one(path, texts::filled(object, path, DEFAULT_IMAGE));
-    if texts::storage_type(object) == StorageType::Etcd.as_str() {
+    one(path, text::filled(object, path, DEFAULT_IMAGE));
+    if text::storage_type(object) == StorageType::Etcd.as_str() {
         let path = "spec.storage.etcd.image";
-        one(path, texts::filled(object, path, DEFAULT_ETCD_IMAGE));
+        one(path, text::filled(object, path, DEFAULT_ETCD_IMAGE));
     }
     // Helpers count as soon as they are named, whether or not they run today.
     for (path, switch) in [
@@ -83,8 +83,8 @@ fn images<'a>(object: &'a Value) -> Vec<Image<'a>> {
         ("spec.monitoring.prometheusImage", "spec.monitoring.enabled"),
         ("spec.monitoring.proxyImage", "spec.monitoring.enabled"),
     ] {
-        if let Some(image) = texts::at(object, path) {
-            let runs = texts::field(object, switch).filter(|runs| **runs != Value::Bool(false));
+        if let Some(image) = text::at(object, path) {
+            let runs = text::field(object, switch).filter(|runs| **runs != Value::Bool(false));
             add(path.to_owned(), path.into(), image, runs);
         }
     }
@@ -92,7 +92,7 @@ fn images<'a>(object: &'a Value) -> Vec<Image<'a>> {
         let volumes = object.get("spec").and_then(|spec| spec.get(field));
         let volumes = volumes.and_then(Value::as_array).into_iter().flatten();
         for (index, volume) in volumes.enumerate() {
-            if let Some(image) = texts::at(volume, "image.reference") {
+            if let Some(image) = text::at(volume, "image.reference") {
                 add(
                     format!("spec.{field}[{index}].image.reference"),
                     format!("spec.{field}[*].image.reference").into(),

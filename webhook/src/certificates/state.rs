@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 
-use super::plan::{Authority, Change, Leaf, Material, Span, Timings};
+use crate::certificates::plan::{Authority, Change, Leaf, Material, Span, Timings};
 
 /// Key of the leaf; with its key it is what every replica serves.
 pub const CERTIFICATE: &str = "tls.crt";

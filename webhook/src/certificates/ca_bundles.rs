@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::plan::Bundle;
+use crate::certificates::plan::Bundle;
 use crate::metrics::Metrics;
 
 /// The longest that one write may take.
@@ -81,13 +81,13 @@ struct Slot {
 
 /// All bundles; clones share what is known.
 #[derive(Clone)]
-pub struct Bundles {
+pub struct CaBundles {
     client: Client,
     targets: Arc<[Target]>,
     changed: watch::Sender<()>,
 }
 
-impl Bundles {
+impl CaBundles {
     /// Those of the configurations of this name and of these definitions.
     pub fn new(client: Client, configuration: &str, definitions: &[&str]) -> Self {
         let target = |resource: ApiResource, name: &str| Target {

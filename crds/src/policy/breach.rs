@@ -1,0 +1,45 @@
+//! Something that a rule does not allow.
+
+use serde_json::{Value, json};
+
+use super::text;
+
+/// Something that a rule does not allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Breach {
+    pub path: String,
+    pub value: String,
+    /// What is wrong, to be followed by `by policy ...`.
+    pub what: &'static str,
+    pub allowed: String,
+    /// What it is told by from what was there before: where it was found, without the numbers of
+    /// items, and all of what was found there.
+    pub found: Value,
+}
+
+const NOT_ALLOWED: &str = "is not allowed";
+const REQUIRED: &str = "is required";
+
+impl Breach {
+    pub(super) fn not_allowed(path: impl Into<String>, value: &str, allowed: String) -> Self {
+        let path = path.into();
+        Self {
+            found: json!([path, value]),
+            path,
+            value: text::short(value),
+            what: NOT_ALLOWED,
+            allowed,
+        }
+    }
+
+    pub(super) fn missing(path: impl Into<String>, allowed: String) -> Self {
+        let path = path.into();
+        Self {
+            found: json!([path]),
+            path,
+            value: String::new(),
+            what: REQUIRED,
+            allowed,
+        }
+    }
+}

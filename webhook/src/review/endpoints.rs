@@ -1,0 +1,51 @@
+//! What the server asks, answered by what is known.
+
+use super::{ReviewError, Stage};
+use crate::cache::Cache;
+use crate::handlers::{Handlers, World};
+use crate::metrics::Metrics;
+
+/// What answers, each from a body to a body.
+pub trait Endpoints: Send + Sync + 'static {
+    /// `/mutate`: an AdmissionReview.
+    fn mutate(&self, body: &[u8]) -> Result<Vec<u8>, ReviewError>;
+    /// `/validate`: an AdmissionReview.
+    fn validate(&self, body: &[u8]) -> Result<Vec<u8>, ReviewError>;
+    /// `/convert`: a ConversionReview.
+    fn convert(&self, body: &[u8]) -> Result<Vec<u8>, ReviewError>;
+}
+
+/// Answers by what the cache holds.
+pub struct Reviews {
+    /// By kind.
+    pub handlers: Handlers,
+    /// What is known.
+    pub cache: Cache,
+    /// Counts.
+    pub metrics: Metrics,
+}
+
+impl Reviews {
+    fn admit(&self, stage: Stage, body: &[u8]) -> Result<Vec<u8>, ReviewError> {
+        let policies = self.cache.policies();
+        let world = World {
+            mothership: &self.cache,
+            policies: &policies,
+        };
+        super::admit(&self.handlers, world, stage, &self.metrics, body)
+    }
+}
+
+impl Endpoints for Reviews {
+    fn mutate(&self, body: &[u8]) -> Result<Vec<u8>, ReviewError> {
+        self.admit(Stage::Mutate, body)
+    }
+
+    fn validate(&self, body: &[u8]) -> Result<Vec<u8>, ReviewError> {
+        self.admit(Stage::Validate, body)
+    }
+
+    fn convert(&self, body: &[u8]) -> Result<Vec<u8>, ReviewError> {
+        super::convert(super::converter, &self.metrics, body)
+    }
+}
