@@ -3,9 +3,9 @@
 pub mod apply;
 pub mod args;
 pub mod cluster;
-pub mod health;
-pub mod hosted;
-pub mod join_token;
+mod health;
+mod hosted;
+mod join_token;
 pub mod kubernetes;
 pub mod metrics;
 pub mod run;

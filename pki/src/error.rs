@@ -82,29 +82,3 @@ pub enum PkiError {
     #[error("kubeconfig could not be written")]
     Kubeconfig(#[source] serde_saphyr::ser::Error),
 }
-
-impl PkiError {
-    /// Whether the same call may succeed later without anybody changing anything.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Randomness(_) => true,
-            Self::PemTooLong(_)
-            | Self::Pem
-            | Self::NoCertificate
-            | Self::NoPublicKey
-            | Self::NoPrivateKey
-            | Self::Certificate
-            | Self::UnsupportedKey(_)
-            | Self::KeyMismatch
-            | Self::NotAnAuthority(_)
-            | Self::AuthorityNotValid { .. }
-            | Self::IssuerName
-            | Self::SubjectAlternativeName(_)
-            | Self::Host(_)
-            | Self::SubjectName(_)
-            | Self::Lifetime
-            | Self::Make(_)
-            | Self::Kubeconfig(_) => false,
-        }
-    }
-}

@@ -1,29 +1,29 @@
 //! `kubectl k0smotron`: makes, shows and deletes hosted control planes, and lets machines join
 //! them.
 //!
-//! Each command fetches what it needs ([`mothership::client`]), makes a plain model of it
-//! ([`mothership::view`], [`mothership::tree`], [`kubeconfig::merge`]: pure and tested without a
-//! server) and renders that through [`output::Output`].
+//! Each command fetches what it needs (`mothership::client`), makes a plain model of it
+//! (`mothership::view`, `mothership::tree`, `kubeconfig::merge`: pure and tested without a
+//! server) and renders that through `output::Output`.
 
 pub mod cli;
-pub mod commands;
-pub mod duration;
-pub mod error;
-pub mod escape;
-pub mod flags;
-pub mod hosted;
-pub mod kubeconfig;
+mod commands;
+mod duration;
+mod error;
+mod escape;
+mod flags;
+mod hosted;
+mod kubeconfig;
 mod lines;
-pub mod mothership;
-pub mod output;
-pub mod print;
-pub mod prompt;
-pub mod redact;
-pub mod session;
-pub mod suggest;
-pub mod tokens;
-pub mod trace;
-pub mod wait;
+mod mothership;
+mod output;
+mod print;
+mod prompt;
+mod redact;
+mod session;
+mod suggest;
+mod tokens;
+mod trace;
+mod wait;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

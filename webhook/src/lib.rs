@@ -10,11 +10,11 @@
 //! functions over what was sent and what is known; I/O is done around it.
 
 pub mod args;
-pub mod audit;
-pub mod cache;
+mod audit;
+mod cache;
 pub mod certificates;
 pub mod handlers;
-pub mod health;
+mod health;
 pub mod metrics;
 pub mod review;
 pub mod run;

@@ -30,16 +30,6 @@ pub enum ApplyError {
     },
 }
 
-impl ApplyError {
-    /// Whether trying again may help while nothing else changes.
-    pub const fn is_retryable(&self) -> bool {
-        match self {
-            Self::Write(error) => error.is_retryable(),
-            Self::Pki { .. } | Self::NoAuthority { .. } => false,
-        }
-    }
-}
-
 /// What could not be done for a Cluster; all else was.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {

@@ -62,21 +62,6 @@ pub enum HostedError {
 }
 
 impl HostedError {
-    /// Whether the same call may succeed later without anybody changing anything.
-    ///
-    /// That includes whatever a control plane does while it starts, such as refusing certificates.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Timeout
-            | Self::Unreachable(_)
-            | Self::Tls(_)
-            | Self::Unauthorized { .. }
-            | Self::Answer => true,
-            Self::Api { code, .. } => matches!(code, 404 | 409 | 429 | 500..),
-            Self::Endpoint(_) | Self::Client(_) | Self::Token(_) | Self::TokenTaken(_) => false,
-        }
-    }
-
     /// Whether the API answered with this HTTP status.
     pub(super) fn is_status(&self, status: u16) -> bool {
         matches!(self, Self::Api { code, .. } if *code == status)
@@ -172,8 +157,7 @@ mod tests {
         };
         assert!(matches!(api(401), HostedError::Unauthorized { code: 401 }));
         assert!(matches!(api(403), HostedError::Unauthorized { code: 403 }));
-        assert!(api(503).is_retryable() && api(503).is_status(503));
-        assert!(!api(422).is_retryable());
+        assert!(api(503).is_status(503));
         assert!(!api(422).to_string().contains("etcd is busy"));
     }
 }

@@ -22,10 +22,10 @@ mod endpoint;
 mod error;
 mod readyz;
 
-pub use client::{CALL_DEADLINE, CONNECT_TIMEOUT, MAX_ANSWER, connect, deadline};
-pub use endpoint::{Endpoint, TLS_SERVER_NAME};
+pub use client::{connect, deadline};
+pub use endpoint::Endpoint;
 pub use error::HostedError;
-pub use readyz::{NotReady, NotReadyReason, ask_readyz, readyz};
+pub use readyz::{NotReady, ask_readyz};
 
 #[cfg(test)]
 mod testing;

@@ -2,10 +2,9 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Collected, Limited};
 use kube::Client;
 use kube::client::Body;
-use pki::PemPair;
 use thiserror::Error;
 
-use super::{Endpoint, HostedError, connect, deadline};
+use super::{HostedError, deadline};
 
 /// How much of `/readyz` is read: its list of checks has about 3 KiB.
 const MAX_BODY: usize = 64 * 1024;
@@ -75,16 +74,9 @@ impl From<HostedError> for NotReady {
     }
 }
 
-/// Asks a hosted API once whether it is ready, over a connection of its own.
-///
-/// Takes up to [`CALL_DEADLINE`](super::CALL_DEADLINE): not for a reconcile, which looks at what
+/// Asks a hosted API once whether it is ready. Takes up to
+/// [`CALL_DEADLINE`](super::CALL_DEADLINE): not for a reconcile, which looks at what
 /// [`Prober`](super::health::Prober) knows.
-pub async fn readyz(endpoint: &Endpoint, client_cert: Option<&PemPair>) -> Result<(), NotReady> {
-    let client = connect(endpoint, client_cert)?;
-    ask_readyz(&client).await
-}
-
-/// As [`readyz`], with a client that is there already.
 pub async fn ask_readyz(client: &Client) -> Result<(), NotReady> {
     let request = Request::get("/readyz")
         .body(Body::empty())

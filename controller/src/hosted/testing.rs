@@ -44,7 +44,7 @@ impl Server {
     /// Serves the routes, with a certificate for the usual name.
     pub async fn start(routes: Router) -> Self {
         let ca = new_authority();
-        Self::start_with(routes, ca, super::TLS_SERVER_NAME).await
+        Self::start_with(routes, ca, super::endpoint::TLS_SERVER_NAME).await
     }
 
     /// Serves the routes, with a certificate of this authority for this name.

@@ -64,17 +64,6 @@ pub enum WriteError {
 }
 
 impl WriteError {
-    /// Whether the same request may succeed later without a change of the object.
-    pub const fn is_retryable(&self) -> bool {
-        match self {
-            Self::Exists { .. }
-            | Self::Conflict { .. }
-            | Self::Timeout { .. }
-            | Self::Failed { .. } => true,
-            Self::Refused { .. } => false,
-        }
-    }
-
     /// What went wrong, where the object is named already.
     pub fn message(&self) -> String {
         match self {

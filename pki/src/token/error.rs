@@ -52,22 +52,3 @@ pub enum TokenError {
     #[error("join token's kubeconfig could not be written")]
     Write(#[source] crate::PkiError),
 }
-
-impl TokenError {
-    /// Whether the same call may succeed later without anybody changing anything.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Randomness(_) => true,
-            Self::Base64
-            | Self::Gzip
-            | Self::TooLarge { .. }
-            | Self::Kubeconfig
-            | Self::Shape(_)
-            | Self::Id
-            | Self::Secret
-            | Self::BootstrapKey(_)
-            | Self::Pack(_)
-            | Self::Write(_) => false,
-        }
-    }
-}

@@ -4,12 +4,19 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::StatusCode;
 use axum::routing::get;
+use pki::PemPair;
 use rstest::rstest;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::hosted::Endpoint;
+use crate::hosted::client::{CALL_DEADLINE, CONNECT_TIMEOUT, connect};
 use crate::hosted::testing::{Peer, Server, new_authority};
-use crate::hosted::{CALL_DEADLINE, CONNECT_TIMEOUT};
+
+async fn readyz(endpoint: &Endpoint, client_cert: Option<&PemPair>) -> Result<(), NotReady> {
+    let client = connect(endpoint, client_cert)?;
+    ask_readyz(&client).await
+}
 
 fn answering(status: StatusCode, body: &'static str) -> Router {
     Router::new().route("/readyz", get(move || async move { (status, body) }))

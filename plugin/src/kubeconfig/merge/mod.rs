@@ -10,7 +10,7 @@ mod remove;
 use serde_json::{Map, Value, json};
 
 pub use crate::kubeconfig::merge::entry::Entry;
-pub use crate::kubeconfig::merge::remove::{Removed, remove};
+pub use crate::kubeconfig::merge::remove::remove;
 use crate::kubeconfig::parse_message;
 
 /// Name of the extension by which entries of ours are recognised.
