@@ -22,8 +22,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
-use crate::hosted::health::Prober;
-use crate::hosted::nodes::Census;
+use crate::hosted::health::ReadinessPoller;
+use crate::hosted::nodes::NodePoller;
 use crate::kubernetes::primary::PrimaryWriter;
 use crate::kubernetes::requeue;
 use crate::kubernetes::store::Store;
@@ -77,11 +77,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let events = Events::new(client.clone(), "k0smotron-controller", &identity);
     let prober = {
         let triggers = triggers.clone();
-        Prober::new(move |namespace: &str, name: &str| triggers.cluster(namespace, name))
+        ReadinessPoller::new(move |namespace: &str, name: &str| triggers.cluster(namespace, name))
     };
     let census = {
         let triggers = triggers.clone();
-        Census::new(move |namespace: &str, name: &str| triggers.cluster(namespace, name))
+        NodePoller::new(move |namespace: &str, name: &str| triggers.cluster(namespace, name))
     };
     let context = Arc::new(cluster::Context {
         store: store.clone(),

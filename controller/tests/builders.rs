@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use controller::apply::{Damping, Keys, NoOpApplies, Round};
+use controller::apply::{Damping, NoOpApplies, Round, SigningKeys};
 use controller::cluster::LEAF_LIFETIME;
 use controller::cluster::children::{self, Built};
 use controller::cluster::dereference::{AUTHORITIES, Authority, Observed};
@@ -233,7 +233,7 @@ async fn what_every_builder_wants_reads_back_without_a_difference() {
         let store = Store::default();
         let writer = Writer::new(client.clone(), store.clone(), Metrics::default());
         let (no_op_applies, damping) = (NoOpApplies::default(), Damping::default());
-        let keys = Keys::default();
+        let keys = SigningKeys::default();
         let round = Round {
             writer: &writer,
             store: &store,

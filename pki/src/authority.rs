@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
 
-use super::{Key, PemPair, PkiError, validity};
+use super::{PemPair, PkiError, PrivateKey, validity};
 
 /// How long an authority lives unless told otherwise: 10 years, as upstream's.
 pub const LIFETIME: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
@@ -41,7 +41,7 @@ pub fn new(
     let certificate = params.self_signed(&key).map_err(PkiError::Make)?;
     Ok(PemPair {
         certificate: certificate.pem(),
-        key: Key::new(key.serialize_pem()),
+        key: PrivateKey::new(key.serialize_pem()),
     })
 }
 
@@ -51,7 +51,7 @@ pub fn service_account() -> Result<PemPair, PkiError> {
     let key = KeyPair::generate().map_err(PkiError::Make)?;
     Ok(PemPair {
         certificate: key.public_key_pem(),
-        key: Key::new(key.serialize_pem()),
+        key: PrivateKey::new(key.serialize_pem()),
     })
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::{Key, PemPair};
+use super::{PemPair, PrivateKey};
 
 /// Where the pairs are.
 pub(crate) fn directory() -> PathBuf {
@@ -18,7 +18,7 @@ pub(crate) fn pair(name: &str) -> PemPair {
     };
     PemPair {
         certificate: read("crt"),
-        key: Key::new(read("key")),
+        key: PrivateKey::new(read("key")),
     }
 }
 

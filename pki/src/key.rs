@@ -16,9 +16,9 @@ use super::pem::{self, Public};
 ///
 /// Hidden from `Debug`, without `Display`, wiped from memory when dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Key(Zeroizing<String>);
+pub struct PrivateKey(Zeroizing<String>);
 
-impl Key {
+impl PrivateKey {
     /// Wraps PEM text. What it holds is looked at only when the key is used.
     pub fn new(pem: impl Into<String>) -> Self {
         Self(Zeroizing::new(pem.into()))
@@ -30,9 +30,9 @@ impl Key {
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(redacted)")
+        f.write_str("PrivateKey(redacted)")
     }
 }
 
@@ -43,7 +43,7 @@ pub struct PemPair {
     /// key.
     pub certificate: String,
     /// The private key of the first certificate.
-    pub key: Key,
+    pub key: PrivateKey,
 }
 
 /// An algorithm that a pair's public half names.
@@ -124,7 +124,7 @@ impl PemPair {
     }
 }
 
-impl Key {
+impl PrivateKey {
     /// Reads the key. The algorithm is the public half's, because a SEC1 key may leave out its
     /// curve; a key of another algorithm is a mismatch.
     pub(super) fn read(&self, algorithm: Algorithm) -> Result<KeyPair, PkiError> {
@@ -237,7 +237,7 @@ mod tests {
         let pair = fixtures::pair("ec-sec1");
         let swapped = PemPair {
             certificate: pair.certificate.clone(),
-            key: Key::new(pair.certificate),
+            key: PrivateKey::new(pair.certificate),
         };
         assert!(matches!(swapped.signing_key(), Err(PkiError::NoPrivateKey)));
         let huge = PemPair {

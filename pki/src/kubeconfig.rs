@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::{Key, PemPair, PkiError};
+use super::{PemPair, PkiError, PrivateKey};
 
 /// What a kubeconfig shall hold: one cluster, one user, one context, which is the current one.
 #[derive(Clone, Debug)]
@@ -45,8 +45,8 @@ impl KubeconfigNames {
 
 /// Writes the kubeconfig as YAML.
 ///
-/// The same request gives the same text. As the text holds a private key it is a [`Key`].
-pub fn render(request: &KubeconfigRequest<'_>) -> Result<Key, PkiError> {
+/// The same request gives the same text. As the text holds a private key it is a [`PrivateKey`].
+pub fn render(request: &KubeconfigRequest<'_>) -> Result<PrivateKey, PkiError> {
     let user = User {
         client_certificate_data: Some(BASE64_STANDARD.encode(&request.client.certificate)),
         client_key_data: Some(BASE64_STANDARD.encode(request.client.key.expose())),
@@ -159,11 +159,11 @@ impl Kubeconfig {
         }
     }
 
-    pub(super) fn to_yaml(&self) -> Result<Key, PkiError> {
+    pub(super) fn to_yaml(&self) -> Result<PrivateKey, PkiError> {
         // Base64 of a certificate on its key's line, not as a block below it.
         let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
         serde_saphyr::to_string_with_options(self, options)
-            .map(Key::new)
+            .map(PrivateKey::new)
             .map_err(PkiError::Kubeconfig)
     }
 }
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
     use crate::fixtures;
 
-    fn rendered() -> Key {
+    fn rendered() -> PrivateKey {
         render(&KubeconfigRequest {
             names: KubeconfigNames::admin("prod"),
             server: "https://[fd00::1]:30443",

@@ -10,7 +10,7 @@ use rcgen::{
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::inspect::timestamp;
-use super::{Key, PemPair, PkiError, address, pem, validity};
+use super::{PemPair, PkiError, PrivateKey, address, pem, validity};
 
 /// What a leaf certificate shall say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub fn issue(ca: &PemPair, request: &LeafRequest, now: Timestamp) -> Result<PemP
     }
     Ok(PemPair {
         certificate: certificate.pem(),
-        key: Key::new(key.serialize_pem()),
+        key: PrivateKey::new(key.serialize_pem()),
     })
 }
 

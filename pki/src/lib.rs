@@ -7,7 +7,7 @@
 //! What is made is ECDSA P-256 in PKCS#8. What is taken over may be anything upstream or a user's
 //! own PKI writes: RSA in PKCS#1 or PKCS#8, P-256 or P-384 in SEC1 or PKCS#8, Ed25519 in PKCS#8.
 //!
-//! Private keys are [`Key`]s and token secrets are [`token::TokenSecret`]s: both hide themselves
+//! Private keys are [`PrivateKey`]s and token secrets are [`token::TokenSecret`]s: both hide themselves
 //! from `Debug` and are wiped from memory when dropped.
 
 #![warn(missing_docs)]
@@ -26,7 +26,7 @@ mod validity;
 
 pub use error::PkiError;
 pub use inspect::{CertificateFacts, inspect, key_matches, renew_at};
-pub use key::{Key, PemPair};
+pub use key::{PemPair, PrivateKey};
 pub use pem::certificates;
 pub use validity::BACKDATE;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::Problem;
-use crate::kubernetes::store::Key;
+use crate::kubernetes::store::ObjectKey;
 
 /// So many rewrites in a row are done at once: a person's edits.
 const FREE: u32 = 20;
@@ -28,7 +28,7 @@ const REFUSED_LONGEST: Duration = Duration::from_secs(2);
 
 /// What was written of each object while what is wanted of it stayed the same.
 #[derive(Clone, Default)]
-pub struct Damping(Arc<Mutex<HashMap<Key, Row>>>);
+pub struct Damping(Arc<Mutex<HashMap<ObjectKey, Row>>>);
 
 /// Why a write is held back.
 #[derive(Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Row {
 
 impl Damping {
     /// Whether the object may be written now; `hash` is that of what is wanted.
-    pub fn allow(&self, key: &Key, hash: &str, now: Instant) -> Result<(), Held> {
+    pub fn allow(&self, key: &ObjectKey, hash: &str, now: Instant) -> Result<(), Held> {
         let rows = self.0.lock();
         let Some(row) = rows.get(key).filter(|row| row.hash == hash) else {
             return Ok(());
@@ -115,7 +115,7 @@ impl Damping {
     }
 
     /// The object was written; `rival` is who else writes it.
-    pub fn wrote(&self, key: &Key, hash: &str, rival: Option<String>, now: Instant) {
+    pub fn wrote(&self, key: &ObjectKey, hash: &str, rival: Option<String>, now: Instant) {
         self.change(key, hash, now, |row| {
             if now.saturating_duration_since(row.rewritten) > PEACE + row.after_rewrite() * 2 {
                 row.rewrites = 0;
@@ -129,7 +129,7 @@ impl Damping {
     }
 
     /// The API server did not do it; how long to leave it.
-    pub fn failed(&self, key: &Key, hash: &str, problem: Problem, now: Instant) -> Held {
+    pub fn failed(&self, key: &ObjectKey, hash: &str, problem: Problem, now: Instant) -> Held {
         let wait = self.change(key, hash, now, |row| {
             row.failures += 1;
             row.failed = Some((now, problem.clone()));
@@ -140,7 +140,7 @@ impl Damping {
 
     fn change<T>(
         &self,
-        key: &Key,
+        key: &ObjectKey,
         hash: &str,
         now: Instant,
         change: impl FnOnce(&mut Row) -> T,
@@ -158,7 +158,7 @@ impl Damping {
     }
 
     /// Forgets the objects of a Cluster that is gone.
-    pub fn forget<'k>(&self, keys: impl IntoIterator<Item = &'k Key>) {
+    pub fn forget<'k>(&self, keys: impl IntoIterator<Item = &'k ObjectKey>) {
         let mut rows = self.0.lock();
         for key in keys {
             rows.remove(key);
@@ -171,8 +171,8 @@ mod tests {
     use super::*;
     use crate::kubernetes::store::Kind;
 
-    fn key() -> Key {
-        Key::new(Kind::Service, "ns", "a")
+    fn key() -> ObjectKey {
+        ObjectKey::new(Kind::Service, "ns", "a")
     }
 
     /// How often an object is written that somebody changes ten times a second for so long.
@@ -212,7 +212,7 @@ mod tests {
         let said = allowed("h", start).unwrap_err().problem.message;
         assert!(said.contains("\"webhook\""), "{said}");
         assert_eq!(allowed("other", start), Ok(()));
-        let another = Key::new(Kind::Secret, "ns", "a");
+        let another = ObjectKey::new(Kind::Secret, "ns", "a");
         assert_eq!(damping.allow(&another, "h", start), Ok(()));
         let much_later = start + Duration::from_secs(120);
         assert_eq!(allowed("h", much_later), Ok(()));

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::apply::diff::difference;
-use crate::kubernetes::store::{Key, Kind, Live, digest};
+use crate::kubernetes::store::{Kind, Live, ObjectKey, digest};
 
 /// Annotation with the digest of what was last applied: a field that is no longer wanted changes
 /// it, and the next apply prunes the field.
@@ -122,9 +122,9 @@ pub enum Content<R = Recipe> {
 
 /// One object that has to be there.
 #[derive(Clone, Debug)]
-pub struct Wanted<R = Recipe> {
+pub struct Desired<R = Recipe> {
     /// Its key.
-    pub key: Key,
+    pub key: ObjectKey,
     /// The object without made data, sealed with the digest of itself.
     pub body: Value,
     /// Where its data comes from.
@@ -146,14 +146,14 @@ pub enum Step {
     Restore,
 }
 
-impl Wanted {
+impl Desired {
     /// An object that is all said.
     pub fn declared(kind: Kind, object: impl Serialize) -> Self {
         Self::new(kind, object, Content::Declared)
     }
 }
 
-impl<R: Inputs> Wanted<R> {
+impl<R: Inputs> Desired<R> {
     /// Seals a typed object.
     pub fn new(kind: Kind, object: impl Serialize, content: Content<R>) -> Self {
         let resource = kind.api_resource();
@@ -172,7 +172,7 @@ impl<R: Inputs> Wanted<R> {
                 .unwrap_or_default()
                 .to_owned()
         };
-        let key = Key::new(kind, text("namespace"), text("name"));
+        let key = ObjectKey::new(kind, text("namespace"), text("name"));
         Self { key, body, content }
     }
 

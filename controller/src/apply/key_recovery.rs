@@ -14,16 +14,16 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use crate::apply::desired::{COPY_SUFFIX, Wanted};
-use crate::kubernetes::store::{Key, Live};
+use crate::apply::desired::{COPY_SUFFIX, Desired};
+use crate::kubernetes::store::{Live, ObjectKey};
 use crate::kubernetes::writer::{WriteError, Writer};
 
 /// The Secret is being deleted and still there.
-pub async fn undo_deletion(writer: &Writer, wanted: &Wanted) -> Result<(), WriteError> {
+pub async fn undo_deletion(writer: &Writer, wanted: &Desired) -> Result<(), WriteError> {
     let Some(dying) = writer.get(&wanted.key).await? else {
         return Ok(());
     };
-    let copy = Key {
+    let copy = ObjectKey {
         name: format!("{}{COPY_SUFFIX}", wanted.key.name),
         ..wanted.key.clone()
     };
@@ -52,7 +52,11 @@ pub async fn undo_deletion(writer: &Writer, wanted: &Wanted) -> Result<(), Write
 }
 
 /// The Secret is gone and its copy is there.
-pub async fn from_copy(writer: &Writer, wanted: &Wanted, copy: &Key) -> Result<(), WriteError> {
+pub async fn from_copy(
+    writer: &Writer,
+    wanted: &Desired,
+    copy: &ObjectKey,
+) -> Result<(), WriteError> {
     let Some(copy) = writer.get(copy).await? else {
         return Ok(());
     };
@@ -60,7 +64,7 @@ pub async fn from_copy(writer: &Writer, wanted: &Wanted, copy: &Key) -> Result<(
 }
 
 /// There is one when this returns.
-async fn create(writer: &Writer, wanted: &Wanted, from: &DynamicObject) -> Result<(), WriteError> {
+async fn create(writer: &Writer, wanted: &Desired, from: &DynamicObject) -> Result<(), WriteError> {
     match writer.create(&wanted.key, &with_data(wanted, from)).await {
         Err(WriteError::Exists { .. }) if writer.get(&wanted.key).await?.is_some() => Ok(()),
         other => other,
@@ -68,7 +72,7 @@ async fn create(writer: &Writer, wanted: &Wanted, from: &DynamicObject) -> Resul
 }
 
 /// Takes our finalizer off, leaving others' in place.
-pub async fn release(writer: &Writer, key: &Key) -> Result<(), WriteError> {
+pub async fn release(writer: &Writer, key: &ObjectKey) -> Result<(), WriteError> {
     let Some(object) = writer.get(key).await? else {
         return Ok(());
     };
@@ -92,7 +96,7 @@ pub async fn release(writer: &Writer, key: &Key) -> Result<(), WriteError> {
 }
 
 /// The object with the data of another one of it, and with what that says of the data.
-fn with_data(wanted: &Wanted, from: &DynamicObject) -> Value {
+fn with_data(wanted: &Desired, from: &DynamicObject) -> Value {
     let mut body = wanted.body.clone();
     body["data"] = from.data.get("data").cloned().unwrap_or_default();
     if let Some(end) = from.annotations().get(NOT_AFTER) {

@@ -15,10 +15,10 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::apply::desired::{
-    APPLIED_HASH, COPY_SUFFIX, Content, DATA_DIGEST, Inputs, Step, Wanted,
+    APPLIED_HASH, COPY_SUFFIX, Content, DATA_DIGEST, Desired, Inputs, Step,
 };
 use crate::apply::key_recovery::is_protected;
-use crate::kubernetes::store::{Key, Kind, Live, Store};
+use crate::kubernetes::store::{Kind, Live, ObjectKey, Store};
 use crate::kubernetes::writer::{WriteError, Writer};
 
 mod damping;
@@ -33,7 +33,7 @@ pub use self::damping::Damping;
 use self::damping::Held;
 pub use self::no_op::NoOpApplies;
 pub use self::problem::{ApplyError, Problem};
-pub use crate::apply::secrets::{Keys, administrator};
+pub use crate::apply::secrets::{SigningKeys, administrator};
 
 /// What came of a round.
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ pub struct Round<'a> {
     /// Writes that are held back.
     pub damping: &'a Damping,
     /// Keys in hand.
-    pub keys: &'a Keys,
+    pub keys: &'a SigningKeys,
     /// The Cluster's uid.
     pub uid: &'a str,
     /// The keys of this Cluster were made before: none is made anew.
@@ -71,7 +71,7 @@ pub struct Round<'a> {
 impl Round<'_> {
     /// Writes what differs, and deletes what is owned and obsolete. What goes wrong with one
     /// object keeps no other from being written.
-    pub async fn run(&self, wanted: &[Wanted], obsolete: &BTreeSet<Key>) -> Applied {
+    pub async fn run(&self, wanted: &[Desired], obsolete: &BTreeSet<ObjectKey>) -> Applied {
         let owned = self.store.owned_by(self.uid);
         let writes = wanted.iter().map(async |wanted| {
             let outcome = self.one(wanted).await;
@@ -91,8 +91,9 @@ impl Round<'_> {
                 }
             }
         }
-        let failed = |key: &Key| applied.problems.iter().any(|p| p.about == key.to_string());
-        let is_made = |key: &Key| wanted.iter().any(|wanted| wanted.key == *key) && !failed(key);
+        let failed = |key: &ObjectKey| applied.problems.iter().any(|p| p.about == key.to_string());
+        let is_made =
+            |key: &ObjectKey| wanted.iter().any(|wanted| wanted.key == *key) && !failed(key);
         let mut sets = owned.keys().filter(|key| key.kind == Kind::StatefulSet);
         // The old way in may be the only one while the new one could not be made, and pods mount
         // what their template says until there is another.
@@ -117,16 +118,16 @@ impl Round<'_> {
 
     fn unwanted<'o>(
         &self,
-        owned: &'o BTreeMap<Key, Arc<Live>>,
-        obsolete: &BTreeSet<Key>,
-    ) -> Vec<(&'o Key, &'o Arc<Live>)> {
+        owned: &'o BTreeMap<ObjectKey, Arc<Live>>,
+        obsolete: &BTreeSet<ObjectKey>,
+    ) -> Vec<(&'o ObjectKey, &'o Arc<Live>)> {
         owned
             .iter()
             .filter(|(key, live)| !live.deleting && obsolete.contains(key))
             // A copy is needed until the key that it stands for is there again.
             .filter(|(key, live)| match key.name.strip_suffix(COPY_SUFFIX) {
                 Some(original) if key.kind == Kind::Secret => {
-                    let original = Key::new(Kind::Secret, &key.namespace, original);
+                    let original = ObjectKey::new(Kind::Secret, &key.namespace, original);
                     self.store.get(&original).is_some_and(|original| {
                         !original.deleting
                             && original.digest(names::TLS_KEY_KEY)
@@ -138,7 +139,7 @@ impl Round<'_> {
             .collect()
     }
 
-    async fn one(&self, wanted: &Wanted) -> Result<Outcome, ApplyError> {
+    async fn one(&self, wanted: &Desired) -> Result<Outcome, ApplyError> {
         match self.store.get(&wanted.key) {
             Some(live) => self.existing(wanted, &live).await,
             None => self.missing(wanted).await,
@@ -146,7 +147,7 @@ impl Round<'_> {
     }
 
     /// What is there is judged by its owner, whoever made it.
-    async fn existing(&self, wanted: &Wanted, live: &Live) -> Result<Outcome, ApplyError> {
+    async fn existing(&self, wanted: &Desired, live: &Live) -> Result<Outcome, ApplyError> {
         if !live.is_owned_by(self.uid) && !is_orphan(wanted, live) && !is_dying_key(wanted, live) {
             return Ok(foreign(wanted, live));
         }
@@ -181,18 +182,18 @@ impl Round<'_> {
         Ok(Outcome::Changed)
     }
 
-    fn may_write(&self, wanted: &Wanted) -> Result<(), Outcome> {
+    fn may_write(&self, wanted: &Desired) -> Result<(), Outcome> {
         self.damping
             .allow(&wanted.key, wanted.hash(), Instant::now())
             .map_err(Outcome::Held)
     }
 
-    fn wrote(&self, wanted: &Wanted, rival: Option<String>) {
+    fn wrote(&self, wanted: &Desired, rival: Option<String>) {
         self.damping
             .wrote(&wanted.key, wanted.hash(), rival, Instant::now());
     }
 
-    fn failed(&self, wanted: &Wanted, error: &ApplyError) -> Outcome {
+    fn failed(&self, wanted: &Desired, error: &ApplyError) -> Outcome {
         let problem = Problem::of(&wanted.key, error);
         let held = self
             .damping
@@ -200,7 +201,7 @@ impl Round<'_> {
         Outcome::Held(held)
     }
 
-    async fn apply(&self, wanted: &Wanted, uid: &str) -> Result<(), WriteError> {
+    async fn apply(&self, wanted: &Desired, uid: &str) -> Result<(), WriteError> {
         let (key, body) = (&wanted.key, &wanted.body);
         match self.writer.apply(key, body, uid).await {
             // Entries are matched by number: a port renumbered by hand stays beside ours, and two
@@ -216,7 +217,7 @@ impl Round<'_> {
 
     /// What was not seen may be there all the same, without the labels of the watches: it is
     /// created and never applied over.
-    async fn missing(&self, wanted: &Wanted) -> Result<Outcome, ApplyError> {
+    async fn missing(&self, wanted: &Desired) -> Result<Outcome, ApplyError> {
         if let Err(said) = self.may_write(wanted) {
             return Ok(said);
         }
@@ -264,8 +265,8 @@ impl Round<'_> {
     }
 
     /// What there is to do for a key that is made once, other than making it.
-    async fn kept(&self, wanted: &Wanted) -> Result<Option<Outcome>, ApplyError> {
-        let copy = Key {
+    async fn kept(&self, wanted: &Desired) -> Result<Option<Outcome>, ApplyError> {
+        let copy = ObjectKey {
             name: format!("{}{COPY_SUFFIX}", wanted.key.name),
             ..wanted.key.clone()
         };
@@ -289,13 +290,13 @@ impl Round<'_> {
 
 /// Whether somebody took the owner reference off a child: what was applied last names the uid of
 /// the owner, so nobody else's object has that hash.
-fn is_orphan(wanted: &Wanted, live: &Live) -> bool {
+fn is_orphan(wanted: &Desired, live: &Live) -> bool {
     live.owner.is_none() && live.annotation(APPLIED_HASH).as_deref() == Some(wanted.hash())
 }
 
 /// Whether it is a key that was kept when its Cluster went, is used by this one, and is being
 /// deleted: nobody else will bring it back.
-fn is_dying_key(wanted: &Wanted, live: &Live) -> bool {
+fn is_dying_key(wanted: &Desired, live: &Live) -> bool {
     live.owner.is_none()
         && live.deleting
         && matches!(wanted.content, Content::Kept(_))
@@ -304,7 +305,7 @@ fn is_dying_key(wanted: &Wanted, live: &Live) -> bool {
 
 /// Somebody else's object has the name of a child. A Secret of certificates that a user made
 /// beforehand is used as it is; anything else is left alone and said.
-fn foreign(wanted: &Wanted, live: &Live) -> Outcome {
+fn foreign(wanted: &Desired, live: &Live) -> Outcome {
     let users = live.owner.is_none();
     if users && matches!(wanted.content, Content::Kept(_)) && !live.deleting {
         return Outcome::Same;
@@ -318,7 +319,7 @@ fn foreign(wanted: &Wanted, live: &Live) -> Outcome {
 /// take it away.
 pub async fn relabel<R: Inputs>(
     writer: &Writer,
-    wanted: &Wanted<R>,
+    wanted: &Desired<R>,
     uid: &str,
 ) -> Result<(), WriteError> {
     let Some(secret) = writer.get(&wanted.key).await? else {

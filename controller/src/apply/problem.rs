@@ -2,7 +2,7 @@
 
 use pki::PkiError;
 
-use crate::kubernetes::store::Key;
+use crate::kubernetes::store::ObjectKey;
 use crate::kubernetes::writer::WriteError;
 
 /// Why a write did not end well.
@@ -15,7 +15,7 @@ pub enum ApplyError {
     #[error("could not make {key}: {source}")]
     Pki {
         /// The Secret.
-        key: Key,
+        key: ObjectKey,
         /// The cause.
         #[source]
         source: PkiError,
@@ -26,7 +26,7 @@ pub enum ApplyError {
     )]
     NoAuthority {
         /// The Secret.
-        key: Key,
+        key: ObjectKey,
     },
 }
 
@@ -43,7 +43,7 @@ pub struct Problem {
 
 impl Problem {
     /// What stays until somebody changes something.
-    pub fn new(about: &Key, message: impl Into<String>) -> Self {
+    pub fn new(about: &ObjectKey, message: impl Into<String>) -> Self {
         Self {
             about: about.to_string(),
             message: message.into(),
@@ -52,7 +52,7 @@ impl Problem {
     }
 
     /// What an error says about an object.
-    pub fn of(about: &Key, error: &ApplyError) -> Self {
+    pub fn of(about: &ObjectKey, error: &ApplyError) -> Self {
         let (message, passing) = match error {
             ApplyError::Write(error) => (
                 error.message(),

@@ -11,23 +11,23 @@ use pki::leaf::{self, LeafRequest};
 use pki::{PemPair, authority, inspect};
 use serde_json::Value;
 
-use crate::apply::desired::{Recipe, Wanted};
+use crate::apply::desired::{Desired, Recipe};
 use crate::apply::{ApplyError, Round};
-use crate::kubernetes::store::{Key, Kind};
+use crate::kubernetes::store::{Kind, ObjectKey};
 use crate::kubernetes::writer::Writer;
 
 /// The authorities' keys that this reconcile has made or read: signing needs no second request.
 #[derive(Clone, Default)]
-pub struct Keys(Arc<Mutex<HashMap<Key, PemPair>>>);
+pub struct SigningKeys(Arc<Mutex<HashMap<ObjectKey, PemPair>>>);
 
-impl Keys {
+impl SigningKeys {
     /// Forgets a pair that is not the one in the Secret after all.
-    pub(super) fn forget(&self, key: &Key) {
+    pub(super) fn forget(&self, key: &ObjectKey) {
         self.0.lock().remove(key);
     }
 
     /// The key pair in a Secret, asked for once.
-    pub async fn read(&self, writer: &Writer, key: &Key) -> Result<PemPair, ApplyError> {
+    pub async fn read(&self, writer: &Writer, key: &ObjectKey) -> Result<PemPair, ApplyError> {
         if let Some(pair) = self.0.lock().get(key) {
             return Ok(pair.clone());
         }
@@ -43,7 +43,7 @@ impl Keys {
 impl Round<'_> {
     pub(super) async fn with_data(
         &self,
-        wanted: &Wanted,
+        wanted: &Desired,
         recipe: &Recipe,
     ) -> Result<Value, ApplyError> {
         let (data, certificate) = self.make(wanted, recipe).await?;
@@ -55,7 +55,7 @@ impl Round<'_> {
     /// The data, and the certificate in it.
     async fn make(
         &self,
-        wanted: &Wanted,
+        wanted: &Desired,
         recipe: &Recipe,
     ) -> Result<(BTreeMap<String, String>, String), ApplyError> {
         let pki = |source| ApplyError::Pki {
@@ -102,8 +102,8 @@ impl Round<'_> {
         Ok((data, certificate))
     }
 
-    async fn authority(&self, wanted: &Wanted, name: &str) -> Result<PemPair, ApplyError> {
-        let key = Key::new(Kind::Secret, &wanted.key.namespace, name);
+    async fn authority(&self, wanted: &Desired, name: &str) -> Result<PemPair, ApplyError> {
+        let key = ObjectKey::new(Kind::Secret, &wanted.key.namespace, name);
         self.keys.read(self.writer, &key).await
     }
 }
@@ -127,6 +127,6 @@ fn pair(data: &Value) -> Option<PemPair> {
     };
     Some(PemPair {
         certificate: text("tls.crt")?,
-        key: pki::Key::new(text("tls.key")?),
+        key: pki::PrivateKey::new(text("tls.key")?),
     })
 }

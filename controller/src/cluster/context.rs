@@ -8,8 +8,8 @@ use runtime::backoff::Failures;
 use runtime::events::Events;
 
 use crate::apply::{Damping, NoOpApplies};
-use crate::hosted::health::Prober;
-use crate::hosted::nodes::Census;
+use crate::hosted::health::ReadinessPoller;
+use crate::hosted::nodes::NodePoller;
 use crate::kubernetes::primary::{PrimaryError, PrimaryWriter};
 use crate::kubernetes::store::Store;
 use crate::kubernetes::watches::Watches;
@@ -28,9 +28,9 @@ pub struct Context {
     /// Writes children.
     pub writer: Writer,
     /// Asks hosted APIs whether they are ready.
-    pub prober: Prober,
+    pub prober: ReadinessPoller,
     /// Counts the nodes of hosted clusters.
-    pub census: Census,
+    pub census: NodePoller,
     /// Tells people.
     pub events: Events,
     /// Counts.

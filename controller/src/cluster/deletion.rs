@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::apply::key_recovery::{self, is_protected};
 use crate::cluster::context::{Context, Error, reference};
 use crate::cluster::{Outcome, status};
-use crate::kubernetes::store::{Key, Kind, Live};
+use crate::kubernetes::store::{Kind, Live, ObjectKey};
 use crate::kubernetes::writer::WriteError;
 
 /// How long a Cluster waits for its pods. They have a minute to end; one on a node that does not
@@ -92,7 +92,7 @@ pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, E
 /// Says what keeps the Cluster from ending, and tries again before long.
 async fn in_the_way(
     cluster: &Arc<Cluster>,
-    key: &Key,
+    key: &ObjectKey,
     error: &WriteError,
     context: &Context,
 ) -> Result<Outcome, Error> {
@@ -113,8 +113,8 @@ async fn in_the_way(
 /// run with the keys of this one.
 fn sets_to_end<'a>(
     cluster: &Cluster,
-    owned: &'a BTreeMap<Key, Arc<Live>>,
-) -> Vec<(&'a Key, &'a Arc<Live>)> {
+    owned: &'a BTreeMap<ObjectKey, Arc<Live>>,
+) -> Vec<(&'a ObjectKey, &'a Arc<Live>)> {
     // With `--cascade=orphan` a user keeps the children.
     if cluster.finalizers().iter().any(|name| name == "orphan") {
         return Vec::new();
@@ -182,7 +182,7 @@ mod tests {
         .unwrap()
     }
 
-    fn owned(names: &[&str]) -> BTreeMap<Key, Arc<Live>> {
+    fn owned(names: &[&str]) -> BTreeMap<ObjectKey, Arc<Live>> {
         let store = crate::kubernetes::store::Store::default();
         for name in names {
             let object = serde_json::from_value(json!({

@@ -11,8 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
 use super::status::keys_were_made;
-use crate::hosted::health::{Health, Prober};
-use crate::kubernetes::store::{Key, Kind, Live, Store};
+use crate::hosted::health::{Health, ReadinessPoller};
+use crate::kubernetes::store::{Kind, Live, ObjectKey, Store};
 use crate::kubernetes::watches::Watches;
 
 /// The Secret of one certificate authority or key.
@@ -81,7 +81,7 @@ pub struct Observed {
     /// A Secret that the user names has not been asked for yet: whether it is there is not known.
     pub unread: bool,
     /// All that it owns.
-    pub owned: BTreeMap<Key, Arc<Live>>,
+    pub owned: BTreeMap<ObjectKey, Arc<Live>>,
 }
 
 impl Observed {
@@ -145,13 +145,13 @@ pub fn dereference(
     cluster: &Cluster,
     store: &Store,
     watches: &Watches,
-    prober: &Prober,
+    prober: &ReadinessPoller,
 ) -> Observed {
     let name = cluster.name_any();
     let namespace = cluster.namespace().unwrap_or_default();
     let uid = cluster.uid().unwrap_or_default();
     let owned = store.owned_by(&uid);
-    let mine = |kind: Kind, child: &str| owned.get(&Key::new(kind, &namespace, child));
+    let mine = |kind: Kind, child: &str| owned.get(&ObjectKey::new(kind, &namespace, child));
     let service = names::service(&name, cluster.spec.service.type_);
     let recorded = cluster
         .status
@@ -207,7 +207,11 @@ fn claims(cluster: &Cluster, store: &Store) -> BTreeMap<i32, Claim> {
     let namespace = cluster.namespace().unwrap_or_default();
     let claim = |index| {
         let name = names::etcd_claim(&cluster.name_any(), index);
-        let live = store.get(&Key::new(Kind::PersistentVolumeClaim, &namespace, &name))?;
+        let live = store.get(&ObjectKey::new(
+            Kind::PersistentVolumeClaim,
+            &namespace,
+            &name,
+        ))?;
         let meta: ObjectMeta =
             serde_json::from_value(live.value().get("metadata")?.clone()).ok()?;
         let noted = |all: Option<BTreeMap<String, String>>, key| all?.remove(key);
@@ -244,7 +248,7 @@ fn authorities(
     let mut unread = false;
     let authorities = types.into_iter().map(|type_| {
         let authority = authority(cluster, type_, store);
-        let key = Key::new(Kind::Secret, &namespace, &authority.secret);
+        let key = ObjectKey::new(Kind::Secret, &namespace, &authority.secret);
         let is_watched = match store.get(&key) {
             // The watches by label show what is the Cluster's own.
             Some(live) => live.is_owned_by(&uid),
@@ -277,7 +281,7 @@ pub fn authority(cluster: &Cluster, type_: CertificateType, store: &Store) -> Au
     let generated = names::certificate(&cluster.name_any(), type_);
     let uid = cluster.uid().unwrap_or_default();
     let secret = named.clone().unwrap_or_else(|| generated.clone());
-    let key = Key::new(
+    let key = ObjectKey::new(
         Kind::Secret,
         cluster.namespace().unwrap_or_default(),
         &secret,

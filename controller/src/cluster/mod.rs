@@ -22,7 +22,7 @@ pub mod validate;
 
 pub use self::context::{Context, Error, LEAF_LIFETIME};
 use self::settle::{Settled, settle};
-use crate::apply::{Keys, Problem};
+use crate::apply::{Problem, SigningKeys};
 
 /// Brings one Cluster closer to what it says.
 pub async fn reconcile(cluster: Arc<Cluster>, context: Arc<Context>) -> Result<Action, Error> {
@@ -89,7 +89,7 @@ async fn run(cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Error>
     if cluster.metadata.deletion_timestamp.is_some() {
         return deletion::run(&cluster, context).await;
     }
-    let keys = Keys::default();
+    let keys = SigningKeys::default();
     let Some(settled) = Box::pin(settle(cluster, &keys, context)).await? else {
         return Ok(Outcome::Later(UNREAD));
     };

@@ -12,7 +12,7 @@ use super::context::{Context, Error};
 use super::dereference::{Observed, dereference};
 use super::validate::{Address, Refusal, ValidCluster, validate};
 use super::{children, deletion, status};
-use crate::apply::{Applied, Keys, Problem, Round};
+use crate::apply::{Applied, Problem, Round, SigningKeys};
 use crate::kubernetes::primary::PrimaryError;
 
 /// Rounds of build and apply in one reconcile. Three are the most that the order of the children
@@ -38,7 +38,7 @@ pub struct Settled {
 /// Writes what differs; `None` while not all that it depends on has been read.
 pub async fn settle(
     mut cluster: Arc<Cluster>,
-    keys: &Keys,
+    keys: &SigningKeys,
     context: &Context,
 ) -> Result<Option<Settled>, Error> {
     let find = |cluster: &Cluster| {
@@ -102,7 +102,7 @@ fn cannot_be_finalized(cluster: &Cluster, error: &PrimaryError) -> Problem {
 async fn apply_round(
     cluster: &Cluster,
     valid: &ValidCluster,
-    keys: &Keys,
+    keys: &SigningKeys,
     context: &Context,
 ) -> Applied {
     let built = children::build(valid);

@@ -14,7 +14,7 @@ use super::Context;
 use super::dereference::{AUTHORITIES, authority};
 use crate::apply::key_recovery::{self, is_protected};
 use crate::kubernetes::primary::PrimaryError;
-use crate::kubernetes::store::{Key, Kind, Live};
+use crate::kubernetes::store::{Kind, Live, ObjectKey};
 use crate::kubernetes::writer::WriteError;
 
 /// How often they are looked for: in the stores only, as long as there are none.
@@ -69,7 +69,11 @@ fn left_behind(live: &Live, known: &HashSet<String>) -> Option<Holder> {
 }
 
 /// The reader may be late: the API server is asked before a key is let go.
-async fn is_alive(context: &Context, key: &Key, cluster: &Holder) -> Result<bool, PrimaryError> {
+async fn is_alive(
+    context: &Context,
+    key: &ObjectKey,
+    cluster: &Holder,
+) -> Result<bool, PrimaryError> {
     let found = context
         .primary
         .uid_of(&key.namespace, &cluster.name)
@@ -78,7 +82,12 @@ async fn is_alive(context: &Context, key: &Key, cluster: &Holder) -> Result<bool
 }
 
 /// Whether the Cluster of this name brings the key back: not one that its user keeps.
-fn is_kept(clusters: &Reader<Cluster>, key: &Key, holder: &Holder, context: &Context) -> bool {
+fn is_kept(
+    clusters: &Reader<Cluster>,
+    key: &ObjectKey,
+    holder: &Holder,
+    context: &Context,
+) -> bool {
     let reference = ObjectRef::new(&holder.name).within(&key.namespace);
     // One that the reader does not know yet is looked at with the next look.
     clusters.get(&reference).is_none_or(|cluster| {
@@ -89,7 +98,7 @@ fn is_kept(clusters: &Reader<Cluster>, key: &Key, holder: &Holder, context: &Con
     })
 }
 
-async fn release(key: &Key, context: &Context) {
+async fn release(key: &ObjectKey, context: &Context) {
     match key_recovery::release(&context.writer, key).await {
         Ok(()) => tracing::info!(%key, "let go: no Cluster needs it"),
         // Tried again with the next look.

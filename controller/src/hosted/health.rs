@@ -122,7 +122,7 @@ type Changed = Box<dyn Fn(&str, &str) + Send + Sync>;
 /// Asks hosted APIs whether they are ready.
 ///
 /// Dropping the prober ends all asking.
-pub struct Prober {
+pub struct ReadinessPoller {
     shared: Arc<Shared>,
     probes: Mutex<HashMap<String, Probe>>,
 }
@@ -146,7 +146,7 @@ impl Drop for Probe {
     }
 }
 
-impl Prober {
+impl ReadinessPoller {
     /// A prober that calls `changed` with a Cluster's namespace and name whenever an answer
     /// differs from the one before in readiness or reason, the first answer included, and once
     /// when the certificate to ask with is due to be replaced. The call must not block.

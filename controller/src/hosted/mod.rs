@@ -10,7 +10,7 @@
 //! - no more than [`MAX_ANSWER`] bytes of an answer are read;
 //! - neither requests nor answers are logged, as both may hold a token's secret.
 //!
-//! A reconcile does not even wait that long for readiness: [`health::Prober`] asks in the
+//! A reconcile does not even wait that long for readiness: [`health::ReadinessPoller`] asks in the
 //! background and calls back when the answer changes.
 
 pub mod health;

@@ -53,7 +53,7 @@ impl Default for Pace {
 type Changed = Box<dyn Fn(&str, &str) + Send + Sync>;
 
 /// Counts the nodes of hosted clusters. Dropping it ends all counting.
-pub struct Census {
+pub struct NodePoller {
     shared: Arc<Shared>,
     counts: Mutex<HashMap<String, Counting>>,
 }
@@ -90,7 +90,7 @@ impl Drop for Counting {
     }
 }
 
-impl Census {
+impl NodePoller {
     /// A census that calls `changed` with a Cluster's namespace and name when its count is another
     /// than before, and when a certificate is wanted. The call must not block.
     pub fn new(changed: impl Fn(&str, &str) + Send + Sync + 'static) -> Self {

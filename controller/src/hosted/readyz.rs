@@ -76,7 +76,7 @@ impl From<HostedError> for NotReady {
 
 /// Asks a hosted API once whether it is ready. Takes up to
 /// [`CALL_DEADLINE`](super::CALL_DEADLINE): not for a reconcile, which looks at what
-/// [`Prober`](super::health::Prober) knows.
+/// [`ReadinessPoller`](super::health::ReadinessPoller) knows.
 pub async fn ask_readyz(client: &Client) -> Result<(), NotReady> {
     let request = Request::get("/readyz")
         .body(Body::empty())

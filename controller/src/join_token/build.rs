@@ -11,7 +11,7 @@ use pki::token::{JoinToken, TokenError, TokenId, TokenSecret};
 use serde_json::json;
 
 use super::validate::ValidRequest;
-use crate::apply::desired::{Content, Inputs, Wanted};
+use crate::apply::desired::{Content, Desired, Inputs};
 use crate::kubernetes::store::{Kind, digest};
 
 /// What a token is made from.
@@ -35,7 +35,7 @@ impl Inputs for Recipe {
 }
 
 /// The Secret, named like the request.
-pub fn secret(request: &JoinTokenRequest, valid: &ValidRequest, id: &TokenId) -> Wanted<Recipe> {
+pub fn secret(request: &JoinTokenRequest, valid: &ValidRequest, id: &TokenId) -> Desired<Recipe> {
     let recipe = Recipe {
         id: id.as_str().to_owned(),
         server: valid.server.clone(),
@@ -49,7 +49,7 @@ pub fn secret(request: &JoinTokenRequest, valid: &ValidRequest, id: &TokenId) ->
         &name,
         Some(request.labels()),
     );
-    Wanted::new(
+    Desired::new(
         Kind::Secret,
         Secret {
             metadata: ObjectMeta {

@@ -13,7 +13,7 @@ use pki::token::TokenId;
 
 use crate::join_token::dereference::{Found, NoWay, Reach, home, is_cluster};
 use crate::join_token::{Context, Error, find, hosted, status, write};
-use crate::kubernetes::store::{Key, Kind, Live, Store};
+use crate::kubernetes::store::{Kind, Live, ObjectKey, Store};
 
 /// A hosted API that does not answer holds up a request for so long and no longer: a namespace
 /// has to be able to go. It counts from the first attempt: before that nobody was asked.
@@ -102,7 +102,7 @@ fn honoured(
 fn set(request: &JoinTokenRequest, store: &Store) -> Option<Arc<Live>> {
     let namespace = request.namespace().unwrap_or_default();
     let name = names::control_plane(home(request));
-    store.get(&Key::new(Kind::StatefulSet, namespace, name))
+    store.get(&ObjectKey::new(Kind::StatefulSet, namespace, name))
 }
 
 /// Whether the pods of a Cluster that is gone run on, nobody's.

@@ -12,7 +12,7 @@ use kube::{Resource, ResourceExt};
 use super::status;
 use crate::cluster::dereference::authority;
 use crate::cluster::status::{FUNCTIONAL, is_true};
-use crate::kubernetes::store::{Key, Kind, Store};
+use crate::kubernetes::store::{Kind, ObjectKey, Store};
 
 /// What is there.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ pub struct Reach {
     /// The API's port.
     pub port: u16,
     /// The Secret with the authority.
-    pub authority: Key,
+    pub authority: ObjectKey,
     /// The authority's certificate.
     pub certificate: String,
 }
@@ -50,7 +50,7 @@ pub enum NoWay {
     Unread(String),
     /// Nothing is exposed yet.
     #[error("{0} is missing or has no address")]
-    Service(Key),
+    Service(ObjectKey),
     /// The Cluster has no ports yet.
     #[error("the ports of the Cluster {0} are not known")]
     Ports(String),
@@ -59,7 +59,7 @@ pub enum NoWay {
         "{0} is missing or holds no certificate of an authority in tls.crt (see the Cluster's \
          condition CertificatesAvailable)"
     )]
-    Authority(Key),
+    Authority(ObjectKey),
     /// The Cluster was deleted and its pods were not.
     #[error("the Cluster {0} was deleted without its pods, and nothing says how they are reached")]
     PodsKept(String),
@@ -107,7 +107,7 @@ pub fn dereference(request: &JoinTokenRequest, clusters: &Reader<Cluster>, store
             way: Err(NoWay::Unread(name.to_owned())),
         };
     };
-    let service = Key::new(
+    let service = ObjectKey::new(
         Kind::Service,
         &namespace,
         names::service(name, cluster.spec.service.type_),
@@ -124,12 +124,12 @@ pub fn dereference(request: &JoinTokenRequest, clusters: &Reader<Cluster>, store
     }
 }
 
-fn way(cluster: &Cluster, service: Key, store: &Store) -> Result<Reach, NoWay> {
+fn way(cluster: &Cluster, service: ObjectKey, store: &Store) -> Result<Reach, NoWay> {
     let uid = cluster.uid().unwrap_or_default();
     let live: Option<Service> = store.get_owned(&service, &uid).and_then(|live| live.read());
     let ports = cluster.status.as_ref().and_then(|status| status.ports);
     let authority = authority(cluster, CertificateType::Ca, store);
-    let key = Key::new(Kind::Secret, &service.namespace, authority.secret);
+    let key = ObjectKey::new(Kind::Secret, &service.namespace, authority.secret);
     Ok(Reach {
         service_ip: live
             .and_then(|live| live.spec?.cluster_ip)

@@ -8,7 +8,7 @@ use pki::token::{BootstrapToken, Role, TokenId, TokenSecret};
 use super::dereference::Reach;
 use super::validate::{ValidRequest, unchanged};
 use super::{Context, Error, status};
-use crate::apply::{Keys, administrator};
+use crate::apply::{SigningKeys, administrator};
 use crate::hosted::{Endpoint, connect, tokens};
 
 /// How long the controller's own certificate for a hosted API lasts.
@@ -51,7 +51,7 @@ pub async fn revoke(id: &TokenId, reach: &Reach, context: &Context) -> Result<()
 
 /// A client of its own each time: tokens are made and revoked once each.
 async fn client(reach: &Reach, context: &Context) -> Result<kube::Client, Error> {
-    let ca = Keys::default()
+    let ca = SigningKeys::default()
         .read(&context.shared.writer, &reach.authority)
         .await?;
     let request = administrator("k0smotron-controller", OWN_LIFETIME);

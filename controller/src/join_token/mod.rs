@@ -21,7 +21,7 @@ use crate::apply::desired::Step;
 use crate::cluster;
 use crate::hosted::HostedError;
 use crate::kubernetes::primary::{PrimaryError, PrimaryWriter};
-use crate::kubernetes::store::{Key, Kind, Live};
+use crate::kubernetes::store::{Kind, Live, ObjectKey};
 use crate::kubernetes::writer::WriteError;
 
 mod build;
@@ -72,7 +72,7 @@ pub enum Error {
     #[error("{key} cannot sign the controller's certificate: {source}")]
     Signing {
         /// The Secret with the authority.
-        key: Key,
+        key: ObjectKey,
         /// The cause.
         #[source]
         source: PkiError,
@@ -255,9 +255,9 @@ fn has_token(request: &JoinTokenRequest, context: &Context) -> bool {
         && secret.is_some_and(|secret| !secret.deleting)
 }
 
-fn secret_key(request: &JoinTokenRequest) -> Key {
+fn secret_key(request: &JoinTokenRequest) -> ObjectKey {
     let namespace = request.namespace().unwrap_or_default();
-    Key::new(Kind::Secret, namespace, request.name_any())
+    ObjectKey::new(Kind::Secret, namespace, request.name_any())
 }
 
 /// A little after a moment, not all at once.

@@ -9,7 +9,7 @@ use pki::token::{Role, join_url};
 
 use super::dereference::{Found, NoWay, Reach, home};
 use super::status;
-use crate::kubernetes::store::Key;
+use crate::kubernetes::store::ObjectKey;
 
 /// A request that can be served.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub enum Refusal {
     /// What leads to its API is not all there.
     NoWay(NoWay),
     /// The Secret's name is taken.
-    NameTaken(Key),
+    NameTaken(ObjectKey),
     /// The token has ended.
     Expired(Timestamp),
 }

@@ -17,7 +17,7 @@ mod prune;
 #[cfg(test)]
 mod tests;
 
-pub use self::kind::{Key, Kind, Owner};
+pub use self::kind::{Kind, ObjectKey, Owner};
 pub use self::live::Live;
 pub use self::prune::digest;
 
@@ -26,10 +26,10 @@ const ON_ITS_WAY: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct Inner {
-    objects: HashMap<Key, Arc<Live>>,
+    objects: HashMap<ObjectKey, Arc<Live>>,
     /// Uids of what the watches have let go of lately: the answer to a write may come after that.
     gone: VecDeque<(Instant, String)>,
-    by_owner: HashMap<String, BTreeSet<Key>>,
+    by_owner: HashMap<String, BTreeSet<ObjectKey>>,
 }
 
 /// The shared store; cheap to clone.
@@ -41,24 +41,24 @@ pub type Touched = Vec<(String, Owner)>;
 
 impl Store {
     /// The object with this key.
-    pub fn get(&self, key: &Key) -> Option<Arc<Live>> {
+    pub fn get(&self, key: &ObjectKey) -> Option<Arc<Live>> {
         self.0.read().objects.get(key).cloned()
     }
 
     /// The object with this key if its controller owner has this uid.
-    pub fn get_owned(&self, key: &Key, owner_uid: &str) -> Option<Arc<Live>> {
+    pub fn get_owned(&self, key: &ObjectKey, owner_uid: &str) -> Option<Arc<Live>> {
         self.get(key).filter(|live| live.is_owned_by(owner_uid))
     }
 
     /// The object with this key if the owner with this uid may rely on it. One made anew finds
     /// the objects of its namesake for a moment, and what is signed by those keys would never
     /// fit its own.
-    pub fn get_fitting(&self, key: &Key, owner_uid: &str) -> Option<Arc<Live>> {
+    pub fn get_fitting(&self, key: &ObjectKey, owner_uid: &str) -> Option<Arc<Live>> {
         self.get(key).filter(|live| live.fits(owner_uid))
     }
 
     /// Everything whose controller owner has this uid.
-    pub fn owned_by(&self, owner_uid: &str) -> BTreeMap<Key, Arc<Live>> {
+    pub fn owned_by(&self, owner_uid: &str) -> BTreeMap<ObjectKey, Arc<Live>> {
         let inner = self.0.read();
         inner
             .by_owner
@@ -70,7 +70,7 @@ impl Store {
     }
 
     /// Every object of a kind.
-    pub fn of_kind(&self, kind: Kind) -> Vec<(Key, Arc<Live>)> {
+    pub fn of_kind(&self, kind: Kind) -> Vec<(ObjectKey, Arc<Live>)> {
         self.0
             .read()
             .objects
@@ -96,7 +96,7 @@ impl Store {
             return Vec::new();
         };
         let namespace = object.metadata.namespace.clone().unwrap_or_default();
-        let key = Key {
+        let key = ObjectKey {
             kind,
             namespace,
             name,
@@ -145,7 +145,7 @@ impl Store {
 
     /// A watch no longer delivers the object with this uid: it is gone, unless another watch still
     /// has it. An object made anew under the same name stays.
-    pub fn release(&self, key: &Key, uid: Option<&str>, holder: u32) -> Touched {
+    pub fn release(&self, key: &ObjectKey, uid: Option<&str>, holder: u32) -> Touched {
         let mut inner = self.0.write();
         let Some(live) = inner.objects.get(key).cloned() else {
             return Vec::new();
@@ -165,7 +165,7 @@ impl Store {
     }
 
     /// The object is gone, whoever delivered it.
-    pub fn remove(&self, key: &Key) -> Touched {
+    pub fn remove(&self, key: &ObjectKey) -> Touched {
         self.0.write().remove(key)
     }
 }
@@ -185,7 +185,7 @@ impl Inner {
         self.gone.iter().any(|(_, gone)| gone == uid)
     }
 
-    fn disown(&mut self, uid: &str, key: &Key) {
+    fn disown(&mut self, uid: &str, key: &ObjectKey) {
         if let Some(keys) = self.by_owner.get_mut(uid) {
             keys.remove(key);
             if keys.is_empty() {
@@ -194,7 +194,7 @@ impl Inner {
         }
     }
 
-    fn remove(&mut self, key: &Key) -> Touched {
+    fn remove(&mut self, key: &ObjectKey) -> Touched {
         let Some(live) = self.objects.remove(key) else {
             return Vec::new();
         };

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::store::{Key, Kind, Store, Touched};
+use super::store::{Kind, ObjectKey, Store, Touched};
 use crate::kubernetes::requeue::Triggers;
 use crate::metrics::Metrics;
 
@@ -154,8 +154,8 @@ impl Watches {
     ) {
         let events = watcher(api, config).default_backoff();
         pin_mut!(events);
-        let mut known: HashSet<Key> = HashSet::new();
-        let mut listed: HashSet<Key> = HashSet::new();
+        let mut known: HashSet<ObjectKey> = HashSet::new();
+        let mut listed: HashSet<ObjectKey> = HashSet::new();
         let mut first = true;
         loop {
             let event = tokio::select! {
@@ -217,8 +217,8 @@ impl Watches {
     }
 }
 
-fn key_of(kind: Kind, object: &DynamicObject) -> Option<Key> {
-    Some(Key {
+fn key_of(kind: Kind, object: &DynamicObject) -> Option<ObjectKey> {
+    Some(ObjectKey {
         kind,
         namespace: object.metadata.namespace.clone().unwrap_or_default(),
         name: object.metadata.name.clone()?,

@@ -15,7 +15,7 @@ use kube::{Api, Client};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::store::{Key, Store};
+use super::store::{ObjectKey, Store};
 use crate::metrics::Metrics;
 
 /// The longest that one request may take.
@@ -28,13 +28,13 @@ pub enum WriteError {
     #[error("{key} exists already")]
     Exists {
         /// The object.
-        key: Key,
+        key: ObjectKey,
     },
     /// Another writer owns a field, or changed the object meanwhile.
     #[error("{key} was changed by somebody else: {message}")]
     Conflict {
         /// The object.
-        key: Key,
+        key: ObjectKey,
         /// What the API server said.
         message: String,
     },
@@ -42,7 +42,7 @@ pub enum WriteError {
     #[error("the API server refuses {key}: {message}")]
     Refused {
         /// The object.
-        key: Key,
+        key: ObjectKey,
         /// What the API server said.
         message: String,
     },
@@ -50,13 +50,13 @@ pub enum WriteError {
     #[error("no answer for {key} within {} s", DEADLINE.as_secs())]
     Timeout {
         /// The object.
-        key: Key,
+        key: ObjectKey,
     },
     /// Anything else that a later attempt may mend.
     #[error("could not write {key}: {source}")]
     Failed {
         /// The object.
-        key: Key,
+        key: ObjectKey,
         /// The cause.
         #[source]
         source: Box<kube::Error>,
@@ -77,7 +77,7 @@ impl WriteError {
         }
     }
 
-    fn from_kube(key: &Key, error: kube::Error) -> Self {
+    fn from_kube(key: &ObjectKey, error: kube::Error) -> Self {
         let key = key.clone();
         match error {
             kube::Error::Api(status) if status.is_already_exists() => Self::Exists { key },
@@ -116,7 +116,7 @@ impl Writer {
     }
 
     /// The whole object as it is now, with a Secret's data.
-    pub async fn get(&self, key: &Key) -> Result<Option<DynamicObject>, WriteError> {
+    pub async fn get(&self, key: &ObjectKey) -> Result<Option<DynamicObject>, WriteError> {
         let object = self.within(key, self.api(key).get_opt(&key.name)).await?;
         match &object {
             Some(object) => drop(self.store.put_read(key.kind, object.clone())),
@@ -127,7 +127,7 @@ impl Writer {
 
     /// An object that no watch shows; it is not taken into the store. A list, because of most
     /// kinds there is no right to get one.
-    pub async fn look(&self, key: &Key) -> Result<Option<DynamicObject>, WriteError> {
+    pub async fn look(&self, key: &ObjectKey) -> Result<Option<DynamicObject>, WriteError> {
         let named = ListParams::default().fields(&format!("metadata.name={}", key.name));
         let api = self.api(key);
         let found = self.within(key, api.list(&named)).await?;
@@ -135,7 +135,7 @@ impl Writer {
     }
 
     /// Server-side apply to the object with this uid, over whoever else owns a field.
-    pub async fn apply(&self, key: &Key, body: &Value, uid: &str) -> Result<(), WriteError> {
+    pub async fn apply(&self, key: &ObjectKey, body: &Value, uid: &str) -> Result<(), WriteError> {
         let mut body = body.clone();
         body["metadata"]["uid"] = Value::from(uid);
         let params = PatchParams::apply(FIELD_MANAGER).force();
@@ -159,7 +159,7 @@ impl Writer {
     /// Creates, and fails where the name is taken. An apply and not a POST, or the API server would
     /// take our first fields for another writer's, and later applies could not take them away. The
     /// version makes it one that changes nothing: no object has it.
-    pub async fn create(&self, key: &Key, body: &Value) -> Result<(), WriteError> {
+    pub async fn create(&self, key: &ObjectKey, body: &Value) -> Result<(), WriteError> {
         let mut body = body.clone();
         body["metadata"]["resourceVersion"] = Value::from("1");
         let params = PatchParams::apply(FIELD_MANAGER).force();
@@ -178,7 +178,7 @@ impl Writer {
     }
 
     /// A JSON merge patch.
-    pub async fn merge(&self, key: &Key, patch: &Value) -> Result<(), WriteError> {
+    pub async fn merge(&self, key: &ObjectKey, patch: &Value) -> Result<(), WriteError> {
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
@@ -193,7 +193,12 @@ impl Writer {
     }
 
     /// Deletes this very object; one that is gone already counts as deleted.
-    pub async fn delete(&self, key: &Key, uid: &str, version: &str) -> Result<(), WriteError> {
+    pub async fn delete(
+        &self,
+        key: &ObjectKey,
+        uid: &str,
+        version: &str,
+    ) -> Result<(), WriteError> {
         let preconditions = Preconditions {
             uid: Some(uid.to_owned()),
             resource_version: Some(version.to_owned()),
@@ -203,7 +208,11 @@ impl Writer {
     }
 
     /// Deletes what this object owns, and then itself.
-    pub async fn delete_after_dependents(&self, key: &Key, uid: &str) -> Result<(), WriteError> {
+    pub async fn delete_after_dependents(
+        &self,
+        key: &ObjectKey,
+        uid: &str,
+    ) -> Result<(), WriteError> {
         let preconditions = Preconditions {
             uid: Some(uid.to_owned()),
             resource_version: None,
@@ -212,7 +221,7 @@ impl Writer {
             .await
     }
 
-    async fn delete_with(&self, key: &Key, params: DeleteParams) -> Result<(), WriteError> {
+    async fn delete_with(&self, key: &ObjectKey, params: DeleteParams) -> Result<(), WriteError> {
         let api = self.api(key);
         let deleted = timeout(DEADLINE, api.delete(&key.name, &params))
             .await
@@ -225,7 +234,7 @@ impl Writer {
         Ok(())
     }
 
-    fn api(&self, key: &Key) -> Api<DynamicObject> {
+    fn api(&self, key: &ObjectKey) -> Api<DynamicObject> {
         Api::namespaced_with(
             self.client.clone(),
             &key.namespace,
@@ -235,7 +244,7 @@ impl Writer {
 
     async fn within<T>(
         &self,
-        key: &Key,
+        key: &ObjectKey,
         request: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, WriteError> {
         match timeout(DEADLINE, request).await {

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{JoinToken, Role, TokenError};
 use crate::kubeconfig::{Kubeconfig, KubeconfigNames, NamedUser, User};
-use crate::{Key, certificates};
+use crate::{PrivateKey, certificates};
 
 /// The most that a token may unpack to. A real one has a few KiB; a small text can unpack to
 /// gigabytes.
@@ -21,8 +21,8 @@ const NAME: &str = "k0s";
 impl JoinToken {
     /// The token as text, on one line. The same token always gives the same text.
     ///
-    /// As the text holds the secret it comes as a [`Key`].
-    pub fn encode(&self) -> Result<Key, TokenError> {
+    /// As the text holds the secret it comes as a [`PrivateKey`].
+    pub fn encode(&self) -> Result<PrivateKey, TokenError> {
         let names = KubeconfigNames {
             cluster: NAME.into(),
             user: self.role.user().into(),
@@ -40,7 +40,7 @@ impl JoinToken {
         gzip.write_all(yaml.expose().as_bytes())
             .map_err(TokenError::Pack)?;
         let packed = Zeroizing::new(gzip.finish().map_err(TokenError::Pack)?);
-        Ok(Key::new(BASE64_STANDARD.encode(packed.as_slice())))
+        Ok(PrivateKey::new(BASE64_STANDARD.encode(packed.as_slice())))
     }
 
     /// Reads a token, as strict as can be: exactly what k0s itself writes is accepted, apart from

@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::error::Error;
 use crate::flags;
-use crate::hosted::{Hosted, Tunnel, WayArgs};
+use crate::hosted::{Hosted, Tunnel, ViaArgs};
 use crate::kubeconfig::file;
 use crate::session::Session;
 
@@ -29,7 +29,7 @@ pub struct ConnectArgs {
     pub command: Vec<OsString>,
     /// How to get there.
     #[command(flatten)]
-    pub way: WayArgs,
+    pub way: ViaArgs,
     /// Run nothing: write a kubeconfig to this file, and keep the way open until Ctrl-C
     #[arg(long, value_name = "FILE", conflicts_with = "command")]
     pub kubeconfig_file: Option<PathBuf>,
@@ -49,7 +49,7 @@ pub struct ExecArgs {
     pub command: Vec<OsString>,
     /// How to get there.
     #[command(flatten)]
-    pub way: WayArgs,
+    pub way: ViaArgs,
 }
 
 /// Opens the way to a hosted cluster, and a shell that uses it.

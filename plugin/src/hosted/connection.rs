@@ -3,7 +3,7 @@
 use kube::api::{DynamicObject, ListParams};
 use kube::{Api, Client};
 
-use super::{Hosted, WayArgs};
+use super::{Hosted, ViaArgs};
 use crate::error::Error;
 use crate::mothership::client::Connection;
 use crate::mothership::resources;
@@ -29,7 +29,7 @@ impl<'a> HostedConnection<'a> {
     ///
     /// # Errors
     /// As [`Hosted::open`].
-    pub async fn open(session: &'a Session, name: &str, way: &WayArgs) -> Result<Self, Error> {
+    pub async fn open(session: &'a Session, name: &str, way: &ViaArgs) -> Result<Self, Error> {
         let connection = session.connect().await?;
         let cluster = connection.cluster(name).await?;
         let hosted = Hosted::open(session, &connection, &cluster, way).await?;

@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Flags of what talks to a hosted cluster.
 #[derive(Debug, Clone, Default, Args)]
-pub struct WayArgs {
+pub struct ViaArgs {
     /// How to reach the hosted API: at its address (direct), through the mothership's API
     /// (tunnel), or at its address when that answers within two seconds (auto)
     #[arg(long, value_enum, value_name = "WAY", default_value_t)]
@@ -77,7 +77,7 @@ impl Hosted {
         session: &Session,
         connection: &Connection<'_>,
         cluster: &DynamicObject,
-        way: &WayArgs,
+        way: &ViaArgs,
     ) -> Result<Self, Error> {
         let name = cluster.metadata.name.as_deref().unwrap_or_default();
         let place = format!("{}/{name}", connection.namespace);
@@ -96,7 +96,7 @@ impl Hosted {
         let direct = match way.via {
             Via::Direct => true,
             Via::Tunnel => false,
-            Via::Auto => !inside && answers(&server).await,
+            Via::Auto => !inside && is_listening(&server).await,
         };
         if direct {
             return Ok(Self {
@@ -197,7 +197,7 @@ pub fn missing(cluster: &DynamicObject) -> String {
 }
 
 /// Whether something listens there.
-async fn answers(server: &str) -> bool {
+async fn is_listening(server: &str) -> bool {
     let Ok(uri) = server.parse::<http::Uri>() else {
         return false;
     };

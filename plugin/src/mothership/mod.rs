@@ -1,5 +1,6 @@
 //! What the plugin knows of the mothership: the connection, the kinds, and how their objects read.
 
+pub mod checkup;
 pub mod client;
 pub mod event;
 pub mod fetch;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use pki::leaf::LeafRequest;
-use pki::{BACKDATE, Key, PemPair, PkiError};
+use pki::{BACKDATE, PemPair, PkiError, PrivateKey};
 use rustls::RootCertStore;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
@@ -47,7 +47,7 @@ impl Stored {
         let pair = |(certificate, key): (&str, &str)| {
             Some(PemPair {
                 certificate: text(certificate)?,
-                key: Key::new(text(key).unwrap_or_default()),
+                key: PrivateKey::new(text(key).unwrap_or_default()),
             })
         };
         Self {

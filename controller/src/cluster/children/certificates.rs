@@ -5,7 +5,7 @@ use crds::v1beta2::CertificateType;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::apply::desired::{Content, Recipe, Wanted};
+use crate::apply::desired::{Content, Desired, Recipe};
 use crate::cluster::children::storage;
 use crate::cluster::dereference::AUTHORITIES;
 use crate::cluster::validate::ValidCluster;
@@ -16,7 +16,7 @@ const COMMON_NAME: &str = "kubernetes";
 
 /// Every certificate Secret that the Cluster does not get from its user and whose authority is
 /// there.
-pub fn all(cluster: &ValidCluster) -> Vec<Wanted> {
+pub fn all(cluster: &ValidCluster) -> Vec<Desired> {
     let made = |type_: &CertificateType| !cluster.authority(*type_).is_some_and(|a| a.users);
     let kept = AUTHORITIES.iter().filter(|type_| made(type_)).map(|type_| {
         let recipe = match type_ {
@@ -34,10 +34,10 @@ pub fn all(cluster: &ValidCluster) -> Vec<Wanted> {
     kept.chain(leaves).collect()
 }
 
-fn secret(cluster: &ValidCluster, type_: CertificateType, content: Content) -> Wanted {
+fn secret(cluster: &ValidCluster, type_: CertificateType, content: Content) -> Desired {
     let kept = matches!(content, Content::Kept(_));
     let labels = crds::labels::certificate(&cluster.name);
-    Wanted::new(
+    Desired::new(
         Kind::Secret,
         Secret {
             metadata: ObjectMeta {

@@ -17,7 +17,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::apply::desired::Wanted;
+use crate::apply::desired::Desired;
 use crate::cluster::children::common::{all_exist, certificate_exists, metadata};
 use crate::cluster::children::control_plane::k0s_config::{FILE, FOLDER, PKI, anonymous_health};
 use crate::cluster::children::pod;
@@ -48,7 +48,7 @@ const DRAIN_SECONDS: i64 = 5;
 const GRACE_SECONDS: i64 = 60;
 
 /// The control plane; `None` until what it mounts is there and its address is known.
-pub fn stateful_set(cluster: &ValidCluster) -> Option<Wanted> {
+pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
     let ports = cluster.ports?;
     let digest = k0s_config::static_digest(cluster)?;
     let config = names::config(&cluster.name);
@@ -111,7 +111,7 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Wanted> {
         status: None,
     };
     pod::keep_immutable(&mut set, cluster.control_plane.as_ref());
-    Some(Wanted::declared(Kind::StatefulSet, set))
+    Some(Desired::declared(Kind::StatefulSet, set))
 }
 
 fn pod_spec(

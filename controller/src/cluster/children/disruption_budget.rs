@@ -6,7 +6,7 @@ use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec}
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::apply::desired::Wanted;
+use crate::apply::desired::Desired;
 use crate::cluster::children::common::metadata;
 use crate::cluster::validate::ValidCluster;
 use crate::kubernetes::store::Kind;
@@ -15,9 +15,9 @@ use crate::kubernetes::store::Kind;
 const FROM: i32 = 3;
 
 /// One for the control plane and one for etcd, where there are enough pods.
-pub fn all(cluster: &ValidCluster) -> Vec<Wanted> {
+pub fn all(cluster: &ValidCluster) -> Vec<Desired> {
     let budget = |name: String, component, selector| {
-        Wanted::declared(
+        Desired::declared(
             Kind::PodDisruptionBudget,
             PodDisruptionBudget {
                 metadata: metadata(cluster, name, component),

@@ -5,13 +5,13 @@ use crds::names;
 use crds::v1beta2::CertificateType;
 use k8s_openapi::api::core::v1::Secret;
 
-use crate::apply::desired::{Content, Recipe, Wanted};
+use crate::apply::desired::{Content, Desired, Recipe};
 use crate::cluster::children::common::metadata;
 use crate::cluster::validate::ValidCluster;
 use crate::kubernetes::store::Kind;
 
 /// `None` while the address or the authority is not known. A change of either makes it anew.
-pub fn secret(cluster: &ValidCluster) -> Option<Wanted> {
+pub fn secret(cluster: &ValidCluster) -> Option<Desired> {
     let authority = cluster.authority(CertificateType::Ca)?;
     let recipe = Recipe::Kubeconfig {
         authority: authority.secret.clone(),
@@ -29,7 +29,7 @@ pub fn secret(cluster: &ValidCluster) -> Option<Wanted> {
         own.extend(labels::inherited(Some(&extra.labels)));
         metadata.annotations = (!extra.annotations.is_empty()).then(|| extra.annotations.clone());
     }
-    Some(Wanted::new(
+    Some(Desired::new(
         Kind::Secret,
         Secret {
             metadata,

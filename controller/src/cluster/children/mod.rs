@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use crds::names;
 use crds::v1beta2::ServiceType;
 
-use crate::apply::desired::{COPY_SUFFIX, Wanted};
+use crate::apply::desired::{COPY_SUFFIX, Desired};
 use crate::cluster::dereference::AUTHORITIES;
 use crate::cluster::validate::{Address, ValidCluster};
-use crate::kubernetes::store::{Key, Kind};
+use crate::kubernetes::store::{Kind, ObjectKey};
 
 pub mod certificates;
 mod common;
@@ -30,9 +30,9 @@ use self::exposure::{endpoint, service};
 #[derive(Clone, Debug, Default)]
 pub struct Built {
     /// Objects that have to be there.
-    pub wanted: Vec<Wanted>,
+    pub wanted: Vec<Desired>,
     /// Objects that go if they are there and the Cluster's own. Whatever else it owns stays.
-    pub obsolete: BTreeSet<Key>,
+    pub obsolete: BTreeSet<ObjectKey>,
 }
 
 /// Builds every child whose inputs are known.
@@ -57,9 +57,9 @@ pub fn build(cluster: &ValidCluster) -> Built {
 }
 
 /// What an earlier spec, or an earlier life of a key, asked for. No key is among them but copies.
-fn obsolete(cluster: &ValidCluster, wanted: &[Wanted]) -> BTreeSet<Key> {
+fn obsolete(cluster: &ValidCluster, wanted: &[Desired]) -> BTreeSet<ObjectKey> {
     let name = cluster.name.as_str();
-    let key = |kind, name| Key::new(kind, &cluster.namespace, name);
+    let key = |kind, name| ObjectKey::new(kind, &cluster.namespace, name);
     let services = ServiceType::ALL
         .iter()
         .map(|type_| key(Kind::Service, names::service(name, *type_)));

@@ -6,7 +6,7 @@ use crds::labels::Component;
 use crds::names;
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use crate::apply::desired::Wanted;
+use crate::apply::desired::Desired;
 use crate::cluster::children::common::metadata;
 use crate::cluster::validate::ValidCluster;
 use crate::kubernetes::store::Kind;
@@ -22,8 +22,8 @@ data:
 ";
 
 /// A stack of one manifest, applied inside the hosted cluster.
-pub fn config(cluster: &ValidCluster) -> Wanted {
-    Wanted::declared(
+pub fn config(cluster: &ValidCluster) -> Desired {
+    Desired::declared(
         Kind::ConfigMap,
         ConfigMap {
             metadata: metadata(

@@ -4,11 +4,11 @@ use crds::v1beta2::{CertificateType, StatusPorts};
 use jiff::{SignedDuration, Timestamp};
 use pki::{PemPair, leaf};
 
-use crate::apply::{ApplyError, Keys, Problem, administrator};
+use crate::apply::{ApplyError, Problem, SigningKeys, administrator};
 use crate::cluster::Context;
 use crate::cluster::dereference::{Observed, addresses};
 use crate::hosted::Endpoint;
-use crate::kubernetes::store::Key;
+use crate::kubernetes::store::ObjectKey;
 
 /// Where it reaches the hosted API, and the Secret with the authority of both sides, once all of
 /// it is known.
@@ -23,9 +23,9 @@ pub fn endpoint(observed: &Observed, ports: Option<StatusPorts>) -> Option<(Endp
 /// A certificate with which it is let in, signed by the authority in this Secret; costs one
 /// request, for its key.
 pub async fn certificate(
-    authority: &Key,
+    authority: &ObjectKey,
     lifetime: SignedDuration,
-    keys: &Keys,
+    keys: &SigningKeys,
     context: &Context,
 ) -> Result<PemPair, Problem> {
     let sign = async {

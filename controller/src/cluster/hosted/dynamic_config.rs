@@ -9,14 +9,14 @@ use kube::core::DynamicObject;
 use kube::{Api, Client};
 use serde_json::{Map, Value, json};
 
-use crate::apply::{Keys, Problem};
+use crate::apply::{Problem, SigningKeys};
 use crate::cluster::Context;
 use crate::cluster::children::control_plane::k0s_config::live_part;
 use crate::cluster::dereference::Observed;
 use crate::cluster::hosted::access;
 use crate::cluster::validate::ValidCluster;
 use crate::hosted::{Endpoint, HostedError, connect, deadline};
-use crate::kubernetes::store::{Key, Kind};
+use crate::kubernetes::store::{Kind, ObjectKey};
 
 /// How long the controller's certificate for this one request lasts.
 const LIFETIME: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
@@ -27,7 +27,7 @@ pub async fn sync(
     cluster: &Cluster,
     observed: &Observed,
     valid: &ValidCluster,
-    keys: &Keys,
+    keys: &SigningKeys,
     context: &Context,
 ) -> Result<Option<Value>, Problem> {
     let status = cluster.status.as_ref();
@@ -50,7 +50,7 @@ pub async fn sync(
     else {
         return Ok(recorded);
     };
-    let key = |kind, name: &str| Key::new(kind, &valid.namespace, name);
+    let key = |kind, name: &str| ObjectKey::new(kind, &valid.namespace, name);
     let authority = key(Kind::Secret, &authority);
     let pair = access::certificate(&authority, LIFETIME, keys, context).await?;
     match send(&endpoint, &pair, &patch).await {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::context::Context;
 use super::dereference::Observed;
 use super::validate::ValidCluster;
-use crate::apply::{Keys, Problem};
+use crate::apply::{Problem, SigningKeys};
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ pub async fn ask(
     cluster: &Cluster,
     observed: &Observed,
     valid: Option<&ValidCluster>,
-    keys: &Keys,
+    keys: &SigningKeys,
     context: &Context,
 ) -> HostedState {
     let mut asked = HostedState::default();

@@ -5,12 +5,12 @@ use jiff::SignedDuration;
 use kube::ResourceExt as _;
 
 use super::access;
-use crate::apply::{Keys, Problem};
+use crate::apply::{Problem, SigningKeys};
 use crate::cluster::context::Context;
 use crate::cluster::dereference::Observed;
 use crate::cluster::validate::ValidCluster;
 use crate::cluster::{children, status};
-use crate::kubernetes::store::{Key, Kind};
+use crate::kubernetes::store::{Kind, ObjectKey};
 
 /// How long the controller's own certificate for a hosted API lasts.
 const OWN_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -21,7 +21,7 @@ pub async fn readiness(
     cluster: &Cluster,
     observed: &Observed,
     valid: Option<&ValidCluster>,
-    keys: &Keys,
+    keys: &SigningKeys,
     context: &Context,
 ) -> Result<bool, Problem> {
     let ports = match valid {
@@ -51,7 +51,7 @@ pub async fn readiness(
     let client = if valid.is_some_and(children::control_plane::k0s_config::anonymous_health) {
         None
     } else {
-        let key = Key::new(Kind::Secret, &namespace, authority);
+        let key = ObjectKey::new(Kind::Secret, &namespace, authority);
         Some(access::certificate(&key, OWN_LIFETIME, keys, context).await?)
     };
     let was_ready = status::is_true(cluster.status.as_ref(), status::FUNCTIONAL);
@@ -65,7 +65,7 @@ pub async fn readiness(
 pub async fn nodes(
     observed: &Observed,
     valid: &ValidCluster,
-    keys: &Keys,
+    keys: &SigningKeys,
     context: &Context,
 ) -> Result<(), Problem> {
     let serves = observed.health.as_ref().is_some_and(|health| health.ready);
@@ -77,7 +77,7 @@ pub async fn nodes(
         .census
         .follow(&valid.uid, &valid.namespace, &valid.name, endpoint);
     if wants {
-        let key = Key::new(Kind::Secret, &valid.namespace, authority);
+        let key = ObjectKey::new(Kind::Secret, &valid.namespace, authority);
         let pair = access::certificate(&key, OWN_LIFETIME, keys, context).await?;
         context.census.provide(&valid.uid, pair);
     }

@@ -243,7 +243,7 @@ fn a_process_that_has_not_asked_yet_says_nothing_new() {
 #[test]
 fn a_refused_child_leaves_a_control_plane_that_serves_available() {
     let cluster = settled();
-    let key = crate::kubernetes::store::Key::new(
+    let key = crate::kubernetes::store::ObjectKey::new(
         crate::kubernetes::store::Kind::ConfigMap,
         "ns",
         "kmc-demo-config",
@@ -309,7 +309,7 @@ fn a_version_that_was_not_written_is_not_recorded() {
     cluster.spec.version = Some("v1.36.99-k0s.0".to_owned());
     let new = later(&cluster, &written(&cluster, 1), &[]);
     assert_ne!(new.version, before, "written, it is recorded");
-    let set = crate::kubernetes::store::Key::new(
+    let set = crate::kubernetes::store::ObjectKey::new(
         crate::kubernetes::store::Kind::StatefulSet,
         "ns",
         "kmc-demo",

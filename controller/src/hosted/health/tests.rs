@@ -55,9 +55,9 @@ fn quick() -> Pace {
     }
 }
 
-fn prober(concurrency: usize, pace: Pace) -> (Prober, mpsc::UnboundedReceiver<String>) {
+fn prober(concurrency: usize, pace: Pace) -> (ReadinessPoller, mpsc::UnboundedReceiver<String>) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let prober = Prober::with_pace(concurrency, pace, move |namespace, name| {
+    let prober = ReadinessPoller::with_pace(concurrency, pace, move |namespace, name| {
         let _ = sender.send(format!("{namespace}/{name}"));
     });
     (prober, receiver)

@@ -67,13 +67,13 @@ impl Hosted {
     }
 }
 
-fn census() -> (Census, mpsc::UnboundedReceiver<String>) {
+fn census() -> (NodePoller, mpsc::UnboundedReceiver<String>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let pace = Pace {
         first: Duration::from_millis(5)..Duration::from_millis(10),
         then: Duration::from_millis(10)..Duration::from_millis(20),
     };
-    let census = Census::with_pace(pace, move |namespace, name| {
+    let census = NodePoller::with_pace(pace, move |namespace, name| {
         let _ = sender.send(format!("{namespace}/{name}"));
     });
     (census, receiver)

@@ -73,7 +73,7 @@ fn asked(
 fn only_a_cluster_that_ends_takes_its_tokens_along() {
     let store = Store::default();
     let asked = |cluster: Option<Value>, exists| asked(json!({}), cluster, exists, &store);
-    let no_service = Some(Err(NoWay::Service(Key::new(
+    let no_service = Some(Err(NoWay::Service(ObjectKey::new(
         Kind::Service,
         "ns",
         "kmc-demo",

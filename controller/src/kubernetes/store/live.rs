@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::prune::prune;
-use super::{Key, Kind, Owner};
+use super::{Kind, ObjectKey, Owner};
 
 /// One object as it was last seen.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ impl Live {
     }
 
     /// The Cluster that looks at it, in the form of an owner.
-    pub(super) fn onlooker(&self, key: &Key) -> Option<(String, Owner)> {
+    pub(super) fn onlooker(&self, key: &ObjectKey) -> Option<(String, Owner)> {
         let owner = Owner {
             kind: "Cluster".to_owned(),
             name: self.cluster.clone()?,

@@ -15,8 +15,8 @@ fn secret(rv: &str, owner: &str, value: &str) -> DynamicObject {
     .unwrap()
 }
 
-fn key() -> Key {
-    Key::new(Kind::Secret, "n", "a")
+fn key() -> ObjectKey {
+    ObjectKey::new(Kind::Secret, "n", "a")
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_claim_wakes_the_cluster_that_its_label_names_and_is_owned_by_nobody() {
     let kind = Kind::PersistentVolumeClaim;
     assert_eq!(woken(store.put(kind, claim("1", None), 1)), ["c"]);
     assert_eq!(woken(store.put(kind, claim("2", Some("s1")), 1)), ["c"]);
-    let key = Key::new(kind, "n", "a");
+    let key = ObjectKey::new(kind, "n", "a");
     let kept = store.get(&key).unwrap().value();
     assert_eq!(kept.as_object().unwrap().len(), 1, "{kept}");
     assert_eq!(woken(store.release(&key, None, 1)), ["c"]);

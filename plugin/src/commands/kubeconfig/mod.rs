@@ -1,9 +1,9 @@
 //! `kubeconfig`.
 
-mod inside;
-mod lesser;
-mod own_file;
-mod request;
+mod as_user;
+mod csr;
+mod in_cluster;
+mod user_file;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use clap::Args;
 
 use crate::error::Error;
 use crate::hosted::{
-    HostedConnection, WayArgs, {self},
+    HostedConnection, ViaArgs, {self},
 };
 use crate::kubeconfig::file;
 use crate::kubeconfig::merge::Entry;
@@ -67,14 +67,14 @@ pub struct KubeconfigArgs {
     pub in_cluster: bool,
     /// Have a certificate made for this user, who has no rights but those that are bound to it, in
     /// place of the administrator's; with --remove take out this user's entries only
-    #[arg(long, value_name = "USER", value_parser = request::subject)]
+    #[arg(long, value_name = "USER", value_parser = csr::subject)]
     pub as_user: Option<String>,
     /// Group of the user; may be given several times
     #[arg(
         long = "group",
         value_name = "GROUP",
         requires = "as_user",
-        value_parser = request::subject
+        value_parser = csr::subject
     )]
     pub groups: Vec<String>,
     /// How long the user's certificate lasts, from 10m on
@@ -83,12 +83,12 @@ pub struct KubeconfigArgs {
         value_name = "DURATION",
         default_value = "8h",
         requires = "as_user",
-        value_parser = request::ttl
+        value_parser = csr::ttl
     )]
     pub ttl: Duration,
     /// How to get to the hosted API.
     #[command(flatten)]
-    pub way: WayArgs,
+    pub way: ViaArgs,
     /// Wait until there is a kubeconfig
     #[arg(long)]
     pub wait: bool,
@@ -132,12 +132,12 @@ fn url(text: &str) -> Result<String, String> {
 pub async fn run(session: &Session, args: &KubeconfigArgs) -> Result<(), Error> {
     let connection = session.connect().await.map_err(not_the_name)?;
     if args.remove {
-        return own_file::remove_from(session, &connection, args);
+        return user_file::remove_from(session, &connection, args);
     }
     let found = fetch(session, &connection, args).await?;
     let entry = entry(session, args, found).await?;
     if args.merge {
-        return own_file::merge_into(session, &connection, args, &entry);
+        return user_file::merge_into(session, &connection, args, &entry);
     }
     let text = if args.is_plain() {
         entry.to_yaml()?
@@ -245,11 +245,11 @@ async fn entry(session: &Session, args: &KubeconfigArgs, mut entry: Entry) -> Re
     }
     let place = HostedConnection::open(session, &args.name, &args.way).await?;
     if args.in_cluster {
-        let server = inside::server(session, &place, &entry).await?;
+        let server = in_cluster::server(session, &place, &entry).await?;
         entry = entry.at(&server);
     }
     if let Some(user) = &args.as_user {
-        let signed = lesser::signed(session, &place, args, user).await?;
+        let signed = as_user::signed(session, &place, args, user).await?;
         entry = entry.of(&signed.certificate, &signed.key);
     }
     Ok(entry)

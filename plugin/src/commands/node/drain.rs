@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::pods::{self, Allowed};
 use crate::error::Error;
-use crate::hosted::{HostedConnection, WayArgs};
+use crate::hosted::{HostedConnection, ViaArgs};
 use crate::session::{Session, quoted};
 use crate::wait::{Look, Wait};
 use crate::{duration, escape, flags};
@@ -44,7 +44,7 @@ pub struct DrainArgs {
     pub dry_run: bool,
     /// How to get there.
     #[command(flatten)]
-    pub way: WayArgs,
+    pub way: ViaArgs,
 }
 
 /// Flags of `node uncordon`.
@@ -58,7 +58,7 @@ pub struct CordonArgs {
     pub nodes: Vec<String>,
     /// How to get there.
     #[command(flatten)]
-    pub way: WayArgs,
+    pub way: ViaArgs,
 }
 
 /// Drains nodes, one after another.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 pub use self::drain::{CordonArgs, DrainArgs};
 use crate::error::Error;
-use crate::hosted::{HostedConnection, WayArgs};
+use crate::hosted::{HostedConnection, ViaArgs};
 use crate::mothership::{resources, view};
 use crate::output::Style;
 use crate::output::table::{Cell, Table};
@@ -54,7 +54,7 @@ pub struct ListArgs {
     pub selector: Option<String>,
     /// How to get there.
     #[command(flatten)]
-    pub way: WayArgs,
+    pub way: ViaArgs,
     /// How it is printed.
     #[command(flatten)]
     pub print: PrintArgs,

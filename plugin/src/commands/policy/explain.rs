@@ -6,8 +6,8 @@ use crds::v1beta2::ClusterPolicy;
 use kube::ResourceExt as _;
 use kube::core::{Selector, SelectorExt as _};
 
-use super::known::{ask_namespace, ask_policies};
-use super::{sentences, together};
+use crate::commands::policy::cluster_state::{ask_namespace, ask_policies};
+use crate::commands::policy::{combined, prose};
 use crate::error::Error;
 use crate::session::Session;
 use crate::suggest;
@@ -53,11 +53,11 @@ pub async fn run(session: &Session, args: &ExplainArgs) -> Result<(), Error> {
                 };
                 format!("In namespace {} it does{not} hold.\n", namespace.name)
             });
-            sentences::explain(policy) + &there.unwrap_or_default()
+            prose::explain(policy) + &there.unwrap_or_default()
         }
         (None, Some(namespace)) => {
             let there = policies.iter().filter(|policy| holds(policy, &namespace));
-            together::summary(&namespace.name, &there.collect::<Vec<_>>())
+            combined::summary(&namespace.name, &there.collect::<Vec<_>>())
         }
         (None, None) if policies.is_empty() => {
             session
@@ -66,7 +66,7 @@ pub async fn run(session: &Session, args: &ExplainArgs) -> Result<(), Error> {
             return Ok(());
         }
         (None, None) => {
-            let texts: Vec<String> = policies.iter().map(sentences::explain).collect();
+            let texts: Vec<String> = policies.iter().map(prose::explain).collect();
             texts.join("\n")
         }
     };

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kube::api::{DynamicObject, ListParams};
 use serde_json::Value;
 
-use super::words;
+use crate::commands::policy::phrases;
 use crate::duration;
 use crate::error::Error;
 use crate::mothership::{resources, view};
@@ -99,7 +99,7 @@ fn row(item: &Value, wide: bool, now: Timestamp) -> Option<Vec<Cell>> {
         PolicyAction::Warn => Style::Waiting,
         PolicyAction::Audit => Style::Dim,
     };
-    let namespaces = words::selector(spec.namespace_selector.as_ref());
+    let namespaces = phrases::selector(spec.namespace_selector.as_ref());
     let status = policy.status.unwrap_or_default();
     let violations = match status.violations {
         None => Cell::from("<unknown>"),
@@ -110,7 +110,7 @@ fn row(item: &Value, wide: bool, now: Timestamp) -> Option<Vec<Cell>> {
         name.into(),
         Cell::styled(spec.action.as_str(), mode),
         namespaces.unwrap_or_else(|| "<all>".to_owned()).into(),
-        words::rules(spec).to_string().into(),
+        phrases::rules(spec).to_string().into(),
         violations,
         age.into(),
     ];

@@ -1,15 +1,15 @@
 //! `policy`: what policies say, and what they say about objects.
 
+mod cluster_state;
+mod combined;
 mod documents;
 mod explain;
-mod known;
 mod list;
+mod phrases;
+mod prose;
 mod report;
-mod rules;
-mod sentences;
+mod schema;
 mod test;
-mod together;
-mod words;
 
 use clap::{Args, Subcommand};
 pub use explain::ExplainArgs;

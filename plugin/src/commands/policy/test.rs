@@ -10,9 +10,9 @@ use crds::v1beta2::{ClusterPolicy, PolicyAction, PolicyKind};
 use serde_json::Value;
 
 use super::documents::{self, Document, namespace_of};
-use super::known::{Known, ask, ask_policies};
 use super::report::{Line, Report, Result as Verdicted, Verdict};
-use super::rules;
+use crate::commands::policy::cluster_state::{Known, ask, ask_policies};
+use crate::commands::policy::schema;
 use crate::error::Error;
 use crate::output::Structured;
 use crate::session::Session;
@@ -173,7 +173,7 @@ fn verdict(
         }
         _ => {
             verdict.namespace.clear();
-            own(&mut verdict, rules::check_policy(object), Vec::new());
+            own(&mut verdict, schema::check_policy(object), Vec::new());
         }
     }
     let refused = |line: &Line| line.result == Verdicted::Refused;
@@ -223,7 +223,10 @@ fn decide(
     let decision = admission::validate(itself, &after, known);
     let errors = decision.errors.iter().map(ToString::to_string);
     own(verdict, errors.collect(), decision.warnings);
-    if !after.object.is_some_and(|object| rules::fits(kind, object)) {
+    if !after
+        .object
+        .is_some_and(|object| schema::fits(kind, object))
+    {
         return;
     }
     let input = Input {

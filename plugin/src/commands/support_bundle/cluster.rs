@@ -11,7 +11,7 @@ use kube::api::{ApiResource, DynamicObject};
 
 use super::{Gathering, list, shape, value};
 use crate::error::Error;
-use crate::hosted::{Hosted, WayArgs};
+use crate::hosted::{Hosted, ViaArgs};
 use crate::mothership::client::Connection;
 use crate::mothership::event::{self, Event};
 use crate::mothership::tree::{self, Observed};
@@ -151,7 +151,7 @@ async fn nodes(
     cluster: &DynamicObject,
 ) -> Result<Vec<DynamicObject>, Error> {
     let ask = async {
-        let hosted = Hosted::open(session, connection, cluster, &WayArgs::default()).await?;
+        let hosted = Hosted::open(session, connection, cluster, &ViaArgs::default()).await?;
         let client = hosted.client(session).await?;
         let own = session.connect().await?.to(client, hosted.server.clone());
         list(&own, &resources::nodes(), None, "").await

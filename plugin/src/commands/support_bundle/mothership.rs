@@ -7,11 +7,10 @@ use kube::api::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
 
 use super::{Gathering, list, logs, shape, value};
-use crate::commands::doctor;
 use crate::error::Error;
 use crate::mothership::client::Connection;
 use crate::mothership::resources::{self, resource};
-use crate::mothership::view;
+use crate::mothership::{checkup, view};
 use crate::output::Paint;
 
 /// What the product's own Deployments and pods carry.
@@ -161,7 +160,7 @@ pub(super) async fn gather(gathering: &mut Gathering<'_>, version: &Info) -> Res
     let kinds = kinds();
     let (lists, findings) = futures::join!(
         join_all(kinds.iter().map(|kind| kind.fetch(connection))),
-        doctor::look(connection)
+        checkup::look(connection)
     );
     let mut files: Vec<(&Kind, Vec<DynamicObject>)> = Vec::new();
     for (kind, found) in kinds.iter().zip(lists) {
@@ -185,7 +184,7 @@ pub(super) async fn gather(gathering: &mut Gathering<'_>, version: &Info) -> Res
         Ok(findings) => gathering.archive.text(
             "doctor.txt",
             "What kubectl k0smotron doctor has found",
-            &doctor::table(&findings).render(Paint::Never),
+            &checkup::table(&findings).render(Paint::Never),
         )?,
         Err(error) => gathering.archive.lacks(&error.to_string()),
     }

@@ -13,7 +13,7 @@ use crds::version::K0sVersion;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Map, Value, json};
 
-use crate::apply::desired::Wanted;
+use crate::apply::desired::Desired;
 use crate::cluster::children::common::metadata;
 use crate::cluster::children::storage;
 use crate::cluster::validate::{Address, ValidCluster};
@@ -130,13 +130,13 @@ pub fn merged(cluster: &ValidCluster) -> Option<Value> {
 }
 
 /// The ConfigMap with the configuration.
-pub fn config_map(cluster: &ValidCluster) -> Option<Wanted> {
+pub fn config_map(cluster: &ValidCluster) -> Option<Desired> {
     let text = serde_saphyr::to_string(&merged(cluster)?).ok()?;
     let mut data = BTreeMap::from([(names::K0S_CONFIG_KEY.to_owned(), text)]);
     if anonymous_health(cluster) {
         data.insert(AUTHENTICATION.to_owned(), ANONYMOUS_HEALTH.to_owned());
     }
-    Some(Wanted::declared(
+    Some(Desired::declared(
         Kind::ConfigMap,
         ConfigMap {
             metadata: metadata(

@@ -6,13 +6,13 @@ use crds::labels::Component;
 use crds::names;
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use crate::apply::desired::Wanted;
+use crate::apply::desired::Desired;
 use crate::cluster::children::common::{map, metadata};
 use crate::cluster::validate::ValidCluster;
 use crate::kubernetes::store::Kind;
 
 /// A stack of one manifest, `kube-system/control-plane-endpoint` inside the hosted cluster.
-pub fn config_map(cluster: &ValidCluster) -> Option<Wanted> {
+pub fn config_map(cluster: &ValidCluster) -> Option<Desired> {
     let host = cluster.host()?;
     let port = cluster.ports.as_ref()?.api.to_string();
     let inner = ConfigMap {
@@ -25,7 +25,7 @@ pub fn config_map(cluster: &ValidCluster) -> Option<Wanted> {
         ..ConfigMap::default()
     };
     let manifest = serde_saphyr::to_string(&inner).ok()?;
-    Some(Wanted::declared(
+    Some(Desired::declared(
         Kind::ConfigMap,
         ConfigMap {
             metadata: metadata(

@@ -4,7 +4,7 @@ use crds::labels::{self, Component};
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::apply::desired::Wanted;
+use crate::apply::desired::Desired;
 use crate::cluster::children::common::{is_node_port, metadata, service_port};
 use crate::cluster::validate::ValidCluster;
 use crate::kubernetes::store::Kind;
@@ -15,7 +15,7 @@ const UNALLOCATED: (i32, i32) = (30443, 30132);
 
 /// The Service that workers and users reach. k0s listens on the very ports that they use, so
 /// port, target port and node port are one number.
-pub fn exposed(cluster: &ValidCluster) -> Wanted {
+pub fn exposed(cluster: &ValidCluster) -> Desired {
     let type_ = cluster.spec.service.type_;
     let (api, konnectivity) = cluster
         .ports
@@ -28,7 +28,7 @@ pub fn exposed(cluster: &ValidCluster) -> Wanted {
         ..service_port(name, number)
     };
     let settings = &cluster.service;
-    Wanted::declared(
+    Desired::declared(
         Kind::Service,
         Service {
             metadata: exposed_metadata(cluster),

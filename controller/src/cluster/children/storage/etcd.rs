@@ -22,7 +22,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
 
 use self::services::{CLIENT_PORT, PEER_PORT};
-use crate::apply::desired::Wanted;
+use crate::apply::desired::Desired;
 use crate::cluster::children::common::{
     all_exist, certificate_exists, certificate_secret, map, metadata,
 };
@@ -73,7 +73,7 @@ pub fn k0s_config(cluster: &ValidCluster) -> Value {
 }
 
 /// The members; `None` until what they mount is there, and nothing is in the way.
-pub fn stateful_set(cluster: &ValidCluster) -> Option<Wanted> {
+pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
     let config = names::etcd_config(&cluster.name);
     let certificates = [
         CertificateType::Etcd,
@@ -149,7 +149,7 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Wanted> {
         status: None,
     };
     pod::keep_immutable(&mut set, cluster.etcd.as_ref());
-    Some(Wanted::declared(Kind::StatefulSet, set))
+    Some(Desired::declared(Kind::StatefulSet, set))
 }
 
 fn pod_spec(

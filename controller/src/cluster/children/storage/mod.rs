@@ -6,11 +6,11 @@ pub mod etcd;
 use crds::v1beta2::CertificateType;
 use serde_json::Value;
 
-use crate::apply::desired::{Recipe, Wanted};
+use crate::apply::desired::{Desired, Recipe};
 use crate::cluster::validate::ValidCluster;
 
 /// What is there before the certificates are.
-pub fn services(cluster: &ValidCluster) -> Vec<Wanted> {
+pub fn services(cluster: &ValidCluster) -> Vec<Desired> {
     vec![
         etcd::services::members(cluster),
         etcd::services::clients(cluster),
@@ -18,7 +18,7 @@ pub fn services(cluster: &ValidCluster) -> Vec<Wanted> {
 }
 
 /// What members are told.
-pub fn config(cluster: &ValidCluster) -> Option<Wanted> {
+pub fn config(cluster: &ValidCluster) -> Option<Desired> {
     etcd::initial::members_config(cluster)
 }
 
@@ -28,7 +28,7 @@ pub fn leaves(cluster: &ValidCluster) -> Vec<(CertificateType, Recipe)> {
 }
 
 /// The members.
-pub fn stateful_set(cluster: &ValidCluster) -> Option<Wanted> {
+pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
     etcd::stateful_set(cluster)
 }
 

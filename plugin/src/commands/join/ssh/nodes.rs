@@ -10,7 +10,7 @@ use kube::{Api, ResourceExt as _};
 use super::failure::Failure;
 use crate::error::Error;
 use crate::escape;
-use crate::hosted::{Hosted, WayArgs};
+use crate::hosted::{Hosted, ViaArgs};
 use crate::mothership::client::Connection;
 use crate::session::Session;
 
@@ -38,7 +38,7 @@ impl Nodes {
         connection: &Connection<'_>,
         cluster: &DynamicObject,
     ) -> Result<Self, Error> {
-        let hosted = Hosted::open(session, connection, cluster, &WayArgs::default()).await?;
+        let hosted = Hosted::open(session, connection, cluster, &ViaArgs::default()).await?;
         let server = hosted.server.clone();
         let api: Api<Node> = Api::all(hosted.client(session).await?);
         let attempt = format!(

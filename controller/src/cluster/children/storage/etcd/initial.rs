@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::services::PEER_PORT;
 use super::{INITIAL_CLUSTER, INITIAL_STATE, INITIAL_TOKEN, claims, knows_token, ready_members};
-use crate::apply::desired::Wanted;
+use crate::apply::desired::Desired;
 use crate::cluster::children::common::{map, metadata};
 use crate::cluster::validate::ValidCluster;
 use crate::kubernetes::store::Kind;
@@ -23,7 +23,7 @@ pub(super) const EXISTING: &str = "existing";
 /// Whom a member starts with. A ConfigMap and not the pod template, which would roll every member
 /// when their number changes; only a member without data goes by it. `None` while claims that are
 /// not this Cluster's are in the way.
-pub fn members_config(cluster: &ValidCluster) -> Option<Wanted> {
+pub fn members_config(cluster: &ValidCluster) -> Option<Desired> {
     if claims::in_the_way(cluster).is_some() {
         return None;
     }
@@ -50,7 +50,7 @@ pub fn members_config(cluster: &ValidCluster) -> Option<Wanted> {
         let words: Vec<_> = std::iter::once(IS_CLOSED).chain(used).collect();
         data.insert(CLOSED.to_owned(), words.join(" "));
     }
-    Some(Wanted::declared(
+    Some(Desired::declared(
         Kind::ConfigMap,
         ConfigMap {
             metadata: metadata(cluster, names::etcd_config(&cluster.name), Component::Etcd),

@@ -4,7 +4,7 @@ use crds::labels::{self, Component};
 use crds::names;
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 
-use crate::apply::desired::Wanted;
+use crate::apply::desired::Desired;
 use crate::cluster::children::common::{metadata, service_port};
 use crate::cluster::validate::ValidCluster;
 use crate::kubernetes::store::Kind;
@@ -14,7 +14,7 @@ pub const CLIENT_PORT: i32 = 2379;
 /// Port on which etcd members talk to each other.
 pub const PEER_PORT: i32 = 2380;
 /// Gives each member a name before it is ready, because members find each other by it.
-pub fn members(cluster: &ValidCluster) -> Wanted {
+pub fn members(cluster: &ValidCluster) -> Desired {
     service(
         cluster,
         names::etcd(&cluster.name),
@@ -27,7 +27,7 @@ pub fn members(cluster: &ValidCluster) -> Wanted {
 /// What API servers dial: ready members only, for a member that is still catching up refuses them.
 /// Headless too, because a mothership has few addresses for many Clusters; one that was made with
 /// an address keeps it, which cannot be taken away.
-pub fn clients(cluster: &ValidCluster) -> Wanted {
+pub fn clients(cluster: &ValidCluster) -> Desired {
     service(
         cluster,
         names::etcd_client_service(&cluster.name),
@@ -43,8 +43,8 @@ fn service(
     headless: bool,
     not_ready: bool,
     ports: &[(&str, i32)],
-) -> Wanted {
-    Wanted::declared(
+) -> Desired {
+    Desired::declared(
         Kind::Service,
         Service {
             metadata: metadata(cluster, name, Component::Etcd),

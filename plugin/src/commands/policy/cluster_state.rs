@@ -8,7 +8,7 @@ use kube::api::{DynamicObject, ListParams, ObjectMeta};
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::documents::{Document, namespace_of};
+use crate::commands::policy::documents::{Document, namespace_of};
 use crate::error::Error;
 use crate::mothership::client::Connection;
 use crate::mothership::resources;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::KubeconfigArgs;
+use crate::commands::kubeconfig::KubeconfigArgs;
 use crate::error::Error;
 use crate::kubeconfig;
 use crate::kubeconfig::file;

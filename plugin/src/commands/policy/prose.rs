@@ -8,7 +8,7 @@ use crds::v1beta2::{
 };
 use serde_json::Value;
 
-use super::words;
+use crate::commands::policy::phrases;
 
 /// A title and what stands below it.
 type Section = (&'static str, Vec<String>);
@@ -17,7 +17,7 @@ type Section = (&'static str, Vec<String>);
 pub fn explain(policy: &ClusterPolicy) -> String {
     let spec = &policy.spec;
     let name = policy.metadata.name.as_deref().unwrap_or_default();
-    let place = match words::selector(spec.namespace_selector.as_ref()) {
+    let place = match phrases::selector(spec.namespace_selector.as_ref()) {
         None => "every namespace".to_owned(),
         Some(labels) => format!("namespaces with {labels}"),
     };
@@ -115,7 +115,7 @@ fn allowed(spec: &ClusterPolicySpec) -> Vec<String> {
     let mut lines = Vec::new();
     let mut one_of = |items: &[String], before: &str, field: &str| {
         if !items.is_empty() {
-            lines.push(format!("{before} {} ({field})", words::either(items)));
+            lines.push(format!("{before} {} ({field})", phrases::either(items)));
         }
     };
     let ranges: Vec<String> = spec
@@ -139,7 +139,7 @@ fn allowed(spec: &ClusterPolicySpec) -> Vec<String> {
         "spec.persistence.type",
     );
     let replicas = spec.replicas;
-    let replicas = replicas.and_then(|bounds| words::replicas(bounds.min, bounds.max));
+    let replicas = replicas.and_then(|bounds| phrases::replicas(bounds.min, bounds.max));
     lines.extend(replicas.map(|bounds| format!("{bounds} (spec.replicas)")));
     if let Some(bounds) = &spec.resources {
         resources(
@@ -165,11 +165,11 @@ fn allowed(spec: &ClusterPolicySpec) -> Vec<String> {
 /// What a namespace may have altogether.
 pub fn of_namespace(limits: &NamespaceLimits) -> Vec<String> {
     let clusters = limits.clusters.map(|most| {
-        let counted = words::counted(most.into(), "Cluster", "Clusters");
+        let counted = phrases::counted(most.into(), "Cluster", "Clusters");
         format!("{counted} in a namespace at most")
     });
     let replicas = limits.replicas.map(|most| {
-        let counted = words::counted(most.into(), "control-plane pod", "control-plane pods");
+        let counted = phrases::counted(most.into(), "control-plane pod", "control-plane pods");
         format!("{counted} of all Clusters in a namespace at most")
     });
     clusters.into_iter().chain(replicas).collect()
@@ -183,7 +183,7 @@ fn resources(limits: Option<&ResourceLimits>, whose: &str, field: &str, lines: &
         for (resource, QuantityBounds { min, max }) in bounds {
             let min = min.as_ref().map(|quantity| &quantity.0);
             let max = max.as_ref().map(|quantity| &quantity.0);
-            if let Some(bounds) = words::bounds(min, max) {
+            if let Some(bounds) = phrases::bounds(min, max) {
                 lines.push(format!(
                     "{whose} whose {resource} {what} is {bounds} ({field})"
                 ));
@@ -206,7 +206,7 @@ fn required(spec: &ClusterPolicySpec) -> Vec<String> {
 fn key_with(kind: &str, required: &RequiredKey) -> String {
     let values = match required.values.as_slice() {
         [] => String::new(),
-        values => format!(" with {}", words::either(values)),
+        values => format!(" with {}", phrases::either(values)),
     };
     let pattern = required.pattern.as_ref();
     let pattern = pattern.map(|pattern| format!(" that matches {pattern}"));
@@ -240,7 +240,7 @@ fn leaves(path: &str, value: &Value, lines: &mut Vec<String>) {
 
 fn free(rule: &PolicyRule) -> String {
     let others = rule.kinds != [PolicyKind::Cluster];
-    let about = others.then(|| format!("of {}", words::kinds(&rule.kinds)));
+    let about = others.then(|| format!("of {}", phrases::kinds(&rule.kinds)));
     let fate = rule.action.map(|action| {
         let fate = match action {
             PolicyAction::Enforce => "refused",
@@ -285,7 +285,7 @@ fn violations(status: &ClusterPolicyStatus) -> Vec<String> {
     if count == 0 {
         return vec![format!("Nothing that exists breaks it{looked}.")];
     }
-    let counted = words::counted(count, "existing object breaks", "existing objects break");
+    let counted = phrases::counted(count, "existing object breaks", "existing objects break");
     let mut lines = vec![format!("{counted} it{looked}:")];
     for object in &status.violating {
         lines.push(format!(

@@ -6,7 +6,7 @@ use crds::v1beta2::{
 use crds::validation::parse_go_duration;
 use kube::ResourceExt as _;
 
-use super::{sentences, words};
+use crate::commands::policy::{phrases, prose};
 
 /// Which policies hold in a namespace, and what those that refuse allow together; lines that are
 /// ended.
@@ -64,7 +64,7 @@ fn bounds(specs: &[&ClusterPolicySpec]) -> Vec<String> {
         .chain(shared(specs, "storage of type", storage))
         .chain(shared(specs, "persistence of type", persistence))
         .chain(replicas(specs))
-        .chain(sentences::of_namespace(&limits))
+        .chain(prose::of_namespace(&limits))
         .chain(longest.map(|(_, text)| format!("join tokens that are good for {text} at most")))
         .collect()
 }
@@ -94,7 +94,7 @@ fn replicas(specs: &[&ClusterPolicySpec]) -> Option<String> {
             "no Cluster at all: one wants at least {min} control-plane pods, another at most {max}"
         ));
     }
-    words::replicas(min, max)
+    phrases::replicas(min, max)
 }
 
 /// What all of those allow that have such a rule.
@@ -112,7 +112,7 @@ fn shared(
     Some(if common.is_empty() {
         format!("{what} nothing: what one allows another does not")
     } else {
-        format!("{what} {}", words::either(&common))
+        format!("{what} {}", phrases::either(&common))
     })
 }
 
@@ -126,7 +126,7 @@ fn each(
         .iter()
         .map(|spec| allowed(spec))
         .filter(|list| !list.is_empty())
-        .map(|list| format!("{what} {}", words::either(&list)))
+        .map(|list| format!("{what} {}", phrases::either(&list)))
         .collect();
     lists.sort();
     lists.dedup();

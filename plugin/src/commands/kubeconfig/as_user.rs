@@ -8,8 +8,8 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use super::KubeconfigArgs;
-use super::request::Asked;
+use crate::commands::kubeconfig::KubeconfigArgs;
+use crate::commands::kubeconfig::csr::Asked;
 use crate::error::Error;
 use crate::hosted::HostedConnection;
 use crate::mothership::client::{Connection, FIELD_MANAGER};
