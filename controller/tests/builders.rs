@@ -10,6 +10,8 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 
 use controller::apply::{Damping, NoOpApplies, Round, SigningKeys};
 use controller::cluster::LEAF_LIFETIME;
@@ -33,92 +35,21 @@ use serde_json::{Value, json};
 
 const NAMESPACE: &str = "builders";
 
-/// Specs that together reach every field that a builder reads.
-fn specs() -> Vec<(&'static str, Value)> {
-    vec![
-        ("plain", json!({})),
-        ("old", json!({"version": "v1.30.1+k0s.0"})),
-        (
-            "ha",
-            json!({"replicas": 3, "resources": {
-            "requests": {"cpu": "1000m", "memory": "0.5Gi"},
-            "limits": {"cpu": "2", "memory": "1024Mi"}}}),
-        ),
-        (
-            "node-port",
-            json!({"service": {"type": "NodePort", "apiPort": 31443,
-            "konnectivityPort": 31132}, "externalAddress": "192.0.2.7"}),
-        ),
-        (
-            "low-port",
-            json!({"service": {"type": "LoadBalancer", "apiPort": 443,
-            "konnectivityPort": 8132}, "externalAddress": "api.example.org"}),
-        ),
-        (
-            "host-path",
-            json!({"persistence": {"type": "hostPath", "hostPath": "/var/lib/x"}}),
-        ),
-        (
-            "claim",
-            json!({
-                "persistence": {"type": "pvc", "autoDeletePVCs": true, "persistentVolumeClaim": {
-                    "metadata": {"name": "data", "labels": {"a": "b"}},
-                    "spec": {"accessModes": ["ReadWriteOnce"],
-                        "resources": {"requests": {"storage": "1024Mi"}}}}},
-                "storage": {"type": "etcd", "etcd": {"autoDeletePVCs": true,
-                    "args": ["--quota-backend-bytes=4294967296"],
-                    "persistence": {"size": "0.5Gi", "storageClass": "fast"},
-                    "resources": {"requests": {"cpu": "0.1"}}}},
-            }),
-        ),
-        (
-            "extras",
-            json!({
-                "serviceAccount": "tenant",
-                "controlPlaneFlags": ["--disable-components=helm,autopilot", "--debug '--x=a b'"],
-                "manifests": [
-                    {"name": "m1", "configMap": {"name": "m1"}},
-                    {"name": "m2", "secret": {"secretName": "m2", "optional": true}}],
-                "mounts": [
-                    {"path": "/opt/x", "configMap": {"name": "m1"}},
-                    {"path": "/tmp", "emptyDir": {"sizeLimit": "1024Mi"}},
-                    {"path": "/host", "readOnly": true, "hostPath": {"path": "/mnt"}}],
-                "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone",
-                    "whenUnsatisfiable": "ScheduleAnyway",
-                    "labelSelector": {"matchLabels": {"app": "k0smotron"}}}],
-                "kubeconfigSecretMetadata": {"labels": {"x": "y"}, "annotations": {"z": "1"}},
-                "k0sConfig": {"apiVersion": "k0s.k0sproject.io/v1beta1", "kind": "ClusterConfig",
-                    "spec": {"api": {"sans": ["z.example.org", "a.example.org"],
-                        "extraArgs": {"v": "2"}}, "telemetry": {"enabled": false}}},
-            }),
-        ),
-    ]
-}
-
-/// Names and places that meet ours, each in its own words; a mount at a folder that is ours without
-/// need replaces it.
-fn meeting() -> Vec<(&'static str, Value)> {
-    let manifests = ["certs", "run", "tmp", "kmc-meets-config", "a-b"]
-        .map(|name| json!({"name": name, "configMap": {"name": "stack"}}));
-    let mounts = [
-        "/certs",
-        "/kmc-meets-config",
-        "/kmc-meets",
-        "/kmc-meets-endpoint",
-        "/a/b",
-        "/a-b",
-        "run",
-        "/opt/run",
-    ]
-    .map(|path| json!({"path": path, "emptyDir": {}}));
-    let volumes = json!({"manifests": manifests, "mounts": mounts});
-    let claimed = json!({
-        "manifests": manifests, "mounts": mounts, "externalAddress": "192.0.2.7",
-        "persistence": {"type": "pvc", "persistentVolumeClaim": {
-            "metadata": {"name": "certs"},
-            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}},
-    });
-    vec![("meets", volumes), ("meets-claim", claimed)]
+/// Specs that together reach every field that a builder reads, by name. The unit tests of the
+/// builders show what becomes of each.
+fn specs() -> Vec<(String, Value)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clusters");
+    let mut specs: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|file| {
+            let path = file.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let text = fs::read_to_string(path).unwrap();
+            (name, serde_saphyr::from_str(&text).unwrap())
+        })
+        .collect();
+    specs.sort_by(|(one, _), (other, _)| one.cmp(other));
+    specs
 }
 
 async fn create_kinds(client: &Client) {
@@ -212,7 +143,10 @@ async fn what_every_builder_wants_reads_back_without_a_difference() {
         .await
         .unwrap();
 
-    for (name, spec) in specs().into_iter().chain(meeting()) {
+    let specs = specs();
+    assert!(specs.len() >= 10, "{specs:?}");
+    for (name, spec) in specs {
+        let name = name.as_str();
         let cluster = create_cluster(&client, name, spec).await;
         let valid = validate(&cluster, &observed(name), LEAF_LIFETIME)
             .unwrap_or_else(|refusal| panic!("{name}: {refusal:?}"));

@@ -101,7 +101,7 @@ impl Round<'_> {
             || wanted
                 .iter()
                 .any(|wanted| wanted.key.kind == Kind::Service && failed(&wanted.key));
-        for (key, live) in self.unwanted(&owned, obsolete) {
+        for (key, live) in unwanted(self.store, &owned, obsolete) {
             if is_stuck && matches!(key.kind, Kind::Service | Kind::ConfigMap) {
                 continue;
             }
@@ -116,29 +116,6 @@ impl Round<'_> {
         applied
     }
 
-    fn unwanted<'o>(
-        &self,
-        owned: &'o BTreeMap<ObjectKey, Arc<Live>>,
-        obsolete: &BTreeSet<ObjectKey>,
-    ) -> Vec<(&'o ObjectKey, &'o Arc<Live>)> {
-        owned
-            .iter()
-            .filter(|(key, live)| !live.deleting && obsolete.contains(key))
-            // A copy is needed until the key that it stands for is there again.
-            .filter(|(key, live)| match key.name.strip_suffix(COPY_SUFFIX) {
-                Some(original) if key.kind == Kind::Secret => {
-                    let original = ObjectKey::new(Kind::Secret, &key.namespace, original);
-                    self.store.get(&original).is_some_and(|original| {
-                        !original.deleting
-                            && original.digest(names::TLS_KEY_KEY)
-                                == live.digest(names::TLS_KEY_KEY)
-                    })
-                }
-                _ => true,
-            })
-            .collect()
-    }
-
     async fn one(&self, wanted: &Desired) -> Result<Outcome, ApplyError> {
         match self.store.get(&wanted.key) {
             Some(live) => self.existing(wanted, &live).await,
@@ -148,7 +125,7 @@ impl Round<'_> {
 
     /// What is there is judged by its owner, whoever made it.
     async fn existing(&self, wanted: &Desired, live: &Live) -> Result<Outcome, ApplyError> {
-        if !live.is_owned_by(self.uid) && !is_orphan(wanted, live) && !is_dying_key(wanted, live) {
+        if !is_ours(wanted, live, self.uid) {
             return Ok(foreign(wanted, live));
         }
         let step = wanted.step(Some(live));
@@ -288,6 +265,34 @@ impl Round<'_> {
     }
 }
 
+/// What goes of that which the Cluster owns.
+fn unwanted<'o>(
+    store: &Store,
+    owned: &'o BTreeMap<ObjectKey, Arc<Live>>,
+    obsolete: &BTreeSet<ObjectKey>,
+) -> Vec<(&'o ObjectKey, &'o Arc<Live>)> {
+    owned
+        .iter()
+        .filter(|(key, live)| !live.deleting && obsolete.contains(key))
+        // A copy is needed until the key that it stands for is there again.
+        .filter(|(key, live)| match key.name.strip_suffix(COPY_SUFFIX) {
+            Some(original) if key.kind == Kind::Secret => {
+                let original = ObjectKey::new(Kind::Secret, &key.namespace, original);
+                store.get(&original).is_some_and(|original| {
+                    !original.deleting
+                        && original.digest(names::TLS_KEY_KEY) == live.digest(names::TLS_KEY_KEY)
+                })
+            }
+            _ => true,
+        })
+        .collect()
+}
+
+/// Whether what is there may be written: it is judged by its owner, whoever made it.
+fn is_ours(wanted: &Desired, live: &Live, uid: &str) -> bool {
+    live.is_owned_by(uid) || is_orphan(wanted, live) || is_dying_key(wanted, live)
+}
+
 /// Whether somebody took the owner reference off a child: what was applied last names the uid of
 /// the owner, so nobody else's object has that hash.
 fn is_orphan(wanted: &Desired, live: &Live) -> bool {
@@ -346,3 +351,6 @@ enum Outcome {
     Problem(Problem),
     Held(Held),
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,3 +78,6 @@ fn obsolete(cluster: &ValidCluster, wanted: &[Desired]) -> BTreeSet<ObjectKey> {
         .filter(|key| wanted.iter().all(|wanted| wanted.key != *key))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,6 @@
-//! The status of a Cluster on its way out.
+//! What a Cluster says about itself: on its way out, after a restart, during upgrades and outages.
+
+mod reasons;
 
 use std::collections::BTreeSet;
 

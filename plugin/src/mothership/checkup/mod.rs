@@ -13,8 +13,8 @@ use self::checks::{Finding, Level};
 use crate::error::Error;
 use crate::mothership::client::{Connection, Submission};
 use crate::mothership::{release, resources};
-use crate::output::table::{Cell, Table};
 use crate::output::Style;
+use crate::output::table::{Cell, Table};
 
 /// The findings as people read them.
 pub fn table(findings: &[Finding]) -> Table {

@@ -1,0 +1,150 @@
+//! Whose an object is, and what goes.
+
+use rstest::rstest;
+use serde_json::Value;
+
+use super::desired::Recipe;
+use super::*;
+
+const UID: &str = "ours";
+
+fn desired(content: Content) -> Desired {
+    let secret = json!({"metadata": {"name": "a", "namespace": "n"}});
+    Desired::new(Kind::Secret, secret, content)
+}
+
+fn declared() -> Desired {
+    desired(Content::Declared)
+}
+
+fn made() -> Desired {
+    desired(Content::Made(Recipe::ServiceAccount))
+}
+
+fn kept() -> Desired {
+    desired(Content::Kept(Recipe::ServiceAccount))
+}
+
+/// The object with this owner, if any, and what else its metadata says.
+fn live(desired: &Desired, owner: Option<&str>, more: &Value) -> Live {
+    let mut object = desired.body.clone();
+    let metadata = &mut object["metadata"];
+    metadata["uid"] = json!("u");
+    if let Some(uid) = owner {
+        metadata["ownerReferences"] = json!([{"apiVersion": "k0smotron.io/v1beta2",
+            "kind": "Cluster", "name": "demo", "uid": uid, "controller": true}]);
+    }
+    for (field, value) in more.as_object().unwrap() {
+        metadata[field] = value.clone();
+    }
+    Live::new(Kind::Secret, serde_json::from_value(object).unwrap())
+}
+
+fn nothing() -> Value {
+    json!({})
+}
+
+fn without_seal() -> Value {
+    json!({"annotations": {}})
+}
+
+fn dying() -> Value {
+    json!({"annotations": {}, "deletionTimestamp": "2026-01-01T00:00:00Z",
+        "finalizers": [names::KEY_FINALIZER]})
+}
+
+fn dying_without_our_finalizer() -> Value {
+    json!({"annotations": {}, "deletionTimestamp": "2026-01-01T00:00:00Z",
+        "finalizers": ["theirs"]})
+}
+
+#[rstest]
+#[case::its_own(declared(), Some(UID), nothing(), true)]
+#[case::its_own_whatever_it_says(declared(), Some(UID), without_seal(), true)]
+#[case::anothers(declared(), Some("theirs"), nothing(), false)]
+#[case::anothers_key(kept(), Some("theirs"), nothing(), false)]
+#[case::anothers_dying_key(kept(), Some("theirs"), dying(), false)]
+#[case::somebody_took_the_owner_off(declared(), None, nothing(), true)]
+#[case::nobodys(declared(), None, without_seal(), false)]
+#[case::nobodys_secret(made(), None, without_seal(), false)]
+#[case::a_key_that_a_user_made_is_only_read(kept(), None, without_seal(), false)]
+#[case::a_key_that_was_kept_and_is_being_deleted(kept(), None, dying(), true)]
+#[case::a_users_key_that_is_being_deleted(kept(), None, dying_without_our_finalizer(), false)]
+#[case::no_key_that_is_being_deleted(made(), None, dying(), false)]
+fn an_object_is_judged_by_its_owner(
+    #[case] desired: Desired,
+    #[case] owner: Option<&str>,
+    #[case] more: Value,
+    #[case] ours: bool,
+) {
+    assert_eq!(is_ours(&desired, &live(&desired, owner, &more), UID), ours);
+}
+
+#[test]
+fn a_foreign_object_is_said_and_a_users_key_is_used() {
+    let said = |desired: Desired, more: Value| match foreign(&desired, &live(&desired, None, &more))
+    {
+        Outcome::Problem(problem) => Some(problem.message),
+        Outcome::Same => None,
+        _ => panic!("nothing is written"),
+    };
+    assert_eq!(said(kept(), without_seal()), None);
+    for (desired, more) in [
+        (declared(), without_seal()),
+        (made(), without_seal()),
+        (kept(), dying_without_our_finalizer()),
+    ] {
+        assert!(
+            said(desired, more)
+                .unwrap()
+                .contains("does not belong to this Cluster")
+        );
+    }
+}
+
+fn secret(name: &str, key: &str, deleting: bool) -> kube::core::DynamicObject {
+    let at = deleting.then_some("2026-01-01T00:00:00Z");
+    serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": name, "namespace": "n", "uid": name, "deletionTimestamp": at,
+            "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+                "name": "demo", "uid": UID, "controller": true}]},
+        "data": {names::TLS_KEY_KEY: key},
+    }))
+    .unwrap()
+}
+
+/// The copy of a key is the only one while the key is not back.
+#[rstest]
+#[case::the_key_is_not_there(None, false)]
+#[case::it_is_being_deleted(Some(("eA==", true)), false)]
+#[case::it_is_another(Some(("eQ==", false)), false)]
+#[case::it_is_there_again(Some(("eA==", false)), true)]
+fn a_copy_goes_once_its_key_is_back(#[case] key: Option<(&str, bool)>, #[case] goes: bool) {
+    let store = Store::default();
+    let copy = format!("demo-ca{COPY_SUFFIX}");
+    store.put(Kind::Secret, secret(&copy, "eA==", false), 1);
+    if let Some((data, deleting)) = key {
+        store.put(Kind::Secret, secret("demo-ca", data, deleting), 1);
+    }
+    let obsolete = BTreeSet::from([ObjectKey::new(Kind::Secret, "n", &copy)]);
+    let owned = store.owned_by(UID);
+    assert_eq!(!unwanted(&store, &owned, &obsolete).is_empty(), goes);
+}
+
+#[test]
+fn only_what_is_owned_obsolete_and_still_there_goes() {
+    let store = Store::default();
+    store.put(Kind::Secret, secret("gone", "eA==", true), 1);
+    store.put(Kind::Secret, secret("stays", "eA==", false), 1);
+    store.put(Kind::Secret, secret("goes", "eA==", false), 1);
+    let names = ["gone", "goes", "never-there"];
+    let obsolete = names.map(|name| ObjectKey::new(Kind::Secret, "n", name));
+    let owned = store.owned_by(UID);
+    let found = unwanted(&store, &owned, &BTreeSet::from(obsolete));
+    let found: Vec<_> = found
+        .into_iter()
+        .map(|(key, _)| key.name.as_str())
+        .collect();
+    assert_eq!(found, ["goes"]);
+}

@@ -1,0 +1,216 @@
+//! What is built of each Cluster in `tests/clusters`, in the order of the list.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use crds::names;
+use crds::v1beta2::{CertificateType, Cluster};
+use k8s_openapi::api::core::v1::Service;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::{Built, build};
+use crate::apply::desired::{APPLIED_HASH, Content, Desired, INPUTS_DIGEST};
+use crate::cluster::LEAF_LIFETIME;
+use crate::cluster::dereference::{AUTHORITIES, Authority, Observed};
+use crate::cluster::validate::{ValidCluster, validate};
+use crate::kubernetes::store::Kind;
+
+fn cluster(spec: &str) -> Cluster {
+    let spec: Value = serde_saphyr::from_str(spec).unwrap();
+    serde_json::from_value(json!({
+        "apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+        "metadata": {"name": "demo", "namespace": "team", "uid": "uid-of-demo",
+            "labels": {"team": "a", "app": "mine"},
+            "annotations": {
+                "note": "b",
+                names::SERVICE_LABELS_ANNOTATION: r#"{"tier": "edge"}"#,
+                names::SERVICE_ANNOTATIONS_ANNOTATION: r#"{"example.com/pool": "public"}"#,
+                names::EXTERNAL_TRAFFIC_POLICY_ANNOTATION: r#""Local""#,
+                names::LOAD_BALANCER_CLASS_ANNOTATION: r#""example.com/internal""#,
+            }},
+        "spec": spec,
+    }))
+    .unwrap()
+}
+
+/// As if a controller had seen everything that a child depends on.
+fn all_seen() -> Observed {
+    let service: Service =
+        serde_json::from_value(json!({"spec": {"clusterIPs": ["10.0.0.77"]}})).unwrap();
+    let authorities = AUTHORITIES.map(|type_| {
+        let authority = Authority {
+            secret: names::certificate("demo", type_),
+            users: false,
+            digest: Some("seen".to_owned()),
+            certificate: None,
+        };
+        (type_, authority)
+    });
+    let certificates = CertificateType::ALL.map(|type_| names::certificate("demo", type_));
+    let configs = [
+        names::config("demo"),
+        names::telemetry_config("demo"),
+        names::endpoint_config("demo"),
+        names::etcd_config("demo"),
+    ];
+    Observed {
+        service: Some(service),
+        authorities: BTreeMap::from(authorities),
+        existing: certificates.into_iter().chain(configs).collect(),
+        node_address_alive: true,
+        ..Observed::default()
+    }
+}
+
+fn valid(spec: &str, observed: &Observed) -> ValidCluster {
+    validate(&cluster(spec), observed, LEAF_LIFETIME).unwrap()
+}
+
+const PLAIN: &str = include_str!("../../../tests/clusters/plain.yaml");
+
+/// Digests change with everything, and tell nobody anything.
+fn without_digests(body: &Value) -> Value {
+    let mut body = body.clone();
+    if let Some(annotations) = body["metadata"]["annotations"].as_object_mut() {
+        annotations.remove(APPLIED_HASH);
+        annotations.remove(INPUTS_DIGEST);
+    }
+    body
+}
+
+/// An object as a person reads it, with how its data is made.
+fn shown(desired: &Desired) -> String {
+    let body = without_digests(&desired.body);
+    let data = match &desired.content {
+        Content::Declared => String::new(),
+        Content::Made(recipe) => format!("# made again when it changes: {recipe:?}\n"),
+        Content::Kept(recipe) => format!("# made once: {recipe:?}\n"),
+    };
+    format!(
+        "--- # {}\n{data}{}",
+        desired.key,
+        serde_saphyr::to_string(&body).unwrap()
+    )
+}
+
+#[test]
+fn what_is_built_where_everything_is_left_out() {
+    let built = build(&valid(PLAIN, &all_seen()));
+    let all: String = built.wanted.iter().map(shown).collect();
+    insta::assert_snapshot!("plain", all);
+}
+
+/// What is built otherwise than of a Cluster in which everything is left out.
+#[rstest]
+#[case::old("old", include_str!("../../../tests/clusters/old.yaml"))]
+#[case::ha("ha", include_str!("../../../tests/clusters/ha.yaml"))]
+#[case::node_port("node-port", include_str!("../../../tests/clusters/node-port.yaml"))]
+#[case::low_port("low-port", include_str!("../../../tests/clusters/low-port.yaml"))]
+#[case::host_path("host-path", include_str!("../../../tests/clusters/host-path.yaml"))]
+#[case::claim("claim", include_str!("../../../tests/clusters/claim.yaml"))]
+#[case::extras("extras", include_str!("../../../tests/clusters/extras.yaml"))]
+fn what_a_spec_changes(#[case] name: &str, #[case] spec: &str) {
+    let plain = build(&valid(PLAIN, &all_seen()));
+    let built = build(&valid(spec, &all_seen()));
+    let mut text = String::new();
+    for desired in &built.wanted {
+        let Some(before) = plain.wanted.iter().find(|plain| plain.key == desired.key) else {
+            text.push_str(&shown(desired));
+            continue;
+        };
+        let patch = json_patch::diff(
+            &without_digests(&before.body),
+            &without_digests(&desired.body),
+        );
+        let mut changes: Vec<String> = patch.iter().map(|change| format!("{change}\n")).collect();
+        if before.content != desired.content {
+            changes.push(format!("# {:?}\n", desired.content));
+        }
+        if !changes.is_empty() {
+            let _ = write!(text, "--- # {}\n{}", desired.key, changes.concat());
+        }
+    }
+    let is_built = |key| built.wanted.iter().any(|desired| desired.key == key);
+    for gone in plain
+        .wanted
+        .iter()
+        .filter(|plain| !is_built(plain.key.clone()))
+    {
+        let _ = writeln!(text, "--- # no {}", gone.key);
+    }
+    insta::assert_snapshot!(name, text);
+}
+
+fn keys(built: &Built, kind: Kind) -> Vec<&str> {
+    let all = built
+        .wanted
+        .iter()
+        .filter(|desired| desired.key.kind == kind);
+    all.map(|desired| desired.key.name.as_str()).collect()
+}
+
+/// A child is not built before what it needs is there: what exists of it stays.
+#[test]
+fn each_child_waits_for_its_own() {
+    let nothing = build(&valid("{}", &Observed::default()));
+    assert_eq!(keys(&nothing, Kind::StatefulSet), Vec::<&str>::new());
+    assert_eq!(
+        keys(&nothing, Kind::Service),
+        ["kmc-demo", "kmc-demo-etcd", "kmc-demo-etcd-client"]
+    );
+    let kept = ["demo-ca", "demo-sa", "demo-proxy", "demo-etcd"];
+    assert_eq!(
+        BTreeSet::from_iter(keys(&nothing, Kind::Secret)),
+        BTreeSet::from(kept)
+    );
+    for (missing, sets) in [
+        ("demo-etcd-server", &["kmc-demo"][..]),
+        ("kmc-demo-etcd-config", &["kmc-demo"]),
+        ("kmc-demo-config", &["kmc-demo-etcd"]),
+        ("demo-apiserver-etcd-client", &["kmc-demo-etcd"]),
+        ("nothing", &["kmc-demo-etcd", "kmc-demo"]),
+    ] {
+        let mut seen = all_seen();
+        seen.existing.remove(missing);
+        let built = build(&valid("{}", &seen));
+        assert_eq!(keys(&built, Kind::StatefulSet), sets, "{missing}");
+    }
+}
+
+/// What an earlier spec asked for goes; keys never do.
+#[test]
+fn what_is_obsolete_are_services_budgets_the_endpoint_and_copies() {
+    let of = |spec: &str| {
+        let built = build(&valid(spec, &all_seen()));
+        built
+            .obsolete
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    let plain = of("{}");
+    insta::assert_snapshot!(plain.join("\n"), @r"
+    Service team/kmc-demo-lb
+    Service team/kmc-demo-nodeport
+    ConfigMap team/kmc-demo-endpoint
+    Secret team/demo-ca-restore
+    Secret team/demo-etcd-restore
+    Secret team/demo-proxy-restore
+    Secret team/demo-sa-restore
+    PodDisruptionBudget team/kmc-demo
+    PodDisruptionBudget team/kmc-demo-etcd
+    ");
+    let exposed = of(include_str!("../../../tests/clusters/node-port.yaml"));
+    assert!(exposed.iter().all(|key| !key.contains("kmc-demo-endpoint")));
+    let three = of("{replicas: 3}");
+    assert!(
+        three
+            .iter()
+            .all(|key| !key.starts_with("PodDisruptionBudget"))
+    );
+    for key in [plain, exposed, three].concat() {
+        let is_copy = key.ends_with("-restore");
+        assert!(is_copy || !key.starts_with("Secret"), "{key}");
+    }
+}

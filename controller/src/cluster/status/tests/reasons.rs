@@ -1,0 +1,257 @@
+//! Every condition by reason: the page of conditions is the list.
+
+use std::collections::BTreeSet;
+
+use crds::names;
+
+use super::*;
+use crate::cluster::dereference::Claim;
+use crate::kubernetes::store::{Kind, ObjectKey};
+
+/// A Cluster and what there is of it, before a case changes them. They serve.
+struct Scene {
+    cluster: Cluster,
+    observed: Observed,
+    problems: Vec<Problem>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let cluster = settled();
+        Self {
+            observed: written(&cluster, 1),
+            cluster,
+            problems: Vec::new(),
+        }
+    }
+
+    /// It has never served, and nothing was found of it but its keys.
+    fn begin(&mut self) {
+        self.cluster.status = None;
+        self.observed = Observed {
+            authorities: working(0).authorities,
+            node_address_alive: true,
+            ..Observed::default()
+        };
+    }
+
+    fn spec(&mut self, spec: serde_json::Value) {
+        self.cluster.spec = serde_json::from_value(spec).unwrap();
+    }
+
+    fn health(&mut self, reason: &'static str) {
+        self.observed.health = Some(Health {
+            ready: false,
+            reason,
+            message: "said so".to_owned(),
+            at: at(0),
+        });
+    }
+
+    fn problem(&mut self, passing: bool) {
+        let key = ObjectKey::new(Kind::ConfigMap, "ns", "kmc-demo-config");
+        self.problems.push(Problem {
+            passing,
+            ..Problem::new(&key, "said so")
+        });
+    }
+}
+
+type Change = fn(&mut Scene);
+type Case = (&'static str, &'static str, &'static str, Change);
+
+const CASES: [Case; 38] = [
+    (ACCEPTED, "True", "Accepted", |_| ()),
+    (ACCEPTED, "False", "NotImplemented", |scene| {
+        scene.spec(json!({"storage": {"type": "kine", "kine": {"dataSourceURL": "sqlite:///x"}}}));
+    }),
+    (ACCEPTED, "False", "Invalid", |scene| {
+        scene.spec(json!({"replicas": -1}));
+    }),
+    (APPLIED, "True", "Applied", |_| ()),
+    (APPLIED, "False", "ChildRefused", |scene| {
+        scene.problem(true);
+        scene.problem(false);
+    }),
+    (APPLIED, "False", "WriteFailed", |scene| scene.problem(true)),
+    (APPLIED, "False", "LeftoverClaims", |scene| {
+        scene.begin();
+        let claim = Claim {
+            name: names::etcd_claim("demo", 0),
+            uid: "claim".to_owned(),
+            of: Some("another".to_owned()),
+            deleting: false,
+            added: false,
+        };
+        scene.observed.claims.insert(0, claim);
+        scene.problem(true);
+    }),
+    (EXPOSED, "True", "InsideOnly", |_| ()),
+    (EXPOSED, "True", "ClusterWithExternalAddress", |scene| {
+        scene.spec(json!({"externalAddress": "a.example.org"}));
+    }),
+    (EXPOSED, "True", "NodeGone", |scene| {
+        scene.spec(json!({"externalAddress": "a.example.org"}));
+        scene.observed.node_address_alive = false;
+    }),
+    (EXPOSED, "False", "NoNodeAddress", |scene| {
+        scene.begin();
+        scene.spec(json!({"service": {"type": "NodePort"}}));
+    }),
+    (EXPOSED, "False", "WaitingForLoadBalancer", |scene| {
+        scene.begin();
+        scene.spec(json!({"service": {"type": "LoadBalancer"}}));
+    }),
+    (EXPOSED, "False", "WaitingForPorts", |scene| {
+        scene.begin();
+        scene.spec(
+            json!({"service": {"type": "NodePort", "apiPort": 0, "konnectivityPort": 0},
+            "externalAddress": "a.example.org"}),
+        );
+    }),
+    (CERTIFICATES, "True", "Created", |_| ()),
+    (CERTIFICATES, "False", "SecretMissing", |scene| {
+        scene.begin();
+        for authority in scene.observed.authorities.values_mut() {
+            authority.digest = None;
+        }
+    }),
+    (CERTIFICATES, "False", "KeyLost", |scene| {
+        for authority in scene.observed.authorities.values_mut() {
+            authority.digest = None;
+        }
+    }),
+    (KUBECONFIG, "True", "Created", |_| ()),
+    (KUBECONFIG, "False", "Waiting", Scene::begin),
+    (FUNCTIONAL, "True", "Ready", |_| ()),
+    (FUNCTIONAL, "Unknown", "NotAsked", Scene::begin),
+    (FUNCTIONAL, "False", "Unreachable", |scene| {
+        scene.health("Unreachable");
+    }),
+    (FUNCTIONAL, "False", "Timeout", |scene| {
+        scene.health("Timeout");
+    }),
+    (FUNCTIONAL, "False", "NotReady", |scene| {
+        scene.health("NotReady");
+    }),
+    (FUNCTIONAL, "False", "Unauthorized", |scene| {
+        scene.health("Unauthorized");
+    }),
+    (FUNCTIONAL, "False", "Tls", |scene| scene.health("Tls")),
+    (FUNCTIONAL, "False", "Invalid", |scene| {
+        scene.health("Invalid");
+    }),
+    (FUNCTIONAL, "False", "EtcdNotReady", |scene| {
+        scene.health("NotReady");
+        scene.observed.etcd = None;
+    }),
+    (SCALING, "True", "ScalingUp", |scene| {
+        scene.spec(json!({"replicas": 3}));
+    }),
+    (SCALING, "True", "ScalingDown", |scene| {
+        let set = scene.observed.control_plane.as_mut().unwrap();
+        set.status.as_mut().unwrap().replicas = 3;
+    }),
+    (SCALING, "False", "ControlPlaneWithDesiredReplicas", |_| ()),
+    (UP_TO_DATE, "True", "AllReplicasUpToDate", |_| ()),
+    (UP_TO_DATE, "False", "NotAllReplicasUpToDate", |scene| {
+        scene.spec(json!({"replicas": 3}));
+    }),
+    (DELETING, "False", "NotDeleting", |_| ()),
+    (AVAILABLE, "True", "Available", |_| ()),
+    // Once it has served only its API says whether it does; until then the first that is missing.
+    (AVAILABLE, "True", "Available", |scene| scene.problem(false)),
+    (AVAILABLE, "False", "Timeout", |scene| {
+        scene.health("Timeout");
+    }),
+    (AVAILABLE, "False", "NoNodeAddress", |scene| {
+        scene.begin();
+        scene.spec(json!({"service": {"type": "NodePort"}}));
+    }),
+    (AVAILABLE, "False", "ChildRefused", |scene| {
+        scene.begin();
+        scene.problem(false);
+    }),
+];
+
+#[test]
+fn each_reason_is_said_when_it_is_true() {
+    for (type_, status, reason, change) in CASES {
+        let mut scene = Scene::new();
+        change(&mut scene);
+        let new = later(&scene.cluster, &scene.observed, &scene.problems);
+        assert_eq!(says(&new, type_), pair(status, reason), "{type_}: {new:?}");
+        let found = condition(Some(&new), type_).unwrap();
+        let is_good = ["Applied", "Accepted", "Created", "Ready", "Available"].contains(&reason);
+        let explains = is_good || !found.message.is_empty();
+        let is_quiet = [
+            "NotDeleting",
+            "AllReplicasUpToDate",
+            "ControlPlaneWithDesiredReplicas",
+        ];
+        assert!(
+            explains || is_quiet.contains(&reason),
+            "{type_} {reason} without a message"
+        );
+    }
+}
+
+/// The rows of the page's first table; a cell without a condition goes on with the one above.
+fn page() -> BTreeSet<(String, String, String)> {
+    let page = include_str!("../../../../../docs/conditions.md");
+    let table = page
+        .split("\n## ")
+        .find(|part| part.starts_with("Cluster"))
+        .unwrap();
+    let mut rows = BTreeSet::new();
+    let mut current = (String::new(), String::new());
+    for row in table.lines().filter(|line| line.starts_with("| ")).skip(1) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let words = |cell: &str| -> Vec<String> {
+            cell.split('`')
+                .skip(1)
+                .step_by(2)
+                .map(str::to_owned)
+                .collect()
+        };
+        if let [type_] = words(cells[1]).as_slice() {
+            let status = cells[1].rsplit(' ').next().unwrap();
+            current = (type_.clone(), status.to_owned());
+        }
+        for reason in words(cells[2]) {
+            rows.insert((current.0.clone(), current.1.clone(), reason));
+        }
+    }
+    rows
+}
+
+#[test]
+fn the_page_of_conditions_has_every_case_and_no_other() {
+    let told: BTreeSet<_> = CASES
+        .iter()
+        // What is missing until it serves is another condition's reason.
+        .filter(|(type_, status, ..)| (*type_, *status) != (AVAILABLE, "False"))
+        .map(|(type_, status, reason, _)| {
+            (
+                (*type_).to_owned(),
+                (*status).to_owned(),
+                (*reason).to_owned(),
+            )
+        })
+        .collect();
+    // A deletion is told by its own steps.
+    let page: BTreeSet<_> = page()
+        .into_iter()
+        .filter(|(type_, status, _)| (type_.as_str(), status.as_str()) != (DELETING, "True"))
+        .collect();
+    assert_eq!(
+        told.difference(&page).collect::<Vec<_>>(),
+        Vec::<&_>::new(),
+        "not on the page"
+    );
+    assert_eq!(
+        page.difference(&told).collect::<Vec<_>>(),
+        Vec::<&_>::new(),
+        "in no case"
+    );
+}
