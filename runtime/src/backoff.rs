@@ -40,3 +40,40 @@ pub fn while_it_lasts(since: Option<Timestamp>) -> Duration {
     let wait = (lasted / 10).clamp(Duration::from_secs(2), Duration::from_secs(300));
     wait.mul_f64(rand::random_range(1.0..1.2))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_minute_and_begin_anew_after_a_success() {
+        let failures = Failures::default();
+        let within = |wait: Duration, from: f64| {
+            let (low, high) = (from, from * 1.2);
+            assert!(
+                (low..=high).contains(&wait.as_secs_f64()),
+                "{wait:?} of {from}"
+            );
+        };
+        for seconds in [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
+            within(failures.delay("a"), seconds);
+        }
+        within(failures.delay("b"), 0.25);
+        failures.clear("a");
+        within(failures.delay("a"), 0.25);
+    }
+
+    #[test]
+    fn what_lasts_is_looked_at_less_often() {
+        let after = |seconds| {
+            let since = Timestamp::now() - SignedDuration::from_secs(seconds);
+            while_it_lasts(Some(since)).as_secs_f64()
+        };
+        assert!((2.0..=2.4).contains(&while_it_lasts(None).as_secs_f64()));
+        assert!((2.0..=2.4).contains(&after(1)));
+        assert!((10.0..=12.2).contains(&after(100)));
+        assert!((300.0..=360.0).contains(&after(100_000)));
+        // A clock that was set back.
+        assert!((2.0..=2.4).contains(&after(-1000)));
+    }
+}

@@ -119,7 +119,7 @@ impl Candidate {
                 Round::Unknown(error) => error,
             };
             tracing::warn!(lease = self.name, error, "the lease could not be asked for");
-            if renewed.is_some_and(|at| at.elapsed() + RENEW > DEADLINE) {
+            if renewed.is_some_and(|at| is_late(at.elapsed())) {
                 leads.send_replace(false);
                 return Err(LeaderError::NotRenewed { name: self.name });
             }
@@ -146,14 +146,12 @@ impl Candidate {
         };
         let spec = lease.spec.clone().unwrap_or_default();
         let holder = spec.holder_identity.clone().unwrap_or_default();
-        if holder != self.identity && !holder.is_empty() {
-            match &self.seen {
-                Some((seen, since)) if *seen == spec && since.elapsed() > LEASE => {}
-                Some((seen, _)) if *seen == spec => return Ok(Round::Others(holder)),
-                _ => {
-                    self.seen = Some((spec, Instant::now()));
-                    return Ok(Round::Others(holder));
-                }
+        match claim(&self.identity, self.seen.as_ref(), &spec, Instant::now()) {
+            Claim::Take => {}
+            Claim::Wait => return Ok(Round::Others(holder)),
+            Claim::Remember => {
+                self.seen = Some((spec, Instant::now()));
+                return Ok(Round::Others(holder));
             }
         }
         let claimed = self.claim(lease);
@@ -207,5 +205,86 @@ impl Candidate {
             Ok(Err(error)) => tracing::warn!(lease = self.name, %error, "could not release"),
             Err(_) => tracing::warn!(lease = self.name, "could not release in time"),
         }
+    }
+}
+
+/// What a candidate does about a lease.
+#[derive(Debug, PartialEq, Eq)]
+enum Claim {
+    /// It is nobody's, our own, or its holder has not renewed it for long enough.
+    Take,
+    /// It is somebody's.
+    Wait,
+    /// It is somebody's, and has changed: the time counts from now.
+    Remember,
+}
+
+/// `seen` is the record as it was when it last changed, and when that was noticed.
+fn claim(
+    identity: &str,
+    seen: Option<&(LeaseSpec, Instant)>,
+    spec: &LeaseSpec,
+    now: Instant,
+) -> Claim {
+    let holder = spec.holder_identity.as_deref().unwrap_or_default();
+    if holder.is_empty() || holder == identity {
+        return Claim::Take;
+    }
+    match seen {
+        Some((seen, since)) if seen == spec => {
+            if now.duration_since(*since) > LEASE {
+                Claim::Take
+            } else {
+                Claim::Wait
+            }
+        }
+        _ => Claim::Remember,
+    }
+}
+
+/// Whether a leader has to give up, this long after its last renewal: the next one would come after
+/// the deadline.
+fn is_late(since_renewal: Duration) -> bool {
+    since_renewal + RENEW > DEADLINE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held_by(holder: &str, transitions: i32) -> LeaseSpec {
+        LeaseSpec {
+            holder_identity: Some(holder.to_owned()),
+            lease_transitions: Some(transitions),
+            ..LeaseSpec::default()
+        }
+    }
+
+    #[test]
+    fn a_lease_is_taken_when_it_is_nobodys_or_its_holder_is_silent() {
+        let start = Instant::now();
+        let seen = (held_by("b", 1), start);
+        let after = |spec: &LeaseSpec, wait: Duration| claim("a", Some(&seen), spec, start + wait);
+        let unchanged = held_by("b", 1);
+        assert_eq!(claim("a", None, &LeaseSpec::default(), start), Claim::Take);
+        assert_eq!(claim("a", None, &held_by("", 3), start), Claim::Take);
+        assert_eq!(claim("a", None, &held_by("a", 3), start), Claim::Take);
+        // The clock of its holder counts for nothing: the time begins when it is first seen.
+        assert_eq!(claim("a", None, &unchanged, start), Claim::Remember);
+        assert_eq!(after(&unchanged, LEASE), Claim::Wait);
+        let late = LEASE + Duration::from_millis(1);
+        assert_eq!(after(&unchanged, late), Claim::Take);
+        // It was renewed, or another took it.
+        assert_eq!(after(&held_by("b", 2), late), Claim::Remember);
+        assert_eq!(after(&held_by("c", 2), late), Claim::Remember);
+    }
+
+    #[test]
+    fn a_leader_has_stopped_before_another_may_take_its_lease() {
+        let margin = DEADLINE.saturating_sub(RENEW);
+        assert!(!is_late(margin));
+        assert!(is_late(margin + Duration::from_millis(1)));
+        // The latest moment at which it goes on, one more look and one request that hangs.
+        assert!(DEADLINE + REQUEST < LEASE);
     }
 }

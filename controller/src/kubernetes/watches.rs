@@ -17,20 +17,6 @@ use super::store::{Kind, ObjectKey, Store, Touched};
 use crate::kubernetes::requeue::Triggers;
 use crate::metrics::Metrics;
 
-/// What is watched. Certificate, token and other Secrets carry different labels in an
-/// installation that upstream made, hence one watch a label.
-const WATCHES: [(Kind, &str); 9] = [
-    (Kind::Service, "app=k0smotron"),
-    (Kind::ConfigMap, "app=k0smotron"),
-    (Kind::StatefulSet, "app=k0smotron"),
-    (Kind::PodDisruptionBudget, "app=k0smotron"),
-    (Kind::Secret, "app=k0smotron"),
-    (Kind::Secret, "cluster.x-k8s.io/cluster-name"),
-    (Kind::Secret, "app.kubernetes.io/component=jointoken"),
-    (Kind::Node, ""),
-    (Kind::PersistentVolumeClaim, "app=k0smotron,component=etcd"),
-];
-
 /// The bit of the watches of Secrets that a user names.
 const NAMED: u32 = 1 << 31;
 
@@ -84,7 +70,7 @@ impl Watches {
             synced: Arc::new(watch::Sender::new(0)),
             named: Arc::default(),
         };
-        for (index, (kind, labels)) in WATCHES.into_iter().enumerate() {
+        for (index, (kind, labels)) in selectors().enumerate() {
             let api = watches.api(kind, watches.namespace.as_deref());
             let config = watcher::Config::default().labels(labels).page_size(PAGE);
             let task = watches.clone();
@@ -95,7 +81,7 @@ impl Watches {
 
     /// Whether every watch has delivered its first list.
     pub fn ready(&self) -> bool {
-        *self.synced.borrow() >= WATCHES.len()
+        *self.synced.borrow() >= selectors().count()
     }
 
     /// Returns once every watch has delivered its first list.
@@ -104,7 +90,7 @@ impl Watches {
         let _ = self
             .synced
             .subscribe()
-            .wait_for(|synced| *synced >= WATCHES.len())
+            .wait_for(|synced| *synced >= selectors().count())
             .await;
     }
 
@@ -154,8 +140,7 @@ impl Watches {
     ) {
         let events = watcher(api, config).default_backoff();
         pin_mut!(events);
-        let mut known: HashSet<ObjectKey> = HashSet::new();
-        let mut listed: HashSet<ObjectKey> = HashSet::new();
+        let mut delivered = Delivered::default();
         let mut first = true;
         loop {
             let event = tokio::select! {
@@ -165,16 +150,15 @@ impl Watches {
             let Some(event) = event else { return };
             let touched = match event {
                 Ok(Event::Init) => {
-                    listed.clear();
+                    delivered.list_begins();
                     continue;
                 }
                 Ok(Event::InitApply(object)) => {
-                    listed.extend(key_of(kind, &object));
+                    delivered.listed(key_of(kind, &object));
                     self.store.put(kind, object, holder)
                 }
                 Ok(Event::InitDone) => {
-                    let gone: Vec<_> = known.difference(&listed).cloned().collect();
-                    known = std::mem::take(&mut listed);
+                    let gone = delivered.list_ends();
                     if std::mem::take(&mut first) && place.is_none() {
                         self.synced.send_modify(|synced| *synced += 1);
                     }
@@ -183,12 +167,12 @@ impl Watches {
                         .collect()
                 }
                 Ok(Event::Apply(object)) => {
-                    known.extend(key_of(kind, &object));
+                    delivered.changed(key_of(kind, &object));
                     self.store.put(kind, object, holder)
                 }
                 Ok(Event::Delete(object)) => match key_of(kind, &object) {
                     Some(key) => {
-                        known.remove(&key);
+                        delivered.gone(&key);
                         self.store
                             .release(&key, object.metadata.uid.as_deref(), holder)
                     }
@@ -217,10 +201,95 @@ impl Watches {
     }
 }
 
+/// What one watch has delivered: who is missing in its next list has gone meanwhile.
+#[derive(Default)]
+struct Delivered {
+    known: HashSet<ObjectKey>,
+    listed: HashSet<ObjectKey>,
+}
+
+impl Delivered {
+    /// A list that was cut off counts for nothing.
+    fn list_begins(&mut self) {
+        self.listed.clear();
+    }
+
+    fn listed(&mut self, key: Option<ObjectKey>) {
+        self.listed.extend(key);
+    }
+
+    /// Those that are known and were not listed.
+    fn list_ends(&mut self) -> Vec<ObjectKey> {
+        let gone = self.known.difference(&self.listed).cloned().collect();
+        self.known = std::mem::take(&mut self.listed);
+        gone
+    }
+
+    fn changed(&mut self, key: Option<ObjectKey>) {
+        self.known.extend(key);
+    }
+
+    fn gone(&mut self, key: &ObjectKey) {
+        self.known.remove(key);
+    }
+}
+
+/// What is watched: a kind, and a selector of labels.
+fn selectors() -> impl Iterator<Item = (Kind, &'static str)> {
+    let each = |kind: Kind| kind.watched().iter().map(move |labels| (kind, *labels));
+    Kind::ALL.into_iter().flat_map(each)
+}
+
 fn key_of(kind: Kind, object: &DynamicObject) -> Option<ObjectKey> {
     Some(ObjectKey {
         kind,
         namespace: object.metadata.namespace.clone().unwrap_or_default(),
         name: object.metadata.name.clone()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Option<ObjectKey> {
+        Some(ObjectKey::new(Kind::ConfigMap, "n", name))
+    }
+
+    fn names(keys: Vec<ObjectKey>) -> Vec<String> {
+        let mut names: Vec<_> = keys.into_iter().map(|key| key.name).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_missing_in_the_next_list_has_gone() {
+        let mut delivered = Delivered::default();
+        delivered.list_begins();
+        for name in ["a", "b"] {
+            delivered.listed(key(name));
+        }
+        assert_eq!(delivered.list_ends(), []);
+        delivered.changed(key("c"));
+        delivered.gone(&key("a").unwrap());
+        // The watch begins anew, and its first list is cut off.
+        delivered.list_begins();
+        delivered.listed(key("b"));
+        delivered.list_begins();
+        delivered.listed(key("d"));
+        assert_eq!(names(delivered.list_ends()), ["b", "c"]);
+        delivered.list_begins();
+        assert_eq!(names(delivered.list_ends()), ["d"]);
+    }
+
+    /// Each watch has a bit of its own, and one is for Secrets that users name.
+    #[test]
+    fn every_kind_is_watched_and_there_are_bits_enough() {
+        let all: Vec<_> = selectors().collect();
+        for kind in Kind::ALL {
+            assert!(all.iter().any(|(watched, _)| *watched == kind), "{kind}");
+        }
+        assert!(all.len() < 31, "{all:?}");
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
+    }
 }

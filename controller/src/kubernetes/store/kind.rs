@@ -36,31 +36,95 @@ impl Kind {
         Self::PersistentVolumeClaim,
     ];
 
-    /// Group, version and plural, as the API client wants them.
-    pub fn api_resource(self) -> ApiResource {
+    /// All that tells one kind from another.
+    fn row(self) -> Row {
+        let row = |name, resource, watched, kept| Row {
+            name,
+            resource,
+            watched,
+            kept,
+        };
         match self {
-            Self::Service => ApiResource::erase::<Service>(&()),
-            Self::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
-            Self::Secret => ApiResource::erase::<Secret>(&()),
-            Self::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
-            Self::PodDisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
-            Self::Node => ApiResource::erase::<Node>(&()),
-            Self::PersistentVolumeClaim => ApiResource::erase::<PersistentVolumeClaim>(&()),
+            Self::Service => row("Service", erased::<Service>, &[OURS], Kept::All),
+            Self::ConfigMap => row("ConfigMap", erased::<ConfigMap>, &[OURS], Kept::Said),
+            // Certificate, token and other Secrets carry different labels in an installation that
+            // upstream made.
+            Self::Secret => row(
+                "Secret",
+                erased::<Secret>,
+                &[
+                    OURS,
+                    "cluster.x-k8s.io/cluster-name",
+                    "app.kubernetes.io/component=jointoken",
+                ],
+                Kept::Digests,
+            ),
+            Self::StatefulSet => row("StatefulSet", erased::<StatefulSet>, &[OURS], Kept::All),
+            Self::PodDisruptionBudget => row(
+                "PodDisruptionBudget",
+                erased::<PodDisruptionBudget>,
+                &[OURS],
+                Kept::Said,
+            ),
+            Self::Node => row("Node", erased::<Node>, &[""], Kept::Addresses),
+            Self::PersistentVolumeClaim => row(
+                "PersistentVolumeClaim",
+                erased::<PersistentVolumeClaim>,
+                &["app=k0smotron,component=etcd"],
+                Kept::Metadata,
+            ),
         }
     }
 
-    /// The kind's name, for messages and metric labels.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Service => "Service",
-            Self::ConfigMap => "ConfigMap",
-            Self::Secret => "Secret",
-            Self::StatefulSet => "StatefulSet",
-            Self::PodDisruptionBudget => "PodDisruptionBudget",
-            Self::Node => "Node",
-            Self::PersistentVolumeClaim => "PersistentVolumeClaim",
-        }
+    /// Group, version and plural, as the API client wants them.
+    pub fn api_resource(self) -> ApiResource {
+        (self.row().resource)()
     }
+
+    /// The kind's name, for messages and metric labels.
+    pub fn as_str(self) -> &'static str {
+        self.row().name
+    }
+
+    /// What is watched: one watch for each of these selectors of labels.
+    pub fn watched(self) -> &'static [&'static str] {
+        self.row().watched
+    }
+
+    /// What is kept of an object.
+    pub(super) fn kept(self) -> Kept {
+        self.row().kept
+    }
+}
+
+/// What there is to know of a kind.
+struct Row {
+    name: &'static str,
+    resource: fn() -> ApiResource,
+    watched: &'static [&'static str],
+    kept: Kept,
+}
+
+/// What is kept of an object, besides its metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Spec and status.
+    All,
+    /// All but a status.
+    Said,
+    /// A digest of each key, and what a certificate says.
+    Digests,
+    /// Addresses.
+    Addresses,
+    /// Nothing.
+    Metadata,
+}
+
+/// What all children are labelled with.
+const OURS: &str = "app=k0smotron";
+
+fn erased<K: kube::Resource<DynamicType = ()>>() -> ApiResource {
+    ApiResource::erase::<K>(&())
 }
 
 impl std::fmt::Display for Kind {

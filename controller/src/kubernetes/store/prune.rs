@@ -11,7 +11,7 @@ use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Kind;
+use super::kind::{Kept, Kind};
 
 /// Annotation that kubectl writes with a copy of the whole object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -38,13 +38,13 @@ pub(super) fn prune(kind: Kind, object: DynamicObject) -> Map<String, Value> {
         Value::Object(tree) => tree,
         _ => Map::new(),
     };
-    match kind {
-        Kind::Secret => reduce_secret(&mut tree),
-        Kind::Node => reduce_node(&mut tree),
-        Kind::StatefulSet | Kind::Service => {}
+    match kind.kept() {
+        Kept::Digests => reduce_secret(&mut tree),
+        Kept::Addresses => reduce_node(&mut tree),
+        Kept::All => {}
         // Whose it is stands in its metadata.
-        Kind::PersistentVolumeClaim => tree.clear(),
-        Kind::ConfigMap | Kind::PodDisruptionBudget => {
+        Kept::Metadata => tree.clear(),
+        Kept::Said => {
             tree.remove("status");
         }
     }
