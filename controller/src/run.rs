@@ -25,10 +25,10 @@ use crate::args::Args;
 use crate::hosted::health::ReadinessPoller;
 use crate::hosted::nodes::NodePoller;
 use crate::kubernetes::primary::PrimaryWriter;
-use crate::kubernetes::requeue;
 use crate::kubernetes::store::Store;
 use crate::kubernetes::watches::Watches;
 use crate::kubernetes::writer::Writer;
+use crate::kubernetes::{Mothership, requeue};
 use crate::metrics::Metrics;
 use crate::{apply, cluster, health, join_token};
 
@@ -84,9 +84,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         NodePoller::new(move |namespace: &str, name: &str| triggers.cluster(namespace, name))
     };
     let context = Arc::new(cluster::Context {
-        store: store.clone(),
-        watches: watches.clone(),
-        writer: Writer::new(client.clone(), store.clone(), metrics.clone()),
+        mothership: Mothership {
+            store: store.clone(),
+            watches: watches.clone(),
+            writer: Writer::new(client.clone(), store.clone(), metrics.clone()),
+        },
         prober,
         census,
         events,

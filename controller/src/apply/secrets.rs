@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use crds::names;
 use parking_lot::Mutex;
 use pki::kubeconfig::{self, KubeconfigNames, KubeconfigRequest};
 use pki::leaf::{self, LeafRequest};
@@ -94,8 +95,8 @@ impl Round<'_> {
             }
         };
         let data = BTreeMap::from([
-            ("tls.crt".to_owned(), pair.certificate.clone()),
-            ("tls.key".to_owned(), pair.key.expose().to_owned()),
+            (names::TLS_CERT_KEY.to_owned(), pair.certificate.clone()),
+            (names::TLS_KEY_KEY.to_owned(), pair.key.expose().to_owned()),
         ]);
         let certificate = pair.certificate.clone();
         self.keys.0.lock().insert(wanted.key.clone(), pair);
@@ -126,7 +127,7 @@ fn pair(data: &Value) -> Option<PemPair> {
         String::from_utf8(bytes).ok()
     };
     Some(PemPair {
-        certificate: text("tls.crt")?,
-        key: pki::PrivateKey::new(text("tls.key")?),
+        certificate: text(names::TLS_CERT_KEY)?,
+        key: pki::PrivateKey::new(text(names::TLS_KEY_KEY)?),
     })
 }

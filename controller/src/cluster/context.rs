@@ -10,10 +10,8 @@ use runtime::events::Events;
 use crate::apply::{Damping, NoOpApplies};
 use crate::hosted::health::ReadinessPoller;
 use crate::hosted::nodes::NodePoller;
+use crate::kubernetes::Mothership;
 use crate::kubernetes::primary::{PrimaryError, PrimaryWriter};
-use crate::kubernetes::store::Store;
-use crate::kubernetes::watches::Watches;
-use crate::kubernetes::writer::Writer;
 use crate::metrics::Metrics;
 
 /// How long leaf certificates last unless a flag says otherwise.
@@ -21,12 +19,8 @@ pub const LEAF_LIFETIME: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 /// What a reconcile works with.
 pub struct Context {
-    /// What the watches have brought.
-    pub store: Store,
-    /// The watches, for Secrets that a user names.
-    pub watches: Watches,
-    /// Writes children.
-    pub writer: Writer,
+    /// Where its children are.
+    pub mothership: Mothership,
     /// Asks hosted APIs whether they are ready.
     pub prober: ReadinessPoller,
     /// Counts the nodes of hosted clusters.

@@ -43,12 +43,15 @@ pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, E
     let uid = cluster.uid().unwrap_or_default();
     context.prober.forget(&uid);
     context.census.forget(&uid);
-    let owned = context.store.owned_by(&uid);
+    let owned = context.mothership.store.owned_by(&uid);
     for (key, live) in sets_to_end(cluster, &owned) {
         let told = told(cluster);
         let left = match end_of_set(&live.value(), told, Timestamp::now()) {
             Ends::NotAsked => {
-                let deleted = context.writer.delete_after_dependents(key, &live.uid);
+                let deleted = context
+                    .mothership
+                    .writer
+                    .delete_after_dependents(key, &live.uid);
                 if let Err(error) = deleted.await {
                     return in_the_way(cluster, key, &error, context).await;
                 }
@@ -73,7 +76,7 @@ pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, E
     for (key, live) in &owned {
         if key.kind == Kind::Secret
             && is_protected(live)
-            && let Err(error) = key_recovery::release(&context.writer, key).await
+            && let Err(error) = key_recovery::release(&context.mothership.writer, key).await
         {
             return in_the_way(cluster, key, &error, context).await;
         }

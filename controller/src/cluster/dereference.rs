@@ -298,7 +298,9 @@ pub fn authority(cluster: &Cluster, type_: CertificateType, store: &Store) -> Au
     Authority {
         secret,
         users,
-        digest: live.as_ref().and_then(|live| live.digest("tls.crt")),
+        digest: live
+            .as_ref()
+            .and_then(|live| live.digest(names::TLS_CERT_KEY)),
         certificate: live.as_ref().and_then(|live| live.authority()),
     }
 }

@@ -42,7 +42,12 @@ pub async fn settle(
     context: &Context,
 ) -> Result<Option<Settled>, Error> {
     let find = |cluster: &Cluster| {
-        let observed = dereference(cluster, &context.store, &context.watches, &context.prober);
+        let observed = dereference(
+            cluster,
+            &context.mothership.store,
+            &context.mothership.watches,
+            &context.prober,
+        );
         let valid = validate(cluster, &observed, context.leaf_lifetime);
         (observed, valid)
     };
@@ -107,8 +112,8 @@ async fn apply_round(
 ) -> Applied {
     let built = children::build(valid);
     let round = Round {
-        writer: &context.writer,
-        store: &context.store,
+        writer: &context.mothership.writer,
+        store: &context.mothership.store,
         no_op_applies: &context.no_op_applies,
         damping: &context.damping,
         keys,

@@ -27,7 +27,7 @@ pub async fn run(clusters: Reader<Cluster>, context: &Context) {
         let known: HashSet<_> = clusters.state().iter().filter_map(|c| c.uid()).collect();
         context.prober.retain(&known);
         context.census.retain(&known);
-        for (key, live) in context.store.of_kind(Kind::Secret) {
+        for (key, live) in context.mothership.store.of_kind(Kind::Secret) {
             let Some(cluster) = left_behind(&live, &known) else {
                 continue;
             };
@@ -93,13 +93,13 @@ fn is_kept(
     clusters.get(&reference).is_none_or(|cluster| {
         AUTHORITIES.into_iter().any(|type_| {
             names::certificate(&holder.name, type_) == key.name
-                && !authority(&cluster, type_, &context.store).users
+                && !authority(&cluster, type_, &context.mothership.store).users
         })
     })
 }
 
 async fn release(key: &ObjectKey, context: &Context) {
-    match key_recovery::release(&context.writer, key).await {
+    match key_recovery::release(&context.mothership.writer, key).await {
         Ok(()) => tracing::info!(%key, "let go: no Cluster needs it"),
         // Tried again with the next look.
         Err(WriteError::Conflict { .. }) => {}

@@ -59,7 +59,7 @@ fn live_token(request: &JoinTokenRequest, now: Timestamp) -> Option<TokenId> {
 
 async fn revoke(id: &TokenId, request: &JoinTokenRequest, context: &Context) -> Result<(), Error> {
     let found = find(request, context).await?;
-    match honoured(request, &found, &context.shared.store) {
+    match honoured(request, &found, &context.shared.mothership.store) {
         Some(way) => hosted::revoke(id, &way?, context).await,
         None => Ok(()),
     }

@@ -52,7 +52,7 @@ pub async fn revoke(id: &TokenId, reach: &Reach, context: &Context) -> Result<()
 /// A client of its own each time: tokens are made and revoked once each.
 async fn client(reach: &Reach, context: &Context) -> Result<kube::Client, Error> {
     let ca = SigningKeys::default()
-        .read(&context.shared.writer, &reach.authority)
+        .read(&context.shared.mothership.writer, &reach.authority)
         .await?;
     let request = administrator("k0smotron-controller", OWN_LIFETIME);
     let pair = leaf::issue(&ca, &request, Timestamp::now()).map_err(|source| Error::Signing {

@@ -186,7 +186,7 @@ async fn serve(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<(),
     let request = &write::owned(request, &valid, context).await?;
     let (request, id) = &write::id(request, &valid, context).await?;
     let wanted = build::secret(request, &valid, id);
-    let writer = &context.shared.writer;
+    let writer = &context.shared.mothership.writer;
     match wanted.step(live.as_deref()) {
         Step::Nothing => {}
         Step::Apply => {
@@ -217,7 +217,7 @@ async fn serve(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<(),
 
 /// Everything known about a request. The watch leaves out a Cluster that it cannot read.
 async fn find(request: &JoinTokenRequest, context: &Context) -> Result<Found, PrimaryError> {
-    let mut found = dereference(request, &context.clusters, &context.shared.store);
+    let mut found = dereference(request, &context.clusters, &context.shared.mothership.store);
     if found.cluster.is_none() {
         let namespace = request.namespace().unwrap_or_default();
         found.exists = context
@@ -236,11 +236,11 @@ async fn own_secret(
     context: &Context,
 ) -> Result<Option<Arc<Live>>, Error> {
     let (key, uid) = (secret_key(request), request.uid().unwrap_or_default());
-    let store = &context.shared.store;
+    let store = &context.shared.mothership.store;
     if let Some(own) = store.get_owned(&key, &uid) {
         return Ok(Some(own));
     }
-    context.shared.writer.get(&key).await?;
+    context.shared.mothership.writer.get(&key).await?;
     match store.get_owned(&key, &uid) {
         None if store.get(&key).is_some() => Err(Refusal::NameTaken(key).into()),
         own => Ok(own),
@@ -250,7 +250,11 @@ async fn own_secret(
 /// Whether the token was handed out, and still is.
 fn has_token(request: &JoinTokenRequest, context: &Context) -> bool {
     let uid = request.uid().unwrap_or_default();
-    let secret = context.shared.store.get_owned(&secret_key(request), &uid);
+    let secret = context
+        .shared
+        .mothership
+        .store
+        .get_owned(&secret_key(request), &uid);
     status::is_true(request, status::SECRET_CREATED).is_some()
         && secret.is_some_and(|secret| !secret.deleting)
 }

@@ -252,8 +252,8 @@ fn key_of(kind: Kind, object: &DynamicObject) -> Option<ObjectKey> {
 mod tests {
     use super::*;
 
-    fn key(name: &str) -> Option<ObjectKey> {
-        Some(ObjectKey::new(Kind::ConfigMap, "n", name))
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey::new(Kind::ConfigMap, "n", name)
     }
 
     fn names(keys: Vec<ObjectKey>) -> Vec<String> {
@@ -267,16 +267,16 @@ mod tests {
         let mut delivered = Delivered::default();
         delivered.list_begins();
         for name in ["a", "b"] {
-            delivered.listed(key(name));
+            delivered.listed(Some(key(name)));
         }
         assert_eq!(delivered.list_ends(), []);
-        delivered.changed(key("c"));
-        delivered.gone(&key("a").unwrap());
+        delivered.changed(Some(key("c")));
+        delivered.gone(&key("a"));
         // The watch begins anew, and its first list is cut off.
         delivered.list_begins();
-        delivered.listed(key("b"));
+        delivered.listed(Some(key("b")));
         delivered.list_begins();
-        delivered.listed(key("d"));
+        delivered.listed(Some(key("d")));
         assert_eq!(names(delivered.list_ends()), ["b", "c"]);
         delivered.list_begins();
         assert_eq!(names(delivered.list_ends()), ["d"]);

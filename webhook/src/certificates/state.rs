@@ -16,9 +16,9 @@ use rustls::server::ParsedCertificate;
 use crate::certificates::plan::{Authority, Change, Leaf, Material, Span, Timings};
 
 /// Key of the leaf; with its key it is what every replica serves.
-pub const CERTIFICATE: &str = "tls.crt";
+pub const CERTIFICATE: &str = crds::names::TLS_CERT_KEY;
 /// Key of the leaf's private key.
-pub const KEY: &str = "tls.key";
+pub const KEY: &str = crds::names::TLS_KEY_KEY;
 const CURRENT: (&str, &str) = ("ca.crt", "ca.key");
 const NEXT: (&str, &str) = ("next-ca.crt", "next-ca.key");
 /// The common name of what is made.

@@ -29,7 +29,7 @@ pub async fn certificate(
     context: &Context,
 ) -> Result<PemPair, Problem> {
     let sign = async {
-        let ca = keys.read(&context.writer, authority).await?;
+        let ca = keys.read(&context.mothership.writer, authority).await?;
         let request = administrator("k0smotron-controller", lifetime);
         leaf::issue(&ca, &request, Timestamp::now()).map_err(|source| ApplyError::Pki {
             key: authority.clone(),

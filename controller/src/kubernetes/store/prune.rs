@@ -7,6 +7,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use crds::names;
 use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -69,7 +70,7 @@ fn reduce_secret(tree: &mut Map<String, Value>) {
             .and_then(|text| BASE64_STANDARD.decode(text).ok());
         let bytes = bytes.unwrap_or_default();
         digests.insert(key.clone(), Value::String(digest(&bytes)));
-        if key == "tls.crt"
+        if key == names::TLS_CERT_KEY
             && let Some(certificate) = certificate(&bytes)
         {
             tree.insert("certificate".to_owned(), certificate);

@@ -28,26 +28,35 @@ pub(super) const CERTIFICATES: &str = "/certs-init";
 pub(super) const PKI_FILES: [(CertificateType, &[(&str, &str)]); 5] = [
     (
         CertificateType::Ca,
-        &[("tls.crt", "ca.crt"), ("tls.key", "ca.key")],
+        &[
+            (names::TLS_CERT_KEY, "ca.crt"),
+            (names::TLS_KEY_KEY, "ca.key"),
+        ],
     ),
     (
         CertificateType::Sa,
-        &[("tls.crt", "sa.pub"), ("tls.key", "sa.key")],
+        &[
+            (names::TLS_CERT_KEY, "sa.pub"),
+            (names::TLS_KEY_KEY, "sa.key"),
+        ],
     ),
     (
         CertificateType::Proxy,
         &[
-            ("tls.crt", "front-proxy-ca.crt"),
-            ("tls.key", "front-proxy-ca.key"),
+            (names::TLS_CERT_KEY, "front-proxy-ca.crt"),
+            (names::TLS_KEY_KEY, "front-proxy-ca.key"),
         ],
     ),
     // Only the certificate: nothing in this pod signs for etcd.
-    (CertificateType::Etcd, &[("tls.crt", "etcd-ca.crt")]),
+    (
+        CertificateType::Etcd,
+        &[(names::TLS_CERT_KEY, "etcd-ca.crt")],
+    ),
     (
         CertificateType::ApiserverEtcdClient,
         &[
-            ("tls.crt", "apiserver-etcd-client.crt"),
-            ("tls.key", "apiserver-etcd-client.key"),
+            (names::TLS_CERT_KEY, "apiserver-etcd-client.crt"),
+            (names::TLS_KEY_KEY, "apiserver-etcd-client.key"),
         ],
     ),
 ];

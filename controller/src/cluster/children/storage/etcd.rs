@@ -174,15 +174,21 @@ fn pod_spec(
             [
                 pod::secret_files(
                     &certificate_secret(cluster, CertificateType::Etcd),
-                    &[("tls.crt", "ca.crt")],
+                    &[(names::TLS_CERT_KEY, "ca.crt")],
                 ),
                 pod::secret_files(
                     &certificate_secret(cluster, CertificateType::EtcdServer),
-                    &[("tls.crt", "server.crt"), ("tls.key", "server.key")],
+                    &[
+                        (names::TLS_CERT_KEY, "server.crt"),
+                        (names::TLS_KEY_KEY, "server.key"),
+                    ],
                 ),
                 pod::secret_files(
                     &certificate_secret(cluster, CertificateType::EtcdPeer),
-                    &[("tls.crt", "peer.crt"), ("tls.key", "peer.key")],
+                    &[
+                        (names::TLS_CERT_KEY, "peer.crt"),
+                        (names::TLS_KEY_KEY, "peer.key"),
+                    ],
                 ),
             ],
         )]),
