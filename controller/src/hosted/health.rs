@@ -4,20 +4,17 @@
 //! while a cluster starts, seldom once it runs. A reconcile says what to ask, looks at the last
 //! answer, and is called again when the answer changes; it never waits for one.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Client;
-use parking_lot::Mutex;
 use pki::{PemPair, inspect};
 use rand::Rng as _;
-use tokio::sync::{Notify, Semaphore, watch};
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::poller::{Polled, Poller, Shared, Task};
 use super::{Endpoint, NotReady, ask_readyz, connect};
 
 /// How many APIs are asked at the same time unless told otherwise.
@@ -116,38 +113,13 @@ impl Target {
     }
 }
 
-/// What is called with namespace and name of a Cluster.
-type Changed = Box<dyn Fn(&str, &str) + Send + Sync>;
-
 /// Asks hosted APIs whether they are ready.
 ///
-/// Dropping the prober ends all asking.
-pub struct ReadinessPoller {
-    shared: Arc<Shared>,
-    probes: Mutex<HashMap<String, Probe>>,
-}
-
-struct Shared {
-    places: Semaphore,
-    pace: Pace,
-    changed: Changed,
-}
-
-struct Probe {
-    target: watch::Sender<Target>,
-    last: Arc<Mutex<Option<Health>>>,
-    now: Arc<Notify>,
-    task: AbortHandle,
-}
-
-impl Drop for Probe {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
+/// Dropping it ends all asking.
+pub struct ReadinessPoller(Poller<Target, Option<Health>, Pace>);
 
 impl ReadinessPoller {
-    /// A prober that calls `changed` with a Cluster's namespace and name whenever an answer
+    /// A poller that calls `changed` with a Cluster's namespace and name whenever an answer
     /// differs from the one before in readiness or reason, the first answer included, and once
     /// when the certificate to ask with is due to be replaced. The call must not block.
     pub fn new(changed: impl Fn(&str, &str) + Send + Sync + 'static) -> Self {
@@ -160,23 +132,17 @@ impl ReadinessPoller {
         pace: Pace,
         changed: impl Fn(&str, &str) + Send + Sync + 'static,
     ) -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                places: Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS)),
-                pace,
-                changed: Box::new(changed),
-            }),
-            probes: Mutex::default(),
-        }
+        Self(Poller::new(concurrency, pace, changed))
     }
 
     /// Whether the Cluster with this uid is asked at this endpoint already, with a certificate (if
     /// with one) that is not due to be replaced. Otherwise it is time for [`Self::observe`].
     pub fn observes(&self, uid: &str, endpoint: &Endpoint) -> bool {
-        self.probes.lock().get(uid).is_some_and(|probe| {
-            let target = probe.target.borrow();
+        let observes = self.0.with(uid, |polled| {
+            let target = polled.target.borrow();
             target.endpoint == *endpoint && !target.is_due()
-        })
+        });
+        observes.unwrap_or_default()
     }
 
     /// Asks the API of the Cluster with this uid from now on: at once if it is new or if address,
@@ -206,66 +172,44 @@ impl ReadinessPoller {
             client_cert,
             renew_at,
         };
-        let mut probes = self.probes.lock();
-        if let Some(probe) = probes.get(uid) {
-            probe.target.send_if_modified(|current| {
+        let change = |polled: &Polled<Target, Option<Health>>, target: Target| {
+            polled.target.send_if_modified(|current| {
                 let is_new = current.endpoint != target.endpoint
                     || current.client_cert != target.client_cert;
                 *current = target;
                 is_new
             });
-            return;
-        }
-        let (sender, receiver) = watch::channel(target);
-        let last = Arc::new(Mutex::new(None));
-        let now = Arc::new(Notify::new());
-        let asking = Asking {
-            shared: Arc::clone(&self.shared),
-            target: receiver,
-            last: Arc::clone(&last),
-            was_ready,
-            now: Arc::clone(&now),
         };
-        let probe = Probe {
-            target: sender,
-            last,
-            now,
-            task: tokio::spawn(asking.run()).abort_handle(),
-        };
-        probes.insert(uid.to_owned(), probe);
+        self.0
+            .with_or_start(uid, target, change, |task| Asking { task, was_ready }.run());
     }
 
     /// The last answer, if there is one.
     pub fn last(&self, uid: &str) -> Option<Health> {
-        self.probes.lock().get(uid)?.last.lock().clone()
+        self.0.with(uid, |polled| polled.last.lock().clone())?
     }
 
     /// Asks at once and at the quickest pace again, for when something has happened that makes
     /// another answer likely: a pod has become ready, or is gone.
     pub fn hurry(&self, uid: &str) {
-        if let Some(probe) = self.probes.lock().get(uid) {
-            probe.now.notify_one();
-        }
+        self.0.with(uid, |polled| polled.now.notify_one());
     }
 
     /// Stops asking and drops what is known, for a Cluster that is gone or asleep.
     pub fn forget(&self, uid: &str) {
-        self.probes.lock().remove(uid);
+        self.0.forget(uid);
     }
 
     /// Stops for every Cluster but those with these uids.
-    pub fn retain(&self, uids: &std::collections::HashSet<String>) {
-        self.probes.lock().retain(|uid, _| uids.contains(uid));
+    pub fn retain(&self, uids: &HashSet<String>) {
+        self.0.retain(uids);
     }
 }
 
 /// The task of one Cluster.
 struct Asking {
-    shared: Arc<Shared>,
-    target: watch::Receiver<Target>,
-    last: Arc<Mutex<Option<Health>>>,
+    task: Task<Target, Option<Health>, Pace>,
     was_ready: bool,
-    now: Arc<Notify>,
 }
 
 impl Asking {
@@ -276,11 +220,11 @@ impl Asking {
         let mut client: Option<Client> = None;
         let mut is_due_told = false;
         loop {
-            let target = self.target.borrow_and_update().clone();
+            let target = self.task.target.borrow_and_update().clone();
             let outcome = tokio::select! {
-                outcome = ask(&self.shared, &target, &mut client) => Some(outcome),
+                outcome = ask(&self.task.shared, &target, &mut client) => Some(outcome),
                 // The answer of an endpoint that is asked no more is of no interest.
-                changed = self.target.changed() => {
+                changed = self.task.target.changed() => {
                     if changed.is_err() {
                         return;
                     }
@@ -303,13 +247,17 @@ impl Asking {
             let is_due = target.is_due() && !is_due_told;
             if is_changed || is_due {
                 is_due_told |= is_due;
-                (self.shared.changed)(&target.namespace, &target.name);
+                self.task.shared.changed(&target.namespace, &target.name);
             }
-            let wait = self.shared.pace.wait(since.map(|since| since.elapsed()));
+            let wait = self
+                .task
+                .shared
+                .pace
+                .wait(since.map(|since| since.elapsed()));
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.now.notified() => since = since.map(|_| Instant::now()),
-                changed = self.target.changed() => {
+                () = self.task.now.notified() => since = since.map(|_| Instant::now()),
+                changed = self.task.target.changed() => {
                     if changed.is_err() {
                         return;
                     }
@@ -324,7 +272,7 @@ impl Asking {
     /// Keeps the answer, unless it is a failure that may be a single one. Whether it differs from
     /// the last in more than words.
     fn note(&self, outcome: Result<(), NotReady>, failures: u32) -> bool {
-        let mut last = self.last.lock();
+        let mut last = self.task.last.lock();
         let was_ready = last.as_ref().map_or(self.was_ready, |last| last.ready);
         if was_ready && outcome.is_err() && failures < FAILURES {
             return false;
@@ -337,11 +285,11 @@ impl Asking {
 }
 
 async fn ask(
-    shared: &Shared,
+    shared: &Shared<Pace>,
     target: &Target,
     client: &mut Option<Client>,
 ) -> Result<(), NotReady> {
-    let _place = shared.places.acquire().await;
+    let _place = shared.place().await;
     let client = match client {
         Some(client) => client,
         None => client.insert(connect(&target.endpoint, target.client_cert.as_ref())?),

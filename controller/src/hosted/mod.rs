@@ -15,6 +15,7 @@
 
 pub mod health;
 pub mod nodes;
+mod poller;
 pub mod tokens;
 
 mod client;

@@ -6,9 +6,8 @@
 //! reconcile is called for that as well, when the first count is due and not before, so that a
 //! restart with many clusters does not ask for all their keys at once.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crds::v1beta2::StatusNodes;
@@ -16,13 +15,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ListParams};
-use parking_lot::Mutex;
 use pki::{PemPair, inspect};
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::AbortHandle;
 
+use super::poller::{Polled, Poller, Task};
 use super::{Endpoint, HostedError, connect, deadline};
 
 /// How many APIs are asked at the same time.
@@ -49,20 +46,8 @@ impl Default for Pace {
     }
 }
 
-/// What is called with namespace and name of a Cluster.
-type Changed = Box<dyn Fn(&str, &str) + Send + Sync>;
-
 /// Counts the nodes of hosted clusters. Dropping it ends all counting.
-pub struct NodePoller {
-    shared: Arc<Shared>,
-    counts: Mutex<HashMap<String, Counting>>,
-}
-
-struct Shared {
-    places: Semaphore,
-    pace: Pace,
-    changed: Changed,
-}
+pub struct NodePoller(Poller<Target, Last, Pace>);
 
 #[derive(Clone)]
 struct Target {
@@ -78,20 +63,8 @@ struct Last {
     wants_certificate: bool,
 }
 
-struct Counting {
-    target: watch::Sender<Target>,
-    last: Arc<Mutex<Last>>,
-    task: AbortHandle,
-}
-
-impl Drop for Counting {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 impl NodePoller {
-    /// A census that calls `changed` with a Cluster's namespace and name when its count is another
+    /// A poller that calls `changed` with a Cluster's namespace and name when its count is another
     /// than before, and when a certificate is wanted. The call must not block.
     pub fn new(changed: impl Fn(&str, &str) + Send + Sync + 'static) -> Self {
         Self::with_pace(Pace::default(), changed)
@@ -99,95 +72,74 @@ impl NodePoller {
 
     /// As [`Self::new`], with another pace.
     pub fn with_pace(pace: Pace, changed: impl Fn(&str, &str) + Send + Sync + 'static) -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                places: Semaphore::new(CONCURRENCY),
-                pace,
-                changed: Box::new(changed),
-            }),
-            counts: Mutex::default(),
-        }
+        Self(Poller::new(CONCURRENCY, pace, changed))
     }
 
     /// Counts the nodes of the Cluster with this uid from now on. Returns at once whether it is
     /// time to [`provide`](Self::provide) a certificate. Needs a running tokio runtime.
     pub fn follow(&self, uid: &str, namespace: &str, name: &str, endpoint: Endpoint) -> bool {
-        let mut counts = self.counts.lock();
-        if let Some(counting) = counts.get(uid) {
-            counting.target.send_if_modified(|target| {
-                let is_new = target.endpoint != endpoint;
-                if is_new {
-                    // Another authority does not know the certificate.
-                    target.client_cert = None;
-                    target.endpoint = endpoint;
-                }
-                is_new
-            });
-            return counting.last.lock().wants_certificate;
-        }
-        let (sender, target) = watch::channel(Target {
+        let target = Target {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             endpoint,
             client_cert: None,
-        });
-        let last = Arc::new(Mutex::new(Last::default()));
-        let task = Task {
-            shared: Arc::clone(&self.shared),
-            target,
-            last: Arc::clone(&last),
         };
-        let counting = Counting {
-            target: sender,
-            last,
-            task: tokio::spawn(task.run()).abort_handle(),
+        let change = |polled: &Polled<Target, Last>, new: Target| {
+            polled.target.send_if_modified(|target| {
+                let is_new = target.endpoint != new.endpoint;
+                if is_new {
+                    // Another authority does not know the certificate.
+                    target.client_cert = None;
+                    target.endpoint = new.endpoint;
+                }
+                is_new
+            });
+            polled.last.lock().wants_certificate
         };
-        counts.insert(uid.to_owned(), counting);
-        false
+        let wants = self
+            .0
+            .with_or_start(uid, target, change, |task| Counting(task).run());
+        wants.unwrap_or_default()
     }
 
     /// A certificate with which the Cluster's API lets nodes be listed.
     pub fn provide(&self, uid: &str, client_cert: PemPair) {
-        if let Some(counting) = self.counts.lock().get(uid) {
-            counting.last.lock().wants_certificate = false;
-            counting
-                .target
-                .send_modify(|target| target.client_cert = Some(client_cert));
-        }
+        self.0.with(uid, |polled| {
+            polled.last.lock().wants_certificate = false;
+            let target = &polled.target;
+            target.send_modify(|target| target.client_cert = Some(client_cert));
+        });
     }
 
     /// The last count, if there is one.
     pub fn last(&self, uid: &str) -> Option<StatusNodes> {
-        self.counts.lock().get(uid)?.last.lock().nodes.clone()
+        self.0
+            .with(uid, |polled| polled.last.lock().nodes.clone())?
     }
 
     /// Stops counting and drops what is known.
     pub fn forget(&self, uid: &str) {
-        self.counts.lock().remove(uid);
+        self.0.forget(uid);
     }
 
     /// Stops for every Cluster but those with these uids.
-    pub fn retain(&self, uids: &std::collections::HashSet<String>) {
-        self.counts.lock().retain(|uid, _| uids.contains(uid));
+    pub fn retain(&self, uids: &HashSet<String>) {
+        self.0.retain(uids);
     }
 }
 
 /// The task of one Cluster.
-struct Task {
-    shared: Arc<Shared>,
-    target: watch::Receiver<Target>,
-    last: Arc<Mutex<Last>>,
-}
+struct Counting(Task<Target, Last, Pace>);
 
-impl Task {
+impl Counting {
     async fn run(mut self) {
-        tokio::time::sleep(pick(&self.shared.pace.first)).await;
+        tokio::time::sleep(pick(&self.0.shared.pace.first)).await;
         loop {
-            let target = self.target.borrow_and_update().clone();
+            let target = self.0.target.borrow_and_update().clone();
             let Some(client_cert) = target.client_cert.as_ref().filter(|pair| !is_due(pair)) else {
-                self.last.lock().wants_certificate = true;
-                (self.shared.changed)(&target.namespace, &target.name);
-                if self.target.changed().await.is_err() {
+                self.0.last.lock().wants_certificate = true;
+                self.0.shared.changed(&target.namespace, &target.name);
+                if self.0.target.changed().await.is_err() {
                     return;
                 }
                 continue;
@@ -196,13 +148,13 @@ impl Task {
                 Ok(nodes) => {
                     let nodes = Some(nodes);
                     let is_new = {
-                        let mut last = self.last.lock();
+                        let mut last = self.0.last.lock();
                         let is_new = last.nodes != nodes;
                         last.nodes = nodes;
                         is_new
                     };
                     if is_new {
-                        (self.shared.changed)(&target.namespace, &target.name);
+                        self.0.shared.changed(&target.namespace, &target.name);
                     }
                 }
                 // The last count stands: whether the API answers is the prober's business.
@@ -214,14 +166,14 @@ impl Task {
                 ),
             }
             tokio::select! {
-                () = tokio::time::sleep(pick(&self.shared.pace.then)) => {}
-                changed = self.target.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(pick(&self.0.shared.pace.then)) => {}
+                changed = self.0.target.changed() => if changed.is_err() { return },
             }
         }
     }
 
     async fn count(&self, endpoint: &Endpoint, cert: &PemPair) -> Result<StatusNodes, HostedError> {
-        let _place = self.shared.places.acquire().await;
+        let _place = self.0.shared.place().await;
         let api: Api<Seen> = Api::all(connect(endpoint, Some(cert))?);
         let mut nodes = StatusNodes::default();
         let mut oldest: Option<semver::Version> = None;
