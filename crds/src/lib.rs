@@ -6,6 +6,7 @@
 
 pub mod admission;
 mod before;
+pub mod conditions;
 pub mod conversion;
 pub mod definitions;
 pub mod generate;

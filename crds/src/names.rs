@@ -78,6 +78,8 @@ pub const TLS_CERT_KEY: &str = "tls.crt";
 /// Key of the private key in a certificate's Secret.
 pub const TLS_KEY_KEY: &str = "tls.key";
 
+/// Annotation that kubectl writes with a copy of the whole object.
+pub const LAST_APPLIED_ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Type of the Secrets with certificates and with the kubeconfig.
 pub const CLUSTER_SECRET_TYPE: &str = "cluster.x-k8s.io/secret";
 /// Type of the Secrets with join tokens.

@@ -21,7 +21,7 @@ pub(crate) const ANNOTATIONS: [&str; 4] = [
 ];
 
 /// Annotation that kubectl writes with a copy of the whole object: the Cluster's, not the Service's.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+const LAST_APPLIED: &str = crate::names::LAST_APPLIED_ANNOTATION;
 
 /// What the Service in front of the control plane is besides its type and ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crds::conditions::{self as api, Said};
 use crds::labels;
 use crds::v1beta2::{Cluster, ClusterStatus, DeprecatedStatus, StatusNodes, V1Beta1Status};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::Value;
 
 use super::context::{Context, Error};
@@ -99,7 +100,7 @@ pub fn status(facts: &Facts<'_>) -> ClusterStatus {
         .filter(|_| !available)
         .unwrap_or_else(|| "Reconciliation successful".to_owned());
     let mut new = ClusterStatus {
-        conditions: timed(findings, &old.conditions, generation, facts.now),
+        conditions: timed(&findings, &old.conditions, generation, facts.now),
         observed_generation: generation,
         ..old
     };
@@ -157,7 +158,7 @@ pub fn status(facts: &Facts<'_>) -> ClusterStatus {
 pub fn ending(cluster: &Cluster, reason: &str, message: &str, now: Timestamp) -> ClusterStatus {
     let old = cluster.status.clone().unwrap_or_default();
     let now = timed(
-        vec![
+        &[
             finding(DELETING, true, reason, message),
             finding(AVAILABLE, false, "Deleting", message),
         ],
@@ -217,34 +218,20 @@ pub fn is_true(status: Option<&ClusterStatus>, type_: &str) -> bool {
 
 /// Gives findings their times: one moves only when its status flips.
 fn timed(
-    findings: Vec<Finding>,
+    findings: &[Finding],
     old: &[Condition],
     generation: Option<i64>,
     now: Timestamp,
 ) -> Vec<Condition> {
-    findings
-        .into_iter()
-        .map(|f| {
-            let before = old.iter().find(|condition| condition.type_ == f.type_);
-            Condition {
-                type_: f.type_.to_owned(),
-                status: f.status.to_owned(),
-                last_transition_time: before
-                    .filter(|before| before.status == f.status)
-                    // The API server keeps whole seconds.
-                    .map_or_else(
-                        || Time(whole_second(now)),
-                        |b| b.last_transition_time.clone(),
-                    ),
-                reason: f.reason,
-                // What the schema of conditions allows.
-                message: f.message.chars().take(32_768).collect(),
-                observed_generation: generation,
-            }
-        })
-        .collect()
-}
-
-fn whole_second(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second()).unwrap_or(at)
+    let each = findings.iter().map(|finding| {
+        let said = Said {
+            type_: finding.type_,
+            status: finding.status,
+            reason: &finding.reason,
+            message: &finding.message,
+            generation,
+        };
+        api::since(old, &said, now)
+    });
+    each.collect()
 }

@@ -1,10 +1,11 @@
 //! What a request says about itself.
 
+use crds::conditions::{self, MAX_MESSAGE, Said};
 use crds::v1beta2::{
     JoinTokenDeprecatedStatus, JoinTokenRequest, JoinTokenRequestStatus, JoinTokenV1Beta1Status,
 };
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use pki::token::TokenId;
 
 use super::Error;
@@ -26,18 +27,18 @@ pub fn expires_at(request: &JoinTokenRequest) -> Option<Timestamp> {
 
 /// There is no token, or not the right one, for this reason.
 pub fn refused(request: &JoinTokenRequest, error: &Error) -> JoinTokenRequestStatus {
-    with(request, "False", error.reason(), steady(&error.message()))
+    with(request, "False", error.reason(), &steady(&error.message()))
 }
 
 /// There is one.
 pub fn created(request: &JoinTokenRequest) -> JoinTokenRequestStatus {
-    with(request, "True", "Created", String::new())
+    with(request, "True", "Created", "")
 }
 
 /// It is deleted, and this keeps it.
 pub fn ending(request: &JoinTokenRequest, reason: &str, message: &str) -> JoinTokenRequestStatus {
     let mut status = request.status.clone().unwrap_or_default();
-    let ending = condition(request, DELETING, "True", reason, steady(message));
+    let ending = condition(request, DELETING, "True", reason, &steady(message));
     status.conditions.retain(|other| other.type_ != DELETING);
     status.conditions.push(ending);
     status.observed_generation = request.metadata.generation;
@@ -55,13 +56,13 @@ fn with(
     request: &JoinTokenRequest,
     status: &str,
     reason: &str,
-    message: String,
+    message: &str,
 ) -> JoinTokenRequestStatus {
     let old = request.status.clone().unwrap_or_default();
     let summary = if message.is_empty() {
         "Reconciliation successful".to_owned()
     } else {
-        message.clone()
+        message.to_owned()
     };
     JoinTokenRequestStatus {
         conditions: vec![condition(request, SECRET_CREATED, status, reason, message)],
@@ -82,24 +83,18 @@ fn condition(
     type_: &str,
     status: &str,
     reason: &str,
-    message: String,
+    message: &str,
 ) -> Condition {
-    let all = request.status.iter().flat_map(|status| &status.conditions);
-    let before = all
-        .into_iter()
-        .find(|before| before.type_ == type_ && before.status == status);
-    let since = before.map_or_else(
-        || Time(Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default()),
-        |before| before.last_transition_time.clone(),
-    );
-    Condition {
-        type_: type_.to_owned(),
-        status: status.to_owned(),
-        reason: reason.to_owned(),
+    let old = request.status.as_ref();
+    let old = old.map_or(&[][..], |status| &status.conditions);
+    let said = Said {
+        type_,
+        status,
+        reason,
         message,
-        last_transition_time: since,
-        observed_generation: request.metadata.generation,
-    }
+        generation: request.metadata.generation,
+    };
+    conditions::since(old, &said, Timestamp::now())
 }
 
 /// The same text for the same cause: each write of a status wakes its request at once, and one
@@ -107,8 +102,7 @@ fn condition(
 fn steady(message: &str) -> String {
     let words = message.split(' ').map(|word| word.rsplit("->").next());
     let words: Vec<_> = words.flatten().collect();
-    // What the schema of conditions allows.
-    words.join(" ").chars().take(32_768).collect()
+    words.join(" ").chars().take(MAX_MESSAGE).collect()
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::Value;
 
 use super::{Input, Policies};
 use crate::admission::{Operation, Request, User};
+use crate::conditions::{self, Said};
 use crate::lookup::Mothership;
 use crate::v1beta2::{ClusterPolicyStatus, PolicyKind, ViolatingObject};
 use crate::validation::FieldError;
@@ -143,23 +144,20 @@ impl Audit {
         } else {
             ("False", "Invalid", faults.join("; "))
         };
-        let known = before
-            .into_iter()
-            .flat_map(|before| &before.conditions)
-            .find(|condition| condition.type_ == READY && condition.status == status);
-        let since = known.map_or_else(|| now.clone(), |known| known.last_transition_time.clone());
+        let message: String = message.chars().take(MAX_MESSAGE).collect();
+        let old = before.map_or(&[][..], |before| &before.conditions);
+        let said = Said {
+            type_: READY,
+            status,
+            reason,
+            message: &message,
+            generation,
+        };
         ClusterPolicyStatus {
             violations: Some(i64::try_from(self.violations).unwrap_or(i64::MAX)),
             violating: self.violating,
             last_audit: Some(now.clone()),
-            conditions: vec![Condition {
-                type_: READY.to_owned(),
-                status: status.to_owned(),
-                reason: reason.to_owned(),
-                message: message.chars().take(MAX_MESSAGE).collect(),
-                last_transition_time: since,
-                observed_generation: generation,
-            }],
+            conditions: vec![conditions::since(old, &said, now.0)],
             observed_generation: generation,
         }
     }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::cache::tables::{Key, Ports, Tables};
 
 /// Annotation that kubectl writes with a copy of the whole object.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+const LAST_APPLIED: &str = crds::names::LAST_APPLIED_ANNOTATION;
 /// Annotation of the class that claims without one get.
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 

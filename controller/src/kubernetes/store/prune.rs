@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::kind::{Kept, Kind};
 
 /// Annotation that kubectl writes with a copy of the whole object.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+const LAST_APPLIED: &str = crds::names::LAST_APPLIED_ANNOTATION;
 
 /// SHA-256 in hexadecimal.
 pub fn digest(bytes: &[u8]) -> String {
