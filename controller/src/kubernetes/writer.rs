@@ -254,3 +254,51 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::kubernetes::store::Kind;
+
+    fn answered(code: u16, reason: &str) -> WriteError {
+        let key = ObjectKey::new(Kind::ConfigMap, "ns", "a");
+        let status = Status::failure("said so", reason).with_code(code).boxed();
+        WriteError::from_kube(&key, kube::Error::Api(status))
+    }
+
+    fn kind(error: &WriteError) -> &'static str {
+        match error {
+            WriteError::Exists { .. } => "exists",
+            WriteError::Conflict { .. } => "conflict",
+            WriteError::Refused { .. } => "refused",
+            WriteError::Timeout { .. } => "timeout",
+            WriteError::Failed { .. } => "failed",
+        }
+    }
+
+    #[rstest]
+    #[case::taken(409, "AlreadyExists", "exists", "ConfigMap ns/a exists already")]
+    #[case::changed(409, "Conflict", "conflict", "said so")]
+    #[case::another_uid(409, "", "conflict", "said so")]
+    #[case::makes_no_sense(400, "BadRequest", "refused", "said so")]
+    #[case::forbidden(403, "Forbidden", "refused", "said so")]
+    #[case::cannot_work(422, "Invalid", "refused", "said so")]
+    #[case::no_right(401, "Unauthorized", "failed", "said so")]
+    #[case::too_many(429, "TooManyRequests", "failed", "said so")]
+    #[case::trouble(500, "InternalError", "failed", "said so")]
+    #[case::nobody_there(503, "ServiceUnavailable", "failed", "said so")]
+    fn an_answer_says_who_has_to_do_something(
+        #[case] code: u16,
+        #[case] reason: &str,
+        #[case] wanted: &str,
+        #[case] message: &str,
+    ) {
+        let error = answered(code, reason);
+        assert_eq!(kind(&error), wanted);
+        assert_eq!(error.message(), message);
+        assert!(error.to_string().contains("ConfigMap ns/a"), "{error}");
+    }
+}

@@ -134,3 +134,62 @@ fn a_claim_wakes_the_cluster_that_its_label_names_and_is_owned_by_nobody() {
     // What it owns is its own to change and to delete; a claim never is.
     assert!(store.owned_by("").is_empty());
 }
+
+/// What is kept of each kind, of an object that says all that there is.
+#[test]
+fn of_each_kind_as_much_is_kept_as_a_reconcile_compares() {
+    let kept = |kind: Kind, data: serde_json::Value| {
+        let resource = kind.api_resource();
+        let mut object = json!({
+            "apiVersion": resource.api_version, "kind": resource.kind,
+            "metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": "1",
+                "managedFields": [{"manager": "x"}],
+                "annotations": {"mine": "x", crds::names::LAST_APPLIED_ANNOTATION: "{}"}},
+            "spec": {"x": 1}, "status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]},
+        });
+        for (field, value) in data.as_object().unwrap() {
+            object[field] = value.clone();
+        }
+        let store = Store::default();
+        store.put(kind, serde_json::from_value(object).unwrap(), 1);
+        let value = store.get(&ObjectKey::new(kind, "n", "a")).unwrap().value();
+        assert_eq!(
+            value["metadata"]["annotations"],
+            json!({"mine": "x"}),
+            "{kind}"
+        );
+        let fields: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+        fields.join(" ")
+    };
+    let nothing = json!({});
+    for (kind, data, wanted) in [
+        (Kind::Service, &nothing, "metadata spec status"),
+        (Kind::StatefulSet, &nothing, "metadata spec status"),
+        (
+            Kind::ConfigMap,
+            &json!({"data": {"a": "b"}}),
+            "data metadata spec",
+        ),
+        (Kind::PodDisruptionBudget, &nothing, "metadata spec"),
+        (Kind::Node, &nothing, "metadata status"),
+        (Kind::PersistentVolumeClaim, &nothing, "metadata"),
+        (
+            Kind::Secret,
+            &json!({"data": {"a": "eA=="}, "spec": null, "status": null}),
+            "digests metadata spec status",
+        ),
+    ] {
+        assert_eq!(kept(kind, data.clone()), wanted, "{kind}");
+    }
+}
+
+#[test]
+fn each_kind_has_a_name_and_a_resource_of_its_own() {
+    let mut names: Vec<_> = Kind::ALL.map(Kind::as_str).to_vec();
+    for kind in Kind::ALL {
+        assert_eq!(kind.api_resource().kind, kind.as_str());
+    }
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), Kind::ALL.len());
+}
