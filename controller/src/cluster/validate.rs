@@ -178,9 +178,7 @@ pub fn validate(
     let address = address(&spec, recorded.external_address, observed);
     let etcd_members = recorded
         .etcd_members
-        .or_else(|| observed.etcd.as_ref()?.spec.as_ref()?.replicas)
-        // Somebody has scaled it down for a while.
-        .filter(|members| *members > 0)
+        .or_else(|| found_members(observed))
         .unwrap_or_else(|| initial_members(spec.replicas));
     Ok(ValidCluster {
         name: cluster.name_any(),
@@ -224,6 +222,20 @@ fn service(cluster: &Cluster, observed: &Observed) -> ServiceSettings {
             .clone_from(&live.load_balancer_class);
     }
     settings
+}
+
+/// The members of an etcd that somebody else has made. It may be scaled down for a while: whoever has
+/// a claim is one of them.
+fn found_members(observed: &Observed) -> Option<i32> {
+    let found = observed.etcd.as_ref()?.spec.as_ref()?.replicas;
+    let mut stay = observed.claims.iter().filter(|(_, claim)| !claim.deleting);
+    let of_claims = stay.next_back().map(|(last, _)| at_least(*last));
+    found.max(of_claims).filter(|members| *members > 0)
+}
+
+/// The least number of members of which one has this number: etcd is made with odd ones.
+pub const fn at_least(last: i32) -> i32 {
+    last + 1 + last % 2
 }
 
 /// An even number of members survives no more failures than the odd one below it.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crds::{labels, names};
 
 use crate::cluster::dereference::Claim;
-use crate::cluster::validate::ValidCluster;
+use crate::cluster::validate::{ValidCluster, at_least};
 
 /// Why etcd is not made, and what to do: its members would start from what another Cluster of
 /// this name has left. A claim that says so, and one that says nothing, is not this Cluster's,
@@ -74,9 +74,7 @@ fn incomplete(cluster: &ValidCluster) -> Option<String> {
     if wrong.is_empty() {
         return None;
     }
-    // The least that can have written them: no etcd is made with an even number.
-    let last = *given.last()?;
-    let had = last + 1 + last % 2;
+    let had = at_least(*given.last()?);
     let advice = [
         (had != members).then(|| format!("set spec.replicas to {had} until it is available")),
         listed("bring back", &left_out(had)),

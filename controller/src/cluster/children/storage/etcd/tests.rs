@@ -198,14 +198,23 @@ fn a_pod_template_without_the_token_is_not_changed_for_it() {
 }
 
 #[rstest]
-#[case::stopped(0, 1)]
-#[case::running(3, 3)]
-fn members_are_as_many_as_were_found_unless_somebody_has_stopped_them(
+#[case::stopped(0, &[], 1)]
+#[case::running(3, &[], 3)]
+#[case::three_that_are_stopped(0, &[0, 1, 2], 3)]
+#[case::three_of_which_one_runs(1, &[0, 1, 2], 3)]
+#[case::three_of_which_one_lost_its_claim(3, &[0, 1], 3)]
+#[case::one_that_is_stopped(0, &[0], 1)]
+fn members_are_as_many_as_were_found_or_have_data(
     #[case] found: i32,
+    #[case] claims: &[i32],
     #[case] members: i32,
 ) {
     let observed = Observed {
         etcd_config: None,
+        claims: claims
+            .iter()
+            .flat_map(|index| claim(*index, false))
+            .collect(),
         ..running(found, 0, json!({}))
     };
     assert_eq!(valid(1, None, &observed).etcd_members, members);
