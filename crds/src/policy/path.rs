@@ -28,7 +28,14 @@ pub(super) struct Set<'a> {
 }
 
 /// Fields of our kinds and of k0s that say whether, or how, what stands beside them counts.
-const SWITCHES: [&str; 4] = ["type", "enabled", "deploy", "provider"];
+const SWITCHES: [&str; 6] = [
+    "type",
+    "enabled",
+    "disabled",
+    "deploy",
+    "provider",
+    "onlyBindToAddress",
+];
 
 const FORM: &str = "must be a path such as spec.patches, spec.mounts[*].hostPath or metadata.annotations[\"example.com/x\"]";
 
@@ -208,9 +215,16 @@ pub(super) fn without_unset(value: &Value) -> Value {
 
 /// Those of its fields that say what else of it counts.
 fn switches(value: &Value) -> Value {
-    let mut value = without_unset(value);
+    let mut value = value.clone();
     if let Some(fields) = value.as_object_mut() {
-        fields.retain(|name, _| SWITCHES.contains(&name.as_str()));
+        fields.retain(|name, value| {
+            let is_left_out = match name.as_str() {
+                // Of this one nothing means yes.
+                "deploy" => matches!(value, Value::Null | Value::Bool(true)),
+                _ => is_empty(value),
+            };
+            SWITCHES.contains(&name.as_str()) && !is_left_out
+        });
     }
     value
 }

@@ -268,6 +268,18 @@ fn what_is_forbidden_does_not_come_in_by_changing_what_was_there(
     cluster(&json!({"storage": {"etcd": {"image": "etcd:v2", "args": ["--x=1"]}}})),
     cluster(&json!({"storage": {"etcd": {"image": "etcd:v1", "args": ["--x=2"]}}}))
 )]
+#[case::no_longer_disabled(
+    json!({"forbiddenFields": ["spec.k0sConfig.spec.network.kubeProxy.mode"]}),
+    cluster(&json!({"k0sConfig": {"spec": {"network": {"kubeProxy": {"disabled": true, "mode": "ipvs"}}}}})),
+    cluster(&json!({"k0sConfig": {"spec": {"network": {"kubeProxy": {"disabled": true, "mode": "ipvs"}}}}, "replicas": 3})),
+    cluster(&json!({"k0sConfig": {"spec": {"network": {"kubeProxy": {"disabled": false, "mode": "ipvs"}}}}}))
+)]
+#[case::deployed_by_leaving_that_out(
+    json!({"forbiddenFields": ["spec.ingress.annotations"]}),
+    cluster(&json!({"ingress": {"deploy": false, "annotations": {"a": "b"}}})),
+    cluster(&json!({"ingress": {"deploy": false, "annotations": {"a": "b"}, "port": 8443}})),
+    cluster(&json!({"ingress": {"annotations": {"a": "b"}}}))
+)]
 #[case::an_annotation_that_counts_from_now_on(
     json!({"forbiddenFields": [format!("metadata.annotations[{CLASS:?}]")]}),
     json!({"metadata": {"annotations": {CLASS: "\"a\""}}, "spec": {"service": {"type": "ClusterIP"}}}),
