@@ -226,12 +226,13 @@ async fn one(
     load: &Load,
     nodes: Option<&Nodes>,
 ) -> (Option<String>, Result<Reached, Failure>) {
-    let node = match remote::run(host, args, load, |step| line.step(step)).await {
+    // From then on the kubelet gets its certificate with the token, and nobody takes k0s away there.
+    let started = || line.needs_token(true);
+    let ran = remote::run(host, args, load, |step| line.step(step), started).await;
+    let node = match ran {
         Ok(node) => load.node.clone().unwrap_or(node),
         Err(failure) => return (None, Err(failure)),
     };
-    // k0s is started there, and the kubelet gets its certificate with the token.
-    line.needs_token(true);
     let Some(nodes) = nodes else {
         return (Some(node), Ok(Reached::Started));
     };

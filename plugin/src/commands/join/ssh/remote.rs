@@ -44,7 +44,7 @@ pub fn command(script: &str) -> String {
     )
 }
 
-/// Runs the script there, tells each step, and returns the name of its Node.
+/// Runs the script there, tells each step and when k0s is started, and returns the name of its Node.
 ///
 /// # Errors
 /// Why it did not come to its end.
@@ -53,6 +53,7 @@ pub async fn run(
     args: &SshArgs,
     load: &Load,
     step: impl Fn(&str),
+    started: impl Fn(),
 ) -> Result<String, Failure> {
     let mut child = Command::new(&load.program)
         .args(host::arguments(host, args, command(&load.script)))
@@ -73,6 +74,7 @@ pub async fn run(
         lines(output, |line| {
             if let Some(name) = line.strip_prefix("node: ") {
                 node = flags::object_name(name.trim()).ok();
+                started();
             }
         }),
         lines(errors, |line| {
