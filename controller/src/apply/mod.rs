@@ -94,15 +94,24 @@ impl Round<'_> {
         let failed = |key: &ObjectKey| applied.problems.iter().any(|p| p.about == key.to_string());
         let is_made =
             |key: &ObjectKey| wanted.iter().any(|wanted| wanted.key == *key) && !failed(key);
-        let mut sets = owned.keys().filter(|key| key.kind == Kind::StatefulSet);
+        let is_set = |key: &ObjectKey| key.kind == Kind::StatefulSet;
         // The old way in may be the only one while the new one could not be made, and pods mount
         // what their template says until there is another.
-        let is_stuck = !sets.all(is_made)
-            || wanted
-                .iter()
-                .any(|wanted| wanted.key.kind == Kind::Service && failed(&wanted.key));
+        let is_stuck = !owned.keys().filter(|key| is_set(key)).all(is_made)
+            || wanted.iter().map(|wanted| &wanted.key).any(|key| {
+                let is_lost = is_set(key) && !owned.contains_key(key);
+                is_lost || matches!(key.kind, Kind::Service | Kind::StatefulSet) && failed(key)
+            });
+        let rolls = owned
+            .iter()
+            .any(|(key, live)| is_set(key) && is_rolling(live));
         for (key, live) in unwanted(self.store, &owned, obsolete) {
-            if is_stuck && matches!(key.kind, Kind::Service | Kind::ConfigMap) {
+            let stays = match key.kind {
+                Kind::Service => is_stuck,
+                Kind::ConfigMap => is_stuck || rolls,
+                _ => false,
+            };
+            if stays {
                 continue;
             }
             let deleted = self.writer.delete(key, &live.uid, &live.resource_version);
@@ -118,9 +127,30 @@ impl Round<'_> {
 
     async fn one(&self, wanted: &Desired) -> Result<Outcome, ApplyError> {
         match self.store.get(&wanted.key) {
-            Some(live) => self.existing(wanted, &live).await,
+            Some(live) => match self.existing(wanted, &live).await {
+                Err(ApplyError::Write(error @ WriteError::Conflict { .. })) => {
+                    self.other_than_known(&wanted.key, &live, error).await
+                }
+                done => done,
+            },
             None => self.missing(wanted).await,
         }
+    }
+
+    /// A write to an object that is not there any more is a conflict. No watch tells of one that it
+    /// has let go of: then it is forgotten, and made in the next round.
+    async fn other_than_known(
+        &self,
+        key: &ObjectKey,
+        known: &Live,
+        error: WriteError,
+    ) -> Result<Outcome, ApplyError> {
+        let there = self.writer.look(key).await?;
+        if there.and_then(|there| there.metadata.uid).as_ref() == Some(&known.uid) {
+            return Err(error.into());
+        }
+        self.store.remove(key);
+        Ok(Outcome::Changed)
     }
 
     /// What is there is judged by its owner, whoever made it.
@@ -286,6 +316,16 @@ fn unwanted<'o>(
             _ => true,
         })
         .collect()
+}
+
+/// Whether some of a set's pods serve with a template that is not the newest: one that has to start
+/// anew before its turn does so from the old one.
+fn is_rolling(set: &Live) -> bool {
+    let set = set.value();
+    let (status, generation) = (&set["status"], &set["metadata"]["generation"]);
+    let serves = status["readyReplicas"].as_i64().unwrap_or_default() > 0;
+    let is_seen = status["observedGeneration"].as_i64() >= generation.as_i64();
+    serves && !(is_seen && status["currentRevision"] == status["updateRevision"])
 }
 
 /// Whether what is there may be written: it is judged by its owner, whoever made it.

@@ -148,3 +148,18 @@ fn only_what_is_owned_obsolete_and_still_there_goes() {
         .collect();
     assert_eq!(found, ["goes"]);
 }
+
+#[rstest]
+#[case::settled(json!({"readyReplicas": 3, "observedGeneration": 2, "currentRevision": "a", "updateRevision": "a"}), false)]
+#[case::not_seen_yet(json!({"readyReplicas": 3, "observedGeneration": 1, "currentRevision": "a", "updateRevision": "a"}), true)]
+#[case::on_its_way(json!({"readyReplicas": 2, "observedGeneration": 2, "currentRevision": "a", "updateRevision": "b"}), true)]
+#[case::nobody_serves(json!({"observedGeneration": 2, "currentRevision": "a", "updateRevision": "b"}), false)]
+#[case::no_status(json!({}), false)]
+fn a_set_rolls_while_pods_serve_with_an_older_template(#[case] status: Value, #[case] rolls: bool) {
+    let set = json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "status": status,
+        "metadata": {"name": "a", "namespace": "n", "uid": "u", "generation": 2},
+    });
+    let set = Live::new(Kind::StatefulSet, serde_json::from_value(set).unwrap());
+    assert_eq!(is_rolling(&set), rolls);
+}

@@ -103,7 +103,9 @@ impl Store {
         };
         let mut live = Live::new(kind, object);
         let mut inner = self.0.write();
-        if holder == 0 && inner.is_gone(&live.uid) {
+        if holder != 0 {
+            inner.gone.retain(|(_, gone)| *gone != live.uid);
+        } else if inner.is_gone(&live.uid) {
             return Vec::new();
         }
         let before = inner.objects.get(&key).cloned();
@@ -182,7 +184,8 @@ impl Inner {
     }
 
     fn is_gone(&self, uid: &str) -> bool {
-        self.gone.iter().any(|(_, gone)| gone == uid)
+        let mut gone = self.gone.iter();
+        gone.any(|(at, gone)| gone == uid && at.elapsed() <= ON_ITS_WAY)
     }
 
     fn disown(&mut self, uid: &str, key: &ObjectKey) {
