@@ -101,7 +101,9 @@ pub fn key_matches(pair: &PemPair) -> Result<bool, PkiError> {
 }
 
 pub(super) fn timestamp(time: ASN1Time) -> Result<Timestamp, PkiError> {
-    Timestamp::from_second(time.timestamp()).map_err(|_| PkiError::Certificate)
+    // "No expiry" is the last second of the year 9999, which no clock of ours reaches.
+    let (first, last) = (Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
+    Timestamp::from_second(time.timestamp().clamp(first, last)).map_err(|_| PkiError::Certificate)
 }
 
 fn san(name: &GeneralName<'_>) -> Option<String> {

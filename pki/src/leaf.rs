@@ -74,6 +74,18 @@ pub fn issue(ca: &PemPair, request: &LeafRequest, now: Timestamp) -> Result<PemP
     })
 }
 
+/// Whether `ca` can sign certificates: its key fits, and it says that it may.
+pub fn may_sign(ca: &PemPair) -> bool {
+    let check = || {
+        ca.signing_key()?;
+        let der = pem::first_certificate(&ca.certificate)?;
+        let (_, certificate) =
+            X509Certificate::from_der(&der).map_err(|_| PkiError::Certificate)?;
+        check_authority(&certificate)
+    };
+    check().is_ok()
+}
+
 fn check_authority(certificate: &X509Certificate<'_>) -> Result<(), PkiError> {
     let is_ca = certificate
         .basic_constraints()

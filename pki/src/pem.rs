@@ -34,10 +34,10 @@ pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, PkiError>
 
 /// The first certificate: the pair's own, wherever a chain follows.
 pub(super) fn first_certificate(pem: &str) -> Result<CertificateDer<'static>, PkiError> {
-    certificates(pem)?
-        .into_iter()
-        .next()
-        .ok_or(PkiError::NoCertificate)
+    let first = CertificateDer::pem_slice_iter(checked(pem)?).next();
+    first
+        .ok_or(PkiError::NoCertificate)?
+        .map_err(|_| PkiError::Pem)
 }
 
 /// The public half of a pair: a certificate, or a bare public key.

@@ -253,3 +253,42 @@ proptest! {
         prop_assert!(!is_server_for(&ca, &leaf, &host, late));
     }
 }
+
+#[test]
+fn only_an_authority_whose_key_fits_may_sign() {
+    let now = fixtures::now();
+    let make = |name: &str| authority::new(name, now, authority::LIFETIME).unwrap();
+    let (ca, other) = (make("a"), make("b"));
+    assert!(may_sign(&ca));
+    let mismatched = PemPair {
+        key: other.key,
+        ..ca.clone()
+    };
+    assert!(!may_sign(&mismatched));
+    let request = LeafRequest {
+        common_name: "leaf".to_owned(),
+        organization: None,
+        sans: vec!["a.example.org".to_owned()],
+        server: true,
+        client: false,
+        lifetime: SignedDuration::from_hours(1),
+    };
+    assert!(!may_sign(&issue(&ca, &request, now).unwrap()));
+}
+
+/// RFC 5280 has a date for "no expiry", and other people's CAs say it.
+#[test]
+fn a_certificate_without_expiry_is_read() {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.not_after = rcgen::date_time_ymd(9999, 12, 31);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let facts = crate::inspect(&certificate.pem()).unwrap();
+    assert!(facts.not_after > fixtures::now());
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n@";
+    let chain = format!("{}{broken}", certificate.pem());
+    assert!(
+        crate::inspect(&chain).is_ok(),
+        "only the first is looked at"
+    );
+}

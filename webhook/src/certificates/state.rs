@@ -90,7 +90,7 @@ impl Stored {
         let of = |pair: &Option<PemPair>| {
             let pair = pair.as_ref()?;
             let authority = authority(&pair.certificate)?;
-            let signs = fits(pair);
+            let signs = pki::leaf::may_sign(pair);
             Some(Authority { signs, ..authority })
         };
         let current = of(&self.current);
