@@ -106,6 +106,14 @@ fn the_engine_knows_no_kind_and_a_room_below_no_command() {
             assert!(!found.contains(above), "{room} knows {above}");
         }
     }
+    for (_, path) in sources("controller") {
+        let text = fs::read_to_string(&path).unwrap();
+        let is_engine = path.to_str().unwrap().contains("src/apply");
+        assert!(
+            !is_engine || !text.contains("v1beta2"),
+            "{path:?} knows a kind"
+        );
+    }
     for (room, named) in rooms("plugin") {
         let knows = named.contains("commands") || named.contains("cli");
         assert!(!knows || ["cli", "commands"].contains(&&*room), "{room}");

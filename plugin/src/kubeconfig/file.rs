@@ -176,7 +176,6 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Readers see the old file or the new one, never a part. The owner of `like` is kept.
 /// Puts a file there; in place of none, unless somebody else was faster.
 fn create(folder: &Path, path: &Path, text: &str) -> Result<(), Error> {
     let write = || -> io::Result<()> {
@@ -198,6 +197,7 @@ fn written(folder: &Path, text: &str) -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
+/// Readers see the old file or the new one, never a part. The owner of `like` is kept.
 fn replace(folder: &Path, path: &Path, text: &str, like: Option<&PathBuf>) -> Result<(), Error> {
     let write = || -> io::Result<()> {
         let file = written(folder, text)?;

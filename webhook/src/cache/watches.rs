@@ -44,7 +44,7 @@ impl Watches {
         watches
     }
 
-    /// Handlers whose first list has not come yet.
+    /// Kinds whose first list has not come yet.
     pub fn missing(&self) -> impl Iterator<Item = &str> {
         self.filled
             .iter()

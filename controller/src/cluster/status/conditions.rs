@@ -7,8 +7,7 @@ use kube::Resource;
 
 use super::functional::{functional, has_served, without_etcd};
 use crate::apply::Problem;
-use crate::cluster::children::control_plane;
-use crate::cluster::children::storage::etcd;
+use crate::cluster::children::{control_plane, storage};
 use crate::cluster::dereference::Observed;
 use crate::cluster::status::{
     ACCEPTED, APPLIED, AVAILABLE, CERTIFICATES, DELETING, EXPOSED, FUNCTIONAL, Facts, KEY_LOST,
@@ -69,14 +68,14 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
         all.extend([accepted, deleting]);
         return all;
     };
-    let applied = applied(etcd::claims::in_the_way(valid), facts.problems);
+    let applied = applied(storage::in_the_way(valid), facts.problems);
     let exposed = exposed(valid, facts.observed);
     let certificates = certificates(facts.observed, facts.cluster.status.as_ref());
     let functional = match without_etcd(valid) {
         // With data that is there already it is not new either.
         Some(finding)
             if functional.status != "True"
-                && (has_served(facts.cluster) || etcd::initial::says_existing(valid)) =>
+                && (has_served(facts.cluster) || storage::goes_on(valid)) =>
         {
             finding
         }

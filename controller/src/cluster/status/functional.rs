@@ -5,7 +5,7 @@ use crds::v1beta2::Cluster;
 
 use super::conditions::{Finding, earlier, finding, replicas, unknown};
 use super::{FUNCTIONAL, Facts};
-use crate::cluster::children::storage::etcd;
+use crate::cluster::children::storage;
 use crate::cluster::validate::ValidCluster;
 
 /// What the first pod's readiness has proved wrong, or is about to.
@@ -65,7 +65,7 @@ pub(super) fn functional(facts: &Facts<'_>) -> Finding {
 
 /// Why a control plane that has served does not answer, if it is for want of its etcd.
 pub(super) fn without_etcd(valid: &ValidCluster) -> Option<Finding> {
-    if etcd::ready_members(valid) > 0 {
+    if storage::ready_members(valid) > 0 {
         return None;
     }
     let message = format!(

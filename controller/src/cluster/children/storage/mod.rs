@@ -38,6 +38,16 @@ pub fn in_the_way(cluster: &ValidCluster) -> Option<String> {
     etcd::claims::in_the_way(cluster)
 }
 
+/// How many of its members serve.
+pub fn ready_members(cluster: &ValidCluster) -> i32 {
+    etcd::ready_members(cluster)
+}
+
+/// Whether it goes on with data that was there before.
+pub fn goes_on(cluster: &ValidCluster) -> bool {
+    etcd::initial::says_existing(cluster)
+}
+
 /// `spec.storage` of the k0s configuration.
 pub fn k0s_config(cluster: &ValidCluster) -> Value {
     etcd::k0s_config(cluster)
