@@ -393,4 +393,6 @@ enum Outcome {
 }
 
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod tests;

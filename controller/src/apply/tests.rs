@@ -3,27 +3,10 @@
 use rstest::rstest;
 use serde_json::Value;
 
-use super::desired::Recipe;
+use super::fixtures::{declared, kept, made};
 use super::*;
 
 const UID: &str = "ours";
-
-fn desired(content: Content) -> Desired {
-    let secret = json!({"metadata": {"name": "a", "namespace": "n"}});
-    Desired::new(Kind::Secret, secret, content)
-}
-
-fn declared() -> Desired {
-    desired(Content::Declared)
-}
-
-fn made() -> Desired {
-    desired(Content::Made(Recipe::ServiceAccount))
-}
-
-fn kept() -> Desired {
-    desired(Content::Kept(Recipe::ServiceAccount))
-}
 
 /// The object with this owner, if any, and what else its metadata says.
 fn live(desired: &Desired, owner: Option<&str>, more: &Value) -> Live {

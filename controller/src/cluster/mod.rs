@@ -14,6 +14,8 @@ pub mod children;
 pub mod context;
 mod deletion;
 pub mod dereference;
+#[cfg(test)]
+mod fixtures;
 mod hosted;
 mod settle;
 pub mod status;

@@ -7,6 +7,7 @@ mod objects;
 mod outage;
 mod policies;
 mod rules;
+mod taken;
 mod upgrades;
 mod upstream;
 mod versions;
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
             case!(rules::every_rule_on_changes_lets_one_through_and_refuses_one),
             case!(rules::all_that_is_wrong_is_said_at_once),
             case!(upgrades::versions_go_up_one_minor_at_a_time),
-            case!(rules::what_another_has_already_is_named),
+            case!(taken::what_another_has_already_is_named),
             case!(versions::objects_of_the_old_version_are_converted_and_come_back_equal),
             case!(versions::the_old_version_can_be_read_scaled_and_labelled),
             case!(writes::apply_patch_scale_and_status_go_through_unharmed),
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
             case!(policies::an_expression_with_a_fault_is_refused_with_its_place),
             case!(upstream::zeros_are_taken_as_left_out_at_every_write),
             case!(upstream::names_of_mounts_and_manifests_never_meet_ours),
-            case!(rules::what_another_namespace_has_is_refused_and_not_named),
+            case!(taken::what_another_namespace_has_is_refused_and_not_named),
             case!(policies::what_is_forbidden_does_not_come_in_by_changing_what_was_there),
             case!(policies::the_status_counts_what_violates_a_policy_now),
         ],

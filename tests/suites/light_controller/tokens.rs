@@ -10,6 +10,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams
 use serde_json::{Value, json};
 use support::light::scene::Scene;
 use support::light::{PATIENCE, children, until};
+use support::tokens;
 
 /// Of the token that cannot be revoked, and with it the time that the case takes.
 const EXPIRY: Duration = Duration::from_secs(20);
@@ -21,17 +22,7 @@ pub fn requests(scene: &Scene) -> Api<JoinTokenRequest> {
 
 /// Asks for a worker's token.
 pub async fn request(scene: &Scene, name: &str, cluster: &str, expiry: &str) -> Result<()> {
-    let body: JoinTokenRequest = serde_json::from_value(json!({
-        "apiVersion": "k0smotron.io/v1beta2",
-        "kind": "JoinTokenRequest",
-        "metadata": {"name": name},
-        "spec": {"clusterName": cluster, "expiry": expiry},
-    }))?;
-    requests(scene)
-        .create(&PostParams::default(), &body)
-        .await
-        .context("creating a JoinTokenRequest")?;
-    Ok(())
+    tokens::request(&requests(scene), name, cluster, expiry).await
 }
 
 /// Waits until a condition has this reason; the request and the message.

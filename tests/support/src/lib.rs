@@ -3,9 +3,11 @@
 
 pub mod bundle;
 pub mod full;
+mod kubectl;
 pub mod light;
 pub mod released;
 pub mod runner;
+pub mod tokens;
 
 use std::time::{Duration, Instant};
 

@@ -62,11 +62,16 @@ pub(super) trait Watched:
     }
 }
 
+/// A copy of the whole object, which no rule reads.
+fn forget_last_applied(metadata: &mut ObjectMeta) {
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.remove(LAST_APPLIED);
+    }
+}
+
 impl Watched for Cluster {
     fn put(mut self, key: Key, tables: &mut Tables) {
-        if let Some(annotations) = &mut self.metadata.annotations {
-            annotations.remove(LAST_APPLIED);
-        }
+        forget_last_applied(&mut self.metadata);
         tables.put_cluster(key, self);
     }
 
@@ -81,9 +86,7 @@ impl Watched for Cluster {
 
 impl Watched for JoinTokenRequest {
     fn put(mut self, key: Key, tables: &mut Tables) {
-        if let Some(annotations) = &mut self.metadata.annotations {
-            annotations.remove(LAST_APPLIED);
-        }
+        forget_last_applied(&mut self.metadata);
         tables.put_request(key, self);
     }
 
@@ -98,9 +101,7 @@ impl Watched for JoinTokenRequest {
 
 impl Watched for ClusterPolicy {
     fn put(mut self, (_, name): Key, tables: &mut Tables) {
-        if let Some(annotations) = &mut self.metadata.annotations {
-            annotations.remove(LAST_APPLIED);
-        }
+        forget_last_applied(&mut self.metadata);
         tables.put_policy(name, self);
     }
 
@@ -193,13 +194,12 @@ pub(super) struct NamespaceMeta {
 }
 
 impl Watched for NamespaceMeta {
-    fn put(self, (_, name): Key, tables: &mut Tables) {
-        let mut annotations = self.metadata.annotations.unwrap_or_default();
-        annotations.remove(LAST_APPLIED);
+    fn put(mut self, (_, name): Key, tables: &mut Tables) {
+        forget_last_applied(&mut self.metadata);
         tables.put_namespace(Namespace {
             name,
             labels: self.metadata.labels.unwrap_or_default(),
-            annotations,
+            annotations: self.metadata.annotations.unwrap_or_default(),
         });
     }
 

@@ -6,10 +6,7 @@ use crds::labels::{self, Component};
 use crds::names;
 use crds::quantity::canonical_resources;
 use crds::v1beta2::StatusPorts;
-use k8s_openapi::api::apps::v1::{
-    StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec,
-    StatefulSetUpdateStrategy,
-};
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, HTTPGetAction, Lifecycle, LifecycleHandler, PodSecurityContext,
     PodSpec, PodTemplateSpec, Probe, SleepAction, TCPSocketAction,
@@ -76,27 +73,14 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
         spec: Some(StatefulSetSpec {
             replicas: Some(cluster.replicas()),
             pod_management_policy: Some("Parallel".to_owned()),
-            update_strategy: Some(StatefulSetUpdateStrategy {
-                type_: Some("RollingUpdate".to_owned()),
-                ..Default::default()
-            }),
+            update_strategy: Some(pod::rolling_update()),
             selector: LabelSelector {
                 match_labels: Some(selector.clone()),
                 ..Default::default()
             },
-            persistent_volume_claim_retention_policy: Some(
-                StatefulSetPersistentVolumeClaimRetentionPolicy {
-                    when_deleted: Some(
-                        if persistence.auto_delete_pvcs {
-                            "Delete"
-                        } else {
-                            "Retain"
-                        }
-                        .to_owned(),
-                    ),
-                    when_scaled: Some("Retain".to_owned()),
-                },
-            ),
+            persistent_volume_claim_retention_policy: Some(pod::retention(
+                persistence.auto_delete_pvcs,
+            )),
             volume_claim_templates: claim(cluster).map(|claim| vec![claim]),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {

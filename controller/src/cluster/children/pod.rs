@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::apps::v1::{
+    StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetUpdateStrategy,
+};
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, EnvVar, EnvVarSource, KeyToPath, ObjectFieldSelector,
     PersistentVolumeClaim, PodAffinityTerm, PodAntiAffinity, ProjectedVolumeSource, SeccompProfile,
@@ -13,6 +15,23 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::apply::diff::contains;
 use crate::cluster::validate::ValidCluster;
+
+/// A pod is replaced when the one before it is ready.
+pub fn rolling_update() -> StatefulSetUpdateStrategy {
+    StatefulSetUpdateStrategy {
+        type_: Some("RollingUpdate".to_owned()),
+        ..Default::default()
+    }
+}
+
+/// Data outlives a smaller set always, and the set itself unless it may be deleted with it.
+pub fn retention(auto_delete: bool) -> StatefulSetPersistentVolumeClaimRetentionPolicy {
+    let when_deleted = if auto_delete { "Delete" } else { "Retain" };
+    StatefulSetPersistentVolumeClaimRetentionPolicy {
+        when_deleted: Some(when_deleted.to_owned()),
+        when_scaled: Some("Retain".to_owned()),
+    }
+}
 
 /// Prefers another zone, then another node.
 pub fn apart(labels: &BTreeMap<String, String>) -> Affinity {

@@ -1,19 +1,19 @@
 //! What is built of each Cluster in `tests/clusters`, in the order of the list.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crds::names;
-use crds::v1beta2::{CertificateType, Cluster};
+use crds::v1beta2::Cluster;
 use k8s_openapi::api::core::v1::Service;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::{Built, build};
 use crate::apply::desired::{APPLIED_HASH, Content, Desired, INPUTS_DIGEST};
-use crate::cluster::LEAF_LIFETIME;
-use crate::cluster::dereference::{AUTHORITIES, Authority, Observed};
+use crate::cluster::dereference::Observed;
 use crate::cluster::validate::{ValidCluster, validate};
+use crate::cluster::{LEAF_LIFETIME, fixtures};
 use crate::kubernetes::store::Kind;
 
 fn cluster(spec: &str) -> Cluster {
@@ -38,28 +38,9 @@ fn cluster(spec: &str) -> Cluster {
 fn all_seen() -> Observed {
     let service: Service =
         serde_json::from_value(json!({"spec": {"clusterIPs": ["10.0.0.77"]}})).unwrap();
-    let authorities = AUTHORITIES.map(|type_| {
-        let authority = Authority {
-            secret: names::certificate("demo", type_),
-            users: false,
-            digest: Some("seen".to_owned()),
-            certificate: None,
-        };
-        (type_, authority)
-    });
-    let certificates = CertificateType::ALL.map(|type_| names::certificate("demo", type_));
-    let configs = [
-        names::config("demo"),
-        names::telemetry_config("demo"),
-        names::endpoint_config("demo"),
-        names::etcd_config("demo"),
-    ];
     Observed {
         service: Some(service),
-        authorities: BTreeMap::from(authorities),
-        existing: certificates.into_iter().chain(configs).collect(),
-        node_address_alive: true,
-        ..Observed::default()
+        ..fixtures::made()
     }
 }
 

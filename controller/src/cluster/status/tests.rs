@@ -5,14 +5,13 @@ mod reasons;
 use std::collections::BTreeSet;
 
 use crds::names;
-use crds::v1beta2::CertificateType;
 use rstest::rstest;
 use serde_json::json;
 
-use super::super::dereference::{AUTHORITIES, Authority};
 use super::super::validate::validate;
 use super::*;
 use crate::cluster::children::control_plane;
+use crate::cluster::fixtures;
 use crate::hosted::health::Health;
 
 fn cluster() -> Cluster {
@@ -85,37 +84,14 @@ fn working(ready: i32) -> Observed {
         }))
         .unwrap(),
         etcd: serde_json::from_value(json!({"status": {"readyReplicas": 1}})).unwrap(),
-        authorities: AUTHORITIES
-            .into_iter()
-            .map(|type_| {
-                let authority = Authority {
-                    secret: names::certificate("demo", type_),
-                    users: false,
-                    digest: Some("seen".to_owned()),
-                    certificate: None,
-                };
-                (type_, authority)
-            })
-            .collect(),
-        existing: CertificateType::ALL
-            .iter()
-            .map(|type_| names::certificate("demo", *type_))
-            .chain([
-                names::config("demo"),
-                names::telemetry_config("demo"),
-                names::endpoint_config("demo"),
-                names::etcd_config("demo"),
-            ])
-            .collect(),
         kubeconfig: true,
-        node_address_alive: true,
         health: Some(Health {
             ready: true,
             reason: "Ready",
             message: String::new(),
             at: at(0),
         }),
-        ..Observed::default()
+        ..fixtures::made()
     }
 }
 

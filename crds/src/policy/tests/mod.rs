@@ -2,6 +2,7 @@ mod any;
 mod audit;
 mod decisions;
 mod speed;
+mod updates;
 mod whole;
 
 use std::collections::BTreeMap;

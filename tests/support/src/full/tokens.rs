@@ -11,10 +11,10 @@ use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use kube::{Api, Client, Config, ResourceExt as _};
-use serde_json::json;
 
 use super::world::World;
 use super::{hosted, until};
+use crate::tokens;
 
 /// The requests in a cluster's namespace.
 pub fn requests(world: &World, cluster: &str) -> Api<JoinTokenRequest> {
@@ -28,17 +28,7 @@ pub fn secrets(world: &World, cluster: &str) -> Api<Secret> {
 
 /// Asks for a worker's token.
 pub async fn request(world: &World, cluster: &str, name: &str, expiry: &str) -> Result<()> {
-    let body: JoinTokenRequest = serde_json::from_value(json!({
-        "apiVersion": "k0smotron.io/v1beta2",
-        "kind": "JoinTokenRequest",
-        "metadata": {"name": name},
-        "spec": {"clusterName": cluster, "expiry": expiry},
-    }))?;
-    requests(world, cluster)
-        .create(&PostParams::default(), &body)
-        .await
-        .context("creating a JoinTokenRequest")?;
-    Ok(())
+    tokens::request(&requests(world, cluster), name, cluster, expiry).await
 }
 
 /// Waits for the Secret of a request, other than the one of this uid; its uid and the token.

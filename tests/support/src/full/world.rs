@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -12,6 +11,7 @@ use mothership::components::Components;
 use mothership::progress::Progress;
 use mothership::{Full, FullOptions, Image, paths};
 
+use crate::kubectl::kubectl;
 use crate::runner::{self, Scene, World as _};
 
 /// The controller in the mothership's audit log.
@@ -104,22 +104,7 @@ impl World {
 
     /// Runs kubectl as administrator; its standard output.
     pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
-        let output = tokio::process::Command::new(&self.kubectl)
-            .arg("--kubeconfig")
-            .arg(self.full.admin_kubeconfig()?)
-            .args(args)
-            .stdin(Stdio::null())
-            .output()
-            .await
-            .context("running kubectl")?;
-        if !output.status.success() {
-            bail!(
-                "kubectl {} failed: {}",
-                args.join(" "),
-                String::from_utf8_lossy(&output.stderr).trim()
-            );
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        kubectl(&self.kubectl, &self.full.admin_kubeconfig()?, args).await
     }
 }
 

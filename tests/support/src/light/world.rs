@@ -1,14 +1,14 @@
 //! A light mothership on which the product is installed as a user would install it, less its pods:
 //! there is no node to run them.
 
+use std::ffi::OsStr;
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
@@ -24,6 +24,7 @@ use super::process::Process;
 use super::rights;
 use super::scene::Scene;
 use super::webhook::Place;
+use crate::kubectl::kubectl as run_kubectl;
 use crate::runner;
 
 /// The namespace of the product, where the lease is.
@@ -81,21 +82,14 @@ impl World {
         let kubectl = Components::light(&Progress::new())?
             .path("kubectl")?
             .to_owned();
-        let output = tokio::process::Command::new(&kubectl)
-            .arg("--kubeconfig")
-            .arg(light.admin_kubeconfig()?)
-            .args(["apply", "--server-side", "--filename"])
-            .arg(paths::workspace().join("deploy/install.yaml"))
-            .stdin(Stdio::null())
-            .output()
-            .await
-            .context("running kubectl")?;
-        if !output.status.success() {
-            bail!(
-                "installing: {}",
-                String::from_utf8_lossy(&output.stderr).trim()
-            );
-        }
+        let install = paths::workspace().join("deploy/install.yaml");
+        let apply: [&OsStr; 4] = [
+            "apply".as_ref(),
+            "--server-side".as_ref(),
+            "--filename".as_ref(),
+            install.as_ref(),
+        ];
+        run_kubectl(&kubectl, &light.admin_kubeconfig()?, &apply).await?;
         let admin = light.admin().await?;
         let place = Place::prepare(Access::clone(&light), admin.clone(), webhook).await?;
         Ok(Self {

@@ -7,10 +7,7 @@ use crds::names;
 use crds::quantity::{canonical, canonical_resources};
 use crds::v1beta2::{CertificateType, EtcdSpec};
 use crds::volumes::PKI_DIR;
-use k8s_openapi::api::apps::v1::{
-    StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec,
-    StatefulSetUpdateStrategy,
-};
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
     ConfigMapKeySelector, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, Lifecycle,
     LifecycleHandler, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSecurityContext,
@@ -99,27 +96,14 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
             replicas: Some(cluster.etcd_members),
             service_name: Some(name),
             pod_management_policy: Some("Parallel".to_owned()),
-            update_strategy: Some(StatefulSetUpdateStrategy {
-                type_: Some("RollingUpdate".to_owned()),
-                ..Default::default()
-            }),
+            update_strategy: Some(pod::rolling_update()),
             selector: LabelSelector {
                 match_labels: Some(labels.clone()),
                 ..Default::default()
             },
-            persistent_volume_claim_retention_policy: Some(
-                StatefulSetPersistentVolumeClaimRetentionPolicy {
-                    when_deleted: Some(
-                        if settings.auto_delete_pvcs {
-                            "Delete"
-                        } else {
-                            "Retain"
-                        }
-                        .to_owned(),
-                    ),
-                    when_scaled: Some("Retain".to_owned()),
-                },
-            ),
+            persistent_volume_claim_retention_policy: Some(pod::retention(
+                settings.auto_delete_pvcs,
+            )),
             volume_claim_templates: Some(vec![PersistentVolumeClaim {
                 metadata: ObjectMeta {
                     name: Some(CLAIM.to_owned()),

@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::dereference::Observed;
-    use crate::cluster::validate::validate;
+    use crate::cluster::fixtures::valid;
 
     const OWN: Option<&str> = Some("1");
     const OLD: Option<&str> = Some("0");
@@ -174,15 +174,6 @@ mod tests {
             claims: claims.collect(),
             ..Observed::default()
         }
-    }
-
-    fn valid(replicas: i32, version: Option<&str>, observed: &Observed) -> ValidCluster {
-        let cluster = serde_json::from_value(json!({
-            "metadata": {"name": "demo", "namespace": "ns", "uid": "1"},
-            "spec": {"replicas": replicas}, "status": {"version": version},
-        }));
-        let lifetime = jiff::SignedDuration::from_hours(1);
-        validate(&cluster.unwrap(), observed, lifetime).unwrap()
     }
 
     const RAN: Option<&str> = Some("v1.36.3-k0s.2");

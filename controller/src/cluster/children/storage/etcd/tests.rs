@@ -6,20 +6,11 @@ use serde_json::{Value, json};
 use super::initial::{CLOSED, EXISTING, members_config};
 use super::*;
 use crate::cluster::dereference::{Claim, Observed};
-use crate::cluster::validate::validate;
+use crate::cluster::fixtures::valid;
 
 const RAN: Option<&str> = Some("v1.36.3-k0s.2");
 const ALL: &str = "kmc-demo-etcd-0=https://kmc-demo-etcd-0.kmc-demo-etcd:2380";
 const NOBODY: &str = "members-are-added-by-hand=https://kmc-demo-etcd:2380";
-
-fn valid(replicas: i32, version: Option<&str>, observed: &Observed) -> ValidCluster {
-    let cluster = serde_json::from_value(json!({
-        "metadata": {"name": "demo", "namespace": "ns", "uid": "1"},
-        "spec": {"replicas": replicas}, "status": {"version": version},
-    }));
-    let lifetime = jiff::SignedDuration::from_hours(1);
-    validate(&cluster.unwrap(), observed, lifetime).unwrap()
-}
 
 fn told(cluster: &ValidCluster) -> BTreeMap<String, String> {
     let body = members_config(cluster).unwrap().body;

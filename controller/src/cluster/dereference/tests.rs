@@ -1,0 +1,216 @@
+//! Whose a certificate is, and which address a node has.
+
+use super::*;
+
+fn node(name: &str, addresses: &[(&str, &str)]) -> Node {
+    let addresses: Vec<_> = addresses
+        .iter()
+        .map(|(type_, address)| serde_json::json!({"type": type_, "address": address}))
+        .collect();
+    serde_json::from_value(
+        serde_json::json!({"metadata": {"name": name}, "status": {"addresses": addresses}}),
+    )
+    .unwrap()
+}
+
+#[test]
+fn an_external_address_of_any_node_goes_before_internal_ones() {
+    let nodes = [
+        node("a", &[("InternalIP", "10.0.0.1")]),
+        node(
+            "b",
+            &[("InternalIP", "10.0.0.2"), ("ExternalIP", "192.0.2.2")],
+        ),
+    ];
+    assert_eq!(node_address(&nodes).as_deref(), Some("192.0.2.2"));
+    assert_eq!(node_address(&nodes[..1]).as_deref(), Some("10.0.0.1"));
+    assert_eq!(node_address(&[]), None);
+}
+
+const UID: &str = "ours";
+
+fn cluster(refs: &serde_json::Value, made: bool) -> Cluster {
+    let conditions = if made {
+        serde_json::json!([{"type": "CertificatesAvailable", "status": "True", "reason": "Created",
+            "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}])
+    } else {
+        serde_json::json!([])
+    };
+    serde_json::from_value(serde_json::json!({
+        "metadata": {"name": "demo", "namespace": "ns", "uid": UID},
+        "spec": {"certificateRefs": refs}, "status": {"conditions": conditions},
+    }))
+    .unwrap()
+}
+
+fn store(name: &str, owner: Option<&str>, deleting: bool) -> Store {
+    let owners = owner.map(|uid| {
+        serde_json::json!({"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+            "name": "demo", "uid": uid, "controller": true})
+    });
+    let at = deleting.then_some("2026-01-01T00:00:00Z");
+    let secret = serde_json::json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": name, "namespace": "ns", "uid": "s", "deletionTimestamp": at,
+            "ownerReferences": owners.as_slice()},
+        "data": {"tls.crt": "eA=="},
+    });
+    let store = Store::default();
+    store.put(Kind::Secret, serde_json::from_value(secret).unwrap(), 1);
+    store
+}
+
+/// Whether it is the user's, and whether it is there for us.
+#[test]
+fn whose_a_certificate_is_follows_from_its_name_and_its_owner() {
+    let none = serde_json::json!([]);
+    let ours = serde_json::json!([{"type": "ca", "name": "demo-ca"}]);
+    let theirs = serde_json::json!([{"type": "ca", "name": "my-ca"}]);
+    let empty = serde_json::json!([{"type": "ca", "name": ""}]);
+    for (refs, owner, deleting, made, users, is_there, what) in [
+        (&none, Some(UID), false, true, false, true, "its own"),
+        (
+            &none,
+            None,
+            false,
+            false,
+            false,
+            true,
+            "made beforehand under its name",
+        ),
+        (
+            &none,
+            Some("other"),
+            false,
+            false,
+            false,
+            false,
+            "of a namesake",
+        ),
+        (&none, Some(UID), true, true, false, false, "on its way out"),
+        (
+            &empty,
+            Some(UID),
+            false,
+            true,
+            false,
+            true,
+            "named by nothing",
+        ),
+        (
+            &ours,
+            Some(UID),
+            false,
+            true,
+            false,
+            true,
+            "its own, and named as upstream does",
+        ),
+        (
+            &ours,
+            None,
+            false,
+            false,
+            true,
+            true,
+            "a user's under our name",
+        ),
+        (
+            &ours,
+            None,
+            true,
+            false,
+            true,
+            false,
+            "a user's that is being deleted",
+        ),
+        (
+            &ours,
+            Some("other"),
+            false,
+            false,
+            true,
+            true,
+            "another's under our name",
+        ),
+    ] {
+        let found = authority(
+            &cluster(refs, made),
+            CertificateType::Ca,
+            &store("demo-ca", owner, deleting),
+        );
+        assert_eq!(
+            (found.users, found.digest.is_some()),
+            (users, is_there),
+            "{what}"
+        );
+    }
+    let found = authority(
+        &cluster(&theirs, true),
+        CertificateType::Ca,
+        &store("my-ca", None, false),
+    );
+    assert_eq!((found.secret.as_str(), found.users), ("my-ca", true));
+    assert!(found.digest.is_some());
+}
+
+/// Once all keys were there, one that is gone was its own.
+#[test]
+fn a_named_key_that_is_gone_is_its_own_if_all_were_there() {
+    let refs = serde_json::json!([{"type": "ca", "name": "demo-ca"}]);
+    for (made, users) in [(true, false), (false, true)] {
+        let found = authority(
+            &cluster(&refs, made),
+            CertificateType::Ca,
+            &Store::default(),
+        );
+        assert_eq!((found.users, found.digest), (users, None));
+    }
+}
+
+#[test]
+fn claims_are_read_by_number_with_what_they_say_of_themselves() {
+    let store = Store::default();
+    let claim = |name: &str, labels: serde_json::Value, notes: serde_json::Value, dying: bool| {
+        let at = dying.then_some("2026-01-01T00:00:00Z");
+        let object = serde_json::json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {"name": name, "namespace": "ns", "uid": name, "labels": labels,
+                "annotations": notes, "deletionTimestamp": at},
+        });
+        let object = serde_json::from_value(object).unwrap();
+        store.put(Kind::PersistentVolumeClaim, object, 1);
+    };
+    let added = |value: &str| serde_json::json!({names::ETCD_MEMBER_ADDED_ANNOTATION: value});
+    let of = |uid: &str| serde_json::json!({labels::CLUSTER_UID: uid});
+    claim(&names::etcd_claim("demo", 0), of(UID), added("true"), false);
+    claim(
+        &names::etcd_claim("demo", 2),
+        of("other"),
+        added("false"),
+        true,
+    );
+    claim(
+        &names::etcd_claim("demo", 8),
+        serde_json::json!({}),
+        serde_json::json!({}),
+        false,
+    );
+    claim(
+        &names::etcd_claim("other", 1),
+        of(UID),
+        added("true"),
+        false,
+    );
+    let found = claims(&cluster(&serde_json::json!([]), false), &store);
+    let said: Vec<_> = found
+        .iter()
+        .map(|(index, claim)| (*index, claim.of.as_deref(), claim.deleting, claim.added))
+        .collect();
+    let expected = [
+        (0, Some(UID), false, true),
+        (2, Some("other"), true, false),
+        (8, None, false, false),
+    ];
+    assert_eq!(said, expected);
+}

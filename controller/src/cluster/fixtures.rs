@@ -1,0 +1,44 @@
+//! What tests take for seen.
+
+use crds::names;
+use crds::v1beta2::CertificateType;
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::dereference::{AUTHORITIES, Authority, Observed};
+use super::validate::{ValidCluster, validate};
+
+/// All that is made before a pod can start.
+pub fn made() -> Observed {
+    let authorities = AUTHORITIES.map(|type_| {
+        let authority = Authority {
+            secret: names::certificate("demo", type_),
+            users: false,
+            digest: Some("seen".to_owned()),
+            certificate: None,
+        };
+        (type_, authority)
+    });
+    let certificates = CertificateType::ALL.map(|type_| names::certificate("demo", type_));
+    let configs = [
+        names::config("demo"),
+        names::telemetry_config("demo"),
+        names::endpoint_config("demo"),
+        names::etcd_config("demo"),
+    ];
+    Observed {
+        authorities: authorities.into(),
+        existing: certificates.into_iter().chain(configs).collect(),
+        node_address_alive: true,
+        ..Observed::default()
+    }
+}
+
+/// A Cluster with so many replicas that ran this version, if any.
+pub fn valid(replicas: i32, ran: Option<&str>, observed: &Observed) -> ValidCluster {
+    let cluster = serde_json::from_value(json!({
+        "metadata": {"name": "demo", "namespace": "ns", "uid": "1"},
+        "spec": {"replicas": replicas}, "status": {"version": ran},
+    }));
+    validate(&cluster.unwrap(), observed, SignedDuration::from_hours(1)).unwrap()
+}
