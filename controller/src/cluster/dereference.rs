@@ -43,6 +43,7 @@ pub struct Claim {
     pub added: bool,
 }
 
+pub const INITIAL_TOKEN: &str = "ETCD_INITIAL_CLUSTER_TOKEN";
 /// The types whose keys are made once.
 pub const AUTHORITIES: [CertificateType; 4] = [
     CertificateType::Ca,
@@ -326,6 +327,18 @@ fn node_address(nodes: &[Node]) -> Option<String> {
         })
     };
     of(&["ExternalDNS", "ExternalIP"]).or_else(|| of(&["InternalIP"]))
+}
+
+/// Whether a set is one of ours: upstream's members have no token of their own.
+pub fn knows_token(set: &StatefulSet) -> bool {
+    let pod = set
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.template.spec.as_ref());
+    pod.into_iter()
+        .flat_map(|pod| &pod.containers)
+        .flat_map(|container| container.env.iter().flatten())
+        .any(|variable| variable.name == INITIAL_TOKEN)
 }
 
 fn has_address(nodes: &[Node], wanted: &str) -> bool {

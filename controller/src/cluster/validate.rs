@@ -14,7 +14,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
-use super::dereference::{Authority, Claim, Observed, addresses};
+use super::dereference::{Authority, Claim, Observed, addresses, knows_token};
 
 /// Why nothing is done for a Cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,7 +178,7 @@ pub fn validate(
     let address = address(&spec, recorded.external_address, observed);
     let etcd_members = recorded
         .etcd_members
-        .or_else(|| found_members(observed))
+        .or_else(|| found_members(cluster, observed))
         .unwrap_or_else(|| initial_members(spec.replicas));
     Ok(ValidCluster {
         name: cluster.name_any(),
@@ -224,12 +224,21 @@ fn service(cluster: &Cluster, observed: &Observed) -> ServiceSettings {
     settings
 }
 
-/// The members of an etcd that somebody else has made. It may be scaled down for a while: whoever has
-/// a claim is one of them.
-fn found_members(observed: &Observed) -> Option<i32> {
-    let found = observed.etcd.as_ref()?.spec.as_ref()?.replicas;
-    let mut stay = observed.claims.iter().filter(|(_, claim)| !claim.deleting);
-    let of_claims = stay.next_back().map(|(last, _)| at_least(*last));
+/// The members of an etcd that was found: as many as it has, and where upstream's is not all there,
+/// as many as have data. What lies beside one that serves, or beside one of ours, is somebody else's.
+fn found_members(cluster: &Cluster, observed: &Observed) -> Option<i32> {
+    let (set, uid) = (observed.etcd.as_ref()?, cluster.metadata.uid.as_ref());
+    let found = set.spec.as_ref()?.replicas;
+    let ready = set.status.as_ref().and_then(|status| status.ready_replicas);
+    let is_all_there = found.is_some_and(|found| found > 0 && ready >= Some(found));
+    let of_claims = if is_all_there || knows_token(set) {
+        None
+    } else {
+        let stay = observed.claims.iter().filter(|(_, claim)| {
+            !claim.deleting && claim.of.as_ref().is_none_or(|of| Some(of) == uid)
+        });
+        stay.map(|(last, _)| at_least(*last)).next_back()
+    };
     found.max(of_claims).filter(|members| *members > 0)
 }
 

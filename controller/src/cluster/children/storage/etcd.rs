@@ -24,6 +24,7 @@ use crate::cluster::children::common::{
     all_exist, certificate_exists, certificate_secret, map, metadata,
 };
 use crate::cluster::children::pod;
+use crate::cluster::dereference::{INITIAL_TOKEN, knows_token};
 use crate::cluster::validate::ValidCluster;
 use crate::kubernetes::store::Kind;
 
@@ -42,7 +43,6 @@ const CERTIFICATES: &str = "/var/lib/k0s/pki/etcd/";
 const DATA: &str = "/var/lib/k0s/etcd";
 const INITIAL_CLUSTER: &str = "ETCD_INITIAL_CLUSTER";
 const INITIAL_STATE: &str = "ETCD_INITIAL_CLUSTER_STATE";
-const INITIAL_TOKEN: &str = "ETCD_INITIAL_CLUSTER_TOKEN";
 /// The group that owns a member's volume.
 const GROUP: i64 = 1001;
 
@@ -303,17 +303,6 @@ fn environment(cluster: &ValidCluster) -> Vec<EnvVar> {
         all.push(from_config(INITIAL_TOKEN));
     }
     all
-}
-
-fn knows_token(set: &StatefulSet) -> bool {
-    let pod = set
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.template.spec.as_ref());
-    pod.into_iter()
-        .flat_map(|pod| &pod.containers)
-        .flat_map(|container| container.env.iter().flatten())
-        .any(|variable| variable.name == INITIAL_TOKEN)
 }
 
 fn container_port(name: &str, number: i32) -> ContainerPort {

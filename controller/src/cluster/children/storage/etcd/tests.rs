@@ -210,3 +210,39 @@ fn members_are_as_many_as_were_found_or_have_data(
     };
     assert_eq!(valid(1, None, &observed).etcd_members, members);
 }
+
+/// A set of ours is as large as it was made, and upstream's that serves is as large as it is.
+#[rstest]
+#[case::another_clusters_beside_ours(true, 0, Some("0"))]
+#[case::nobodys_beside_ours(true, 0, None)]
+#[case::another_clusters_beside_upstreams(false, 0, Some("0"))]
+#[case::nobodys_beside_upstreams_that_serves(false, 1, None)]
+fn left_over_claims_are_no_members(
+    #[case] ours: bool,
+    #[case] ready: i32,
+    #[case] of: Option<&str>,
+) {
+    let mut observed = running(1, ready, json!({}));
+    if ours {
+        let env = vec![EnvVar {
+            name: INITIAL_TOKEN.to_owned(),
+            ..EnvVar::default()
+        }];
+        let container = Container {
+            env: Some(env),
+            ..Container::default()
+        };
+        let spec = observed.etcd.as_mut().unwrap().spec.as_mut().unwrap();
+        spec.template.spec = Some(PodSpec {
+            containers: vec![container],
+            ..PodSpec::default()
+        });
+    }
+    for index in [1, 2] {
+        observed.claims.extend(claim(index, false));
+    }
+    for claim in observed.claims.values_mut() {
+        claim.of = of.map(ToOwned::to_owned);
+    }
+    assert_eq!(valid(1, None, &observed).etcd_members, 1);
+}
