@@ -91,29 +91,14 @@ impl Round<'_> {
                 }
             }
         }
-        let failed = |key: &ObjectKey| applied.problems.iter().any(|p| p.about == key.to_string());
-        let is_made =
-            |key: &ObjectKey| wanted.iter().any(|wanted| wanted.key == *key) && !failed(key);
-        let is_set = |key: &ObjectKey| key.kind == Kind::StatefulSet;
-        // The old way in may be the only one while the new one could not be made, and pods mount
-        // what their template says until there is another.
-        let is_stuck = !owned.keys().filter(|key| is_set(key)).all(is_made)
-            || wanted.iter().map(|wanted| &wanted.key).any(|key| {
-                let is_lost = is_set(key) && !owned.contains_key(key);
-                is_lost || matches!(key.kind, Kind::Service | Kind::StatefulSet) && failed(key)
-            });
-        let rolls = owned
-            .iter()
-            .any(|(key, live)| is_set(key) && is_rolling(live));
-        for (key, live) in unwanted(self.store, &owned, obsolete) {
-            let stays = match key.kind {
-                Kind::Service => is_stuck,
-                Kind::ConfigMap => is_stuck || rolls,
-                _ => false,
-            };
-            if stays {
-                continue;
-            }
+        for (key, live) in going(
+            self.store,
+            self.uid,
+            wanted,
+            &owned,
+            obsolete,
+            &applied.problems,
+        ) {
             let deleted = self.writer.delete(key, &live.uid, &live.resource_version);
             match deleted.await {
                 // It has changed, which brings us back.
@@ -316,6 +301,38 @@ fn unwanted<'o>(
             _ => true,
         })
         .collect()
+}
+
+/// What is obsolete and goes now. The old way in may be the only one while the new one could not be
+/// made, and pods mount what their template says until all of them have another.
+fn going<'o>(
+    store: &Store,
+    uid: &str,
+    wanted: &[Desired],
+    before: &'o BTreeMap<ObjectKey, Arc<Live>>,
+    obsolete: &BTreeSet<ObjectKey>,
+    problems: &[Problem],
+) -> Vec<(&'o ObjectKey, &'o Arc<Live>)> {
+    let failed = |key: &ObjectKey| problems.iter().any(|p| p.about == key.to_string());
+    let is_made = |key: &ObjectKey| wanted.iter().any(|wanted| wanted.key == *key) && !failed(key);
+    let is_set = |key: &ObjectKey| key.kind == Kind::StatefulSet;
+    let is_stuck = !before.keys().filter(|key| is_set(key)).all(is_made)
+        || wanted.iter().map(|wanted| &wanted.key).any(|key| {
+            let is_lost = is_set(key) && !before.contains_key(key);
+            is_lost || matches!(key.kind, Kind::Service | Kind::StatefulSet) && failed(key)
+        });
+    // As it is now: the template may have changed a moment ago.
+    let sets = store.owned_by(uid);
+    let rolls = sets
+        .iter()
+        .any(|(key, live)| is_set(key) && is_rolling(live));
+    let mut going = unwanted(store, before, obsolete);
+    going.retain(|(key, _)| match key.kind {
+        Kind::Service => !is_stuck,
+        Kind::ConfigMap => !is_stuck && !rolls,
+        _ => true,
+    });
+    going
 }
 
 /// Whether some of a set's pods serve with a template that is not the newest: one that has to start

@@ -146,3 +146,38 @@ fn a_set_rolls_while_pods_serve_with_an_older_template(#[case] status: Value, #[
     let set = Live::new(Kind::StatefulSet, serde_json::from_value(set).unwrap());
     assert_eq!(is_rolling(&set), rolls);
 }
+
+/// A template that has changed in this very round has not rolled yet.
+#[test]
+fn what_pods_mount_stays_in_the_round_that_writes_their_set() {
+    let store = Store::default();
+    let owned = |kind: &str, name: &str, more: &Value| {
+        let mut object = json!({
+            "apiVersion": if kind == "StatefulSet" { "apps/v1" } else { "v1" }, "kind": kind,
+            "metadata": {"name": name, "namespace": "n", "uid": name, "resourceVersion": "1",
+                "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+                    "name": "demo", "uid": UID, "controller": true}]},
+        });
+        json_patch::merge(&mut object, more);
+        serde_json::from_value(object).unwrap()
+    };
+    let set = |generation: i32| {
+        let more = json!({"metadata": {"generation": generation}, "status": {"readyReplicas": 3,
+            "observedGeneration": 2, "currentRevision": "a", "updateRevision": "a"}});
+        owned("StatefulSet", "set", &more)
+    };
+    store.put(Kind::StatefulSet, set(2), 1);
+    store.put(
+        Kind::ConfigMap,
+        owned("ConfigMap", "mounted", &json!({})),
+        1,
+    );
+    let before = store.owned_by(UID);
+    let body = json!({"metadata": {"name": "set", "namespace": "n"}});
+    let wanted = [Desired::new(Kind::StatefulSet, body, Content::Declared)];
+    let obsolete = BTreeSet::from([ObjectKey::new(Kind::ConfigMap, "n", "mounted")]);
+    let goes = || !going(&store, UID, &wanted, &before, &obsolete, &[]).is_empty();
+    assert!(goes());
+    store.put(Kind::StatefulSet, set(3), 2);
+    assert!(!goes());
+}
