@@ -74,16 +74,19 @@ pub fn issue(ca: &PemPair, request: &LeafRequest, now: Timestamp) -> Result<PemP
     })
 }
 
-/// Whether `ca` can sign certificates: its key fits, and it says that it may.
+/// Whether `ca` can sign certificates while it is valid; found out by signing one, so that the answer
+/// is that of [`issue`].
 pub fn may_sign(ca: &PemPair) -> bool {
-    let check = || {
-        ca.signing_key()?;
-        let der = pem::first_certificate(&ca.certificate)?;
-        let (_, certificate) =
-            X509Certificate::from_der(&der).map_err(|_| PkiError::Certificate)?;
-        check_authority(&certificate)
+    let request = LeafRequest {
+        common_name: "localhost".to_owned(),
+        organization: None,
+        sans: vec!["localhost".to_owned()],
+        server: true,
+        client: false,
+        lifetime: SignedDuration::from_mins(1),
     };
-    check().is_ok()
+    let try_out = || issue(ca, &request, crate::inspect(&ca.certificate)?.not_before);
+    try_out().is_ok()
 }
 
 fn check_authority(certificate: &X509Certificate<'_>) -> Result<(), PkiError> {

@@ -276,6 +276,13 @@ fn only_an_authority_whose_key_fits_may_sign() {
     assert!(!may_sign(&issue(&ca, &request, now).unwrap()));
 }
 
+/// A subject that comes out shortened makes leaves that nobody accepts.
+#[test]
+fn an_authority_whose_name_is_not_understood_may_not_sign() {
+    assert!(may_sign(&fixtures::pair("ec-sec1")));
+    assert!(!may_sign(&fixtures::pair("two-units")));
+}
+
 /// RFC 5280 has a date for "no expiry", and other people's CAs say it.
 #[test]
 fn a_certificate_without_expiry_is_read() {
@@ -285,7 +292,7 @@ fn a_certificate_without_expiry_is_read() {
     let certificate = params.self_signed(&key).unwrap();
     let facts = crate::inspect(&certificate.pem()).unwrap();
     assert!(facts.not_after > fixtures::now());
-    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n@";
+    let broken = "-----BEGIN CERTIFICATE-----\nAA@A";
     let chain = format!("{}{broken}", certificate.pem());
     assert!(
         crate::inspect(&chain).is_ok(),

@@ -174,11 +174,18 @@ pub(super) fn span(pem: &str) -> Option<Span> {
 
 fn authority(pem: &str) -> Option<Authority> {
     pki::inspect(pem).ok()?.is_authority.then_some(())?;
+    is_whole(pem).then_some(())?;
     Some(Authority {
-        pem: pem.to_owned(),
+        // In a bundle the first line of the next one would stand behind the last of this one.
+        pem: format!("{}\n", pem.trim_end()),
         span: span(pem)?,
         signs: false,
     })
+}
+
+/// Whether all of a chain can be read: none is served, and no bundle is made of it, otherwise.
+fn is_whole(pem: &str) -> bool {
+    pki::certificates(pem).is_ok()
 }
 
 /// Whether certificate and key belong together.
@@ -189,7 +196,7 @@ fn fits(pair: &PemPair) -> bool {
 /// The leaf, if it could be served and `current` signed it.
 fn leaf(pair: &PemPair, current: &Authority, names: &[String]) -> Option<Leaf> {
     let span = span(&pair.certificate)?;
-    if !fits(pair) {
+    if !fits(pair) || !is_whole(&pair.certificate) {
         return None;
     }
     let der = first(&pair.certificate)?;
@@ -319,6 +326,16 @@ mod tests {
             with(&|s| s.current = s.leaf.clone()).current.is_none(),
             "a leaf is no authority"
         );
+        let cut = "-----BEGIN CERTIFICATE-----\nAA";
+        let part = with(&|s| s.leaf.as_mut().unwrap().certificate.push_str(cut));
+        assert!(part.leaf.is_none(), "a chain that nobody can serve");
+        let part = with(&|s| s.current.as_mut().unwrap().certificate.push_str(cut));
+        assert!(part.current.is_none(), "a chain that nobody can read");
+        let bare = with(&|s| {
+            let pem = &mut s.current.as_mut().unwrap().certificate;
+            pem.truncate(pem.trim_end().len());
+        });
+        assert!(bare.current.unwrap().pem.ends_with("-----\n"));
         let more = [names(), vec!["c.d.svc".to_owned()]].concat();
         assert!(!good.facts(&more).leaf.unwrap().named);
     }
