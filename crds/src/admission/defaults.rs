@@ -28,17 +28,21 @@ pub fn default(kind: Kind, request: &Request<'_>) -> Option<Value> {
             create(kind, &mut filled);
             (filled != *object).then_some(filled)
         }
-        // Most changes leave nothing to do, and then nothing is copied.
-        Operation::Update
-            if kind == Kind::Cluster && (lacks_deploy(object) || lacks_type(object)) =>
-        {
-            let mut filled = object.clone();
-            deploy(&mut filled);
-            service_type(&mut filled);
-            Some(filled)
-        }
+        Operation::Update if kind == Kind::Cluster => touched(object),
         Operation::Update | Operation::Delete => None,
     }
+}
+
+/// A Cluster as it is once somebody has touched it; `None` where that fills in nothing, which is
+/// most often so.
+pub fn touched(cluster: &Value) -> Option<Value> {
+    if !lacks_deploy(cluster) && !lacks_type(cluster) {
+        return None;
+    }
+    let mut filled = cluster.clone();
+    deploy(&mut filled);
+    service_type(&mut filled);
+    Some(filled)
 }
 
 /// Fills in what the schema of the object's own version has a default for, as the API server does

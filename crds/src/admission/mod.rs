@@ -4,6 +4,7 @@
 mod defaults;
 mod validate;
 
+pub(crate) use defaults::touched;
 pub use defaults::{default, patch, schema_defaults};
 use serde_json::Value;
 pub use validate::{validate, validate_new};

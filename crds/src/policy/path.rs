@@ -28,8 +28,9 @@ pub(super) struct Set<'a> {
 }
 
 /// Fields of our kinds and of k0s that say whether, or how, what stands beside them counts.
-const SWITCHES: [&str; 6] = [
+const SWITCHES: [&str; 7] = [
     "type",
+    "mode",
     "enabled",
     "disabled",
     "deploy",
@@ -61,12 +62,22 @@ impl Path {
                 }
                 let end = rest.find(['.', '[']).unwrap_or(rest.len());
                 let (name, after) = rest.split_at_checked(end).ok_or(FORM)?;
-                let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-                if name.is_empty() || !name.chars().all(word) {
+                if name.is_empty() || !name.chars().all(is_word) {
                     return Err(FORM.to_owned());
                 }
                 steps.push(Step::Field(name.to_owned()));
                 rest = after;
+            }
+        }
+        if matches!(steps.first(), Some(Step::Field(root)) if root == "spec") {
+            // Either way of writing it is the same field, with the same switches around it.
+            for step in &mut steps {
+                if let Step::Key(key) = step
+                    && !key.is_empty()
+                    && key.chars().all(is_word)
+                {
+                    *step = Step::Field(std::mem::take(key));
+                }
             }
         }
         match steps.first() {
@@ -141,6 +152,10 @@ impl Path {
         }
         around
     }
+}
+
+const fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
 /// Whether the steps lead anywhere, as far as the first list.

@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use kube::core::SelectorExt;
 use serde_json::{Value, json};
 
-use crate::admission::Operation;
+use crate::admission::{Operation, touched};
 use crate::lookup::{Namespace, Usage};
 use crate::policy::compile::Policy;
 use crate::policy::{Input, read, text};
@@ -84,7 +84,13 @@ impl<'a> Subject<'a> {
                     Operation::Update => request.old_object,
                     Operation::Create | Operation::Delete => None,
                 };
-                (Cow::Borrowed(object), old.map(Cow::Borrowed), true)
+                let is_update = input.kind == PolicyKind::Cluster && old.is_some();
+                // What the webhook fills in is nobody's change.
+                let read = |value: &'a Value| match is_update.then(|| touched(value)).flatten() {
+                    Some(filled) => Cow::Owned(filled),
+                    None => Cow::Borrowed(value),
+                };
+                (read(object), old.map(read), true)
             }
             Some("scale") if input.kind == PolicyKind::Cluster => scaled(input, object),
             Some(_) => return None,

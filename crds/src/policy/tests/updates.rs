@@ -181,6 +181,30 @@ fn what_is_forbidden_does_not_come_in_by_changing_what_was_there(
     cluster(&json!({"k0sConfig": {"spec": {"network": {"kubeProxy": {"disabled": true, "mode": "ipvs"}}}}, "replicas": 3})),
     cluster(&json!({"k0sConfig": {"spec": {"network": {"kubeProxy": {"disabled": false, "mode": "ipvs"}}}}}))
 )]
+#[case::another_mode(
+    json!({"forbiddenFields": ["spec.k0sConfig.spec.network.kubeProxy.ipvs"]}),
+    cluster(&json!({"k0sConfig": {"spec": {"network": {"kubeProxy": {"mode": "iptables", "ipvs": {"strictARP": true}}}}}})),
+    cluster(&json!({"k0sConfig": {"spec": {"network": {"kubeProxy": {"mode": "iptables", "ipvs": {"strictARP": true}}}}}, "replicas": 3})),
+    cluster(&json!({"k0sConfig": {"spec": {"network": {"kubeProxy": {"mode": "ipvs", "ipvs": {"strictARP": true}}}}}}))
+)]
+#[case::a_path_in_brackets(
+    json!({"forbiddenFields": ["spec.persistence['hostPath']"]}),
+    cluster(&json!({"persistence": {"type": "emptyDir", "hostPath": "/"}})),
+    cluster(&json!({"persistence": {"type": "emptyDir", "hostPath": "/"}, "replicas": 3})),
+    cluster(&json!({"persistence": {"type": "hostPath", "hostPath": "/"}}))
+)]
+#[case::what_the_webhook_fills_in(
+    json!({"forbiddenFields": ["spec.ingress"]}),
+    cluster(&json!({"ingress": {"apiHost": "a.example.org"}})),
+    cluster(&json!({"ingress": {"apiHost": "a.example.org", "deploy": true}, "replicas": 3})),
+    cluster(&json!({"ingress": {"apiHost": "b.example.org", "deploy": true}}))
+)]
+#[case::a_type_that_the_webhook_fills_in(
+    json!({"forbiddenFields": ["spec.service.apiPort"]}),
+    cluster(&json!({"service": {"type": "", "apiPort": 31000}})),
+    cluster(&json!({"service": {"type": "ClusterIP", "apiPort": 31000}})),
+    cluster(&json!({"service": {"type": "NodePort", "apiPort": 31000}}))
+)]
 #[case::deployed_by_leaving_that_out(
     json!({"forbiddenFields": ["spec.ingress.annotations"]}),
     cluster(&json!({"ingress": {"deploy": false, "annotations": {"a": "b"}}})),
