@@ -231,13 +231,20 @@ impl Audit {
         self.since(Mark::default())
     }
 
-    /// Everything after a mark. A last line that is still being written is left out.
+    /// Everything after a mark. A last line that is still being written is left out, and so is one that
+    /// was being written when the mark was set.
     pub fn since(&self, mark: Mark) -> Result<Vec<Entry>> {
         let mut file = std::fs::File::open(&self.path)
             .with_context(|| format!("opening {}", self.path.display()))?;
-        file.seek(SeekFrom::Start(mark.0))?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
+        // From the byte before it on, which ends a line unless one was being written.
+        file.seek(SeekFrom::Start(mark.0.saturating_sub(1)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        if mark != Mark::default() {
+            let end = bytes.iter().position(|byte| *byte == b'\n');
+            bytes.drain(..end.map_or(bytes.len(), |end| end + 1));
+        }
+        let text = String::from_utf8(bytes).context("the audit log is UTF-8")?;
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         whole
             .lines()
@@ -292,5 +299,20 @@ mod tests {
             audit.count("op", Mark::default()).unwrap().to_string(),
             "    2 patch statefulsets a/b 200 (dry run)\n    2 in all"
         );
+    }
+
+    #[test]
+    fn a_line_that_was_being_written_at_the_mark_is_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.log");
+        let audit = Audit::new(&path);
+        let (begun, rest) = LINE.split_at(20);
+        std::fs::write(&path, format!("{LINE}\n{begun}")).unwrap();
+        let torn = audit.mark();
+        std::fs::write(&path, format!("{LINE}\n{begun}{rest}\n")).unwrap();
+        let whole = audit.mark();
+        std::fs::write(&path, format!("{LINE}\n{LINE}\n{LINE}\n")).unwrap();
+        assert_eq!(audit.count("op", torn).unwrap().total(), 1);
+        assert_eq!(audit.count("op", whole).unwrap().total(), 1);
     }
 }
