@@ -335,14 +335,14 @@ fn going<'o>(
     going
 }
 
-/// Whether some of a set's pods serve with a template that is not the newest: one that has to start
-/// anew before its turn does so from the old one.
+/// Whether some of a set's pods may be of a template that is not the newest: one that has to start
+/// anew before its turn does so from the old one, whether any of them is ready at the moment or not.
 fn is_rolling(set: &Live) -> bool {
     let set = set.value();
     let (status, generation) = (&set["status"], &set["metadata"]["generation"]);
-    let serves = status["readyReplicas"].as_i64().unwrap_or_default() > 0;
+    let has_pods = status["replicas"].as_i64().unwrap_or_default() > 0;
     let is_seen = status["observedGeneration"].as_i64() >= generation.as_i64();
-    serves && !(is_seen && status["currentRevision"] == status["updateRevision"])
+    has_pods && !(is_seen && status["currentRevision"] == status["updateRevision"])
 }
 
 /// Whether what is there may be written: it is judged by its owner, whoever made it.

@@ -133,12 +133,16 @@ fn only_what_is_owned_obsolete_and_still_there_goes() {
 }
 
 #[rstest]
-#[case::settled(json!({"readyReplicas": 3, "observedGeneration": 2, "currentRevision": "a", "updateRevision": "a"}), false)]
-#[case::not_seen_yet(json!({"readyReplicas": 3, "observedGeneration": 1, "currentRevision": "a", "updateRevision": "a"}), true)]
-#[case::on_its_way(json!({"readyReplicas": 2, "observedGeneration": 2, "currentRevision": "a", "updateRevision": "b"}), true)]
-#[case::nobody_serves(json!({"observedGeneration": 2, "currentRevision": "a", "updateRevision": "b"}), false)]
+#[case::settled(json!({"replicas": 3, "observedGeneration": 2, "currentRevision": "a", "updateRevision": "a"}), false)]
+#[case::not_seen_yet(json!({"replicas": 3, "observedGeneration": 1, "currentRevision": "a", "updateRevision": "a"}), true)]
+#[case::on_its_way(json!({"replicas": 3, "observedGeneration": 2, "currentRevision": "a", "updateRevision": "b"}), true)]
+#[case::stuck_with_none_ready(json!({"replicas": 3, "readyReplicas": 0, "observedGeneration": 2, "currentRevision": "a", "updateRevision": "b"}), true)]
+#[case::without_pods(json!({"replicas": 0, "observedGeneration": 2, "currentRevision": "a", "updateRevision": "b"}), false)]
 #[case::no_status(json!({}), false)]
-fn a_set_rolls_while_pods_serve_with_an_older_template(#[case] status: Value, #[case] rolls: bool) {
+fn a_set_rolls_while_it_may_have_pods_of_an_older_template(
+    #[case] status: Value,
+    #[case] rolls: bool,
+) {
     let set = json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet", "status": status,
         "metadata": {"name": "a", "namespace": "n", "uid": "u", "generation": 2},
@@ -162,7 +166,7 @@ fn what_pods_mount_stays_in_the_round_that_writes_their_set() {
         serde_json::from_value(object).unwrap()
     };
     let set = |generation: i32| {
-        let more = json!({"metadata": {"generation": generation}, "status": {"readyReplicas": 3,
+        let more = json!({"metadata": {"generation": generation}, "status": {"replicas": 3,
             "observedGeneration": 2, "currentRevision": "a", "updateRevision": "a"}});
         owned("StatefulSet", "set", &more)
     };
