@@ -7,6 +7,7 @@
 //! at every moment each leaf in use can be verified with each bundle in use.
 
 use jiff::{SignedDuration, Timestamp};
+use pki::BACKDATE;
 
 /// From when until when a certificate is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,11 @@ pub struct Span {
 impl Span {
     fn holds(self, now: Timestamp) -> bool {
         now < self.until
+    }
+
+    /// Not yet is what a replica has left behind whose clock was ahead.
+    fn has_begun(self, now: Timestamp) -> bool {
+        self.made <= add(now, BACKDATE)
     }
 
     /// After two thirds of its life it is time for the next one.
@@ -137,12 +143,13 @@ pub fn plan(
     now: Timestamp,
 ) -> Step {
     let valid = |authority: &&Authority| authority.span.holds(now);
+    let signs = |authority: &Authority| authority.signs && authority.span.has_begun(now);
     let current = material.current.as_ref().filter(valid);
     let next = material
         .next
         .as_ref()
         .filter(valid)
-        .filter(|next| next.signs);
+        .filter(|next| signs(next));
     let leaf = material.leaf.as_ref().filter(|leaf| leaf.span.holds(now));
     let change = |change| Step {
         publish: None,
@@ -152,7 +159,7 @@ pub fn plan(
     let (Some(current), Some(leaf)) = (current, leaf) else {
         // Nothing can be verified now, so nothing can be broken either.
         return change(match (current, next) {
-            (Some(current), _) if current.signs => Change::Issue,
+            (Some(current), _) if signs(current) => Change::Issue,
             (_, Some(_)) => Change::Promote,
             _ => Change::Begin,
         });
@@ -179,13 +186,13 @@ pub fn plan(
         // One change at a time: the old authority has to go before there is a next one.
         None
     } else {
-        (!current.signs || times.due(current.span.renewal())).then_some(Change::Prepare)
+        (!signs(current) || times.due(current.span.renewal())).then_some(Change::Prepare)
     };
     let step = step.or_else(|| {
         // A leaf ends with its authority at the latest: a new one could not last longer.
         let longer = leaf.span.until < current.span.until;
         let due = !leaf.named || (longer && times.due(leaf.span.renewal()));
-        (current.signs && due).then_some(Change::Issue)
+        (signs(current) && due).then_some(Change::Issue)
     });
     let step = step.or_else(|| {
         let old = material.old.as_ref()?;

@@ -296,6 +296,36 @@ mod tests {
         );
     }
 
+    /// Of a replica whose clock is an hour ahead: nobody else takes for valid what it has made.
+    #[test]
+    fn a_ca_that_is_not_valid_yet_is_followed_by_one_that_is() {
+        let ahead = now() + SignedDuration::from_hours(1);
+        let begun = Stored::default()
+            .changed(Change::Begin, &names(), timings(), ahead)
+            .unwrap();
+        let next = |stored: &Stored| {
+            let facts = stored.facts(&names());
+            assert!(facts.leaf.is_some());
+            plan(&facts, Some(&[]), timings(), now()).change
+        };
+        assert_eq!(next(&begun), Some(Change::Prepare));
+        let prepared = changed(begun, Change::Prepare);
+        assert_eq!(next(&prepared), Some(Change::Promote));
+        let promoted = changed(prepared, Change::Promote);
+        assert_eq!(next(&promoted), None);
+
+        let ahead = Stored::default()
+            .changed(Change::Begin, &names(), timings(), ahead)
+            .unwrap();
+        let bare = Stored {
+            leaf: None,
+            ..ahead
+        };
+        let facts = bare.facts(&names());
+        let step = plan(&facts, Some(&[]), timings(), now());
+        assert_eq!(step.change, Some(Change::Begin));
+    }
+
     #[test]
     fn what_does_not_fit_counts_as_missing() {
         let good = changed(Stored::default(), Change::Begin);
