@@ -53,7 +53,11 @@ impl Machines {
             ("k0s", K0S),
             ("id", "#!/bin/sh\necho 0\n"),
             // The cluster takes the token: the one that it is asked with is played as well.
-            ("curl", "#!/bin/sh\ncat >/dev/null; echo 200\n"),
+            (
+                "curl",
+                "#!/bin/sh\ncat >/dev/null\n\
+                 [ \"$MACHINE\" != asks ] || { echo $$ >DIR/sleeper; exec sleep 60; }\necho 200\n",
+            ),
             (
                 "uname",
                 "#!/bin/sh\n[ \"$1\" = -m ] && echo x86_64 || echo \"$MACHINE\"\n",
@@ -324,33 +328,45 @@ async fn an_interrupt_takes_back_a_token_that_no_machine_needs_and_tells_what_ea
     );
     taken_back().await?;
 
-    // While the machines are at it.
-    let mut command = machines.command(&admin, "join demo --ssh gone,node-1 --start-command")?;
+    // While the machines are at it: before k0s is started there, and while it may be up already.
     let sleeper = machines.file("sleeper");
-    command.arg(format!("echo $$ >{}; exec sleep 60", sleeper.display()));
-    let join = Running::start(&mut command)?;
-    make_token(&light).await?;
-    let pid = machines.file("node-1/pid");
-    until(async || Ok(sleeper.exists().then_some(()))).await?;
-    // What the machines say has to get here.
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let asked = Instant::now();
-    join.signal(Signal::SIGINT)?;
-    let ended = ends(join).await?.expect(
-        130,
-        &[
-            "error: interrupted: gone: failed: it cannot be reached",
-            "; node-1: running the start command",
-            "hint: a machine on which k0s was being installed may go on by itself",
-        ],
-    );
-    assert!(asked.elapsed() < Duration::from_secs(10), "{ended:#?}");
-    taken_back().await?;
-    let pid: i32 = fs::read_to_string(pid)?.trim().parse()?;
-    // Who is killed is there until somebody has taken note of it; the wait is half of the sleep.
-    until(async || Ok(kill(Pid::from_raw(pid), None).is_err().then_some(()))).await?;
-    let sleeper: i32 = fs::read_to_string(sleeper)?.trim().parse()?;
-    kill(Pid::from_raw(sleeper), Signal::SIGKILL)?;
+    let start = format!("echo $$ >{}; exec sleep 60", sleeper.display());
+    let undone = "hint: a machine on which k0s was being installed may go on by itself";
+    let revoke = "hint: revoke the token: kubectl k0smotron token revoke demo-worker-";
+    let gone = "error: interrupted: gone: failed: it cannot be reached";
+    for (machine, at, stays) in [
+        ("asks", "; asks: trying the token at https://", false),
+        ("node-1", "; node-1: running the start command", true),
+    ] {
+        let line = format!("join demo --ssh gone,{machine} --start-command");
+        let join = Running::start(machines.command(&admin, &line)?.arg(&start))?;
+        make_token(&light).await?;
+        until(async || Ok(sleeper.exists().then_some(()))).await?;
+        // What the machines say has to get here.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let asked = Instant::now();
+        join.signal(Signal::SIGINT)?;
+        let ended = ends(join).await?.expect(130, &[gone, at, undone]);
+        assert!(asked.elapsed() < Duration::from_secs(10), "{ended:#?}");
+        assert_eq!(ended.stderr.contains(revoke), stays, "{ended:#?}");
+        if stays {
+            let left = requests.list(&ListParams::default()).await?.items;
+            anyhow::ensure!(left.len() == 1, "left is {left:?}");
+            let all = ListParams::default();
+            requests
+                .delete_collection(&DeleteParams::default(), &all)
+                .await?;
+        } else {
+            taken_back().await?;
+        }
+        let pid = machines.file(&format!("{machine}/pid"));
+        let pid: i32 = fs::read_to_string(pid)?.trim().parse()?;
+        // Who is killed is there until somebody has taken note of it; the wait is half of the sleep.
+        until(async || Ok(kill(Pid::from_raw(pid), None).is_err().then_some(()))).await?;
+        let sleeping: i32 = fs::read_to_string(&sleeper)?.trim().parse()?;
+        kill(Pid::from_raw(sleeping), Signal::SIGKILL)?;
+        fs::remove_file(&sleeper)?;
+    }
 
     // While a node is waited for. The mothership is its own hosted cluster here.
     let secrets: Api<Secret> = Api::namespaced(client, "default");

@@ -19,6 +19,8 @@ const KEPT: usize = 40;
 const ROOM: usize = 400;
 /// What the script's lines about its steps begin with.
 const STEP: &str = "join: ";
+/// The steps from which k0s may be up, and in need of the token, before the machine has said so.
+const STARTING: [&str; 2] = ["starting k0s", "running the start command"];
 
 /// What is sent to each machine.
 #[derive(Debug)]
@@ -44,7 +46,7 @@ pub fn command(script: &str) -> String {
     )
 }
 
-/// Runs the script there, tells each step and when k0s is started, and returns the name of its Node.
+/// Runs the script there, tells each step and when k0s may be up, and returns the name of its Node.
 ///
 /// # Errors
 /// Why it did not come to its end.
@@ -74,13 +76,15 @@ pub async fn run(
         lines(output, |line| {
             if let Some(name) = line.strip_prefix("node: ") {
                 node = flags::object_name(name.trim()).ok();
-                started();
             }
         }),
         lines(errors, |line| {
             if let Some(now) = line.strip_prefix(STEP) {
                 begun = true;
                 step(now);
+                if STARTING.contains(&now) {
+                    started();
+                }
             } else {
                 if said.len() == KEPT {
                     said.remove(0);
