@@ -52,8 +52,8 @@ pub struct GlobalArgs {
         hide_short_help = true
     )]
     pub request_timeout: Option<Duration>,
-    /// Show each request on standard error: 1 method, path, status and time; 6 the query as well,
-    /// 7 headers, 8 bodies up to 1 KiB, 9 whole bodies; secrets are masked
+    /// Show each request on standard error: 1 method, path, status and time, 7 headers as well;
+    /// bodies are never shown
     #[arg(
         short = 'v',
         long = "v",

@@ -1,17 +1,15 @@
 //! `-v`: what goes over the wire, on standard error, with everything secret left out.
 
-mod mask;
-
 use std::future::Future;
 use std::io::Write as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::StreamExt as _;
-use http::{HeaderMap, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, BodyStream, Either, Limited, StreamBody};
+use http::{HeaderMap, Request, Response, header};
+use http_body_util::{BodyStream, Limited, StreamBody};
 use kube::client::{Body, ClientBuilder, DynBody};
 use kube::config::AuthInfo;
 use kube::{Client, Config};
@@ -19,19 +17,12 @@ use tower::util::{BoxService, MapResponseLayer};
 use tower::{BoxError, Layer, Service};
 
 use crate::error::innermost;
-use crate::redact::{MARK, Redactor};
-use crate::{escape, output};
+use crate::escape;
+use crate::redact::MARK;
 
-/// From this level on the query is shown; method, path, status and time are from 1 on.
-const QUERIES: u8 = 6;
-/// From this level on the headers of requests are shown.
+/// From this level on the headers of requests are shown, as kubectl does; method, path, status and
+/// time are from 1 on.
 const HEADERS: u8 = 7;
-/// From this level on bodies are shown.
-const BODIES: u8 = 8;
-/// From this level on bodies are shown whole.
-const WHOLE: u8 = 9;
-/// How much of a body is shown below that, in bytes.
-const ROOM: usize = 1024;
 
 /// The headers that are nobody else's business.
 const SECRET: [header::HeaderName; 3] = [
@@ -113,7 +104,7 @@ struct Trace {
 }
 
 type Inner = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
-type Answer = Response<Either<Box<DynBody>, Body>>;
+type Answer = Response<Box<DynBody>>;
 
 impl Layer<Inner> for Trace {
     type Service = Traced;
@@ -143,7 +134,7 @@ impl Service<Request<Body>> for Traced {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let trace = self.trace.clone();
-        let asked = Asked::of(&request, trace.level);
+        let asked = Asked::of(&request);
         let answer = self.inner.call(request);
         Box::pin(async move { trace.follow(asked, answer).await })
     }
@@ -153,28 +144,17 @@ impl Service<Request<Body>> for Traced {
 struct Asked {
     method: String,
     path: String,
-    query: Option<String>,
     headers: HeaderMap,
-    body: Option<Body>,
 }
 
 impl Asked {
-    fn of(request: &Request<Body>, level: u8) -> Self {
-        let body = request.body().try_clone().filter(|_| level >= BODIES);
+    fn of(request: &Request<Body>) -> Self {
+        let path = request.uri().path_and_query();
         Self {
             method: request.method().to_string(),
-            path: request.uri().path().to_owned(),
-            query: request.uri().query().map(str::to_owned),
+            path: path.map(ToString::to_string).unwrap_or_default(),
             headers: request.headers().clone(),
-            body,
         }
-    }
-
-    /// Whether the answer has no end that anybody waits for.
-    fn is_stream(&self) -> bool {
-        let query = self.query.as_deref().unwrap_or_default();
-        let mut parts = query.split('&');
-        parts.any(|part| part == "watch=true" || part == "follow=true")
     }
 }
 
@@ -197,62 +177,24 @@ impl Trace {
 
     async fn follow(
         &self,
-        mut asked: Asked,
-        answer: impl Future<Output = Result<Response<Box<DynBody>>, BoxError>>,
+        asked: Asked,
+        answer: impl Future<Output = Result<Answer, BoxError>>,
     ) -> Result<Answer, BoxError> {
         let started = Instant::now();
-        let body = match asked.body.take() {
-            Some(body) => body.collect_bytes().await.ok(),
-            None => None,
-        };
         let answer = answer.await;
-        let took = started.elapsed();
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) => {
-                let why = innermost(error.as_ref());
-                self.show(
-                    &asked,
-                    body.as_deref(),
-                    &format!("failed after {}: {why}", ms(took)),
-                );
-                return Err(error);
-            }
+        let took = started.elapsed().as_millis();
+        let outcome = match &answer {
+            Ok(answer) => format!("{} in {took} ms", answer.status()),
+            Err(error) => format!("failed after {took} ms: {}", innermost(error.as_ref())),
         };
-        let status = answer.status();
-        self.show(
-            &asked,
-            body.as_deref(),
-            &format!("{status} in {}", ms(took)),
-        );
-        let streams = asked.is_stream() || status == StatusCode::SWITCHING_PROTOCOLS;
-        if self.level < BODIES || streams {
-            return Ok(answer.map(Either::Left));
-        }
-        let (parts, body) = answer.into_parts();
-        let bytes = body.collect().await?.to_bytes();
-        self.body("Response body", &asked.path, &bytes);
-        Ok(Response::from_parts(
-            parts,
-            Either::Right(Body::from(bytes)),
-        ))
-    }
-
-    fn show(&self, asked: &Asked, body: Option<&[u8]>, outcome: &str) {
-        let query = match asked.query.as_deref() {
-            Some(query) if self.level >= QUERIES && !query.is_empty() => format!("?{query}"),
-            _ => String::new(),
-        };
-        let Asked { method, path, .. } = asked;
-        (self.show)(&format!("{method} {}{path}{query} {outcome}", self.server));
+        let Asked { method, path, .. } = &asked;
+        (self.show)(&format!("{method} {}{path} {outcome}", self.server));
         if self.level >= HEADERS {
             for line in self.headers(&asked.headers) {
                 (self.show)(&format!("  {line}"));
             }
         }
-        if let Some(body) = body.filter(|body| !body.is_empty()) {
-            self.body("Request body", &asked.path, body);
-        }
+        answer
     }
 
     fn headers(&self, headers: &HeaderMap) -> Vec<String> {
@@ -264,34 +206,6 @@ impl Trace {
             format!("{name}: {value}")
         });
         own.chain(self.identity.iter().cloned()).collect()
-    }
-
-    fn body(&self, title: &str, path: &str, bytes: &[u8]) {
-        // Once a body, and bodies are few: who looks at them does not count microseconds.
-        let Ok(redactor) = Redactor::new() else {
-            return;
-        };
-        // What is no JSON has lines of its own.
-        let text = output::indented(&mask::body(&redactor, path, bytes));
-        let text = if self.level >= WHOLE {
-            text
-        } else {
-            shortened(text)
-        };
-        (self.show)(&format!("  {title}: {text}"));
-    }
-}
-
-fn ms(time: Duration) -> String {
-    format!("{} ms", time.as_millis())
-}
-
-/// Its beginning, and how much there is besides.
-fn shortened(text: String) -> String {
-    let end = text.floor_char_boundary(ROOM);
-    match text.split_at_checked(end) {
-        Some((start, rest)) if !rest.is_empty() => format!("{start} [{} more bytes]", rest.len()),
-        _ => text,
     }
 }
 

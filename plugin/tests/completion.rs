@@ -19,7 +19,7 @@ const TYPED: [(&str, &str); 9] = [
     ("stat", "status "),
     ("list --all-n", "list --all-namespaces "),
     ("list --output=wi", "list --output=wide "),
-    ("list -o custom", "list -o custom-columns="),
+    ("list -o na", "list -o name "),
     ("list --context te", "list --context test "),
     (
         "list --context=arn:aws:",

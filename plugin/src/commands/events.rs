@@ -80,7 +80,7 @@ pub async fn run(session: &Session, args: &EventsArgs) -> Result<(), Error> {
         if !fresh.is_empty() || first && !args.print.is_table() {
             let mut print = args.print.clone();
             print.no_headers |= !first;
-            self::print::list(session, &print, fresh.clone(), |items| {
+            self::print::list(session, &print, &fresh, |items| {
                 let events: Vec<Event> = items
                     .iter()
                     .filter_map(|item| serde_json::from_value(item.clone()).ok())

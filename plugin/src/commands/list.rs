@@ -25,8 +25,6 @@ use crate::session::Session;
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron list -A\n\
     \x20 kubectl k0smotron list -l team=web -o wide\n\
-    \x20 kubectl k0smotron list -A --sort-by .metadata.creationTimestamp\n\
-    \x20 kubectl k0smotron list -o custom-columns=NAME:.metadata.name,API:.status.endpoint\n\
     \x20 kubectl k0smotron list -o json | jq -r '.items[].status.endpoint'")]
 pub struct ListArgs {
     /// In every namespace
@@ -51,12 +49,6 @@ pub struct ListArgs {
 /// # Errors
 /// Whatever the API server answers.
 pub async fn run(session: &Session, args: &ListArgs) -> Result<(), Error> {
-    if args.watch && matches!(args.print.output, Some(Format::CustomColumns(_))) {
-        return Err(Error::Usage {
-            message: "--watch prints no custom columns".to_owned(),
-            hint: "use -o jsonpath with --watch".to_owned(),
-        });
-    }
     let connection = session.connect().await?;
     let resource = resources::clusters();
     let (api, place) = connection.scope(&resource, args.all_namespaces);
@@ -79,7 +71,7 @@ pub async fn run(session: &Session, args: &ListArgs) -> Result<(), Error> {
         .into_iter()
         .map(|item| value(&view::identified(item, &resources::clusters())))
         .collect::<Result<Vec<_>, _>>()?;
-    print::list(session, &args.print, items, |items| {
+    print::list(session, &args.print, &items, |items| {
         let rows: Vec<ClusterRow> = items.iter().filter_map(row).collect();
         table(
             &rows,
@@ -147,7 +139,7 @@ fn show(
 ) -> Result<(), Error> {
     let out = &session.out;
     let item = view::identified(item, &resources::clusters());
-    match &args.print.output {
+    match args.print.output {
         None | Some(Format::Wide) => {
             let rows = [ClusterRow::of(&item)];
             let wide = args.print.is_wide();
@@ -162,7 +154,7 @@ fn show(
             out.data("---\n")?;
             out.structured(Structured::Yaml, &item)
         }
-        Some(_) => print::object(session, &args.print, value(&item)?, |_| Table::default()),
+        Some(Format::Name) => out.text(&(print::qualified(&value(&item)?) + "\n")),
     }
 }
 

@@ -4,9 +4,7 @@ pub mod completion;
 pub mod connect;
 pub mod create;
 pub mod delete;
-pub mod describe;
 pub mod doctor;
-pub mod edit;
 pub mod events;
 pub mod install;
 pub mod join;
@@ -59,10 +57,6 @@ pub enum Command {
     Events(events::EventsArgs),
     /// Print the logs of a control plane
     Logs(logs::LogsArgs),
-    /// Describe a cluster: what was asked for, what is known of it, its conditions and events
-    Describe(describe::DescribeArgs),
-    /// Open a cluster in an editor and apply what you changed
-    Edit(edit::EditArgs),
     /// Open the way to a hosted cluster, and a shell or command that uses it
     Connect(connect::ConnectArgs),
     /// Run a command that finds a hosted cluster in its KUBECONFIG
@@ -73,7 +67,7 @@ pub enum Command {
     Versions(versions::VersionsArgs),
     /// Let kubectl complete commands, flags and names
     Completion(completion::CompletionArgs),
-    /// List, drain and remove the nodes of a hosted cluster
+    /// List and remove the nodes of a hosted cluster
     Node(node::NodeArgs),
     /// Look whether everything is there that hosted clusters need
     Doctor(doctor::DoctorArgs),
@@ -110,8 +104,6 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
         Command::Upgrade(args) => upgrade::run(session, &args).await,
         Command::Events(args) => events::run(session, &args).await,
         Command::Logs(args) => logs::run(session, &args).await,
-        Command::Describe(args) => describe::run(session, &args).await,
-        Command::Edit(args) => edit::run(session, &args).await,
         Command::Connect(args) => connect::run(session, &args).await,
         Command::Exec(args) => connect::exec(session, &args).await,
         Command::Rotate(args) => rotate::run(session, &args).await,

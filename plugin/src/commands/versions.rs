@@ -55,7 +55,7 @@ pub async fn run(session: &Session, args: &VersionsArgs) -> Result<(), Error> {
         }
     };
     let items = rows(args.all, running.as_ref());
-    print::list(session, &args.print, items, |items| {
+    print::list(session, &args.print, &items, |items| {
         table(items, running.is_some())
     })
 }

@@ -37,11 +37,6 @@ pub struct Table {
 impl Table {
     /// An empty table with these titles.
     pub fn new(titles: impl IntoIterator<Item = &'static str>) -> Self {
-        Self::titled(titles)
-    }
-
-    /// The same, with titles that are not known beforehand.
-    pub fn titled(titles: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let titles = titles
             .into_iter()
             .map(|title| Cell::styled(title, Style::Bold));

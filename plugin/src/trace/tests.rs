@@ -1,5 +1,8 @@
 use std::sync::Mutex;
+use std::time::Duration;
 
+use http::StatusCode;
+use http_body_util::BodyExt as _;
 use tower::{ServiceExt as _, service_fn};
 
 use super::*;
@@ -62,40 +65,16 @@ async fn each_level_adds_to_the_one_before() {
         assert_eq!(back.unwrap(), ANSWER, "what is shown changes nothing");
         text
     };
-    let first = "POST https://m:6443/api/v1/namespaces/a/secrets 201 Created in N ms";
-    assert_eq!(at(1).await, first);
-    assert_eq!(at(5).await, first);
-    let query =
+    let first =
         "POST https://m:6443/api/v1/namespaces/a/secrets?fieldManager=me 201 Created in N ms";
-    assert_eq!(at(6).await, query);
+    assert_eq!(at(1).await, first);
+    assert_eq!(at(6).await, first);
     let headers = format!(
-        "{query}\n  accept: application/json\n  authorization: [redacted]\n  \
+        "{first}\n  accept: application/json\n  authorization: [redacted]\n  \
          Authorization: [redacted]\n  Impersonate-User: jane"
     );
     assert_eq!(at(7).await, headers);
-    let masked = serde_json::json!({"kind": "Secret", "bytes": {"value": 6}});
-    let bodies = format!("{headers}\n  Request body: {masked}\n  Response body: {masked}");
-    assert_eq!(at(8).await, bodies);
-    assert_eq!(at(9).await, bodies);
-}
-
-#[tokio::test]
-async fn a_long_body_is_cut_below_the_highest_level() {
-    let long = format!("{}é{}", "x".repeat(1023), "y".repeat(100));
-    let (text, back) = shown(8, "/log", long.clone()).await;
-    assert_eq!(back.unwrap(), long);
-    assert!(text.ends_with("xx [102 more bytes]"), "{text}");
-    let (text, _) = shown(9, "/log", long.clone()).await;
-    assert!(text.ends_with(&long), "{text}");
-}
-
-#[tokio::test]
-async fn a_stream_is_not_waited_for() {
-    for path in ["/log?follow=true", "/pods?a=b&watch=true"] {
-        let (text, back) = shown(9, path, "line".to_owned()).await;
-        assert!(!text.contains("Response body"), "{text}");
-        assert_eq!(back.unwrap(), "line");
-    }
+    assert_eq!(at(9).await, headers, "no body is ever shown");
 }
 
 #[tokio::test]
@@ -139,10 +118,4 @@ async fn endless(part: &'static [u8], level: u8) -> String {
     let request = Request::get("/api/v1/nodes").body(Vec::new()).unwrap();
     let read = tokio::time::timeout(Duration::from_secs(60), client.request_text(request));
     innermost(&read.await.unwrap().unwrap_err())
-}
-
-#[tokio::test]
-async fn no_line_of_an_answer_looks_like_one_of_ours() {
-    let (text, _) = shown(8, "/log", "a\nhint: sh".to_owned()).await;
-    assert!(text.ends_with("a\n  hint: sh"), "{text}");
 }

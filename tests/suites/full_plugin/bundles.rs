@@ -33,7 +33,6 @@ pub async fn a_support_bundle_has_the_logs_and_none_of_the_secrets(world: &World
     for (ending, part) in [
         ("product/deployments.yaml", "k0smotron-webhook"),
         ("product/leases.yaml", "holderIdentity"),
-        ("mothership/nodes.yaml", "kubeletVersion"),
         ("doctor.txt", "a simple cluster would be accepted"),
         ("kmc-bundled-0/controller.log", "kube-apiserver"),
         ("kmc-bundled-etcd-0/etcd.log", "etcd"),

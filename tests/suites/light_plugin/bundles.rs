@@ -176,8 +176,6 @@ async fn a_support_bundle_holds_everything_but_secrets() -> Result<()> {
         ("nodes.yaml", "name: worker-1"),
         ("versions.yaml", "gitVersion: v1."),
         ("doctor.txt", "clusters.k0smotron.io is there"),
-        ("mothership/customresourcedefinitions.yaml", "storage: true"),
-        ("errors.txt", "MutatingWebhookConfiguration"),
         ("index.md", "cluster.yaml"),
     ] {
         assert!(

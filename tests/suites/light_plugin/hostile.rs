@@ -109,8 +109,6 @@ async fn no_command_uses_more_of_a_tenants_kubeconfig_than_an_address_and_creden
         "connect demo -- date",
         "exec demo -- date",
         "exec demo --via tunnel -- date",
-        "node drain demo node-1",
-        "node uncordon demo node-1",
         "node remove demo node-1 --yes",
         "join demo --ssh node-1",
     ] {
@@ -133,13 +131,7 @@ async fn no_command_uses_more_of_a_tenants_kubeconfig_than_an_address_and_creden
     admin
         .runs(bundle)?
         .expect(0, &["not in it: ", "users[0].user.exec: is forbidden"]);
-    for line in [
-        "status demo",
-        "describe demo",
-        "list",
-        "versions demo",
-        bundle,
-    ] {
+    for line in ["status demo", "list", "versions demo", bundle] {
         admin.runs(line)?.expect(0, &[]);
         trap.nobody_was_caught(line)?;
     }
@@ -341,13 +333,7 @@ async fn a_terminal_is_shown_the_texts_of_others_and_obeys_none() -> Result<()> 
     for (line, code) in [
         ("events demo", 0),
         ("status demo", 0),
-        ("describe demo", 0),
         ("node list demo --via direct -o wide", 0),
-        (
-            "node list demo --via direct -o jsonpath={.items[*].status.nodeInfo.osImage}",
-            0,
-        ),
-        ("list -o custom-columns=X:.metadata.annotations.note", 0),
         ("wait demo --timeout 1s", 7),
     ] {
         // Some terminals, such as those of a serial line, know no size.
@@ -361,7 +347,6 @@ async fn a_terminal_is_shown_the_texts_of_others_and_obeys_none() -> Result<()> 
     // Programs read these, and get what was there, in their own notation.
     for line in [
         "events demo -o json",
-        "describe demo",
         "status demo -o yaml",
         "list -o json -v=9",
     ] {
@@ -371,7 +356,7 @@ async fn a_terminal_is_shown_the_texts_of_others_and_obeys_none() -> Result<()> 
     }
     let piped = admin.runs("events demo -o json")?.expect(0, &[]).json()?;
     assert_eq!(piped["items"][0]["message"], ORDERS);
-    for line in ["events demo", "describe demo", "events demo --color always"] {
+    for line in ["events demo", "events demo --color always"] {
         let piped = admin.runs(line)?.expect(0, &[]);
         obeys_nothing(line, &piped.stdout)?;
         ensure!(piped.stdout.contains(SHOWN), "{line}: {piped:#?}");

@@ -101,20 +101,16 @@ async fn requests_are_shown_as_far_as_asked_and_secrets_never() -> Result<()> {
         &["/clusters 403 Forbidden in", "  Impersonate-User: jane"],
     );
 
-    let whole = admin.runs("kubeconfig demo -v=9")?;
-    let whole = whole.expect(0, &["Response body: {", "\"bytes\":{\"value\":"]);
-    let encoded = STANDARD.encode(&kubeconfig);
+    let whole = admin.runs("kubeconfig demo -v=9")?.expect(0, &[]);
     assert!(!whole.stderr.contains(key), "{whole:#?}");
+    let encoded = STANDARD.encode(&kubeconfig);
     assert!(!whole.stderr.contains(encoded.get(..60).context("short")?));
-    let submitted = admin.runs("create demo -v=8")?;
-    submitted.expect(
+    admin.runs("create demo -v=8")?.expect(
         0,
         &[
             "POST https://",
             "201 Created",
             "  content-type: application/json",
-            "  Request body: {",
-            "  Response body: {",
         ],
     );
     light.down().await

@@ -195,18 +195,6 @@ fn values(arg: &Arg) -> Wanted {
                 .map(|word| (word.to_owned(), String::new()))
                 .to_vec(),
         ),
-        ("output", Some("FORMAT")) => Wanted::These(
-            [
-                "json",
-                "yaml",
-                "name",
-                "wide",
-                "jsonpath=",
-                "custom-columns=",
-            ]
-            .map(|word| (word.to_owned(), String::new()))
-            .to_vec(),
-        ),
         (_, Some("FILE" | "FOLDER" | "DIRECTORY")) => Wanted::Files,
         _ => Wanted::These(Vec::new()),
     }

@@ -19,8 +19,7 @@ use crate::session::Session;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron policy list\n\
-    \x20 kubectl k0smotron policy list --sort-by .status.violations -o wide\n\
-    \x20 kubectl k0smotron policy list -o jsonpath='{.items[*].metadata.name}'\n\n\
+    \x20 kubectl k0smotron policy list -o wide\n\n\
     NAMESPACES are those with these labels; RULES counts each field that bounds something and each\n\
     free rule; VIOLATIONS are existing objects that break it, whatever its mode.")]
 pub struct ListArgs {
@@ -57,7 +56,7 @@ pub async fn run(session: &Session, args: &ListArgs) -> Result<(), Error> {
         .map(|item| serde_json::to_value(view::identified(item, &resource)))
         .collect::<Result<Vec<Value>, _>>()
         .map_err(|source| Error::io("read a policy", source.into()))?;
-    print::list(session, &args.print, items, |items| {
+    print::list(session, &args.print, &items, |items| {
         table(items, args.print.is_wide(), Timestamp::now())
     })
 }

@@ -8,8 +8,9 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use kube::api::{ApiResource, DynamicObject};
+use serde_json::Value;
 
-use super::{Gathering, list, shape, value};
+use super::{Gathering, list, value};
 use crate::error::Error;
 use crate::hosted::{Hosted, ViaArgs};
 use crate::mothership::client::Connection;
@@ -115,7 +116,7 @@ pub(super) async fn gather(
     archive.objects(
         &place("nodes.yaml"),
         "Nodes that have joined the cluster, as its own API tells",
-        nodes.iter().map(|node| shape::node(value(node))),
+        nodes.iter().map(|node| told(value(node))),
     )?;
     let pods: Vec<DynamicObject> = observed
         .children
@@ -168,6 +169,19 @@ async fn nodes(
         .unwrap_or_else(late)
 }
 
+/// A node: what it runs, how it is, and what it has; not its images, nor its volumes.
+fn told(mut node: Value) -> Value {
+    if let Some(status) = node.get_mut("status").and_then(Value::as_object_mut) {
+        status.retain(|field, _| {
+            matches!(
+                field.as_str(),
+                "conditions" | "nodeInfo" | "capacity" | "allocatable" | "addresses"
+            )
+        });
+    }
+    node
+}
+
 /// Whether an event was seen no longer ago than `since`; true of everything else.
 pub(super) fn is_recent(object: &DynamicObject, since: Option<Duration>) -> bool {
     let (Some(since), true) = (since, is(object, "Event")) else {
@@ -184,6 +198,18 @@ mod tests {
 
     use super::*;
     use crate::mothership::view::tests::object;
+
+    #[test]
+    fn a_node_is_told_without_its_images() {
+        let told = told(json!({"metadata": {"name": "a"}, "status": {
+            "images": [{"names": ["x"]}], "nodeInfo": {"kubeletVersion": "v1"},
+            "conditions": [{"type": "Ready"}]}}));
+        assert_eq!(
+            told,
+            json!({"metadata": {"name": "a"}, "status": {
+                "nodeInfo": {"kubeletVersion": "v1"}, "conditions": [{"type": "Ready"}]}})
+        );
+    }
 
     #[test]
     fn old_events_are_left_out_and_nothing_else() {

@@ -4,7 +4,6 @@ mod archive;
 mod cluster;
 mod logs;
 mod mothership;
-mod shape;
 
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};

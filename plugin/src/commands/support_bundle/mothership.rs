@@ -6,148 +6,68 @@ use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::api::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
 
-use super::{Gathering, list, logs, shape, value};
+use super::{Gathering, list, logs, value};
 use crate::error::Error;
-use crate::mothership::client::Connection;
 use crate::mothership::resources::{self, resource};
 use crate::mothership::{checkup, view};
 use crate::output::Paint;
 
+const DEPLOYMENTS: &str = "product/deployments.yaml";
+const PODS: &str = "product/pods.yaml";
+
 /// What the product's own Deployments and pods carry.
 const PRODUCT: &str = "app.kubernetes.io/component in (controller,webhook)";
 
-/// One kind of objects, and where it goes.
+/// Objects that `doctor` tells too little of, and where they go.
 struct Kind {
     path: &'static str,
     what: &'static str,
     resource: ApiResource,
     namespace: Option<&'static str>,
     selector: &'static str,
-    /// One object of this name; a list unless given.
-    name: Option<String>,
-    shape: fn(Value) -> Value,
 }
 
-impl Kind {
-    fn all(path: &'static str, what: &'static str, resource: ApiResource) -> Self {
-        Self {
-            path,
-            what,
-            resource,
+fn kinds() -> [Kind; 5] {
+    let of_product = |path, what, resource, selector| Kind {
+        path,
+        what,
+        resource,
+        namespace: Some(SYSTEM_NAMESPACE),
+        selector,
+    };
+    [
+        Kind {
+            path: "mothership/clusterpolicies.yaml",
+            what: "ClusterPolicies",
+            resource: resources::cluster_policies(),
             namespace: None,
             selector: "",
-            name: None,
-            shape: std::convert::identity,
-        }
-    }
-
-    fn of_product(
-        path: &'static str,
-        what: &'static str,
-        resource: ApiResource,
-        selector: &'static str,
-    ) -> Self {
-        Self {
-            namespace: Some(SYSTEM_NAMESPACE),
-            selector,
-            ..Self::all(path, what, resource)
-        }
-    }
-
-    async fn fetch(&self, connection: &Connection<'_>) -> Result<Vec<DynamicObject>, Error> {
-        let Some(name) = &self.name else {
-            return list(connection, &self.resource, self.namespace, self.selector).await;
-        };
-        let api = connection.api_everywhere(&self.resource);
-        let attempt = format!("get {} {name}", self.resource.kind);
-        let found = connection.call(&attempt, || api.get(name)).await?;
-        Ok(vec![view::identified(found, &self.resource)])
-    }
-}
-
-fn kinds() -> Vec<Kind> {
-    let core = |kind, plural| resource("", "v1", kind, plural);
-    let mut kinds = vec![
-        Kind {
-            shape: shape::node,
-            ..Kind::all(
-                "mothership/nodes.yaml",
-                "The mothership's nodes: conditions, versions, capacity",
-                resources::nodes(),
-            )
         },
-        Kind::all(
-            "mothership/storageclasses.yaml",
-            "Classes of storage that volumes can have",
-            resource("storage.k8s.io", "v1", "StorageClass", "storageclasses"),
-        ),
-        Kind::all(
-            "mothership/clusterpolicies.yaml",
-            "ClusterPolicies",
-            resources::cluster_policies(),
-        ),
-        Kind::of_product(
-            "product/deployments.yaml",
+        of_product(
+            DEPLOYMENTS,
             "Deployments of the controller and of the webhook",
             resource("apps", "v1", "Deployment", "deployments"),
             PRODUCT,
         ),
-        Kind::of_product(
-            "product/pods.yaml",
+        of_product(
+            PODS,
             "Pods of the controller and of the webhook",
-            core("Pod", "pods"),
+            resource("", "v1", "Pod", "pods"),
             PRODUCT,
         ),
-        Kind::of_product(
+        of_product(
             "product/leases.yaml",
             "Leases: which pod of the controller and of the webhook works",
             resource("coordination.k8s.io", "v1", "Lease", "leases"),
             "",
         ),
-        Kind::of_product(
+        of_product(
             "product/events.yaml",
             "Events of the product's namespace",
             resources::events(),
             "",
         ),
-    ];
-    for plural in ["clusters", "jointokenrequests", "clusterpolicies"] {
-        kinds.push(Kind {
-            name: Some(format!("{plural}.{}", resources::GROUP)),
-            shape: shape::definition,
-            ..Kind::all(
-                "mothership/customresourcedefinitions.yaml",
-                "Definitions of the product's kinds: versions and conditions",
-                resource(
-                    "apiextensions.k8s.io",
-                    "v1",
-                    "CustomResourceDefinition",
-                    "customresourcedefinitions",
-                ),
-            )
-        });
-    }
-    for (kind, plural) in [
-        (
-            "MutatingWebhookConfiguration",
-            "mutatingwebhookconfigurations",
-        ),
-        (
-            "ValidatingWebhookConfiguration",
-            "validatingwebhookconfigurations",
-        ),
-    ] {
-        kinds.push(Kind {
-            name: Some("k0smotron".to_owned()),
-            shape: shape::without_authority,
-            ..Kind::all(
-                "mothership/webhookconfigurations.yaml",
-                "How the API server calls the webhook",
-                resource("admissionregistration.k8s.io", "v1", kind, plural),
-            )
-        });
-    }
-    kinds
+    ]
 }
 
 /// Gathers what has nothing to do with one cluster.
@@ -159,46 +79,46 @@ pub(super) async fn gather(gathering: &mut Gathering<'_>, version: &Info) -> Res
     let connection = &gathering.connection;
     let kinds = kinds();
     let (lists, findings) = futures::join!(
-        join_all(kinds.iter().map(|kind| kind.fetch(connection))),
+        join_all(kinds.iter().map(|kind| list(
+            connection,
+            &kind.resource,
+            kind.namespace,
+            kind.selector
+        ))),
         checkup::look(connection)
     );
-    let mut files: Vec<(&Kind, Vec<DynamicObject>)> = Vec::new();
-    for (kind, found) in kinds.iter().zip(lists) {
-        let found = gathering.archive.found(found);
-        match files.last_mut().filter(|(last, _)| last.path == kind.path) {
-            Some((_, objects)) => objects.extend(found),
-            None => files.push((kind, found)),
-        }
-    }
+    let archive = &mut gathering.archive;
+    let files: Vec<(Kind, Vec<DynamicObject>)> = kinds
+        .into_iter()
+        .zip(lists)
+        .map(|(kind, found)| (kind, archive.found(found)))
+        .collect();
     let of = |path: &str| {
         let file = files.iter().find(|(kind, _)| kind.path == path);
-        file.map(|(_, objects)| objects.clone()).unwrap_or_default()
+        file.map(|(_, objects)| objects.as_slice())
+            .unwrap_or_default()
     };
-    let deployments = of("product/deployments.yaml");
-    gathering.archive.objects(
+    archive.objects(
         "versions.yaml",
         "Versions of the plugin, of the mothership and of the product",
-        [versions(version, &deployments)],
+        [versions(version, of(DEPLOYMENTS))],
     )?;
     match findings {
-        Ok(findings) => gathering.archive.text(
+        Ok(findings) => archive.text(
             "doctor.txt",
             "What kubectl k0smotron doctor has found",
             &checkup::table(&findings).render(Paint::Never),
         )?,
-        Err(error) => gathering.archive.lacks(&error.to_string()),
+        Err(error) => archive.lacks(&error.to_string()),
     }
     for (kind, objects) in &files {
         let since = gathering.since;
-        let shaped = objects
+        let recent = objects
             .iter()
-            .filter(|object| super::cluster::is_recent(object, since))
-            .map(|object| (kind.shape)(value(object)));
-        gathering.archive.objects(kind.path, kind.what, shaped)?;
+            .filter(|object| super::cluster::is_recent(object, since));
+        archive.objects(kind.path, kind.what, recent.map(value))?;
     }
-    gathering
-        .logs("product", SYSTEM_NAMESPACE, &of("product/pods.yaml"))
-        .await
+    gathering.logs("product", SYSTEM_NAMESPACE, of(PODS)).await
 }
 
 fn versions(version: &Info, deployments: &[DynamicObject]) -> Value {

@@ -60,7 +60,7 @@ pub async fn run(session: &Session, args: &ListArgs) -> Result<(), Error> {
         session.out.note(&format!("No join tokens found {place}."));
         return Ok(());
     }
-    print::list(session, &args.print, items, |items| {
+    print::list(session, &args.print, &items, |items| {
         table(
             items,
             args.all_namespaces,

@@ -4,8 +4,6 @@ mod rows;
 mod source;
 mod usage;
 
-use std::str::FromStr as _;
-
 use clap::{Args, ValueEnum};
 use crds::labels;
 use jiff::Timestamp;
@@ -17,7 +15,7 @@ use self::rows::Columns;
 use crate::error::Error;
 use crate::flags;
 use crate::mothership::client::Connection;
-use crate::print::{self, Format, PrintArgs};
+use crate::print::{self, PrintArgs};
 use crate::session::Session;
 
 /// Flags of `top`.
@@ -42,13 +40,9 @@ pub struct TopArgs {
     /// Show first what uses the most: cpu or memory
     #[arg(long, value_enum, value_name = "RESOURCE", hide_possible_values = true)]
     pub sort_by: Option<SortBy>,
-    /// Output format: json, yaml, name, wide, jsonpath=TEMPLATE or custom-columns=TITLE:PATH,...;
-    /// a table unless given
-    #[arg(short, long, value_name = "FORMAT", value_parser = Format::from_str)]
-    pub output: Option<Format>,
-    /// Leave the titles out
-    #[arg(long)]
-    pub no_headers: bool,
+    /// How it is printed.
+    #[command(flatten)]
+    pub print: PrintArgs,
 }
 
 /// `--sort-by`.
@@ -72,12 +66,7 @@ pub async fn run(session: &Session, args: &TopArgs) -> Result<(), Error> {
     let namespace = (!args.all_namespaces).then_some(connection.namespace.as_str());
     let selector = selector(args.name.as_deref());
     let pods = pods(&connection, namespace, &selector).await?;
-    let printed = PrintArgs {
-        output: args.output.clone(),
-        sort_by: None,
-        no_headers: args.no_headers,
-    };
-    if pods.is_empty() && printed.is_table() {
+    if pods.is_empty() && args.print.is_table() {
         session.out.note(&nothing(args, &connection));
         return Ok(());
     }
@@ -86,9 +75,9 @@ pub async fn run(session: &Session, args: &TopArgs) -> Result<(), Error> {
     let columns = Columns {
         namespaces: args.all_namespaces,
         containers: args.containers,
-        wide: printed.is_wide(),
+        wide: args.print.is_wide(),
     };
-    print::list(session, &printed, rows::items(&groups), |_| {
+    print::list(session, &args.print, &rows::items(&groups), |_| {
         rows::table(&groups, columns, Timestamp::now())
     })?;
     for note in &measured.notes {

@@ -1,15 +1,12 @@
 //! `node`: the machines that have joined a hosted cluster.
 
-mod drain;
-mod pods;
-
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use kube::ResourceExt as _;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DynamicObject, ListParams};
+use kube::{Api, ResourceExt as _};
 use serde_json::Value;
 
-pub use self::drain::{CordonArgs, DrainArgs};
 use crate::error::Error;
 use crate::hosted::{HostedConnection, ViaArgs};
 use crate::mothership::{resources, view};
@@ -17,7 +14,7 @@ use crate::output::Style;
 use crate::output::table::{Cell, Table};
 use crate::print::{self, PrintArgs};
 use crate::session::Session;
-use crate::{duration, flags, prompt};
+use crate::{duration, escape, flags, prompt};
 
 /// `node` and what it can do.
 #[derive(Debug, Args)]
@@ -32,11 +29,7 @@ pub struct NodeArgs {
 pub enum NodeCommand {
     /// List the nodes of a cluster
     List(ListArgs),
-    /// Let no new pods come to nodes, and move theirs elsewhere
-    Drain(DrainArgs),
-    /// Let pods come to nodes again
-    Uncordon(CordonArgs),
-    /// Drain nodes and remove them from the cluster
+    /// Remove drained nodes from the cluster
     Remove(RemoveArgs),
 }
 
@@ -63,18 +56,28 @@ pub struct ListArgs {
 /// Flags of `node remove`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
+    \x20 kubectl k0smotron exec demo -- kubectl drain worker-1 --ignore-daemonsets\n\
     \x20 kubectl k0smotron node remove demo worker-1\n\
     \x20 kubectl k0smotron node remove demo worker-1 --no-drain --yes")]
 pub struct RemoveArgs {
-    /// What is drained, and how.
-    #[command(flatten)]
-    pub drain: DrainArgs,
-    /// Leave the pods where they are: for a machine that is gone
+    /// Name of the cluster
+    #[arg(id = "hosted", value_name = "NAME", value_parser = flags::object_name)]
+    pub cluster: String,
+    /// Names of the nodes
+    #[arg(required = true, value_name = "NODE", value_parser = flags::object_name)]
+    pub nodes: Vec<String>,
+    /// Although pods run there that were not moved elsewhere: for a machine that is gone
     #[arg(long)]
     pub no_drain: bool,
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
     /// Don't ask; nothing is asked either when standard input is no terminal
     #[arg(short, long)]
     pub yes: bool,
+    /// How to get there.
+    #[command(flatten)]
+    pub way: ViaArgs,
 }
 
 /// Runs a command about nodes.
@@ -84,8 +87,6 @@ pub struct RemoveArgs {
 pub async fn run(session: &Session, args: &NodeArgs) -> Result<(), Error> {
     match &args.command {
         NodeCommand::List(args) => list(session, args).await,
-        NodeCommand::Drain(args) => drain::run(session, args).await,
-        NodeCommand::Uncordon(args) => drain::uncordon(session, args).await,
         NodeCommand::Remove(args) => remove(session, args).await,
     }
 }
@@ -109,13 +110,13 @@ async fn list(session: &Session, args: &ListArgs) -> Result<(), Error> {
         ));
         return Ok(());
     }
-    let items = found
+    let items: Vec<Value> = found
         .items
         .into_iter()
         .map(|node| view::identified(node, &resources::nodes()))
         .filter_map(|node| serde_json::to_value(node).ok())
         .collect();
-    print::list(session, &args.print, items, |items| {
+    print::list(session, &args.print, &items, |items| {
         table(items, args.print.is_wide(), Timestamp::now())
     })
 }
@@ -179,24 +180,24 @@ fn table(items: &[Value], wide: bool, now: Timestamp) -> Table {
 }
 
 async fn remove(session: &Session, args: &RemoveArgs) -> Result<(), Error> {
-    let drained = &args.drain;
-    let place = HostedConnection::open(session, &drained.cluster, &drained.way).await?;
+    let place = HostedConnection::open(session, &args.cluster, &args.way).await?;
     let mut nodes = Vec::new();
-    for name in &drained.nodes {
-        nodes.push(place.node(name).await?);
+    for name in &args.nodes {
+        let node = place.node(name).await?;
+        if !args.no_drain {
+            is_drained(&place, name).await?;
+        }
+        nodes.push(node);
     }
     let question = format!(
-        "Remove {} from cluster {}? Its pods go elsewhere, if there is room.",
-        drained.nodes.join(", "),
-        drained.cluster
+        "Remove {} from cluster {}?",
+        args.nodes.join(", "),
+        args.cluster
     );
-    let unasked = args.yes || drained.dry_run;
+    let unasked = args.yes || args.dry_run;
     prompt::confirm(session, unasked, &question, "nothing was removed").await?;
-    for (name, node) in drained.nodes.iter().zip(nodes) {
-        if !args.no_drain {
-            drain::drain(session, &place, drained, name).await?;
-        }
-        if drained.dry_run {
+    for (name, node) in args.nodes.iter().zip(nodes) {
+        if args.dry_run {
             session
                 .out
                 .text(&format!("node/{name} removed (dry run)\n"))?;
@@ -215,12 +216,83 @@ async fn remove(session: &Session, args: &RemoveArgs) -> Result<(), Error> {
     Ok(())
 }
 
+/// Fails with [`Error::Conflict`] while pods run on a node that `kubectl drain` would move.
+async fn is_drained(place: &HostedConnection<'_>, node: &str) -> Result<(), Error> {
+    let api: Api<Pod> = Api::all(place.client.clone());
+    let listed = ListParams::default().fields(&format!("spec.nodeName={node}"));
+    let attempt = format!("list the pods of node {node}");
+    let found = place
+        .connection
+        .call(&attempt, || api.list(&listed))
+        .await?;
+    let left: Vec<&Pod> = found.items.iter().filter(|pod| moves(pod)).collect();
+    let Some(first) = left.first() else {
+        return Ok(());
+    };
+    let first = format!(
+        "{}/{}",
+        first.namespace().unwrap_or_default(),
+        first.name_any()
+    );
+    Err(Error::Conflict {
+        attempt: format!("remove node {node} of cluster {}", place.name),
+        answer: match left.len() {
+            1 => format!("pod {} runs there", escape::line(&first)),
+            count => format!("{count} pods run there, such as {}", escape::line(&first)),
+        },
+        hint: format!(
+            "move them: kubectl k0smotron exec {} -n {} -- kubectl drain {node} --ignore-daemonsets; \
+             or leave them, where the machine is gone: --no-drain",
+            place.name, place.connection.namespace
+        ),
+    })
+}
+
+/// Whether a pod is of those that can be moved: not the node's own, and not over.
+fn moves(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let phase = status.and_then(|status| status.phase.as_deref());
+    let is_over = matches!(phase, Some("Succeeded" | "Failed"));
+    let of_daemon_set = |pod: &Pod| {
+        let owners = pod.owner_references();
+        owners.iter().any(|owner| owner.kind == "DaemonSet")
+    };
+    let is_mirrored = pod
+        .annotations()
+        .contains_key("kubernetes.io/config.mirror");
+    !is_over && !is_mirrored && !of_daemon_set(pod)
+}
+
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
     use serde_json::json;
 
     use super::*;
     use crate::output::Paint;
+
+    #[rstest]
+    #[case::of_a_replica_set("ReplicaSet", "Running", None, true)]
+    #[case::of_nobody("", "Pending", None, true)]
+    #[case::of_a_daemon_set("DaemonSet", "Running", None, false)]
+    #[case::over("Job", "Succeeded", None, false)]
+    #[case::of_a_file("Node", "Running", Some("x"), false)]
+    fn a_node_is_drained_when_only_its_own_pods_are_left(
+        #[case] owner: &str,
+        #[case] phase: &str,
+        #[case] mirror: Option<&str>,
+        #[case] expected: bool,
+    ) {
+        let mut pod = json!({"metadata": {"name": "a"}, "status": {"phase": phase}});
+        if !owner.is_empty() {
+            pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": owner,
+                "name": "x", "uid": "1", "controller": true}]);
+        }
+        if let Some(mirror) = mirror {
+            pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": mirror});
+        }
+        assert_eq!(moves(&serde_json::from_value(pod).unwrap()), expected);
+    }
 
     #[test]
     fn nodes_are_listed_as_kubectl_lists_them() {
