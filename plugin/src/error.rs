@@ -22,7 +22,6 @@ pub enum Error {
         /// What to write in its place.
         hint: String,
     },
-    /// No Cluster of this name.
     #[error("there is no cluster \"{name}\" in namespace \"{namespace}\"")]
     UnknownCluster {
         /// The name that was asked for.
@@ -54,7 +53,6 @@ pub enum Error {
         /// The API server's URL.
         server: String,
     },
-    /// Refused for who asks.
     #[error("no permission to {attempt}: {answer}")]
     Forbidden {
         /// What was tried.
@@ -78,7 +76,6 @@ pub enum Error {
         /// The innermost reason.
         cause: String,
     },
-    /// No usable kubeconfig.
     #[error("{message}")]
     Kubeconfig {
         /// What is wrong, with the file or the entry.
@@ -108,7 +105,6 @@ pub enum Error {
         /// What to do.
         hint: String,
     },
-    /// Validation or admission said no.
     #[error("cannot {attempt}: refused: {}", causes.join("\n  "))]
     Refused {
         /// What was tried.
@@ -150,7 +146,6 @@ pub enum Error {
         /// Whether asking again may help.
         passing: bool,
     },
-    /// A file or stream failed.
     #[error("cannot {attempt}: {source}")]
     Io {
         /// What was tried.
@@ -167,7 +162,6 @@ pub enum Error {
         /// How many findings say so.
         problems: usize,
     },
-    /// Nobody tells what pods use.
     #[error("cannot tell what the pods use: {}", tried.join("; "))]
     Unmeasured {
         /// Who was asked, and what came back.
@@ -179,7 +173,6 @@ pub enum Error {
         /// Its exit code.
         code: u8,
     },
-    /// The person said no.
     #[error("{0}")]
     Declined(String),
     /// Ctrl-C, SIGTERM or a terminal that was closed.

@@ -93,7 +93,6 @@ impl GlobalArgs {
     }
 }
 
-/// `--dry-run`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum DryRun {
     /// Do it.
@@ -138,9 +137,6 @@ pub fn timeout(flag: Duration) -> Option<Duration> {
 }
 
 /// Names of objects, checked before any request is made: lower-case letters, digits, `-` and `.`.
-///
-/// # Errors
-/// A sentence for the user.
 pub fn object_name(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());

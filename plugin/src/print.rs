@@ -8,7 +8,6 @@ use crate::output::Structured;
 use crate::output::table::Table;
 use crate::session::Session;
 
-/// Flags of what prints objects.
 #[derive(Debug, Clone, Default, Args)]
 pub struct PrintArgs {
     /// Output format; a table unless given

@@ -25,7 +25,6 @@ struct Leftover {
 /// What becomes of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Signals {
-    /// The command ends.
     End,
     /// Ctrl-C is for a command that was started.
     Child,
@@ -38,9 +37,7 @@ enum Signals {
 /// The flags and streams of one command.
 #[derive(Debug)]
 pub struct Session {
-    /// Flags that every command has.
     pub global: GlobalArgs,
-    /// Where it prints.
     pub out: Output,
     leftover: RefCell<Leftover>,
     signals: Cell<Signals>,
@@ -99,9 +96,6 @@ impl Session {
     /// Does some work. A signal ends it and has it taken back before the error is returned. A second
     /// one from the keyboard ends that as well, and so do 15 s; a shell that is closed sends its
     /// SIGHUP twice.
-    ///
-    /// # Errors
-    /// Those of `work`, or [`Error::Interrupted`] with what [`Session::leaves`] was last told.
     pub async fn undoing<T>(
         &self,
         work: impl Future<Output = Result<T, Error>>,
@@ -146,9 +140,6 @@ impl Session {
     }
 
     /// Does this to its end or to the first signal that ends the command.
-    ///
-    /// # Errors
-    /// Those of `work`, or [`Error::Interrupted`] with what [`Session::leaves`] was last told.
     pub async fn until_interrupted<T>(
         &self,
         work: impl Future<Output = Result<T, Error>>,

@@ -38,9 +38,6 @@ const ANSWER: usize = 64 * 1024 * 1024;
 const OBJECTS: usize = 1_000_000;
 
 /// A client that shows its requests as far as the level asks for.
-///
-/// # Errors
-/// As [`Client::try_from`].
 pub fn client(config: Config, level: u8) -> Result<Client, kube::Error> {
     if level == 0 {
         return Client::try_from(config);
@@ -50,9 +47,6 @@ pub fn client(config: Config, level: u8) -> Result<Client, kube::Error> {
 }
 
 /// The same for a hosted API, which is not trusted: what it answers is not read without an end.
-///
-/// # Errors
-/// As [`Client::try_from`].
 pub fn wary(config: Config, level: u8) -> Result<Client, kube::Error> {
     let trace = Trace::of(&config, level);
     let limit = MapResponseLayer::new(|answer: Response<Box<DynBody>>| answer.map(limited));

@@ -14,7 +14,6 @@ use crate::hosted::{Hosted, Tunnel, ViaArgs};
 use crate::kubeconfig::file;
 use crate::session::Session;
 
-/// Flags of `connect`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron connect demo\n\
@@ -35,7 +34,6 @@ pub struct ConnectArgs {
     pub kubeconfig_file: Option<PathBuf>,
 }
 
-/// Flags of `exec`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron exec demo -- kubectl get nodes\n\
@@ -53,9 +51,6 @@ pub struct ExecArgs {
 }
 
 /// Opens the way to a hosted cluster, and a shell that uses it.
-///
-/// # Errors
-/// Whatever keeps the way from being opened; [`Error::Child`] with the command's own exit code.
 pub async fn run(session: &Session, args: &ConnectArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let cluster = connection.cluster(&args.name).await?;
@@ -123,9 +118,6 @@ async fn hold(session: &Session, hosted: &Hosted, path: &Path, answers: &str) ->
 }
 
 /// Runs a command that finds the hosted cluster in its KUBECONFIG.
-///
-/// # Errors
-/// As [`run`].
 pub async fn exec(session: &Session, args: &ExecArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let cluster = connection.cluster(&args.name).await?;

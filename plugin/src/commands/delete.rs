@@ -13,7 +13,6 @@ use crate::session::Session;
 use crate::wait::condition::Target;
 use crate::{duration, prompt};
 
-/// Flags of `delete`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron delete demo\n\
@@ -50,9 +49,6 @@ pub enum Format {
 }
 
 /// Deletes a cluster.
-///
-/// # Errors
-/// Whatever the API server answers, [`Error::Declined`] when the person says no.
 pub async fn run(session: &Session, args: &DeleteArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let name = &args.name;

@@ -8,7 +8,6 @@ use crate::mothership::checkup::{look, table};
 use crate::output::Structured;
 use crate::session::Session;
 
-/// Flags of `doctor`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron doctor\n\

@@ -13,7 +13,6 @@ use crate::print::{self, PrintArgs};
 use crate::session::Session;
 use crate::{duration, flags};
 
-/// Flags of `events`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron events demo\n\
@@ -37,7 +36,6 @@ pub struct EventsArgs {
     pub print: PrintArgs,
 }
 
-/// `--types`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Type {
     /// What is as it should be.
@@ -49,9 +47,6 @@ pub enum Type {
 }
 
 /// Shows the events of a cluster and of what belongs to it.
-///
-/// # Errors
-/// Whatever the API server answers.
 pub async fn run(session: &Session, args: &EventsArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let cluster = connection.cluster(&args.name).await?;

@@ -15,7 +15,6 @@ use crate::output::{self, Structured};
 use crate::session::Session;
 use crate::wait::{Look, Wait};
 
-/// Flags of `install`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron install --registry registry.example.org/k0smotron --wait\n\
@@ -52,9 +51,6 @@ fn registry(text: &str) -> Result<String, String> {
 }
 
 /// Installs the product, or brings an installation to this program's version.
-///
-/// # Errors
-/// Whatever the API server answers; [`Error::Conflict`] when another product's controller is there.
 pub async fn run(session: &Session, args: &InstallArgs) -> Result<(), Error> {
     let objects = manifest::objects(Some(&args.registry))?;
     match args.output {

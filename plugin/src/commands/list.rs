@@ -20,7 +20,6 @@ use crate::output::{Structured, Style};
 use crate::print::{self, Format, PrintArgs};
 use crate::session::Session;
 
-/// Flags of `list`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron list -A\n\
@@ -45,9 +44,6 @@ pub struct ListArgs {
 }
 
 /// Lists clusters.
-///
-/// # Errors
-/// Whatever the API server answers.
 pub async fn run(session: &Session, args: &ListArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let resource = resources::clusters();

@@ -31,7 +31,6 @@ const COMPONENTS: [&str; 6] = [
 /// How much of a line is shown, in bytes: what writes a log decides where its lines end.
 const ROOM: usize = 1024 * 1024;
 
-/// Flags of `logs`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron logs demo\n\
@@ -66,9 +65,6 @@ pub struct LogsArgs {
 }
 
 /// Prints the logs of a control plane, each line behind its pod's name where there are several.
-///
-/// # Errors
-/// Whatever the API server answers.
 pub async fn run(session: &Session, args: &LogsArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let component = args.component.as_deref();

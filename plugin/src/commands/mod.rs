@@ -88,9 +88,6 @@ pub enum Command {
 }
 
 /// Runs a command.
-///
-/// # Errors
-/// Whatever ended it early.
 pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
     match command {
         Command::Create(args) => create::run(session, *args).await,

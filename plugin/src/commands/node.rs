@@ -33,7 +33,6 @@ pub enum NodeCommand {
     Remove(RemoveArgs),
 }
 
-/// Flags of `node list`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron node list demo\n\
@@ -53,7 +52,6 @@ pub struct ListArgs {
     pub print: PrintArgs,
 }
 
-/// Flags of `node remove`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron exec demo -- kubectl drain worker-1 --ignore-daemonsets\n\
@@ -81,9 +79,6 @@ pub struct RemoveArgs {
 }
 
 /// Runs a command about nodes.
-///
-/// # Errors
-/// Whatever ended it early.
 pub async fn run(session: &Session, args: &NodeArgs) -> Result<(), Error> {
     match &args.command {
         NodeCommand::List(args) => list(session, args).await,

@@ -41,7 +41,6 @@ pub enum What {
     Tokens(OfCluster),
 }
 
-/// Flags of both.
 #[derive(Debug, Args)]
 pub struct OfCluster {
     /// Name of the cluster
@@ -56,9 +55,6 @@ pub struct OfCluster {
 }
 
 /// Makes anew what is asked for.
-///
-/// # Errors
-/// Whatever the API server answers; [`Error::TimedOut`] when the controller does not follow.
 pub async fn run(session: &Session, args: &RotateArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     match &args.what {

@@ -12,7 +12,6 @@ use crate::mothership::view;
 use crate::session::Session;
 use crate::wait::condition::Target;
 
-/// Flags of `scale`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron scale demo --replicas 3 --wait\n\
@@ -39,9 +38,6 @@ pub struct ScaleArgs {
 }
 
 /// Changes how many control-plane pods a cluster has.
-///
-/// # Errors
-/// Whatever the API server answers; [`Error::Conflict`] when it has another number now.
 pub async fn run(session: &Session, args: &ScaleArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let (name, place) = (&args.name, connection.namespace.as_str());

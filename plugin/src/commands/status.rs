@@ -13,7 +13,6 @@ use crate::mothership::{fetch, view};
 use crate::output::Structured;
 use crate::session::Session;
 
-/// Flags of `status`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron status demo\n\

@@ -15,7 +15,6 @@ use crate::mothership::resources;
 use crate::session::Session;
 use crate::wait::{Look, Wait};
 
-/// Flags of `uninstall`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron uninstall --dry-run\n\

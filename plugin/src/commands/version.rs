@@ -11,7 +11,6 @@ use crate::mothership::resources;
 use crate::output::Structured;
 use crate::session::Session;
 
-/// Flags of `version`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron version\n\
@@ -57,9 +56,6 @@ struct Part {
 }
 
 /// Shows versions. What is known is printed even when the mothership does not answer.
-///
-/// # Errors
-/// Whatever kept the mothership from answering.
 pub async fn run(session: &Session, args: &VersionArgs) -> Result<(), Error> {
     let mut versions = Versions {
         client: release::own().to_owned(),

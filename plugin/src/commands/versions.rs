@@ -13,7 +13,6 @@ use crate::output::table::{Cell, Table};
 use crate::print::{self, PrintArgs};
 use crate::session::Session;
 
-/// Flags of `versions`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron versions\n\
@@ -32,9 +31,6 @@ pub struct VersionsArgs {
 }
 
 /// Lists the releases of k0s that this program knows. One that came out later is no less good.
-///
-/// # Errors
-/// Whatever the API server answers about the cluster.
 pub async fn run(session: &Session, args: &VersionsArgs) -> Result<(), Error> {
     let running = match &args.name {
         None => None,

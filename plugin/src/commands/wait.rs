@@ -10,7 +10,6 @@ use crate::session::Session;
 use crate::wait::condition::Target;
 use crate::{duration, flags};
 
-/// Flags of `wait`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron wait demo\n\

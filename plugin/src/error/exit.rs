@@ -3,7 +3,6 @@
 /// How a process of this program ends; the numbers are a promise to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// It worked.
     Success,
     /// Something that has no number of its own.
     Failure,
@@ -15,7 +14,6 @@ pub enum Exit {
     NoPermission,
     /// The API server did not answer.
     Unreachable,
-    /// No usable kubeconfig.
     Kubeconfig,
     /// What was waited for did not happen in time.
     TimedOut,
@@ -25,7 +23,6 @@ pub enum Exit {
     Refused,
     /// k0smotron is not installed in the mothership.
     NotInstalled,
-    /// Ctrl-C or SIGTERM.
     Interrupted,
 }
 

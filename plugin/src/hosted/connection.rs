@@ -12,23 +12,17 @@ use crate::{escape, suggest};
 
 /// A hosted cluster that is connected to: requests to it are told apart from those to the mothership.
 pub struct HostedConnection<'a> {
-    /// The way there.
     pub hosted: Hosted,
-    /// Of its API.
     pub client: Client,
     /// The mothership's, told to speak of the hosted API.
     pub connection: Connection<'a>,
     /// The Cluster as the mothership has it.
     pub cluster: DynamicObject,
-    /// The Cluster's name.
     pub name: String,
 }
 
 impl<'a> HostedConnection<'a> {
     /// Finds the way to a cluster and connects to its API.
-    ///
-    /// # Errors
-    /// As [`Hosted::open`].
     pub async fn open(session: &'a Session, name: &str, way: &ViaArgs) -> Result<Self, Error> {
         let connection = session.connect().await?;
         let cluster = connection.cluster(name).await?;

@@ -27,7 +27,6 @@ use crate::trace;
 /// How long the exposed address may take to answer before the tunnel is taken.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Flags of what talks to a hosted cluster.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ViaArgs {
     /// How to reach the hosted API: at its address (direct), through the mothership's API
@@ -44,7 +43,6 @@ pub struct ViaArgs {
     pub port: u16,
 }
 
-/// `--via`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Via {
     /// Whichever works.
@@ -61,7 +59,6 @@ pub enum Via {
 pub struct Hosted {
     /// A kubeconfig whose server answers from here.
     pub kubeconfig: String,
-    /// Its server.
     pub server: String,
     /// The tunnel, when there is one.
     pub tunnel: Option<Tunnel>,

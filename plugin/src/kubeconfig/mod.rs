@@ -15,11 +15,9 @@ use crate::suggest;
 /// What the user's kubeconfig says about the mothership.
 #[derive(Debug)]
 pub struct Mothership {
-    /// How to reach it.
     pub config: kube::Config,
     /// The namespace in which names are looked for.
     pub namespace: String,
-    /// Its URL, for messages.
     pub server: String,
     /// The proxy on the way to it, if any.
     pub proxy: Option<String>,
@@ -50,9 +48,6 @@ pub fn files(explicit: Option<&Path>) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// The file that a new entry goes to: the first that exists, else the last named.
-///
-/// # Errors
-/// As [`files`].
 pub fn file_to_change(explicit: Option<&Path>) -> Result<PathBuf, Error> {
     let files = files(explicit)?;
     let existing = files
@@ -139,9 +134,6 @@ pub fn parse_message(error: &dyn std::fmt::Display) -> String {
 
 /// The namespace by flag or by the current context, without any request; `default` when neither
 /// says.
-///
-/// # Errors
-/// As [`load`].
 pub fn namespace(global: &GlobalArgs) -> Result<String, Error> {
     if let Some(namespace) = &global.namespace {
         return Ok(namespace.clone());

@@ -29,7 +29,6 @@ const ADMISSION: Duration = Duration::from_secs(10);
 /// What is to become of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Submission {
-    /// A new one.
     Create,
     /// A new one that is checked and not kept.
     Trial,
@@ -42,7 +41,6 @@ pub struct Connection<'a> {
     client: Client,
     /// The namespace in which names are looked for.
     pub namespace: String,
-    /// The API server's URL.
     pub server: String,
     proxy: Option<String>,
     deadline: Option<Duration>,
@@ -114,9 +112,6 @@ impl<'a> Connection<'a> {
 
     /// Creates an object, or puts it in the place of the one of its name. A field that the API does
     /// not know is an error, as kubectl has it: it would be dropped without a word.
-    ///
-    /// # Errors
-    /// As [`Connection::call`].
     pub async fn submit(
         &self,
         attempt: &str,
@@ -154,9 +149,6 @@ impl<'a> Connection<'a> {
 
     /// Deletes the very object that was looked at, not one that took its name meanwhile. One that
     /// has gone is as good as deleted.
-    ///
-    /// # Errors
-    /// As [`Connection::call`].
     pub async fn delete(
         &self,
         attempt: &str,

@@ -15,15 +15,10 @@ use crate::output::table::{Cell, Table};
 pub struct Event {
     /// When it was seen last, RFC 3339.
     pub last: String,
-    /// `Normal` or `Warning`.
     pub kind: String,
-    /// Why, in one word.
     pub reason: String,
-    /// What it is about, `Kind/name`.
     pub object: String,
-    /// What happened.
     pub message: String,
-    /// How often.
     pub count: i64,
 }
 

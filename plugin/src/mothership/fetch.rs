@@ -22,9 +22,6 @@ use crate::mothership::tree::Observed;
 use crate::mothership::{event, resources, view};
 
 /// Fetches what carries the Cluster's labels, and the join token requests that name it.
-///
-/// # Errors
-/// Whatever the API server answers, but for what may not be read.
 pub async fn observe(
     connection: &Connection<'_>,
     cluster: &DynamicObject,
@@ -203,9 +200,6 @@ fn keep(
 }
 
 /// The events about a Cluster and what belongs to it, the newest last.
-///
-/// # Errors
-/// Whatever the API server answers.
 pub async fn events(
     connection: &Connection<'_>,
     cluster: &DynamicObject,
@@ -225,9 +219,6 @@ pub async fn events(
 /// When the certificates in a Cluster's Secrets end, by the Secret's name: of a kubeconfig that of
 /// its user. The certificates themselves say it, in place of the annotation that a user's own and
 /// older ones lack.
-///
-/// # Errors
-/// Whatever the API server answers; who asked for them wants to know that they may not be read.
 pub async fn ends(
     connection: &Connection<'_>,
     cluster: &DynamicObject,

@@ -22,18 +22,15 @@ const EVENTS: usize = 5;
 /// How well something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Health {
-    /// As it should be.
     #[serde(rename = "True")]
     Good,
     /// Not yet, or not any more.
     #[serde(rename = "False")]
     Bad,
-    /// Nobody has said.
     Unknown,
     /// Something is under way: a condition that is True for as long as work lasts.
     #[serde(rename = "True")]
     Busy,
-    /// Nothing is under way.
     #[serde(rename = "False")]
     Idle,
     /// There is nothing to say: it only has to be there.
@@ -75,18 +72,14 @@ impl Health {
 pub struct Node {
     /// `Kind/name`, a condition's type, or the title of a group.
     pub name: String,
-    /// How well it is.
     pub ready: Health,
     /// Why, in one word or a count.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// Why, in a sentence.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// Since when, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// What belongs to it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<Self>,
 }
@@ -109,7 +102,6 @@ impl Node {
 pub struct Observed {
     /// Everything that carries the Cluster's labels or is owned by it, certificates among them.
     pub children: Vec<DynamicObject>,
-    /// `JoinTokenRequests` that name the Cluster.
     pub requests: Vec<DynamicObject>,
     /// Events about any of them, the newest last.
     pub events: Vec<DynamicObject>,

@@ -12,16 +12,11 @@ use crate::escape;
 /// One condition of an object.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Condition {
-    /// Its type, such as `Available`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// Why, in one word.
     pub reason: String,
-    /// Why, in a sentence.
     pub message: String,
-    /// Since when, RFC 3339.
     pub since: Option<String>,
 }
 
@@ -114,9 +109,7 @@ pub fn is_observed(object: &DynamicObject) -> bool {
 /// One line of `list`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterRow {
-    /// `metadata.namespace`.
     pub namespace: String,
-    /// `metadata.name`.
     pub name: String,
     /// The version that runs, else the one that was asked for.
     pub version: String,
@@ -124,17 +117,12 @@ pub struct ClusterRow {
     pub ready: String,
     /// How many pods were asked for.
     pub replicas: String,
-    /// The hosted API's URL.
     pub endpoint: String,
-    /// The storage backend.
     pub storage: String,
-    /// How it is exposed.
     pub service: String,
-    /// Since when it exists.
     pub created: Option<String>,
     /// Whether it is available: the status of that condition.
     pub available: String,
-    /// The reason of that condition.
     pub reason: String,
 }
 

@@ -29,26 +29,18 @@ pub enum ColorWhen {
 /// What a piece of text tells by its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// Nothing.
     Plain,
-    /// A title.
     Bold,
-    /// All is well.
     Good,
-    /// Something is under way.
     Waiting,
-    /// Something is wrong.
     Bad,
-    /// Less important.
     Dim,
 }
 
 /// Whether text gets its colour when it is rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paint {
-    /// With escape sequences.
     Always,
-    /// As plain text.
     Never,
 }
 
@@ -131,9 +123,6 @@ impl Output {
 
     /// Writes what others may have written to standard output: as it is for programs, escaped for
     /// a terminal.
-    ///
-    /// # Errors
-    /// As [`Output::data`].
     pub fn text(&self, text: &str) -> Result<(), Error> {
         self.data(&self.foreign(text))
     }
@@ -205,9 +194,6 @@ impl Output {
     }
 
     /// Writes any value as JSON (two spaces) or YAML.
-    ///
-    /// # Errors
-    /// As [`Output::data`].
     pub fn structured(&self, format: Structured, value: &impl Serialize) -> Result<(), Error> {
         self.text(&structured(format, value)?)
     }

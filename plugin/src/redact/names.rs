@@ -49,11 +49,8 @@ const ABOUT: [&str; 35] = [
 /// What a name says of its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Says {
-    /// Nothing.
     Nothing,
-    /// It may be secret.
     Weak,
-    /// It is secret.
     Strong,
 }
 

@@ -30,16 +30,13 @@ pub struct JoinToken {
     pub namespace: String,
     /// The cluster that a machine joins with it.
     pub cluster: String,
-    /// What the machine becomes.
     pub role: Role,
-    /// Public part of the token.
     #[serde(rename = "tokenID")]
     pub token_id: Option<String>,
     /// When it ends, RFC 3339; `None` is never.
     pub expires_at: Option<String>,
     /// k0s version that the machine gets, as k0s writes it.
     pub version: Option<String>,
-    /// The token itself.
     pub token: String,
 }
 
@@ -68,7 +65,6 @@ impl JoinToken {
     }
 }
 
-/// Flags of what makes a token.
 #[derive(Debug, Clone, Args)]
 pub struct TokenArgs {
     /// Name of the cluster
@@ -136,9 +132,6 @@ pub fn is_of(request: &DynamicObject, cluster: Option<&str>) -> bool {
 }
 
 /// Deletes this very request, with which its token ends. One that is gone is as good as revoked.
-///
-/// # Errors
-/// Whatever the API server answers.
 pub async fn revoke(
     connection: &Connection<'_>,
     request: &DynamicObject,

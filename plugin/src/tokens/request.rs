@@ -28,9 +28,6 @@ use crate::{duration, flags};
 const UNPACKED: u64 = 1024 * 1024;
 
 /// Asks for a token; the name of the request is returned.
-///
-/// # Errors
-/// Whatever the API server answers.
 pub async fn ask(
     session: &Session,
     connection: &Connection<'_>,

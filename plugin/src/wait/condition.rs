@@ -21,9 +21,7 @@ pub enum Target {
     Upgraded,
     /// As many control-plane pods as its spec asks for are ready, and it is available.
     Scaled,
-    /// It is gone.
     Deleted,
-    /// So many nodes are ready.
     Nodes(u32),
 }
 
@@ -59,9 +57,7 @@ impl fmt::Display for Target {
 /// How a Cluster stands to a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// It is there.
     Reached,
-    /// This is in the way.
     Pending(String),
     /// As it is, it will never be there.
     Never(String),

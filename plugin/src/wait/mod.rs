@@ -14,7 +14,6 @@ use crate::session::Session;
 /// What one look has found.
 #[derive(Debug)]
 pub enum Look<T> {
-    /// It is true.
     Done(T),
     /// Not yet, and this is in the way.
     Pending(String),
@@ -27,7 +26,6 @@ pub struct Wait<'a> {
     pub what: &'a str,
     /// How long at most; `None` is for ever.
     pub timeout: Option<Duration>,
-    /// How often to look.
     pub interval: Duration,
 }
 

@@ -58,7 +58,6 @@ impl Shell {
     }
 }
 
-/// Flags of `completion`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron completion\n\

@@ -10,17 +10,11 @@ use crate::flags::GlobalArgs;
 pub enum Wanted {
     /// One of these; each with what it means.
     These(Vec<(String, String)>),
-    /// The name of a Cluster.
     Clusters,
-    /// The name of a `JoinTokenRequest`.
     Requests,
-    /// A namespace.
     Namespaces,
-    /// The name of a `ClusterPolicy`.
     Policies,
-    /// A context of the kubeconfig.
     Contexts,
-    /// A k0s version.
     Versions,
     /// A file, or something that nobody here knows.
     Files,

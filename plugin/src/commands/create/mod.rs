@@ -38,7 +38,6 @@ const SPEC: [&str; 12] = [
     "external_address",
 ];
 
-/// Flags of `create`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron create demo --wait\n\
@@ -127,7 +126,6 @@ pub enum Format {
     Name,
 }
 
-/// `--service`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ServiceType {
     /// From inside the mothership only.
@@ -152,7 +150,6 @@ impl ServiceType {
     }
 }
 
-/// `--storage`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum StorageType {
     /// etcd in pods of its own.
@@ -160,7 +157,6 @@ pub enum StorageType {
     Etcd,
 }
 
-/// `--persistence`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Persistence {
     /// Goes with the pod; the cluster's state is in etcd.
@@ -175,9 +171,6 @@ pub enum Persistence {
 }
 
 /// Creates a cluster, and waits for it when asked to.
-///
-/// # Errors
-/// Whatever the API server answers, [`Error::Refused`] for what can never work.
 pub async fn run(session: &Session, mut args: CreateArgs) -> Result<(), Error> {
     if args.name.is_none() && args.from.is_none() {
         if !std::io::stdin().is_terminal() {

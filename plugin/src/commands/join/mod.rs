@@ -15,7 +15,6 @@ use crate::output::{Structured, structured};
 use crate::session::Session;
 use crate::tokens::{self, JoinToken, TokenArgs};
 
-/// Flags of `join`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron join demo\n\
@@ -97,9 +96,6 @@ pub enum Format {
 }
 
 /// Asks for a token, waits for it, prints it.
-///
-/// # Errors
-/// Whatever the API server answers; [`Error::TimedOut`] when no token comes.
 pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Error> {
     let setup = Setup::of(args)?;
     if args.ssh.machines.is_empty() {

@@ -54,9 +54,6 @@ impl JoinToken {
     }
 
     /// User data for cloud-init.
-    ///
-    /// # Errors
-    /// As [`script::script`].
     pub fn cloud_init(&self, setup: &Setup) -> Result<String, Error> {
         // It runs once in the life of a machine: what is not there then would never be.
         let setup = Setup {
@@ -93,9 +90,6 @@ impl JoinToken {
     }
 
     /// A configuration for Ignition 3.4: the script, and a unit that runs it until it has worked.
-    ///
-    /// # Errors
-    /// As [`script::script`].
     pub fn ignition(&self, setup: &Setup) -> Result<String, Error> {
         let script = script::script(self, setup)?;
         let path = format!("/etc/k0s-join-{}.sh", self.cluster);
@@ -122,9 +116,6 @@ impl JoinToken {
     }
 
     /// A unit for systemd, with the script as its standard input.
-    ///
-    /// # Errors
-    /// As [`script::script`].
     pub fn systemd(&self, setup: &Setup) -> Result<String, Error> {
         let script = script::script(self, setup)?;
         let role = self.role.name();

@@ -23,11 +23,9 @@ pub struct Setup {
     pub binary: Option<String>,
     /// How many bytes come on standard input, when that is known.
     pub size: Option<u64>,
-    /// Further arguments of `k0s install`.
     pub arguments: Vec<String>,
     /// What runs in place of `k0s install` and `k0s start`.
     pub start_command: Option<String>,
-    /// Directory in place of `/`.
     pub root: String,
     /// Nobody looks: k0s is installed even while the cluster's API does not answer.
     pub unattended: bool,
@@ -79,9 +77,6 @@ fn words(line: &str) -> Result<Vec<String>, String> {
 }
 
 /// A text without control characters: those have no place in a line for k0s, nor in YAML.
-///
-/// # Errors
-/// A sentence for the user.
 pub fn plain(text: &str) -> Result<String, String> {
     if text.is_empty() || text.chars().any(char::is_control) {
         return Err("must be text on one line".to_owned());
@@ -90,9 +85,6 @@ pub fn plain(text: &str) -> Result<String, String> {
 }
 
 /// A label (`key=value`), checked as the API server would.
-///
-/// # Errors
-/// A sentence for the user.
 pub fn label(text: &str) -> Result<String, String> {
     match text.split_once('=') {
         Some((key, value)) if is_key(key) && is_value(value) => Ok(text.to_owned()),
@@ -101,9 +93,6 @@ pub fn label(text: &str) -> Result<String, String> {
 }
 
 /// A taint (`key=value:Effect` or `key:Effect`), checked as the API server would.
-///
-/// # Errors
-/// A sentence for the user.
 pub fn taint(text: &str) -> Result<String, String> {
     let bad = || {
         "a taint looks like dedicated=web:NoSchedule; effects are NoSchedule, PreferNoSchedule \

@@ -28,9 +28,6 @@ pub struct Signed {
 }
 
 /// Has a certificate made for a user, and says how long it lasts and how to give it rights.
-///
-/// # Errors
-/// Whatever the hosted API answers; [`Error::TimedOut`] when nobody signs.
 pub async fn signed(
     session: &Session,
     place: &HostedConnection<'_>,

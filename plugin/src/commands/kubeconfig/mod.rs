@@ -22,7 +22,6 @@ use crate::session::Session;
 use crate::wait::{Look, Wait};
 use crate::{duration, flags};
 
-/// Flags of `kubeconfig`.
 #[derive(Debug, Default, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron kubeconfig demo --merge && kubectl --context demo get nodes\n\
@@ -126,9 +125,6 @@ fn url(text: &str) -> Result<String, String> {
 }
 
 /// Prints or merges a cluster's kubeconfig.
-///
-/// # Errors
-/// Whatever the API server answers; [`Error::Conflict`] when a name in the user's file is taken.
 pub async fn run(session: &Session, args: &KubeconfigArgs) -> Result<(), Error> {
     let connection = session.connect().await.map_err(not_the_name)?;
     if args.remove {
@@ -162,9 +158,6 @@ pub async fn run(session: &Session, args: &KubeconfigArgs) -> Result<(), Error> 
 }
 
 /// Merges a cluster's kubeconfig as `--merge --wait` does.
-///
-/// # Errors
-/// As [`run`].
 pub async fn merge(session: &Session, name: &str) -> Result<(), Error> {
     let args = KubeconfigArgs {
         name: name.to_owned(),

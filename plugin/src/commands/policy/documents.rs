@@ -15,9 +15,7 @@ const MAX_FILE: u64 = 16 * 1024 * 1024;
 /// An object and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// Such as `clusters.yaml, document 2`.
     pub source: String,
-    /// The object.
     pub object: Value,
 }
 

@@ -12,7 +12,6 @@ use crate::error::Error;
 use crate::session::Session;
 use crate::suggest;
 
-/// Flags of `policy explain`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron policy explain\n\

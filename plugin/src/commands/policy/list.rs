@@ -15,7 +15,6 @@ use crate::output::table::{Cell, Table};
 use crate::print::{self, PrintArgs};
 use crate::session::Session;
 
-/// Flags of `policy list`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron policy list\n\
@@ -32,9 +31,6 @@ pub struct ListArgs {
 }
 
 /// Lists policies.
-///
-/// # Errors
-/// Whatever the API server answers.
 pub async fn run(session: &Session, args: &ListArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let resource = resources::cluster_policies();

@@ -39,9 +39,6 @@ pub enum PolicyCommand {
 }
 
 /// Runs a command about policies.
-///
-/// # Errors
-/// Whatever ended it early.
 pub async fn run(session: &Session, args: &PolicyArgs) -> Result<(), Error> {
     match &args.command {
         PolicyCommand::Test(args) => test::run(session, args).await,

@@ -9,7 +9,6 @@ use crate::output::{Paint, Style};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Result {
-    /// It is met.
     Pass,
     /// It is broken, and the object refused.
     Refused,
@@ -42,12 +41,10 @@ impl Result {
 /// One line about an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Line {
-    /// What it says.
     pub result: Result,
     /// Name of the policy; left out for the rules of the kind itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
-    /// Name of the rule.
     pub rule: String,
     /// What is wrong; empty when nothing is.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -60,16 +57,12 @@ pub struct Line {
 pub struct Verdict {
     /// File and document that it comes from.
     pub source: String,
-    /// Its kind.
     pub kind: String,
     /// Its namespace; left out for objects that have none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub namespace: String,
-    /// Its name.
     pub name: String,
-    /// Whether it would be accepted.
     pub allowed: bool,
-    /// What each rule says.
     pub results: Vec<Line>,
     /// Policies that don't select its namespace.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -81,7 +74,6 @@ pub struct Verdict {
 pub struct Report {
     /// Whether all of them would be accepted.
     pub allowed: bool,
-    /// The objects.
     pub objects: Vec<Verdict>,
 }
 

@@ -17,7 +17,6 @@ use crate::error::Error;
 use crate::output::Structured;
 use crate::session::Session;
 
-/// Flags of `policy test`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron policy test -f cluster.yaml\n\

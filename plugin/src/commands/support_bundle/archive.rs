@@ -19,9 +19,7 @@ use crate::redact::{self, Redactor};
 pub struct Entry {
     /// Where it is, below the archive's one folder.
     pub path: String,
-    /// How many bytes it has.
     pub bytes: usize,
-    /// What it is.
     pub what: String,
 }
 
@@ -47,9 +45,6 @@ pub struct Contents {
 
 impl<W: Write> Archive<W> {
     /// An empty archive whose files are in `folder`.
-    ///
-    /// # Errors
-    /// As [`Redactor::new`].
     pub fn new(into: W, folder: &str, made: Timestamp) -> Result<Self, Error> {
         Ok(Self {
             files: tar::Builder::new(GzEncoder::new(into, Compression::default())),
@@ -71,9 +66,6 @@ impl<W: Write> Archive<W> {
     }
 
     /// Adds objects as YAML, one document each; of none there is no file.
-    ///
-    /// # Errors
-    /// As [`Archive::text`].
     pub fn objects(
         &mut self,
         path: &str,
@@ -107,9 +99,6 @@ impl<W: Write> Archive<W> {
     }
 
     /// Adds the index and ends the archive.
-    ///
-    /// # Errors
-    /// As [`Archive::text`].
     pub fn finish(mut self, title: &str) -> Result<(W, Contents), Error> {
         let title = &self.redactor.text(title);
         if !self.missing.is_empty() {

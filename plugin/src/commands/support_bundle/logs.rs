@@ -22,9 +22,7 @@ const AT_ONCE: usize = 4;
 /// A log that there should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// The pod.
     pub pod: String,
-    /// The container.
     pub container: String,
     /// Whether it is of the container that ran before the one that runs.
     pub previous: bool,

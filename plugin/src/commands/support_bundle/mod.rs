@@ -25,7 +25,6 @@ use crate::output::table::Table;
 use crate::session::Session;
 use crate::{duration, flags};
 
-/// Flags of `support-bundle`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron support-bundle demo\n\

@@ -15,7 +15,6 @@ use crate::print::{self, PrintArgs};
 use crate::session::Session;
 use crate::tokens::is_of;
 
-/// Flags of `token list`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron token list\n\
@@ -37,9 +36,6 @@ pub struct ListArgs {
 }
 
 /// Lists tokens.
-///
-/// # Errors
-/// Whatever the API server answers.
 pub async fn run(session: &Session, args: &ListArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let resource = resources::join_token_requests();

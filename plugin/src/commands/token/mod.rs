@@ -31,9 +31,6 @@ pub enum TokenCommand {
 }
 
 /// Runs a command about tokens.
-///
-/// # Errors
-/// Whatever ended it early.
 pub async fn run(session: &Session, args: &TokenArgs) -> Result<(), Error> {
     match &args.command {
         TokenCommand::List(args) => list::run(session, args).await,

@@ -13,7 +13,6 @@ use crate::session::Session;
 use crate::tokens::{is_of, revoke};
 use crate::{prompt, suggest};
 
-/// Flags of `token revoke`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron token revoke demo-worker-x7k2p\n\
@@ -44,9 +43,6 @@ pub struct RevokeArgs {
 }
 
 /// Revokes tokens.
-///
-/// # Errors
-/// Whatever the API server answers, [`Error::Declined`] when the person says no.
 pub async fn run(session: &Session, args: &RevokeArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let place = connection.namespace.clone();

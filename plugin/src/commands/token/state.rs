@@ -9,15 +9,11 @@ use crate::output::Style;
 /// What a token is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Machines join with it.
     Valid,
-    /// It has ended by itself.
     Expired,
-    /// It will be made.
     Pending,
     /// It is not made before somebody changes something.
     Invalid,
-    /// It is being taken back.
     Revoking,
 }
 

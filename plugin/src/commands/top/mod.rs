@@ -18,7 +18,6 @@ use crate::mothership::client::Connection;
 use crate::print::{self, PrintArgs};
 use crate::session::Session;
 
-/// Flags of `top`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron top demo\n\
@@ -45,7 +44,6 @@ pub struct TopArgs {
     pub print: PrintArgs,
 }
 
-/// `--sort-by`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SortBy {
     /// CPU.

@@ -17,13 +17,11 @@ use crate::output::table::{Cell, Table};
 /// A pod and what it uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Its namespace.
     pub namespace: String,
     /// The Cluster that it belongs to.
     pub cluster: String,
     /// Which part of it: `control-plane` or `etcd`.
     pub component: String,
-    /// Its name.
     pub pod: String,
     /// Where it runs; `None` while it runs nowhere.
     pub node: Option<String>,
@@ -106,7 +104,6 @@ fn row(pod: &Pod, usage: &Usage) -> Row {
 #[derive(Debug, Clone, Copy, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Columns {
-    /// The namespaces.
     pub namespaces: bool,
     /// A line a container in place of one a pod.
     pub containers: bool,

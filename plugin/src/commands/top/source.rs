@@ -19,7 +19,6 @@ const AT_ONCE: usize = 16;
 /// What was measured, and by whom.
 #[derive(Debug)]
 pub struct Measured {
-    /// What the pods use.
     pub usage: Usage,
     /// Lines for the person: who told it, and who did not answer.
     pub notes: Vec<String>,

@@ -38,9 +38,7 @@ impl std::iter::Sum for Amount {
 /// What the containers of a pod used at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sample {
-    /// When, RFC 3339.
     pub at: String,
-    /// Each container, by its name.
     pub containers: BTreeMap<String, Amount>,
 }
 

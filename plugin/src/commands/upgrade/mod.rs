@@ -20,7 +20,6 @@ use crate::session::{Session, quoted};
 use crate::wait::condition::Target;
 use crate::{duration, prompt};
 
-/// Flags of `upgrade`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron upgrade demo --dry-run\n\

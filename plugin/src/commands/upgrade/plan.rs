@@ -10,13 +10,10 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
-    /// Name of the cluster.
     pub cluster: String,
-    /// Its namespace.
     pub namespace: String,
     /// The version that runs, or that was asked for while none does.
     pub from: String,
-    /// The version to go to.
     pub to: String,
     /// How many control-plane pods are replaced, one after another.
     pub pods: i32,
@@ -26,9 +23,7 @@ pub struct Plan {
     /// Version of the oldest kubelet, when that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_kubelet: Option<String>,
-    /// What forbids it.
     pub forbidden: Vec<String>,
-    /// What speaks against it.
     pub warnings: Vec<String>,
 }
 

@@ -19,7 +19,6 @@ const EXTENSION: &str = "k0smotron.io";
 /// Why a kubeconfig cannot be used or changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// The text is no kubeconfig.
     #[error("{0}")]
     Unusable(String),
     /// Something is in a hosted cluster's kubeconfig that has no place there.
@@ -30,7 +29,6 @@ pub enum Problem {
         /// Why not, and what may be there.
         why: String,
     },
-    /// Another entry has the name.
     #[error("it has a {list} entry \"{name}\" already, which is not this cluster's and user's")]
     Taken {
         /// `context`, `cluster` or `user`.
@@ -43,11 +41,8 @@ pub enum Problem {
 /// Whose an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
-    /// Name of the Cluster.
     pub cluster: String,
-    /// Its namespace.
     pub namespace: String,
-    /// URL of the mothership.
     pub mothership: String,
     /// Whom it lets in; the administrator unless given.
     pub user: Option<String>,
@@ -83,9 +78,7 @@ impl Owner {
 /// A user's kubeconfig after the merge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
-    /// The whole file.
     pub text: String,
-    /// Whether it differs from before.
     pub changed: bool,
     /// Whether there were comments that are not in it any more.
     pub lost_comments: bool,
@@ -98,11 +91,8 @@ pub struct Merged {
 /// Whether a merge makes its context the current one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Current {
-    /// It does.
     Switch,
-    /// When there is none.
     IfNone,
-    /// It does not.
     Leave,
 }
 

@@ -7,7 +7,6 @@ use crate::kubeconfig::merge::{Owner, Problem, edit, has_comments, parse, render
 /// A user's kubeconfig without the entries of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removed {
-    /// The whole file.
     pub text: String,
     /// Names of the contexts that are not in it any more.
     pub contexts: Vec<String>,

@@ -10,22 +10,17 @@ use crate::mothership::{release, view};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Level {
-    /// As it should be.
     Ok,
     /// It works, and something is missing or odd.
     Warn,
-    /// It does not work.
     Fail,
 }
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was looked at.
     pub check: &'static str,
-    /// How bad it is.
     pub level: Level,
-    /// What was found.
     pub found: String,
     /// What to do; empty when all is well.
     #[serde(skip_serializing_if = "String::is_empty")]

@@ -36,9 +36,6 @@ pub fn table(findings: &[Finding]) -> Table {
 }
 
 /// What there is to find.
-///
-/// # Errors
-/// Whatever keeps the mothership from answering.
 pub async fn look(connection: &Connection<'_>) -> Result<Vec<Finding>, Error> {
     let client = connection.client();
     let version = connection

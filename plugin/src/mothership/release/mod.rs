@@ -24,9 +24,6 @@ pub const fn own() -> &'static str {
 }
 
 /// One of the product's Deployments; `None` when there is none.
-///
-/// # Errors
-/// Whatever the API server answers besides.
 pub async fn deployment(
     connection: &Connection<'_>,
     name: &str,

@@ -11,31 +11,23 @@ pub enum Failure {
     /// Nobody has said that this key is the machine's.
     #[error("its host key is not known")]
     UnknownKey,
-    /// Another key than before.
     #[error("its host key is another than the known one")]
     ChangedKey,
-    /// No connection.
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
-    /// No connection any more.
     #[error("the connection was lost: {0}")]
     Lost(String),
-    /// No login.
     #[error("ssh was refused: {0}")]
     Denied(String),
-    /// No root.
     #[error("no root there: {0}")]
     NoRoot(String),
-    /// It belongs to a cluster.
     #[error("{0}")]
     Joined(String),
-    /// No k0s.
     #[error("k0s did not get there: {0}")]
     Download(String),
     /// Nothing of the kind can be run there.
     #[error("{0}")]
     Unfit(String),
-    /// The cluster refuses the token.
     #[error("{0}")]
     NoEntry(String),
     /// The cluster's API does not answer the machine.
@@ -55,13 +47,10 @@ pub enum Failure {
     /// Any other end of the script.
     #[error("{0}")]
     Script(String),
-    /// ssh could not be started.
     #[error("ssh cannot be run: {0}")]
     NoSsh(String),
-    /// The hosted API said no.
     #[error("its Node cannot be looked at: {0}")]
     NoNode(String),
-    /// It takes too long.
     #[error("timed out after {}: {last}", duration::age(*waited))]
     TimedOut {
         /// How long it was given.

@@ -19,7 +19,6 @@ use crate::output::{Output, Style};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reached {
-    /// Its Node is Ready.
     Ready,
     /// k0s is started; nobody has waited for a Node.
     Started,
@@ -28,11 +27,9 @@ pub enum Reached {
 /// What became of a machine.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Which.
     pub host: String,
     /// Its Node, once it has told its name.
     pub node: Option<String>,
-    /// How long it took.
     pub took: Duration,
     /// How far it has come, or why not.
     pub result: Result<Reached, Failure>,

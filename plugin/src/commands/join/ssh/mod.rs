@@ -36,7 +36,6 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Why a token is not taken back.
 const STAYS: &str = "Machines may still be joining with the token: it stays until its end.";
 
-/// Flags of `join --ssh`.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Joining over ssh")]
 pub struct SshArgs {

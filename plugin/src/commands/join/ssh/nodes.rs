@@ -30,9 +30,6 @@ pub struct Nodes {
 
 impl Nodes {
     /// Sees that the hosted API answers, at its address or through the mothership.
-    ///
-    /// # Errors
-    /// As [`Hosted::open`], or whatever the hosted API answers.
     pub async fn open(
         session: &Session,
         connection: &Connection<'_>,

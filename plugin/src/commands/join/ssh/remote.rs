@@ -25,11 +25,9 @@ const STARTING: [&str; 2] = ["starting k0s", "running the start command"];
 /// What is sent to each machine.
 #[derive(Debug)]
 pub struct Load {
-    /// The script.
     pub script: String,
     /// A file of this machine that follows it.
     pub binary: Option<PathBuf>,
-    /// The ssh program.
     pub program: PathBuf,
     /// Name of the Node where it is not the machine's own.
     pub node: Option<String>,
