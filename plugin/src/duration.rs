@@ -2,48 +2,21 @@
 
 use std::time::Duration;
 
-/// Units that a duration may be written in, longest first, in seconds.
-const UNITS: [(&str, f64); 8] = [
-    ("d", 86_400.0),
-    ("h", 3_600.0),
-    ("ms", 1e-3),
-    ("m", 60.0),
-    ("us", 1e-6),
-    ("µs", 1e-6),
-    ("ns", 1e-9),
-    ("s", 1.0),
-];
+use jiff::{Span, SpanRelativeTo};
 
 /// Reads `1h30m`, `90s`, `1.5h`, `500ms`, `7d`; a bare number counts seconds.
 ///
 /// # Errors
 /// A sentence for the user when the text is no duration.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let bad = || format!("\"{text}\" is no duration; write it like 90s, 5m, 1h30m or 7d");
-    let trimmed = text.trim();
-    if trimmed.is_empty() {
-        return Err(bad());
-    }
-    if let Ok(seconds) = trimmed.parse::<u64>() {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
-    let mut rest = trimmed;
-    let mut total = 0.0;
-    while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .ok_or_else(bad)?;
-        let (number, tail) = rest.split_at(digits);
-        let number: f64 = number.parse().map_err(|_| bad())?;
-        let (unit, factor) = UNITS
-            .iter()
-            .filter(|(unit, _)| tail.starts_with(unit))
-            .max_by_key(|(unit, _)| unit.len())
-            .ok_or_else(bad)?;
-        total += number * factor;
-        rest = tail.get(unit.len()..).unwrap_or_default();
-    }
-    Duration::try_from_secs_f64(total).map_err(|_| bad())
+    let span = text.parse::<Span>();
+    span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
+        .and_then(Duration::try_from)
+        .map_err(|_| format!("\"{text}\" is no duration; write it like 90s, 5m, 1h30m or 7d"))
 }
 
 /// The same duration for a Go program, which knows no days: `168h0m0s`.
@@ -116,6 +89,9 @@ mod tests {
             ("30", 30.0),
             ("0", 0.0),
             ("0s", 0.0),
+            ("1us", 1e-6),
+            ("8760h", 31_536_000.0),
+            ("1h 30m", 5400.0),
         ] {
             let read = parse(text).unwrap().as_secs_f64();
             assert!((read - seconds).abs() < 1e-9, "{text} read as {read}");
@@ -124,7 +100,17 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_named() {
-        for text in ["", "h", "5x", "-5m", "5m3", "1e400h", "..s", "$(reboot)"] {
+        for text in [
+            "",
+            "h",
+            "5x",
+            "-5m",
+            "5m3",
+            "1mo",
+            "1e400h",
+            "..s",
+            "$(reboot)",
+        ] {
             assert!(parse(text).unwrap_err().contains(&format!("\"{text}\"")));
         }
     }

@@ -7,7 +7,7 @@ pub fn near<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<S
         .into_iter()
         .filter(|name| *name != wanted)
         .filter_map(|name| {
-            let distance = edits(wanted, name);
+            let distance = strsim::osa_distance(wanted, name);
             let part = wanted.len() >= 3 && (name.contains(wanted) || wanted.contains(name));
             (distance <= allowed || part).then_some((distance, name))
         })
@@ -36,33 +36,6 @@ pub fn hint<'a>(
 /// The question about names that look alike.
 pub fn did_you_mean(near: &[String]) -> String {
     format!("did you mean {}?", near.join(" or "))
-}
-
-/// Edits (insert, drop, replace, swap of neighbours) that make one name of the other.
-fn edits(one: &str, other: &str) -> usize {
-    let one: Vec<char> = one.chars().collect();
-    let other: Vec<char> = other.chars().collect();
-    let width = other.len() + 1;
-    let mut before_last = vec![0; width];
-    let mut last: Vec<usize> = (0..width).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut row = vec![i + 1; 1];
-        for (j, b) in other.iter().enumerate() {
-            let at =
-                |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
-            let mut best = (at(&last, j) + usize::from(a != b))
-                .min(at(&last, j + 1) + 1)
-                .min(at(&row, j) + 1);
-            let swapped =
-                i > 0 && j > 0 && one.get(i - 1) == Some(b) && other.get(j - 1) == Some(a);
-            if swapped {
-                best = best.min(at(&before_last, j - 1) + 1);
-            }
-            row.push(best);
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

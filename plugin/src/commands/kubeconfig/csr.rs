@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::certificates::v1::{
     CertificateSigningRequest, CertificateSigningRequestSpec,
 };
 use kube::core::ObjectMeta;
+use pem::{EncodeConfig, LineEnding, Pem};
 use rcgen::{KeyPair, PublicKeyData as _, SigningKey as _};
 use yasna::models::ObjectIdentifier;
 use yasna::{DERWriter, Tag};
@@ -75,7 +74,14 @@ impl Asked {
     pub fn new(user: &str, groups: &[String], ttl: Duration) -> Result<Self, Error> {
         let failed = |error: rcgen::Error| Error::io("make a key", std::io::Error::other(error));
         let key = KeyPair::generate().map_err(failed)?;
-        let request = sign(&key, user, groups).map_err(failed)?;
+        let request = Pem::new(
+            "CERTIFICATE REQUEST",
+            sign(&key, user, groups).map_err(failed)?,
+        );
+        let request = pem::encode_config(
+            &request,
+            EncodeConfig::new().set_line_ending(LineEnding::LF),
+        );
         let expiration_seconds = i32::try_from(ttl.as_secs()).ok();
         Ok(Self {
             request: CertificateSigningRequest {
@@ -84,7 +90,7 @@ impl Asked {
                     ..ObjectMeta::default()
                 },
                 spec: CertificateSigningRequestSpec {
-                    request: ByteString(pem(&request).into_bytes()),
+                    request: ByteString(request.into_bytes()),
                     signer_name: SIGNER.to_owned(),
                     usages: Some(vec!["digital signature".into(), "client auth".into()]),
                     expiration_seconds,
@@ -148,18 +154,6 @@ fn attribute(writer: DERWriter<'_>, kind: &[u64], text: &str) {
             writer.next().write_utf8_string(text);
         });
     });
-}
-
-fn pem(request: &[u8]) -> String {
-    let encoded = STANDARD.encode(request);
-    let mut text = "-----BEGIN CERTIFICATE REQUEST-----\n".to_owned();
-    for (index, character) in encoded.chars().enumerate() {
-        if index > 0 && index % 64 == 0 {
-            text.push('\n');
-        }
-        text.push(character);
-    }
-    text + "\n-----END CERTIFICATE REQUEST-----\n"
 }
 
 #[cfg(test)]
