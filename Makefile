@@ -125,15 +125,11 @@ release: ## pack the plugin into dist/; RELEASE_URL= says where its archives wil
 	.ci/release
 
 install: ## install on the cluster of the current context; REGISTRY= says where its images are
-	sed 's#localhost/k0smotron/#$(REGISTRY)/#' deploy/install.yaml | $(KUBECTL) apply --server-side -f -
-	$(KUBECTL) --namespace k0smotron rollout status deployment/k0smotron-controller-manager --timeout 2m
-	$(KUBECTL) --namespace k0smotron rollout status deployment/k0smotron-webhook --timeout 2m
-	@# The API server learns a moment later than the Deployment where the webhook is.
-	@for _ in {1..20}; do \
-	  answer=$$($(KUBECTL) create --dry-run=server -f crds/examples/clusterip.yaml 2>&1) && exit 0; sleep 1; \
-	done; echo "the webhook is ready, and the API server does not reach it: $$answer" >&2; exit 1
+	$(CHECK) build
+	$(BUILD) --bin kubectl-k0smotron
+	$(BIN)/kubectl-k0smotron install --registry $(REGISTRY) --wait --timeout 2m $(ARGS)
 
 uninstall: ## remove it again; refused while Clusters exist, since the CRDs would take them along
-	@left=$$($(KUBECTL) get clusters.k0smotron.io --all-namespaces --output name --ignore-not-found); \
-	if [ -n "$$left" ]; then echo "delete these first:" $$left >&2; exit 1; fi
-	$(KUBECTL) delete --ignore-not-found -f deploy/install.yaml
+	$(CHECK) build
+	$(BUILD) --bin kubectl-k0smotron
+	$(BIN)/kubectl-k0smotron uninstall $(ARGS)

@@ -25,7 +25,7 @@ async fn installed() -> Result<Light> {
     Ok(light)
 }
 
-/// Applies the file the way `make install` does; an unknown field is an error.
+/// Applies the file as kubectl does; an unknown field is an error.
 fn apply(light: &Light) -> Result<String> {
     let components = Components::light(&Progress::new())?;
     let output = Command::new(components.path("kubectl")?)

@@ -9,7 +9,10 @@ use kube::{Api, ResourceExt as _};
 use crate::duration;
 use crate::error::Error;
 use crate::flags::{self, DryRun, DryRunArgs};
+use crate::mothership::checkup;
+use crate::mothership::checkup::checks::Level;
 use crate::mothership::client::{Connection, FIELD_MANAGER};
+use crate::mothership::release::prune::prune;
 use crate::mothership::release::{api, manifest, refuse_foreign};
 use crate::output::{self, Structured};
 use crate::session::Session;
@@ -95,6 +98,11 @@ pub async fn run(session: &Session, args: &InstallArgs) -> Result<(), Error> {
     }
     if args.wait && !dry {
         available(session, &connection, args, &objects).await?;
+    }
+    // What is new works by now, where that was waited for.
+    for title in prune(&connection, &objects, args.trial.dry_run).await? {
+        let suffix = args.trial.dry_run.suffix();
+        session.out.data(&format!("{title} pruned{suffix}\n"))?;
     }
     Ok(())
 }
@@ -233,7 +241,12 @@ async fn available(
                 return Ok(Look::Pending(pending));
             }
         }
-        Ok(Look::Done(()))
+        // The API server learns a moment later than the Deployment where the webhook is.
+        let tried = checkup::admission(connection).await;
+        Ok(match tried.level {
+            Level::Fail => Look::Pending(tried.found),
+            Level::Ok | Level::Warn => Look::Done(()),
+        })
     })
     .await?;
     session.out.note("k0smotron is available");

@@ -10,6 +10,7 @@ use crate::duration;
 use crate::error::Error;
 use crate::flags::{self, DryRun, DryRunArgs};
 use crate::mothership::client::Connection;
+use crate::mothership::release::prune::prune;
 use crate::mothership::release::{api, everywhere, manifest, refuse_foreign};
 use crate::mothership::resources;
 use crate::session::Session;
@@ -56,7 +57,12 @@ pub async fn run(session: &Session, args: &UninstallArgs) -> Result<(), Error> {
                 .data(&format!("{} deleted{how}\n", manifest::title(object)))?;
         }
     }
-    if removed.is_empty() {
+    let pruned = prune(&connection, &objects, args.trial.dry_run).await?;
+    for title in &pruned {
+        let how = args.trial.dry_run.suffix();
+        session.out.data(&format!("{title} pruned{how}\n"))?;
+    }
+    if removed.is_empty() && pruned.is_empty() {
         session.out.note("k0smotron is not installed there");
     } else if args.trial.dry_run == DryRun::None {
         gone(session, &connection, args, &removed).await?;

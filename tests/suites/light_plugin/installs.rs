@@ -3,6 +3,7 @@
 use anyhow::Result;
 use crds::v1beta2::Cluster;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::rbac::v1::Role;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use mothership::{Light, LightOptions};
 use serde_json::json;
@@ -54,6 +55,30 @@ async fn the_product_is_installed_brought_up_to_date_and_removed() -> Result<()>
             .all(|line| line.ends_with(" unchanged")),
         "{again:#?}"
     );
+    // An earlier release has left one Role, and somebody has another one of the same labels.
+    let roles: Api<Role> = Api::namespaced(client.clone(), "k0smotron");
+    for (name, manager) in [
+        ("k0smotron-earlier", "kubectl-k0smotron"),
+        ("mine", "kubectl"),
+    ] {
+        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+            "metadata": {"name": name, "labels": {"app.kubernetes.io/name": "k0smotron",
+                "app.kubernetes.io/part-of": "k0smotron"}}, "rules": []});
+        let parameters = PatchParams::apply(manager);
+        roles.patch(name, &parameters, &Patch::Apply(role)).await?;
+    }
+    let pruned = "role/k0smotron-earlier pruned";
+    let tried = format!("{pruned} (server dry run)\n");
+    let trial = admin.runs(&format!("{INSTALL} --dry-run=server"))?;
+    let trial = trial.expect(0, &[]);
+    assert!(trial.stdout.ends_with(&tried), "{trial:#?}");
+    assert!(roles.get_opt("k0smotron-earlier").await?.is_some());
+    let later = admin.runs(INSTALL)?.expect(0, &[]);
+    assert!(later.stdout.ends_with(&format!("{pruned}\n")), "{later:#?}");
+    assert_eq!(later.stdout.matches("pruned").count(), 1);
+    assert!(roles.get_opt("k0smotron-earlier").await?.is_none());
+    assert!(roles.get_opt("mine").await?.is_some());
+
     let moved = admin
         .runs("install --registry mirror.example.org/k0s")?
         .expect(0, &[]);

@@ -131,7 +131,7 @@ pub async fn look(connection: &Connection<'_>) -> Result<Vec<Finding>, Error> {
 }
 
 /// Whether a Cluster that is as simple as can be would be accepted now.
-async fn admission(connection: &Connection<'_>) -> Finding {
+pub async fn admission(connection: &Connection<'_>) -> Finding {
     let body = json!({
         "apiVersion": format!("{}/{}", resources::GROUP, resources::VERSION),
         "kind": "Cluster",

@@ -2,6 +2,7 @@
 //! this program's own.
 
 pub mod manifest;
+pub mod prune;
 
 use crds::names;
 use kube::api::{ApiResource, DynamicObject, ListParams};

@@ -1,0 +1,117 @@
+//! What an earlier release has installed, and this one no longer has.
+
+use std::collections::BTreeSet;
+
+use crds::names;
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::core::{GroupVersionKind, ObjectMeta};
+
+use crate::error::Error;
+use crate::flags::DryRun;
+use crate::mothership::client::{Connection, FIELD_MANAGER};
+use crate::mothership::release::manifest;
+
+/// What everything carries that is installed.
+const LABELS: &str = "app.kubernetes.io/name=k0smotron,app.kubernetes.io/part-of=k0smotron";
+
+/// The kinds of which a release has had objects, those first that call or run others, and whether
+/// they are in the product's namespace. Definitions and the namespace are never pruned: what users
+/// have made would go with them.
+const KINDS: [(&str, &str, &str, bool); 12] = [
+    (
+        "admissionregistration.k8s.io",
+        "v1",
+        "MutatingWebhookConfiguration",
+        false,
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "v1",
+        "ValidatingWebhookConfiguration",
+        false,
+    ),
+    ("apps", "v1", "Deployment", true),
+    ("policy", "v1", "PodDisruptionBudget", true),
+    ("networking.k8s.io", "v1", "NetworkPolicy", true),
+    ("", "v1", "Service", true),
+    ("", "v1", "ConfigMap", true),
+    ("rbac.authorization.k8s.io", "v1", "RoleBinding", true),
+    (
+        "rbac.authorization.k8s.io",
+        "v1",
+        "ClusterRoleBinding",
+        false,
+    ),
+    ("rbac.authorization.k8s.io", "v1", "Role", true),
+    ("rbac.authorization.k8s.io", "v1", "ClusterRole", false),
+    ("", "v1", "ServiceAccount", true),
+];
+
+/// Removes, or tries to, what was installed before and is not among these objects; returns the
+/// titles of what went.
+pub async fn prune(
+    connection: &Connection<'_>,
+    objects: &[DynamicObject],
+    dry_run: DryRun,
+) -> Result<Vec<String>, Error> {
+    let kept: BTreeSet<String> = objects.iter().map(manifest::title).collect();
+    let mut pruned = Vec::new();
+    for (group, version, kind, namespaced) in KINDS {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        let client = connection.client().clone();
+        let api: Api<DynamicObject> = if namespaced {
+            Api::namespaced_with(client, names::SYSTEM_NAMESPACE, &resource)
+        } else {
+            Api::all_with(client, &resource)
+        };
+        let listed = ListParams::default().labels(LABELS);
+        let attempt = format!("list {}", resource.plural);
+        let found = connection
+            .call(&attempt, || api.list_metadata(&listed))
+            .await?;
+        for found in found.items {
+            let name = found.metadata.name.as_deref().unwrap_or_default();
+            let title = format!("{}/{name}", kind.to_lowercase());
+            if kept.contains(&title) || !is_installed(&found.metadata) {
+                continue;
+            }
+            if dry_run != DryRun::Client {
+                let attempt = format!("prune {title}");
+                let dry = dry_run == DryRun::Server;
+                connection
+                    .delete(&attempt, &api, &found.metadata, dry)
+                    .await?;
+            }
+            pruned.push(title);
+        }
+    }
+    Ok(pruned)
+}
+
+/// Whether `install` has applied it: the labels alone may be on an object of anybody, such as one of
+/// an overlay.
+fn is_installed(metadata: &ObjectMeta) -> bool {
+    let managers = metadata.managed_fields.iter().flatten();
+    managers.into_iter().any(|entry| {
+        entry.manager.as_deref() == Some(FIELD_MANAGER)
+            && entry.operation.as_deref() == Some("Apply")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_that_is_installed_can_be_pruned() {
+        for object in manifest::objects(None).unwrap() {
+            let kind = manifest::kind(&object);
+            let known = KINDS.iter().find(|(_, _, known, _)| *known == kind);
+            let stays = matches!(kind, "CustomResourceDefinition" | "Namespace");
+            assert_eq!(known.is_none(), stays, "{kind}");
+            if let Some((_, _, _, namespaced)) = known {
+                assert_eq!(*namespaced, object.metadata.namespace.is_some(), "{kind}");
+            }
+        }
+    }
+}
