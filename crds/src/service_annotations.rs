@@ -10,7 +10,7 @@ use crate::names::{
 };
 use crate::v1beta1::ExternalTrafficPolicy;
 use crate::v1beta2::{Cluster, ServiceType};
-use crate::validation::{Errors, FieldError, metadata};
+use crate::validation::{Errors, FieldError, metadata, texts};
 
 /// The annotations that are read here.
 pub(crate) const ANNOTATIONS: [&str; 4] = [
@@ -64,7 +64,7 @@ pub(crate) fn warnings(old: Option<&Cluster>, new: &Cluster) -> Vec<FieldError> 
     let type_ = new.spec.service.type_;
     let mut in_vain = |key: &str, value: String| {
         let message = format!("has no effect while spec.service.type is {type_}");
-        warnings.add(path(key), value, message, "");
+        warnings.warning(path(key), value, message);
     };
     if let Some(policy) = said.external_traffic_policy.filter(|_| !has_outside(type_)) {
         in_vain(
@@ -83,12 +83,13 @@ pub(crate) fn warnings(old: Option<&Cluster>, new: &Cluster) -> Vec<FieldError> 
     if before
         .is_some_and(|old| ServiceSettings::of(old).load_balancer_class != said.load_balancer_class)
     {
-        warnings.add(
-            path(LOAD_BALANCER_CLASS_ANNOTATION),
-            said.load_balancer_class.unwrap_or_default(),
-            "has no effect on a Service that exists: Kubernetes lets no class change",
-            "a Service that is deleted is made anew with it, and may get another address",
-        );
+        warnings
+            .warning(
+                path(LOAD_BALANCER_CLASS_ANNOTATION),
+                said.load_balancer_class.unwrap_or_default(),
+                "has no effect on an existing Service: its class is immutable",
+            )
+            .hint("a deleted Service is recreated with it, and may get another address");
     }
     warnings.0
 }
@@ -144,7 +145,7 @@ fn load_balancer_class(cluster: &Cluster, faults: &mut Errors) -> Option<String>
     ignored(
         faults,
         path(LOAD_BALANCER_CLASS_ANNOTATION),
-        "is no name of a class",
+        texts::KEY,
         "such as example.com/internal",
     );
     None
@@ -159,7 +160,7 @@ fn json<T: DeserializeOwned>(
 ) -> Option<T> {
     let value = serde_json::from_str(annotation(cluster, key)?).ok();
     if value.is_none() {
-        ignored(faults, path(key), &format!("is not {expected}"), "");
+        ignored(faults, path(key), &format!("must be {expected}"), "");
     }
     value
 }
@@ -185,7 +186,9 @@ fn usable(
 
 // Without the value, which may be the whole of an annotation.
 fn ignored(faults: &mut Errors, path: String, message: &str, hint: &str) {
-    faults.add(path, "", format!("{message}, and is ignored"), hint);
+    faults
+        .warning(path, "", format!("is ignored: {message}"))
+        .hint(hint);
 }
 
 fn annotation<'a>(cluster: &'a Cluster, key: &str) -> Option<&'a str> {

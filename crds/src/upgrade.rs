@@ -47,12 +47,7 @@ fn forced(cluster: &Cluster) -> Option<&str> {
 /// minor version lies between the two.
 pub fn step(running: &K0sVersion, wanted: &K0sVersion) -> Option<FieldError> {
     let (from, to) = (running.kubernetes(), wanted.kubernetes());
-    let error = |message: String, hint: String| FieldError {
-        path: PATH.to_owned(),
-        value: wanted.to_string(),
-        message,
-        hint,
-    };
+    let error = |message, hint: String| FieldError::invalid(PATH, wanted, message).hint(hint);
     if wanted.is_older_than(running) {
         return Some(error(
             format!(
@@ -128,15 +123,16 @@ pub fn upgrade(old: &Cluster, new: &Cluster) -> Findings {
             &mut findings.warnings,
         ),
     }
-    let gates = gates(before.as_ref(), &running, &wanted, status);
+    let gates = gates(before.as_ref(), &running, status);
     if is_forced(new, &wanted) {
-        findings.warnings.extend(gates.into_iter().map(|mut gate| {
-            gate.hint = format!("forced by the annotation {FORCE_UPGRADE_ANNOTATION}");
-            gate
+        findings.warnings.extend(gates.into_iter().map(|gate| {
+            gate.into_warning().hint(format!(
+                "forced by the annotation {FORCE_UPGRADE_ANNOTATION}"
+            ))
         }));
     } else {
         let stale = forced(new).map_or_else(String::new, |version| {
-            format!("; now it names {version:?}, which forces nothing")
+            format!("; now it names {version:?}, which has no effect")
         });
         errors.0.extend(gates.into_iter().map(|mut gate| {
             if force {
@@ -160,35 +156,34 @@ pub fn upgrade(old: &Cluster, new: &Cluster) -> Findings {
 fn gates(
     before: Option<&K0sVersion>,
     running: &K0sVersion,
-    wanted: &K0sVersion,
     status: Option<&ClusterStatus>,
 ) -> Vec<FieldError> {
     let mut gates = Errors::default();
     // The controller does not begin a change that is forbidden.
     let begun = |before: &&K0sVersion| *before != running && step(running, before).is_none();
     if let Some(before) = before.filter(begun) {
-        gates.add(
-            PATH,
-            wanted,
-            format!("the change from {running} to {before} has not ended"),
-            format!("wait for it, or go back to {running}"),
-        );
+        gates
+            .forbidden(
+                PATH,
+                format!("the upgrade from {running} to {before} has not finished"),
+            )
+            .hint(format!("wait for it, or revert to {running}"));
     }
     let available = status.and_then(|status| status.condition(ClusterStatus::AVAILABLE));
     if available.is_none_or(|condition| condition.status != "True") {
         let why = available.map_or_else(
-            || "it has not said yet that it is Available".to_owned(),
+            || "it is not Available yet".to_owned(),
             |condition| format!("{}: {}", condition.reason, condition.message),
         );
-        gates.add(
-            PATH,
-            wanted,
-            format!(
-                "the cluster is not healthy ({})",
-                why.trim_end_matches(": ")
-            ),
-            "wait until it is Available",
-        );
+        gates
+            .forbidden(
+                PATH,
+                format!(
+                    "the cluster is not healthy ({})",
+                    why.trim_end_matches(": ")
+                ),
+            )
+            .hint("wait until it is Available");
     }
     gates.0
 }
@@ -208,21 +203,17 @@ fn skew(
         oldest.and_then(|text| semver::Version::parse(text.strip_prefix('v').unwrap_or(text)).ok());
     let least = wanted.minor().saturating_sub(SKEW);
     match (oldest, version) {
-        (Some(oldest), Some(version)) if version.minor < least => errors.add(
-            PATH,
-            wanted,
-            format!("is more than {SKEW} minor versions ahead of the oldest kubelet among the cluster's nodes, {oldest}"),
-            format!("bring every node to v1.{least}.x or newer first, or delete the nodes that are gone"),
-        ),
+        (Some(oldest), Some(version)) if version.minor < least => errors.invalid(PATH, wanted, format!("is more than {SKEW} minor versions ahead of the oldest kubelet among the cluster's nodes, {oldest}")).hint(format!("upgrade every node to v1.{least}.x or newer first, or delete the nodes that are gone")),
         (_, Some(_)) => {}
         (_, None) => {
             let mut unknown = Errors::default();
-            unknown.add(
-                PATH,
-                wanted,
-                "the kubelets of the cluster's nodes are not known",
-                format!("see that none is older than v1.{least}"),
-            );
+            unknown
+                .warning(
+                    PATH,
+                    wanted,
+                    "the kubelets of the cluster's nodes are not known",
+                )
+                .hint(format!("make sure that none is older than v1.{least}"));
             warnings.extend(unknown.0);
         }
     }
@@ -235,36 +226,32 @@ pub fn version_warnings(text: &str) -> Vec<FieldError> {
         return warnings.0;
     };
     if !text.contains("-k0s.") && !text.contains("+k0s.") {
-        warnings.add(
+        warnings.warning(
             PATH,
             text,
             format!(
-                "does not say which k0s it is, so {} is taken",
+                "does not name a k0s build, so {} is used",
                 version.image_tag()
             ),
-            "",
         );
     }
     if version.is_pre_release() {
-        warnings.add(
-            PATH,
-            text,
-            "is a pre-release, to be tried out and thrown away",
-            "a release for what has to last",
-        );
+        warnings
+            .warning(PATH, text, "is a pre-release, for trying out only")
+            .hint("use a release in production");
     } else if !known()
         .iter()
         .any(|known| !known.is_older_than(&version) && !version.is_older_than(known))
     {
         let oldest = known().first();
         let far = if oldest.is_some_and(|oldest| version.is_older_than(oldest)) {
-            "is older than every version that this release knows"
+            "is older than every version known to this release"
         } else {
-            "is no version that this release knows: the pods wait if there is no such image"
+            "is not known to this release: pods are pending if there is no such image"
         };
         let near =
             nearest(&version).map_or_else(String::new, |near| format!("the nearest is {near}"));
-        warnings.add(PATH, text, far, near);
+        warnings.warning(PATH, text, far).hint(near);
     }
     warnings.0
 }

@@ -23,9 +23,13 @@ pub struct K0sVersion {
     suffix: String,
 }
 
+/// What the text of a version must be.
+pub(crate) const FORM: &str =
+    "must be a k0s version such as v1.36.3, v1.36.3-k0s.2 or v1.36.3+k0s.2";
+
 /// A text that is no k0s version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no k0s version; it looks like v1.36.3, v1.36.3-k0s.2 or v1.36.3+k0s.2")]
+#[error("{text:?}: {FORM}")]
 pub struct ParseVersionError {
     /// The text.
     pub text: String,

@@ -86,7 +86,7 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// Whether the object is on its way out: what is written to it then lets go of it, and is in
+    /// Whether the object is being deleted: what is written to it then lets go of it, and is in
     /// nobody's way. A new object is not, whatever it says.
     pub fn is_ending(&self) -> bool {
         let ending = |object: &Value| {

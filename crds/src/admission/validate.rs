@@ -10,12 +10,12 @@ use crate::before::{self, Found};
 use crate::lookup::Mothership;
 use crate::names::PROTECT_ANNOTATION;
 use crate::v1beta2::{Cluster, JoinTokenRequest};
-use crate::validation::{self, FieldError};
+use crate::validation::{self, ErrorType, FieldError, texts};
 use crate::{service_annotations, upgrade, version};
 
 /// What is wrong with a request, all of it at once, and what its author should know.
 ///
-/// What is on its way out is never in the way, and what is wrong with an object as it is stored
+/// What is being deleted is never in the way, and what is wrong with an object as it is stored
 /// already is no reason to refuse another change of it.
 pub fn validate(kind: Kind, request: &Request<'_>, known: &dyn Mothership) -> Decision {
     if request.is_ending() || leaves_spec(request) {
@@ -146,20 +146,19 @@ fn scale(request: &Request<'_>, known: &dyn Mothership) -> Decision {
             .and_then(|number| i32::try_from(number).ok()),
     };
     let refused = |message: &str| Decision {
-        errors: vec![FieldError {
-            path: "spec.replicas".to_owned(),
-            value: asked.map(Value::to_string).unwrap_or_default(),
-            message: message.to_owned(),
-            hint: String::new(),
-        }],
+        errors: vec![FieldError::invalid(
+            "spec.replicas",
+            asked.map(Value::to_string).unwrap_or_default(),
+            message,
+        )],
         warnings: Vec::new(),
     };
     let Some(replicas) = replicas else {
-        return refused("is no number of replicas");
+        return refused("must be a 32-bit integer");
     };
     let Some(old) = known.cluster(request.namespace, request.name) else {
         return if replicas < 0 {
-            refused("must not be negative")
+            refused(texts::NOT_NEGATIVE)
         } else {
             Decision::default()
         };
@@ -190,17 +189,13 @@ fn delete(request: &Request<'_>, known: &dyn Mothership) -> Decision {
                 annotations.get(PROTECT_ANNOTATION).cloned()
             }),
     };
-    let errors = protect
-        .filter(|value| value != "false")
-        .map(|value| FieldError {
-            path: format!("metadata.annotations[{PROTECT_ANNOTATION}]"),
-            value,
-            message: "protects the Cluster from being deleted".to_owned(),
-            hint: format!(
-                "if it shall go: kubectl annotate kmc {} -n {} {PROTECT_ANNOTATION}-",
-                request.name, request.namespace
-            ),
-        });
+    let errors = protect.filter(|value| value != "false").map(|_| {
+        let path = format!("metadata.annotations[{PROTECT_ANNOTATION}]");
+        FieldError::forbidden(path, "the Cluster is protected from deletion").hint(format!(
+            "to delete it: kubectl annotate kmc {} -n {} {PROTECT_ANNOTATION}-",
+            request.name, request.namespace
+        ))
+    });
     Decision {
         errors: errors.into_iter().collect(),
         warnings: Vec::new(),
@@ -247,7 +242,7 @@ impl Decision {
     fn not_implemented(&mut self, kind: &str, paths: &[String]) {
         if !paths.is_empty() {
             self.warnings.push(format!(
-                "{}: not honoured by this version: nothing is created, changed or deleted for the {kind} while it is set",
+                "{}: not implemented by this version: nothing is created, changed or deleted for the {kind} while it is set",
                 paths.join(", ")
             ));
         }
@@ -258,13 +253,14 @@ impl Decision {
 #[derive(Clone)]
 struct Fault {
     error: FieldError,
-    found: (Found, String, String),
+    found: (Found, Option<ErrorType>, String, String),
 }
 
 impl Fault {
     fn new(error: FieldError, object: &Value) -> Self {
         let found = (
             Found::at(object, &error.path),
+            error.sort,
             error.value.clone(),
             before::without_numbers(&error.message),
         );
@@ -288,7 +284,7 @@ fn read<T: DeserializeOwned>(request: &Request<'_>) -> Read<T> {
         .filter(|_| request.operation == Operation::Update);
     let Some(object) = request.object else {
         return Err(Decision {
-            errors: vec![unreadable("", "the request carries no object".to_owned())],
+            errors: vec![unreadable("", "the request has no object")],
             warnings: Vec::new(),
         });
     };
@@ -339,7 +335,7 @@ fn readable<T: DeserializeOwned>(
         };
         let path = error.path().to_string();
         let path = if path == "." { "" } else { &path };
-        let error = unreadable(path, error.inner().to_string());
+        let error = unreadable(path, &error.inner().to_string());
         if !may_be(Fault::new(error, &object)) || !leave_out(&mut object, path) {
             return None;
         }
@@ -364,11 +360,12 @@ fn leave_out(object: &mut Value, path: &str) -> bool {
     fields.remove(name).is_some()
 }
 
-fn unreadable(path: &str, message: String) -> FieldError {
-    FieldError {
-        path: if path.is_empty() { "object" } else { path }.to_owned(),
-        value: String::new(),
-        message,
-        hint: "kubectl explain shows what belongs there".to_owned(),
-    }
+fn unreadable(path: &str, message: &str) -> FieldError {
+    let path = if path.is_empty() { "object" } else { path };
+    // The sort says it already.
+    let mut said = ["invalid type: ", "invalid value: "].into_iter();
+    let message = said
+        .find_map(|said| message.strip_prefix(said))
+        .unwrap_or(message);
+    FieldError::invalid(path, "", message).hint("kubectl explain shows what is valid")
 }

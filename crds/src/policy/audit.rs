@@ -140,7 +140,7 @@ impl Audit {
     ) -> ClusterPolicyStatus {
         let faults: Vec<String> = self.faults.iter().map(ToString::to_string).collect();
         let (status, reason, message) = if faults.is_empty() {
-            ("True", "Compiled", "every rule can be read".to_owned())
+            ("True", "Compiled", "every rule is valid".to_owned())
         } else {
             ("False", "Invalid", faults.join("; "))
         };

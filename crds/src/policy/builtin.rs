@@ -16,7 +16,7 @@ use crate::policy::resources::Bound;
 use crate::policy::text;
 use crate::policy::view::Seen;
 use crate::v1beta2::{PolicyKind, ReplicaBounds, ServiceType};
-use crate::validation::parse_go_duration;
+use crate::validation::{ErrorType, parse_go_duration};
 
 /// The rules of one policy, read.
 #[derive(Debug, Default)]
@@ -286,6 +286,7 @@ fn forbidden_fields(typed: &Typed, seen: &Seen<'_>) -> Answer {
                 // What a field of an item does depends on the rest of it: a mount's source on where
                 // it is mounted, and whether read-only; and what lies in an object, on what the object
                 // says it is.
+                sort: ErrorType::Forbidden,
                 found: json!([
                     index,
                     value,

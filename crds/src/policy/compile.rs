@@ -19,7 +19,7 @@ use crate::v1beta2::{
     ClusterDefaults, ClusterPolicy, ClusterPolicySpec, NamespaceLimits, PolicyAction, PolicyKind,
     PolicyRule, QuantityBounds, RequiredKey,
 };
-use crate::validation::{FieldError, metadata, parse_go_duration};
+use crate::validation::{FieldError, metadata, parse_go_duration, texts};
 
 /// The largest program that the pattern of a label may become, in bytes.
 const MAX_PATTERN: usize = 64 * 1024;
@@ -61,22 +61,21 @@ pub fn validate_policy(policy: &ClusterPolicy) -> Vec<FieldError> {
         && let (Some(min), Some(max)) = (bounds.min, bounds.max)
         && min > max
     {
-        let message = format!("min {min} is more than max {max}");
-        errors.add("spec.replicas", "", message, "");
+        let message = format!("min {min} must be less than or equal to max {max}");
+        errors.invalid("spec.replicas", "", message);
     }
     let mut names = BTreeSet::new();
     for (index, rule) in spec.rules.iter().enumerate() {
         let path = format!("spec.rules[{index}].name");
         if !names::is_label(&rule.name) {
-            let hint = "lower-case letters, digits and dashes";
-            errors.add(&path, &rule.name, "is no name of a rule", hint);
+            errors.invalid(&path, &rule.name, texts::LABEL);
         } else if !names.insert(&rule.name) {
-            errors.add(&path, &rule.name, "is the name of two rules", "");
+            errors.0.push(FieldError::duplicate(&path, &rule.name, ""));
         }
     }
     let mut key = |path: String, key: &str| {
         if !metadata::is_key(key) {
-            errors.add(&path, key, "is no key of a label or annotation", "");
+            errors.invalid(&path, key, texts::KEY);
         }
     };
     for (field, required) in [
@@ -103,13 +102,9 @@ pub fn validate_policy(policy: &ClusterPolicy) -> Vec<FieldError> {
 struct Faults(Vec<FieldError>);
 
 impl Faults {
-    fn add(&mut self, path: &str, value: &str, message: impl Into<String>, hint: &str) {
-        self.0.push(FieldError {
-            path: path.to_owned(),
-            value: text::short(value),
-            message: message.into(),
-            hint: hint.to_owned(),
-        });
+    fn invalid(&mut self, path: &str, value: &str, message: impl Into<String>) {
+        self.0
+            .push(FieldError::invalid(path, text::short(value), message));
     }
 }
 
@@ -173,8 +168,8 @@ fn selector(spec: &ClusterPolicySpec, faults: &mut Faults) -> Option<Selector> {
         Ok(selector) if selector.selects_all() => None,
         Ok(selector) => Some(selector),
         Err(error) => {
-            let message = format!("is no selector: {error}");
-            faults.add("spec.namespaceSelector", "", message, "");
+            let message = format!("must be a label selector: {error}");
+            faults.invalid("spec.namespaceSelector", "", message);
             None
         }
     }
@@ -194,25 +189,22 @@ fn typed(spec: &ClusterPolicySpec, faults: &mut Faults) -> Typed {
                 typed.versions.push(range);
                 typed.version_texts.push(text.clone());
             }
-            Err(error) => faults.add(
-                &format!("spec.versions[{index}]"),
-                text,
-                error.to_string(),
-                "such as \">=1.35.0 <1.37.0\" or \"1.36\"",
-            ),
+            Err(error) => {
+                faults.invalid(&format!("spec.versions[{index}]"), text, error.to_string());
+            }
         }
     }
     for (index, text) in spec.images.iter().enumerate() {
         match Source::parse(text) {
             Ok(source) => typed.images.push(source),
-            Err(message) => faults.add(&format!("spec.images[{index}]"), text, message, ""),
+            Err(message) => faults.invalid(&format!("spec.images[{index}]"), text, message),
         }
     }
     for (index, text) in spec.forbidden_fields.iter().enumerate() {
         match Path::parse(text) {
             Ok(path) => typed.forbidden_fields.push(path),
             Err(message) => {
-                faults.add(&format!("spec.forbiddenFields[{index}]"), text, message, "");
+                faults.invalid(&format!("spec.forbiddenFields[{index}]"), text, message);
             }
         }
     }
@@ -249,18 +241,12 @@ fn typed(spec: &ClusterPolicySpec, faults: &mut Faults) -> Typed {
             Ok(longest) if !longest.is_zero() => {
                 typed.max_token_lifetime = Some((longest, text.clone()));
             }
-            Ok(_) => faults.add(
+            Ok(_) => faults.invalid(
                 "spec.maxTokenLifetime",
                 text,
-                "must be more than 0",
-                "leave it out for no limit",
+                "must be greater than 0; leave it out for no limit",
             ),
-            Err(_) => faults.add(
-                "spec.maxTokenLifetime",
-                text,
-                "is no duration",
-                "such as 24h or 1h30m",
-            ),
+            Err(_) => faults.invalid("spec.maxTokenLifetime", text, texts::DURATION),
         }
     }
     typed
@@ -274,7 +260,7 @@ fn quantities(path: &str, bounds: &BTreeMap<String, QuantityBounds>, faults: &mu
             let read = amount(&quantity.0);
             if read.is_none() {
                 let path = format!("{path}.{name}.{side}");
-                faults.add(&path, &quantity.0, "is no quantity", "such as 500m or 1Gi");
+                faults.invalid(&path, &quantity.0, texts::QUANTITY);
             }
             read
         };
@@ -282,7 +268,11 @@ fn quantities(path: &str, bounds: &BTreeMap<String, QuantityBounds>, faults: &mu
         if let (Some(min), Some(max)) = (min, max)
             && min > max
         {
-            faults.add(&format!("{path}.{name}"), "", "min is more than max", "");
+            faults.invalid(
+                &format!("{path}.{name}"),
+                "",
+                "min must be less than or equal to max",
+            );
         }
     }
 }
@@ -300,8 +290,8 @@ fn required(field: &str, keys: &[RequiredKey], faults: &mut Faults) -> Vec<Requi
                     let error = error.to_string();
                     let reason = error.lines().last().unwrap_or_default().trim().to_owned();
                     let path = format!("spec.{field}[{index}].pattern");
-                    let message = format!("is no regular expression: {reason}");
-                    faults.add(&path, text, message, "");
+                    let message = format!("must be a regular expression: {reason}");
+                    faults.invalid(&path, text, message);
                     None
                 }
             }
@@ -326,7 +316,7 @@ fn free(
         Err(found) => {
             for fault in found {
                 let path = format!("spec.rules[{index}].{field}");
-                faults.add(&path, source, fault.to_string(), "");
+                faults.invalid(&path, source, fault.to_string());
             }
             None
         }
@@ -338,7 +328,7 @@ fn free(
         .and_then(|source| compile("messageExpression", source));
     let message = rule.message.clone().unwrap_or_else(|| {
         let expression: Vec<&str> = rule.expression.split_whitespace().collect();
-        format!("must meet {}", text::short(&expression.join(" ")))
+        format!("failed expression: {}", text::short(&expression.join(" ")))
     });
     Some(FreeRule {
         name: rule.name.clone(),

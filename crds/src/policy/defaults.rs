@@ -63,12 +63,10 @@ pub(super) fn validate(defaults: &ClusterDefaults) -> Vec<FieldError> {
     let read: Result<ClusterSpec, _> = serde_json::from_value(wanted.clone());
     match read.map(serde_json::to_value) {
         Ok(Ok(known)) => unknown(PATH, &wanted, &known, &mut errors),
-        Ok(Err(error)) | Err(error) => errors.push(FieldError {
-            path: PATH.to_owned(),
-            value: String::new(),
-            message: format!("is no part of a Cluster's spec: {error}"),
-            hint: String::new(),
-        }),
+        Ok(Err(error)) | Err(error) => {
+            let message = format!("must be a part of a Cluster's spec: {error}");
+            errors.push(FieldError::invalid(PATH, "", message));
+        }
     }
     if let Ok(filled) = serde_json::to_value(ClusterSpec::default()) {
         already(PATH, &wanted, &filled, &mut errors);
@@ -83,12 +81,7 @@ fn unknown(path: &str, wanted: &Value, known: &Value, errors: &mut Vec<FieldErro
         match known.get(key) {
             Some(known) => unknown(&path, wanted, known, errors),
             None if is_empty(wanted) => {}
-            None => errors.push(FieldError {
-                path,
-                value: String::new(),
-                message: "is no field of a Cluster".to_owned(),
-                hint: String::new(),
-            }),
+            None => errors.push(FieldError::invalid(path, "", "unknown field")),
         }
     }
 }
@@ -113,12 +106,11 @@ fn already(path: &str, wanted: &Value, filled: &Value, errors: &mut Vec<FieldErr
                 }
             }
             None => {}
-            Some(filled) => errors.push(FieldError {
-                path,
-                value: String::new(),
-                message: format!("never takes effect: the schema fills in {filled} first"),
-                hint: "say what is allowed instead".to_owned(),
-            }),
+            Some(filled) => {
+                let message = format!("has no effect: the schema sets {filled} first");
+                errors
+                    .push(FieldError::forbidden(path, message).hint("set what is allowed instead"));
+            }
         }
     }
 }

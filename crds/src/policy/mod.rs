@@ -230,13 +230,11 @@ impl FreeRule {
                 Some(made.unwrap_or_else(|| self.message.clone()))
             }
             // As with the API server's own policies: what has no answer is not allowed.
-            Err(error) => Some(format!("its expression has no answer: {error}")),
+            Err(error) => Some(format!("expression cannot be evaluated: {error}")),
         };
-        let errors = text.map(|text| FieldError {
-            path: self.field_path.clone(),
-            value: String::new(),
-            message: format!("{text}; says policy {:?}, rule {}", policy.name, self.name),
-            hint: String::new(),
+        let errors = text.map(|text| {
+            let rule = format!("policy {:?}, rule {}", policy.name, self.name);
+            FieldError::invalid(&self.field_path, "", text).hint(rule)
         });
         Finding {
             policy: &policy.name,
@@ -268,10 +266,12 @@ impl Outcome {
 
 impl Policy {
     fn error(&self, rule: &str, breach: Breach) -> FieldError {
+        let what = breach.what();
         FieldError {
             path: breach.path,
+            sort: Some(breach.sort),
             value: breach.value,
-            message: format!("{} by policy {:?}, rule {rule}", breach.what, self.name),
+            message: format!("{what} by policy {:?}, rule {rule}", self.name),
             hint: breach.allowed,
         }
     }
@@ -309,20 +309,15 @@ impl Policy {
             before = (rule.check)(&self.typed, &Seen::new(old)).unwrap_or_default();
         }
         let (errors, unchanged) = before::part(breaches, &before, |breach| {
-            (breach.what, breach.found.clone())
+            (breach.what(), breach.found.clone())
         });
         self.finding(rule.name, self.action, errors, unchanged)
     }
 
     fn unreadable(&self, subject: &Subject<'_>) -> Finding<'_> {
-        let errors = self.faults.iter().map(|fault| FieldError {
-            path: "spec".to_owned(),
-            value: String::new(),
-            message: format!(
-                "is held back by policy {:?}, which cannot be read: {fault}",
-                self.name
-            ),
-            hint: "correct the policy".to_owned(),
+        let errors = self.faults.iter().map(|fault| {
+            let message = format!("policy {:?} is invalid: {fault}", self.name);
+            FieldError::forbidden("spec", message).hint("correct the policy")
         });
         let errors: Vec<FieldError> = errors.collect();
         let (errors, unchanged) = match subject.old {

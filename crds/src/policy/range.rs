@@ -5,9 +5,9 @@ use semver::{Version, VersionReq};
 /// A text that is no range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ParseRangeError {
-    #[error("is no range of versions: {0}")]
+    #[error("must be a range of versions such as \">=1.35.0 <1.37.0\" or \"1.36\": {0}")]
     Malformed(String),
-    #[error("names k0s' own count, which ranges leave out")]
+    #[error("must not contain the k0s build: ranges are of Kubernetes versions")]
     K0s,
 }
 

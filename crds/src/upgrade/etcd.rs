@@ -46,12 +46,13 @@ pub fn etcd(old: Option<&Cluster>, new: &Cluster) -> Findings {
     let mut warnings = Errors::default();
     let Some(wanted) = etcd_version(image) else {
         if changed && !image.is_empty() {
-            warnings.add(
-                PATH,
-                image,
-                "has no version in its tag, so that nothing can be said about the change",
-                "such as quay.io/k0sproject/etcd:v3.6.14",
-            );
+            warnings
+                .warning(
+                    PATH,
+                    image,
+                    "has no version in its tag, so the change cannot be checked",
+                )
+                .hint("such as quay.io/k0sproject/etcd:v3.6.14");
         }
         findings.warnings = warnings.0;
         return findings;
@@ -65,23 +66,25 @@ pub fn etcd(old: Option<&Cluster>, new: &Cluster) -> Findings {
             && before.patch < RECONCILED
             && (wanted.major, wanted.minor) == (3, 6)
         {
-            warnings.add(
-                PATH,
-                image,
-                format!("etcd {before} may have kept members on record that were removed long ago, and 3.6 takes them for members again: the cluster can lose its quorum"),
-                format!("go to v3.5.{RECONCILED} or newer first and wait until every member is ready"),
-            );
+            warnings
+                .warning(
+                    PATH,
+                    image,
+                    format!("etcd {before} may still have members on record that were removed long ago, and 3.6 takes them for members again: the cluster can lose its quorum"),
+                )
+                .hint(format!("upgrade to v3.5.{RECONCILED} or newer first and wait until every member is ready"));
         }
     }
     if let Ok(version) = asked.parse::<K0sVersion>() {
         let tested = tested_with(version.minor());
         if (wanted.major, wanted.minor) < (3, tested) {
-            warnings.add(
-                PATH,
-                image,
-                format!("is older than the etcd that k0s {version} is tested with"),
-                format!("etcd 3.{tested} or newer"),
-            );
+            warnings
+                .warning(
+                    PATH,
+                    image,
+                    format!("is older than the etcd that k0s {version} is tested with"),
+                )
+                .hint(format!("etcd 3.{tested} or newer"));
         }
     }
     findings.warnings = warnings.0;
@@ -89,12 +92,7 @@ pub fn etcd(old: Option<&Cluster>, new: &Cluster) -> Findings {
 }
 
 fn step(image: &str, before: &Version, wanted: &Version) -> Option<FieldError> {
-    let error = |message: String, hint: String| FieldError {
-        path: PATH.to_owned(),
-        value: image.to_owned(),
-        message,
-        hint,
-    };
+    let error = |message, hint: String| FieldError::invalid(PATH, image, message).hint(hint);
     if (wanted.major, wanted.minor) < (before.major, before.minor) {
         return Some(error(
             format!("is older than etcd {before}, whose data it cannot read"),

@@ -3,15 +3,16 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    Errors, FieldError, Findings, ingress, metadata, patches, persistence, quantity, volumes,
+    Errors, FieldError, Findings, ingress, metadata, patches, persistence, quantity, texts, volumes,
 };
 use crate::names;
 use crate::v1beta2::{Cluster, ClusterSpec, ServiceType, StorageType};
 use crate::validation::storage;
-use crate::version::K0sVersion;
+use crate::version::{self, K0sVersion};
 
 const CONFIG_VERSION: &str = "k0s.k0sproject.io/v1beta1";
 const CONFIG_KIND: &str = "ClusterConfig";
+const WHEN_UNSATISFIABLE: [&str; 2] = ["DoNotSchedule", "ScheduleAnyway"];
 
 pub(super) const HOSTNAME: &str = "kubernetes.io/hostname";
 
@@ -25,7 +26,7 @@ pub fn validate_cluster(cluster: &Cluster) -> Vec<FieldError> {
     let spec = &cluster.spec;
     self::name(&mut errors, name, spec);
     if spec.replicas < 0 {
-        errors.add("spec.replicas", spec.replicas, "must not be negative", "");
+        errors.invalid("spec.replicas", spec.replicas, texts::NOT_NEGATIVE);
     }
     image(&mut errors, spec);
     address(&mut errors, spec);
@@ -48,12 +49,7 @@ pub fn validate_cluster(cluster: &Cluster) -> Vec<FieldError> {
         .filter(|account| !account.is_empty())
         && !names::is_object_name(account)
     {
-        errors.add(
-            "spec.serviceAccount",
-            account,
-            "is no name of a service account",
-            "lower-case letters, digits, dashes and dots",
-        );
+        errors.invalid("spec.serviceAccount", account, texts::SUBDOMAIN);
     }
     if let Some(extra) = &spec.kubeconfig_secret_metadata {
         metadata::labels(
@@ -87,12 +83,13 @@ fn foreign_reference(old: Option<&Cluster>, new: &Cluster) -> Findings {
     if let Some(reference) = &wanted
         && own.is_some_and(|own| own != reference.namespace)
     {
-        findings.add(
-            "spec.remoteHostCluster.kubeconfigRef.namespace",
-            &reference.namespace,
-            "is not the Cluster's own namespace: whoever may create a Cluster would use a Secret that they may not read",
-            format!("copy the Secret into {}", own.unwrap_or_default()),
-        );
+        findings
+            .invalid(
+                "spec.remoteHostCluster.kubeconfigRef.namespace",
+                &reference.namespace,
+                "must be the Cluster's own namespace: whoever may create a Cluster could use a Secret that they may not read",
+            )
+            .hint(format!("copy the Secret into {}", own.unwrap_or_default()));
     }
     if old.is_some_and(|old| reference(old) == wanted) {
         Findings::of(Errors::default(), findings)
@@ -109,19 +106,15 @@ fn name(errors: &mut Errors, name: &str, spec: &ClusterSpec) {
         StorageType::Kine | StorageType::Nats => 48,
     };
     if name.len() > longest {
-        errors.add(
-            "metadata.name",
-            name,
-            format!("is longer than the {longest} characters that pod labels leave room for"),
-            "create the cluster under a shorter name",
-        );
+        errors
+            .invalid(
+                "metadata.name",
+                name,
+                format!("must be no more than {longest} characters: the names of its pods' revisions are label values"),
+            )
+            .hint("create the cluster under a shorter name");
     } else if !name.is_empty() && !names::is_label(name) {
-        errors.add(
-            "metadata.name",
-            name,
-            "cannot be the name of a Service",
-            "create the cluster under a name of lower-case letters, digits and dashes",
-        );
+        errors.invalid("metadata.name", name, texts::LABEL);
     }
 }
 
@@ -130,25 +123,17 @@ fn image(errors: &mut Errors, spec: &ClusterSpec) {
         .version
         .as_deref()
         .filter(|version| !version.is_empty())
-        && let Err(error) = version.parse::<K0sVersion>()
+        && version.parse::<K0sVersion>().is_err()
     {
-        errors.add("spec.version", version, "is no k0s version", {
-            let text = error.to_string();
-            text.split_once("; ")
-                .map(|(_, hint)| hint.to_owned())
-                .unwrap_or_default()
-        });
+        errors.invalid("spec.version", version, version::FORM);
     }
     let last = spec.image.rsplit('/').next().unwrap_or_default();
     if last.contains([':', '@']) {
-        errors.add(
-            "spec.image",
-            &spec.image,
-            "must not carry a tag or digest",
-            "the tag is made from spec.version",
-        );
+        errors
+            .invalid("spec.image", &spec.image, "must not have a tag or digest")
+            .hint("spec.version determines the tag");
     } else if spec.image.contains(char::is_whitespace) {
-        errors.add("spec.image", &spec.image, "is no image repository", "");
+        errors.invalid("spec.image", &spec.image, "must be an image repository");
     }
 }
 
@@ -163,12 +148,13 @@ fn address(errors: &mut Errors, spec: &ClusterSpec) {
     let in_host = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     let valid = address.len() <= 253 && address.chars().all(in_host);
     if !valid && address.parse::<std::net::IpAddr>().is_err() {
-        errors.add(
-            "spec.externalAddress",
-            address,
-            "is neither an IP nor a host name",
-            "leave out scheme and port: the port is spec.service.apiPort",
-        );
+        errors
+            .invalid(
+                "spec.externalAddress",
+                address,
+                "must be an IP address or a host name",
+            )
+            .hint("without scheme and port; the port is spec.service.apiPort");
     }
 }
 
@@ -180,25 +166,25 @@ fn service(errors: &mut Errors, spec: &ClusterSpec) {
     ];
     for (path, port) in ports {
         if !(0..=65535).contains(&port) {
-            errors.add(path, port, "is no port number", "1 to 65535");
+            errors.invalid(path, port, texts::PORT);
         } else if port == 0 && service.type_ != ServiceType::NodePort {
-            errors.add(
-                path,
-                port,
-                format!(
-                    "0 works with type NodePort only, and the type is {}",
-                    service.type_
-                ),
-                "name a port, or leave the field out for the default",
-            );
+            errors
+                .invalid(
+                    path,
+                    port,
+                    format!(
+                        "may be 0 only when spec.service.type is NodePort, not {}",
+                        service.type_
+                    ),
+                )
+                .hint("set a port, or leave the field out for the default");
         }
     }
     if service.api_port == service.konnectivity_port && service.api_port != 0 {
-        errors.add(
+        errors.invalid(
             "spec.service.konnectivityPort",
             service.konnectivity_port,
-            "must differ from spec.service.apiPort",
-            "",
+            "must be different from spec.service.apiPort",
         );
     }
 }
@@ -208,23 +194,18 @@ fn k0s_config(errors: &mut Errors, spec: &ClusterSpec) {
         return;
     };
     let Some(config) = config.as_object() else {
-        errors.add("spec.k0sConfig", config, "must be an object", "");
+        errors.invalid("spec.k0sConfig", config, "must be an object");
         return;
     };
     if let Some(found) = config.get("apiVersion")
         && found.as_str() != Some(CONFIG_VERSION)
     {
-        errors.add(
-            "spec.k0sConfig.apiVersion",
-            text(found),
-            format!("must be {CONFIG_VERSION}"),
-            "",
-        );
+        errors.not_supported("spec.k0sConfig.apiVersion", text(found), [CONFIG_VERSION]);
     }
     if let Some(inner) = config.get("spec")
         && !matches!(inner, Value::Object(_) | Value::Null)
     {
-        errors.add("spec.k0sConfig.spec", inner, "must be an object", "");
+        errors.invalid("spec.k0sConfig.spec", inner, "must be an object");
     }
 }
 
@@ -234,11 +215,10 @@ pub(super) fn warn(warnings: &mut Errors, spec: &ClusterSpec) {
     if let Some(kind) = config.and_then(|config| config.get("kind"))
         && !["", CONFIG_KIND].contains(&text(kind).as_str())
     {
-        warnings.add(
+        warnings.warning(
             "spec.k0sConfig.kind",
             text(kind),
-            format!("is taken as {CONFIG_KIND}"),
-            "",
+            format!("is read as {CONFIG_KIND}"),
         );
     }
 }
@@ -252,12 +232,13 @@ fn text(value: &Value) -> String {
 fn flags(errors: &mut Errors, spec: &ClusterSpec) {
     for (index, flag) in spec.control_plane_flags.iter().enumerate() {
         if shell_words::split(flag).is_err() {
-            errors.add(
-                format!("spec.controlPlaneFlags[{index}]"),
-                flag,
-                "has a quote without an end",
-                "words are split as a POSIX shell does it",
-            );
+            errors
+                .invalid(
+                    format!("spec.controlPlaneFlags[{index}]"),
+                    flag,
+                    "must not have an unterminated quote",
+                )
+                .hint("words are split as in a POSIX shell");
         }
     }
 }
@@ -266,21 +247,19 @@ fn certificates(errors: &mut Errors, spec: &ClusterSpec) {
     let mut seen = BTreeSet::new();
     for (index, reference) in spec.certificate_refs.iter().enumerate() {
         if !seen.insert(reference.type_) {
-            errors.add(
+            errors.duplicate(
                 format!("spec.certificateRefs[{index}].type"),
                 reference.type_,
-                "is named twice",
-                "one Secret a type",
+                "one Secret per type",
             );
         }
         if let Some(name) = reference.name.as_deref().filter(|name| !name.is_empty())
             && !names::is_object_name(name)
         {
-            errors.add(
+            errors.invalid(
                 format!("spec.certificateRefs[{index}].name"),
                 name,
-                "is no name of a Secret",
-                "lower-case letters, digits, dashes and dots",
+                texts::SUBDOMAIN,
             );
         }
     }
@@ -290,28 +269,27 @@ fn spread(errors: &mut Errors, spec: &ClusterSpec) {
     for (index, constraint) in spec.topology_spread_constraints.iter().enumerate() {
         let path = format!("spec.topologySpreadConstraints[{index}]");
         if constraint.max_skew < 1 {
-            errors.add(
+            errors.invalid(
                 format!("{path}.maxSkew"),
                 constraint.max_skew,
-                "must be 1 or more",
-                "",
+                "must be greater than 0",
             );
         }
-        if !["DoNotSchedule", "ScheduleAnyway"].contains(&constraint.when_unsatisfiable.as_str()) {
-            errors.add(
+        if !WHEN_UNSATISFIABLE.contains(&constraint.when_unsatisfiable.as_str()) {
+            errors.not_supported(
                 format!("{path}.whenUnsatisfiable"),
                 &constraint.when_unsatisfiable,
-                "is no way to deal with it",
-                "one of DoNotSchedule, ScheduleAnyway",
+                WHEN_UNSATISFIABLE,
             );
         }
         if !metadata::is_key(&constraint.topology_key) {
-            errors.add(
-                format!("{path}.topologyKey"),
-                &constraint.topology_key,
-                "is no key of a node label",
-                format!("such as {HOSTNAME}"),
-            );
+            errors
+                .invalid(
+                    format!("{path}.topologyKey"),
+                    &constraint.topology_key,
+                    texts::KEY,
+                )
+                .hint(format!("such as {HOSTNAME}"));
         }
     }
 }

@@ -104,31 +104,22 @@ impl Search<'_> {
             }
             let range = self.known.node_port_range();
             if range.is_none() && !USUAL_NODE_PORTS.contains(&port) {
-                self.warnings.add(
-                    path,
-                    port,
-                    "is outside the usual range of node ports",
-                    "30000 to 32767, unless the API server runs with another --service-node-port-range",
-                );
+                self.warnings
+                    .warning(
+                        path,
+                        port,
+                        "is outside the usual range of node ports",
+                    )
+                    .hint("30000 to 32767, unless the API server runs with another --service-node-port-range");
             }
             if let Some(range) = range.filter(|range| !range.contains(&port)) {
-                self.errors.add(
-                    path,
-                    port,
-                    "is no node port of this mothership",
-                    format!(
-                        "{} to {}, or 0 to have one chosen",
-                        range.start(),
-                        range.end()
-                    ),
-                );
+                self.errors
+                    .invalid(path, port, format!("must be between {} and {}, inclusive, the mothership's range of node ports", range.start(), range.end()))
+                    .hint("0 allocates one");
             } else if let Some(holder) = self.other(self.known.node_port(port)) {
-                self.errors.add(
-                    path,
-                    port,
-                    format!("is taken by {holder}"),
-                    "another one, or 0 to have a free one chosen",
-                );
+                self.errors
+                    .duplicate(path, port, format!("already used by {holder}"))
+                    .hint("another one; 0 allocates a free one");
             }
         }
     }
@@ -149,12 +140,9 @@ impl Search<'_> {
             ("spec.ingress.konnectivityHost", &ingress.konnectivity_host),
         ] {
             if let Some(holder) = self.other(self.known.host(host)) {
-                self.errors.add(
-                    path,
-                    host,
-                    format!("is taken by {holder}"),
-                    "another name that leads to the ingress controller",
-                );
+                self.errors
+                    .duplicate(path, host, format!("already used by {holder}"))
+                    .hint("another name that leads to the ingress controller");
             }
         }
     }
@@ -192,12 +180,9 @@ impl Search<'_> {
                 continue;
             }
             if let Some(holder) = self.other(self.known.address(address, port)) {
-                self.errors.add(
-                    path,
-                    port,
-                    format!("is taken at {address} by {holder}"),
-                    "another port, or another spec.externalAddress",
-                );
+                self.errors
+                    .duplicate(path, port, format!("already used at {address} by {holder}"))
+                    .hint("another port, or another spec.externalAddress");
             }
         }
     }
@@ -238,15 +223,12 @@ impl Search<'_> {
             return;
         }
         let message = if class.is_some() {
-            "is no storage class of this mothership: the pods wait until there is one"
+            "does not exist in this mothership: pods are pending until it does"
         } else {
-            "is not set, and there is no default storage class: the pods wait until there is one"
+            "is not set, and there is no default storage class: pods are pending until there is one"
         };
-        self.warnings.add(
-            path,
-            class.unwrap_or_default(),
-            message,
-            "kubectl get storageclasses lists them",
-        );
+        self.warnings
+            .warning(path, class.unwrap_or_default(), message)
+            .hint("kubectl get storageclasses lists them");
     }
 }

@@ -1,4 +1,4 @@
-use super::Errors;
+use super::{Errors, texts};
 use crate::names;
 use crate::v1beta2::ClusterSpec;
 use crate::version::{self, K0sVersion};
@@ -16,39 +16,29 @@ pub(super) fn validate(errors: &mut Errors, spec: &ClusterSpec) {
     ];
     for (path, host) in hosts {
         if !names::is_object_name(host) {
-            errors.add(
-                path,
-                host,
-                "is no host name",
-                "lower-case letters, digits, dashes and dots; no scheme, no port",
-            );
+            errors
+                .invalid(path, host, texts::SUBDOMAIN)
+                .hint("without scheme and port");
         }
     }
     if ingress.api_host == ingress.konnectivity_host {
-        errors.add(
+        errors.invalid(
             "spec.ingress.konnectivityHost",
             &ingress.konnectivity_host,
-            "must differ from spec.ingress.apiHost: the ingress controller tells the two apart by their names",
-            "",
+            "must be different from spec.ingress.apiHost: the ingress controller routes by host name",
         );
     }
     if !(1..=65535).contains(&ingress.port) {
-        errors.add(
-            "spec.ingress.port",
-            ingress.port,
-            "is no port number",
-            "1 to 65535",
-        );
+        errors.invalid("spec.ingress.port", ingress.port, texts::PORT);
     }
     let wanted = version::requested(spec);
     if let (Ok(version), Ok(first)) = (wanted.parse::<K0sVersion>(), FIRST.parse::<K0sVersion>())
         && version.is_older_than(&first)
     {
-        errors.add(
+        errors.invalid(
             "spec.version",
             wanted,
-            "cannot be reached through spec.ingress",
-            format!("{FIRST} or newer"),
+            format!("must be {FIRST} or newer when spec.ingress is set"),
         );
     }
 }
@@ -59,11 +49,12 @@ pub(super) fn warn(warnings: &mut Errors, spec: &ClusterSpec) {
         && ingress.deploy != Some(false)
         && ingress.annotations.is_empty()
     {
-        warnings.add(
-            "spec.ingress.annotations",
-            "",
-            "are empty, and most ingress controllers pass TLS through only when an annotation says so",
-            "such as nginx.ingress.kubernetes.io/ssl-passthrough: \"true\"",
-        );
+        warnings
+            .warning(
+                "spec.ingress.annotations",
+                "",
+                "are empty: most ingress controllers pass TLS through only when an annotation says so",
+            )
+            .hint("such as nginx.ingress.kubernetes.io/ssl-passthrough: \"true\"");
     }
 }

@@ -1,4 +1,4 @@
-use super::{Errors, FieldError, Findings, parse_go_duration};
+use super::{Errors, FieldError, Findings, parse_go_duration, texts};
 use crate::names;
 use crate::v1beta2::JoinTokenRequest;
 
@@ -8,37 +8,28 @@ pub fn validate_join_token_request(request: &JoinTokenRequest) -> Vec<FieldError
     let mut errors = Errors::default();
     let name = request.metadata.name.as_deref().unwrap_or_default();
     if name.len() > 63 {
-        errors.add(
-            "metadata.name",
-            name,
-            "is longer than the 63 characters of the label that is made from it",
-            "create the request under a shorter name",
-        );
+        errors
+            .invalid(
+                "metadata.name",
+                name,
+                "must be no more than 63 characters: it is the value of a label",
+            )
+            .hint("create the request under a shorter name");
     }
     let cluster = request.spec.cluster_name.as_str();
     if cluster.is_empty() {
-        errors.add(
+        errors.required(
             "spec.clusterName",
-            "",
-            "is required",
-            "the name of a Cluster in this namespace",
+            "must be the name of a Cluster in this namespace",
         );
     } else if !names::is_label(cluster) {
-        errors.add(
-            "spec.clusterName",
-            cluster,
-            "cannot be the name of a Cluster",
-            "",
-        );
+        errors.invalid("spec.clusterName", cluster, texts::LABEL);
     }
     let expiry = request.spec.expiry.as_str();
     if parse_go_duration(expiry).is_err() {
-        errors.add(
-            "spec.expiry",
-            expiry,
-            "is no duration",
-            "such as 24h or 1h30m; 0s means for ever",
-        );
+        errors
+            .invalid("spec.expiry", expiry, texts::DURATION)
+            .hint("with 0s, the token never expires");
     }
     errors.0
 }
@@ -80,12 +71,9 @@ pub fn join_token_request_update(old: &JoinTokenRequest, new: &JoinTokenRequest)
         ];
         for (path, same, before, now) in fields {
             if !same {
-                errors.add(
-                    path,
-                    now,
-                    format!("cannot change any more: the token was made with {before:?}"),
-                    "delete the request, which revokes the token, and create another",
-                );
+                errors
+                    .immutable(path, now, format!("the token was created with {before:?}"))
+                    .hint("delete the request, which revokes the token, and create another");
             }
         }
     }

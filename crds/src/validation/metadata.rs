@@ -1,4 +1,4 @@
-use super::Errors;
+use super::{Errors, texts};
 use crate::labels::Labels;
 use crate::names;
 
@@ -6,12 +6,7 @@ pub(crate) fn labels(errors: &mut Errors, path: &str, labels: &Labels) {
     for (key, value) in labels {
         keys(errors, path, key);
         if !value.is_empty() && !is_word(value) {
-            errors.add(
-                format!("{path}[{key}]"),
-                value,
-                "is no value of a label",
-                "at most 63 letters, digits, dashes, dots and underscores",
-            );
+            errors.invalid(format!("{path}[{key}]"), value, texts::LABEL_VALUE);
         }
     }
 }
@@ -24,12 +19,7 @@ pub(crate) fn annotations(errors: &mut Errors, path: &str, annotations: &Labels)
 
 fn keys(errors: &mut Errors, path: &str, key: &str) {
     if !is_key(key) {
-        errors.add(
-            format!("{path}[{key}]"),
-            key,
-            "is no key",
-            "letters, digits, dashes, dots and underscores, with a DNS name and a slash before them if need be",
-        );
+        errors.invalid(format!("{path}[{key}]"), key, texts::KEY);
     }
 }
 

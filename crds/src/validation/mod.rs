@@ -7,6 +7,7 @@
 mod cluster;
 mod conflicts;
 mod duration;
+mod field_error;
 mod ingress;
 mod join_token_request;
 pub(crate) mod metadata;
@@ -16,6 +17,7 @@ mod persistence;
 pub mod quantity;
 mod quota;
 mod storage;
+pub(crate) mod texts;
 mod update;
 mod volumes;
 mod warnings;
@@ -25,6 +27,7 @@ use std::fmt;
 pub use cluster::{cluster_boundaries, validate_cluster};
 pub use conflicts::conflicts;
 pub use duration::{ParseDurationError, parse_go_duration};
+pub use field_error::{ErrorType, FieldError};
 pub use join_token_request::{join_token_request_update, validate_join_token_request};
 pub use not_implemented::{not_implemented, not_implemented_join_token_request};
 pub use update::cluster_update;
@@ -37,35 +40,6 @@ use crate::v1beta2::Cluster;
 pub fn is_served(cluster: &Cluster) -> bool {
     not_implemented(&cluster.spec).is_empty() && validate_cluster(cluster).is_empty()
 }
-
-/// One thing that is wrong with an object.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct FieldError {
-    /// Path of the field, such as `spec.mounts[1].path`.
-    pub path: String,
-    /// The offending value; empty when the field is missing.
-    pub value: String,
-    /// What is wrong with it.
-    pub message: String,
-    /// What to do about it; may be empty.
-    pub hint: String,
-}
-
-impl fmt::Display for FieldError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.path)?;
-        if !self.value.is_empty() {
-            write!(f, "{:?}: ", self.value)?;
-        }
-        f.write_str(&self.message)?;
-        if !self.hint.is_empty() {
-            write!(f, " ({})", self.hint)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for FieldError {}
 
 /// What is wrong with a change or with the place that an object wants to take, and what about it
 /// works but has a price.
@@ -87,7 +61,12 @@ impl Findings {
     fn of(errors: Errors, warnings: Errors) -> Self {
         Self {
             errors: errors.0,
-            warnings: warnings.0,
+            // A stored object may have what a new one may not.
+            warnings: warnings
+                .0
+                .into_iter()
+                .map(FieldError::into_warning)
+                .collect(),
         }
     }
 }
@@ -97,18 +76,82 @@ impl Findings {
 pub(crate) struct Errors(pub(crate) Vec<FieldError>);
 
 impl Errors {
-    pub(crate) fn add(
+    pub(crate) fn required(
+        &mut self,
+        path: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Added<'_> {
+        self.add(FieldError::required(path, message))
+    }
+
+    pub(crate) fn invalid(
         &mut self,
         path: impl Into<String>,
         value: impl fmt::Display,
         message: impl Into<String>,
-        hint: impl Into<String>,
-    ) {
-        self.0.push(FieldError {
-            path: path.into(),
-            value: value.to_string(),
-            message: message.into(),
-            hint: hint.into(),
-        });
+    ) -> Added<'_> {
+        self.add(FieldError::invalid(path, value, message))
+    }
+
+    /// A value that has changed and may not.
+    pub(crate) fn immutable(
+        &mut self,
+        path: impl Into<String>,
+        value: impl fmt::Display,
+        why: impl fmt::Display,
+    ) -> Added<'_> {
+        self.invalid(path, value, format!("field is immutable: {why}"))
+    }
+
+    pub(crate) fn not_supported<T: fmt::Display>(
+        &mut self,
+        path: impl Into<String>,
+        value: impl fmt::Display,
+        supported: impl IntoIterator<Item = T>,
+    ) -> Added<'_> {
+        self.add(FieldError::not_supported(path, value, supported))
+    }
+
+    pub(crate) fn forbidden(
+        &mut self,
+        path: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Added<'_> {
+        self.add(FieldError::forbidden(path, message))
+    }
+
+    pub(crate) fn duplicate(
+        &mut self,
+        path: impl Into<String>,
+        value: impl fmt::Display,
+        message: impl Into<String>,
+    ) -> Added<'_> {
+        self.add(FieldError::duplicate(path, value, message))
+    }
+
+    pub(crate) fn warning(
+        &mut self,
+        path: impl Into<String>,
+        value: impl fmt::Display,
+        message: impl Into<String>,
+    ) -> Added<'_> {
+        self.add(FieldError::warning(path, value, message))
+    }
+
+    pub(crate) fn add(&mut self, error: FieldError) -> Added<'_> {
+        self.0.push(error);
+        Added(self.0.last_mut())
+    }
+}
+
+/// What was gathered last.
+pub(crate) struct Added<'a>(Option<&'a mut FieldError>);
+
+impl Added<'_> {
+    /// Says what to do about it.
+    pub(crate) fn hint(self, hint: impl Into<String>) {
+        if let Some(error) = self.0 {
+            error.hint = hint.into();
+        }
     }
 }

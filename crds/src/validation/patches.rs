@@ -31,22 +31,23 @@ pub(super) fn validate(errors: &mut Errors, spec: &ClusterSpec) {
             PatchType::Json => read::<json_patch::Patch>(content).err(),
             PatchType::Merge | PatchType::Strategic => match read::<Value>(content) {
                 Ok(Value::Object(_)) => None,
-                Ok(_) => Some("an object was expected".to_owned()),
+                Ok(_) => Some("expected an object".to_owned()),
                 Err(error) => Some(error),
             },
         };
         if let Some(wrong) = wrong {
-            errors.add(
-                format!("spec.patches[{index}].patch.content"),
-                shortened(content),
-                format!("cannot be read: {wrong}"),
-                match patch.patch.type_ {
+            errors
+                .invalid(
+                    format!("spec.patches[{index}].patch.content"),
+                    shortened(content),
+                    format!("cannot be parsed: {wrong}"),
+                )
+                .hint(match patch.patch.type_ {
                     PatchType::Json => "a list of operations, such as [{op: remove, path: /spec}]",
                     PatchType::Merge | PatchType::Strategic => {
                         "the fields to change, in YAML or JSON"
                     }
-                },
-            );
+                });
         }
     }
 }
@@ -57,21 +58,23 @@ pub(super) fn warn(warnings: &mut Errors, spec: &ClusterSpec) {
         let path = format!("spec.patches[{index}].target");
         let (kind, component) = (&patch.target.kind, &patch.target.component);
         if !KINDS.contains(&kind.as_str()) {
-            warnings.add(
-                format!("{path}.kind"),
-                kind,
-                "is no kind of object that is made",
-                format!("one of {}", KINDS.join(", ")),
-            );
+            warnings
+                .warning(
+                    format!("{path}.kind"),
+                    kind,
+                    "matches no kind of object that the controller creates",
+                )
+                .hint(format!("one of {}", KINDS.join(", ")));
         }
         if !COMPONENTS.iter().any(|known| known.as_str() == component) {
             let all: Vec<_> = COMPONENTS.iter().map(|known| known.as_str()).collect();
-            warnings.add(
-                format!("{path}.component"),
-                component,
-                "is no component that objects are made for",
-                format!("one of {}", all.join(", ")),
-            );
+            warnings
+                .warning(
+                    format!("{path}.component"),
+                    component,
+                    "matches no component that the controller creates objects for",
+                )
+                .hint(format!("one of {}", all.join(", ")));
         }
     }
 }

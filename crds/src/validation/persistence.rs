@@ -1,5 +1,5 @@
 use super::cluster::HOSTNAME;
-use super::{Errors, metadata, quantity};
+use super::{Errors, metadata, quantity, texts};
 use crate::names;
 use crate::v1beta2::{ClusterSpec, PersistenceSpec, PersistenceType};
 
@@ -16,32 +16,28 @@ pub(super) fn validate(errors: &mut Errors, spec: &ClusterSpec) {
                 .unwrap_or_default()
                 .is_empty()
             {
-                errors.add(
-                    "spec.persistence.hostPath",
-                    "",
-                    "is required with type hostPath",
-                    "name a directory of the node",
-                );
+                errors
+                    .required(
+                        "spec.persistence.hostPath",
+                        "must be specified when spec.persistence.type is hostPath",
+                    )
+                    .hint("a directory of the node");
             }
             if spec.replicas > 1 && !one_pod_a_node(spec) {
-                errors.add(
-                    "spec.persistence.type",
-                    "hostPath",
-                    format!(
-                        "{} replicas would share one directory wherever two of them meet on a node",
-                        spec.replicas
-                    ),
-                    format!("use type pvc, one replica, or a topologySpreadConstraint with topologyKey {HOSTNAME}, maxSkew 1 and DoNotSchedule"),
-                );
+                errors
+                    .forbidden(
+                        "spec.persistence.type",
+                        format!("may not be hostPath with {} replicas that can share a node: they would share one directory", spec.replicas),
+                    )
+                    .hint(format!("use type pvc, one replica, or a topologySpreadConstraint with topologyKey {HOSTNAME}, maxSkew 1 and DoNotSchedule"));
             }
         }
         PersistenceType::Pvc => claim(errors, persistence),
         PersistenceType::Other(other) => {
-            errors.add(
+            errors.not_supported(
                 "spec.persistence.type",
                 other,
-                "is no kind of persistence",
-                "one of emptyDir, hostPath, pvc",
+                ["emptyDir", "hostPath", "pvc"],
             );
         }
     }
@@ -58,24 +54,16 @@ fn one_pod_a_node(spec: &ClusterSpec) -> bool {
 fn claim(errors: &mut Errors, persistence: &PersistenceSpec) {
     const PATH: &str = "spec.persistence.persistentVolumeClaim";
     let Some(claim) = &persistence.persistent_volume_claim else {
-        errors.add(
-            PATH,
-            "",
-            "is required with type pvc",
-            "give it spec.accessModes and spec.resources.requests.storage",
-        );
+        errors
+            .required(PATH, "must be specified when spec.persistence.type is pvc")
+            .hint("with spec.accessModes and spec.resources.requests.storage");
         return;
     };
     if let Some(metadata) = &claim.metadata {
         if let Some(name) = metadata.name.as_deref().filter(|name| !name.is_empty())
             && !names::is_label(name)
         {
-            errors.add(
-                format!("{PATH}.metadata.name"),
-                name,
-                "is no name of a volume",
-                "at most 63 lower-case letters, digits and dashes",
-            );
+            errors.invalid(format!("{PATH}.metadata.name"), name, texts::LABEL);
         }
         metadata::labels(errors, &format!("{PATH}.metadata.labels"), &metadata.labels);
         metadata::annotations(
@@ -89,21 +77,21 @@ fn claim(errors: &mut Errors, persistence: &PersistenceSpec) {
         .and_then(|spec| spec.access_modes.as_ref())
         .is_none_or(Vec::is_empty)
     {
-        errors.add(
-            format!("{PATH}.spec.accessModes"),
-            "",
-            "is required",
-            "usually [ReadWriteOnce]",
-        );
+        errors
+            .required(
+                format!("{PATH}.spec.accessModes"),
+                "at least 1 access mode is required",
+            )
+            .hint("usually [ReadWriteOnce]");
     }
     let size = spec.and_then(|spec| spec.resources.as_ref()?.requests.as_ref()?.get("storage"));
     match size {
-        None => errors.add(
-            format!("{PATH}.spec.resources.requests.storage"),
-            "",
-            "is required",
-            "such as 1Gi",
-        ),
+        None => {
+            errors.required(
+                format!("{PATH}.spec.resources.requests.storage"),
+                "such as 1Gi",
+            );
+        }
         Some(size) => quantity::volume_size(
             errors,
             &format!("{PATH}.spec.resources.requests.storage"),

@@ -5,13 +5,17 @@ use std::cmp::Ordering;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::Errors;
+use super::{Errors, texts};
 use crate::quantity::amount;
 
 pub(super) fn volume_size(errors: &mut Errors, path: &str, size: &Quantity) {
     match amount(&size.0) {
-        None => errors.add(path, &size.0, "is no quantity", "such as 1Gi or 500M"),
-        Some(amount) if amount <= 0.0 => errors.add(path, &size.0, "must be more than 0", ""),
+        None => {
+            errors.invalid(path, &size.0, texts::QUANTITY);
+        }
+        Some(amount) if amount <= 0.0 => {
+            errors.invalid(path, &size.0, "must be greater than zero");
+        }
         Some(_) => {}
     }
 }
@@ -24,18 +28,18 @@ pub(super) fn resources(errors: &mut Errors, path: &str, resources: &ResourceReq
     for (kind, quantities) in named {
         for (resource, quantity) in quantities.iter().flatten() {
             match amount(&quantity.0) {
-                None => errors.add(
-                    format!("{path}.{kind}.{resource}"),
-                    &quantity.0,
-                    "is no quantity",
-                    "such as 500m or 1Gi",
-                ),
-                Some(amount) if amount < 0.0 => {
-                    errors.add(
+                None => {
+                    errors.invalid(
                         format!("{path}.{kind}.{resource}"),
                         &quantity.0,
-                        "must not be negative",
-                        "",
+                        texts::QUANTITY,
+                    );
+                }
+                Some(amount) if amount < 0.0 => {
+                    errors.invalid(
+                        format!("{path}.{kind}.{resource}"),
+                        &quantity.0,
+                        texts::NOT_NEGATIVE,
                     );
                 }
                 Some(_) => {}
@@ -52,11 +56,13 @@ pub(super) fn resources(errors: &mut Errors, path: &str, resources: &ResourceReq
         };
         let order = amount(&request.0).partial_cmp(&amount(&limit.0));
         if amount(&limit.0).is_some() && order == Some(Ordering::Greater) {
-            errors.add(
+            errors.invalid(
                 format!("{path}.requests.{resource}"),
                 &request.0,
-                format!("is more than the limit of {}", limit.0),
-                "",
+                format!(
+                    "must be less than or equal to {resource} limit of {}",
+                    limit.0
+                ),
             );
         }
     }

@@ -29,15 +29,13 @@ pub(super) fn warn(
             continue;
         };
         if more > 0.0 && used + more > hard {
-            warnings.add(
-                "spec",
-                "",
-                format!(
-                    "the ResourceQuota {} leaves no room: of {} {} is used of {}, and this asks for {more} more",
-                    quota.name, quota.resource, quota.used.0, quota.hard.0
-                ),
-                "pods and volumes wait until there is room",
+            let message = format!(
+                "exceeds the ResourceQuota {}: requested: {}={more}, used: {}, limited: {}",
+                quota.name, quota.resource, quota.used.0, quota.hard.0
             );
+            warnings
+                .warning("spec", "", message)
+                .hint("pods and volumes are pending until there is room");
         }
     }
 }

@@ -23,21 +23,18 @@ fn etcd(errors: &mut Errors, spec: &ClusterSpec) {
         let flag = arg.strip_prefix("--").or_else(|| arg.strip_prefix('-'));
         let flag = flag.and_then(|flag| flag.split('=').next());
         if flag.is_some_and(|flag| BEGINNING.contains(&flag)) {
-            errors.add(
-                format!("spec.storage.etcd.args[{index}]"),
-                arg,
-                "is forbidden: a member that has lost its data could begin an empty store",
-                "leave it out; docs/troubleshooting.md says how etcd is helped by hand",
-            );
+            errors
+                .forbidden(
+                    format!("spec.storage.etcd.args[{index}]"),
+                    format!("{arg} may not be set: a member that has lost its data could start with an empty store"),
+                )
+                .hint("docs/troubleshooting.md says how to recover etcd by hand");
         }
     }
     if etcd.image.is_empty() || etcd.image.contains(char::is_whitespace) {
-        errors.add(
-            "spec.storage.etcd.image",
-            &etcd.image,
-            "is no image",
-            "leave it out for the default",
-        );
+        errors
+            .invalid("spec.storage.etcd.image", &etcd.image, "must be an image")
+            .hint("leave it out for the default");
     }
     quantity::volume_size(
         errors,
@@ -61,15 +58,12 @@ fn is_local(spec: &ClusterSpec) -> bool {
 
 fn kine(errors: &mut Errors, spec: &ClusterSpec) {
     if is_local(spec) && spec.replicas > 1 {
-        errors.add(
-            "spec.storage.kine",
-            "",
-            format!(
-                "names no database, so that each of the {} replicas would keep a state of its own",
-                spec.replicas
-            ),
-            "set dataSourceSecretName or dataSourceURL, or one replica",
-        );
+        errors
+            .required(
+                "spec.storage.kine",
+                format!("a database must be specified with {} replicas: each would keep a state of its own", spec.replicas),
+            )
+            .hint("set dataSourceSecretName or dataSourceURL, or one replica");
     }
 }
 
@@ -85,12 +79,13 @@ pub(super) fn warn(warnings: &mut Errors, spec: &ClusterSpec) {
         )
     });
     if is_local(spec) && !lasts {
-        warnings.add(
-            "spec.storage.kine",
-            "",
-            "names no database: the hosted cluster's state is a file that goes with the pod",
-            "set dataSourceSecretName, or spec.persistence of type pvc",
-        );
+        warnings
+            .warning(
+                "spec.storage.kine",
+                "",
+                "no database is specified: the hosted cluster's state is a file that is lost with the pod",
+            )
+            .hint("set dataSourceSecretName, or spec.persistence of type pvc");
     }
     let kine = spec.storage.kine.as_ref();
     // What it is stays out of the message: it holds a password.
@@ -99,11 +94,12 @@ pub(super) fn warn(warnings: &mut Errors, spec: &ClusterSpec) {
             .as_ref()
             .is_some_and(|url| url.contains('@'))
     }) {
-        warnings.add(
-            "spec.storage.kine.dataSourceURL",
-            "",
-            "can be read by everybody who may read the Cluster, its password too",
-            "put it into a Secret and name that in dataSourceSecretName",
-        );
+        warnings
+            .warning(
+                "spec.storage.kine.dataSourceURL",
+                "",
+                "can be read by everyone who may read the Cluster, including the password",
+            )
+            .hint("put it into a Secret and set dataSourceSecretName");
     }
 }

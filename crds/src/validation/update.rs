@@ -1,7 +1,7 @@
 //! What of a running cluster cannot change, and what should not.
 //!
 //! A rule refuses only what cuts off workers, loses state, or what Kubernetes would refuse of the
-//! generated objects: those are never made anew. As long as nothing was made for a Cluster,
+//! generated objects: those are never recreated. As long as nothing was made for a Cluster,
 //! everything about it can be corrected.
 
 mod exposure;
@@ -52,15 +52,16 @@ impl Change<'_> {
     fn nats_replicas(&mut self) {
         let nats = |spec: &ClusterSpec| spec.storage.type_ == StorageType::Nats;
         if nats(self.old) && nats(self.new) && self.old.replicas != self.new.replicas {
-            self.errors.add(
-                "spec.replicas",
-                self.new.replicas,
-                format!(
-                    "cannot change with storage of type nats, whose members are fixed at {}",
-                    self.old.replicas
-                ),
-                "create another cluster and move what runs in this one",
-            );
+            self.errors
+                .immutable(
+                    "spec.replicas",
+                    self.new.replicas,
+                    format!(
+                        "the number of members of storage type nats is fixed at {}",
+                        self.old.replicas
+                    ),
+                )
+                .hint("create another cluster and move the workloads");
         }
     }
 
@@ -71,11 +72,10 @@ impl Change<'_> {
             && self.new.replicas > members
             && self.new.replicas > self.old.replicas
         {
-            self.warnings.add(
+            self.warnings.warning(
                 "spec.replicas",
                 self.new.replicas,
-                format!("etcd was created with {members} of its members and keeps them: with this, the API survives more losses than its state does"),
-                "",
+                format!("etcd was created with {members} members and keeps them: the API would survive more failures than its data"),
             );
         }
     }
@@ -91,12 +91,15 @@ impl Change<'_> {
                 setting(self.new, field, default),
             );
             if old != new {
-                self.errors.add(
-                    format!("spec.k0sConfig.spec.network.{field}"),
-                    new,
-                    format!("cannot change any more: Services, pods and certificates of the cluster were made with {old}"),
-                    format!("leave it at {old}, or create another cluster"),
-                );
+                self.errors
+                    .immutable(
+                        format!("spec.k0sConfig.spec.network.{field}"),
+                        new,
+                        format!(
+                            "Services, pods and certificates of the cluster were created with {old}"
+                        ),
+                    )
+                    .hint(format!("keep {old}, or create another cluster"));
             }
         }
         let (old, new) = (
@@ -104,12 +107,13 @@ impl Change<'_> {
             setting(self.new, "provider", "kuberouter"),
         );
         if old != new {
-            self.warnings.add(
-                "spec.k0sConfig.spec.network.provider",
-                new,
-                format!("is another network than {old}: what that one has set up on the machines stays there, and pods lose their connections"),
-                "let every worker join anew",
-            );
+            self.warnings
+                .warning(
+                    "spec.k0sConfig.spec.network.provider",
+                    new,
+                    format!("replaces {old}: what that has set up on the nodes stays there, and pods lose their connections"),
+                )
+                .hint("let every worker join again");
         }
     }
 
@@ -129,15 +133,17 @@ impl Change<'_> {
             if before != now {
                 let mut references = self.new.certificate_refs.iter();
                 let place = references.position(|reference| reference.type_ == type_);
-                self.errors.add(
-                    place.map_or_else(
-                        || "spec.certificateRefs".to_owned(),
-                        |index| format!("spec.certificateRefs[{index}].name"),
-                    ),
-                    now,
-                    format!("cannot change the Secret of type {type_} any more: machines, pods and tokens of the cluster trust the keys in {before}"),
-                    format!("leave it at {before}, or create another cluster"),
+                let path = place.map_or_else(
+                    || "spec.certificateRefs".to_owned(),
+                    |index| format!("spec.certificateRefs[{index}].name"),
                 );
+                self.errors
+                    .immutable(
+                        path,
+                        now,
+                        format!("machines, pods and tokens of the cluster trust the keys of type {type_} in {before}"),
+                    )
+                    .hint(format!("keep {before}, or create another cluster"));
             }
         }
     }

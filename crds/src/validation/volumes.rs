@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Volume;
 use serde_json::Value;
 
-use super::{Errors, Findings};
+use super::{Errors, Findings, texts};
 use crate::quantity::amount;
 use crate::v1beta2::{Cluster, ClusterSpec, Mount};
 use crate::{names, volumes};
@@ -29,20 +29,14 @@ pub(super) fn validate(errors: &mut Errors, cluster: &str, spec: &ClusterSpec) {
                 .map(|(_, owner)| (*owner).to_owned())
                 .or_else(|| places.insert(volumes::folder(&manifest.name), path.clone()));
             if let Some(owner) = owner {
-                errors.add(
+                errors.duplicate(
                     format!("{path}.name"),
                     &manifest.name,
-                    format!("is taken by {owner}"),
-                    "",
+                    format!("already used by {owner}"),
                 );
             }
         } else {
-            errors.add(
-                format!("{path}.name"),
-                &manifest.name,
-                "is no name of a volume",
-                "at most 63 lower-case letters, digits and dashes",
-            );
+            errors.invalid(format!("{path}.name"), &manifest.name, texts::LABEL);
         }
         source(errors, &path, manifest);
     }
@@ -51,25 +45,18 @@ pub(super) fn validate(errors: &mut Errors, cluster: &str, spec: &ClusterSpec) {
         let path = format!("spec.mounts[{index}]");
         let place = volumes::place(&mount.path);
         if place == "/" {
-            errors.add(
+            errors.invalid(
                 format!("{path}.path"),
                 &mount.path,
-                "must name a place below /",
-                "",
+                "must be a path below /",
             );
         } else if place.contains(':') {
-            errors.add(
-                format!("{path}.path"),
-                &mount.path,
-                "must not contain a colon",
-                "",
-            );
+            errors.invalid(format!("{path}.path"), &mount.path, "must not contain ':'");
         } else if let Some(owner) = places.insert(place, path.clone()) {
-            errors.add(
+            errors.duplicate(
                 format!("{path}.path"),
                 &mount.path,
-                format!("is taken by {owner}"),
-                "",
+                format!("already used by {owner}"),
             );
         }
         source(errors, &path, &mount.volume);
@@ -92,12 +79,13 @@ pub(super) fn hiding(old: Option<&Cluster>, new: &Cluster) -> Findings {
                 && volumes::hidden_by(&place, cluster, &old.spec).is_some()
         });
         let found = if stored { &mut warnings } else { &mut errors };
-        found.add(
-            format!("spec.mounts[{index}].path"),
-            &mount.path,
-            format!("would hide a part of {what}"),
-            "mount it somewhere else",
-        );
+        found
+            .invalid(
+                format!("spec.mounts[{index}].path"),
+                &mount.path,
+                format!("must not hide a part of {what}"),
+            )
+            .hint("mount it elsewhere");
     }
     Findings::of(errors, warnings)
 }
@@ -123,18 +111,16 @@ fn source(errors: &mut Errors, path: &str, volume: &Volume) {
         _ => Vec::new(),
     };
     match sources.len() {
-        0 => errors.add(
-            path,
-            "",
-            "has no volume source",
-            "such as configMap, secret or persistentVolumeClaim",
-        ),
+        0 => errors
+            .required(path, "must specify a volume source")
+            .hint("such as configMap, secret or persistentVolumeClaim"),
         1 => {}
-        _ => errors.add(
-            path,
-            sources.join(", "),
-            "has more than one volume source",
-            "keep one",
-        ),
+        _ => {
+            let message = format!(
+                "may not specify more than 1 volume source, not {}",
+                sources.join(", ")
+            );
+            errors.forbidden(path, message);
+        }
     }
 }

@@ -7,19 +7,15 @@ pub fn cluster_warnings(cluster: &Cluster) -> Vec<FieldError> {
     let mut warnings = Errors::default();
     let replicas = cluster.spec.replicas;
     if replicas == 0 {
-        warnings.add(
+        warnings.warning(
             "spec.replicas",
             replicas,
             "leaves the cluster without a control plane",
-            "",
         );
     } else if replicas == 2 {
-        warnings.add(
-            "spec.replicas",
-            replicas,
-            "etcd is created with 3 members",
-            "usually 1 or 3",
-        );
+        warnings
+            .warning("spec.replicas", replicas, "etcd is created with 3 members")
+            .hint("usually 1 or 3");
     }
     cluster::warn(&mut warnings, &cluster.spec);
     storage::warn(&mut warnings, &cluster.spec);
@@ -33,12 +29,9 @@ pub fn join_token_request_warnings(request: &JoinTokenRequest) -> Vec<FieldError
     let mut warnings = Errors::default();
     let expiry = request.spec.expiry.as_str();
     if parse_go_duration(expiry).is_ok_and(|expiry| expiry.is_zero()) {
-        warnings.add(
-            "spec.expiry",
-            expiry,
-            "the token never expires",
-            "set a time, such as 24h; delete the request to revoke the token",
-        );
+        warnings
+            .warning("spec.expiry", expiry, "the token never expires")
+            .hint("set a time, such as 24h; delete the request to revoke the token");
     }
     warnings.0
 }

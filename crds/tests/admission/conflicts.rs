@@ -195,8 +195,8 @@ fn the_usual_range_is_spoken_of_only_while_the_real_one_is_not_known() {
     }}}}),
     "spec.persistence.persistentVolumeClaim.spec.storageClassName"
 )]
-#[case::pods(json!({"replicas": 3}), "of pods 2 is used of 6, and this asks for 6 more")]
-#[case::cpu(json!({"resources": {"requests": {"cpu": "2"}}}), "of requests.cpu 500m is used of 2, and this asks for 2 more")]
+#[case::pods(json!({"replicas": 3}), "requested: pods=6, used: 2, limited: 6")]
+#[case::cpu(json!({"resources": {"requests": {"cpu": "2"}}}), "requested: requests.cpu=2, used: 500m, limited: 2")]
 #[case::balancers(json!({"service": {"type": "LoadBalancer"}}), "services.loadbalancers")]
 fn what_is_missing_is_a_warning(#[case] spec: Value, #[case] text: &str) {
     let decision = create_on(Kind::Cluster, &free(spec), &full());

@@ -308,7 +308,7 @@ fn an_error_reads_as_one_line() {
     let errors = validate_cluster(&cluster(json!({"version": "latest"})));
     assert_eq!(
         errors[0].to_string(),
-        r#"spec.version: "latest": is no k0s version (it looks like v1.36.3, v1.36.3-k0s.2 or v1.36.3+k0s.2)"#
+        r#"spec.version: Invalid value: "latest": must be a k0s version such as v1.36.3, v1.36.3-k0s.2 or v1.36.3+k0s.2"#
     );
 }
 

@@ -116,7 +116,9 @@ pub async fn what_another_namespace_has_is_refused_and_not_named(scene: &Scene) 
         until("the holder is known", Duration::from_secs(10), async || {
             let said = try_apply(scene, &cluster("one", &exposed(port))).await;
             match said {
-                Ok(said) if refused(&said, &["spec.service.apiPort", "is taken by"]).is_ok() => {
+                Ok(said)
+                    if refused(&said, &["spec.service.apiPort", "already used by"]).is_ok() =>
+                {
                     let named = [other.as_str(), "merger", "payroll", "Service "]
                         .into_iter()
                         .find(|word| said.err.contains(word));

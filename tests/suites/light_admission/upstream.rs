@@ -42,7 +42,7 @@ pub async fn zeros_are_taken_as_left_out_at_every_write(scene: &Scene) -> Result
             .kubectl(&[verb, "--filename", "-"], &object.to_string())
             .await?;
         accepted(&said).with_context(|| format!("{verb} {object}"))?;
-        ensure!(!said.err.contains("not honoured"), "{said:?}");
+        ensure!(!said.err.contains("not implemented"), "{said:?}");
         Ok(())
     };
     for name in CLUSTERS {
@@ -144,7 +144,10 @@ pub async fn names_of_mounts_and_manifests_never_meet_ours(scene: &Scene) -> Res
         ),
     ] {
         let object = cluster("refused", &with(plain.clone(), &more));
-        refused(&try_apply(scene, &object).await?, &[field, "is taken by"])?;
+        refused(
+            &try_apply(scene, &object).await?,
+            &[field, "already used by"],
+        )?;
     }
     controller.stop().await
 }

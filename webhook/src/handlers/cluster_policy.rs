@@ -28,12 +28,10 @@ impl Kind for ClusterPolicy {
         let errors = match v1beta2::ClusterPolicy::deserialize(object) {
             Ok(policy) => validate_policy(&policy),
             // The schema lets none through.
-            Err(error) => vec![FieldError {
-                path: "spec".to_owned(),
-                value: String::new(),
-                message: format!("cannot be read: {error}"),
-                hint: "kubectl explain clusterpolicy.spec shows what belongs there".to_owned(),
-            }],
+            Err(error) => vec![
+                FieldError::invalid("spec", "", format!("cannot be parsed: {error}"))
+                    .hint("kubectl explain clusterpolicy.spec shows what is valid"),
+            ],
         };
         Decision {
             errors,

@@ -341,15 +341,10 @@ fn denial(kind: &dyn Kind, request: &Request<'_>, errors: &[FieldError]) -> Stat
 }
 
 fn cause(error: &FieldError) -> StatusCause {
-    let whole = error.to_string();
-    let message = whole
-        .strip_prefix(&error.path)
-        .and_then(|rest| rest.strip_prefix(": "))
-        .unwrap_or(&whole);
     StatusCause {
         field: Some(error.path.clone()),
-        message: Some(message.to_owned()),
-        reason: Some("FieldValueInvalid".to_owned()),
+        message: Some(error.body()),
+        reason: Some(error.reason().to_owned()),
     }
 }
 

@@ -75,6 +75,39 @@ fn every_error_is_told_with_its_field_in_a_line_and_in_a_cause() {
 }
 
 #[test]
+fn every_cause_has_the_reason_of_its_sort() {
+    let spec = json!({
+        "replicas": -1, "persistence": {"type": "pvc"}, "k0sConfig": {"apiVersion": "v1"},
+        "storage": {"etcd": {"args": ["--force-new-cluster"]}},
+        "certificateRefs": [{"type": "ca"}, {"type": "ca"}],
+    });
+    let response = validate(&review(cluster(spec)));
+    let causes = response["status"]["details"]["causes"].as_array().unwrap();
+    let mut found: Vec<(&str, &str)> = causes
+        .iter()
+        .map(|cause| {
+            let text = |key: &str| cause[key].as_str().unwrap();
+            assert!(!text("message").contains(text("field")), "{cause}");
+            (text("field"), text("reason"))
+        })
+        .collect();
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            ("spec.certificateRefs[1].type", "FieldValueDuplicate"),
+            ("spec.k0sConfig.apiVersion", "FieldValueNotSupported"),
+            (
+                "spec.persistence.persistentVolumeClaim",
+                "FieldValueRequired"
+            ),
+            ("spec.replicas", "FieldValueInvalid"),
+            ("spec.storage.etcd.args[0]", "FieldValueForbidden"),
+        ]
+    );
+}
+
+#[test]
 fn what_works_but_should_not_be_is_a_warning() {
     let response = validate(&review(cluster(json!({"replicas": 0}))));
     assert_eq!(response["allowed"], true);
@@ -84,7 +117,7 @@ fn what_works_but_should_not_be_is_a_warning() {
         json!({"ingress": {"apiHost": "a.example.com", "konnectivityHost": "k.example.com"}});
     let warnings = validate(&review(cluster(spec)))["warnings"].to_string();
     assert!(
-        warnings.contains("spec.ingress: not honoured"),
+        warnings.contains("spec.ingress: not implemented"),
         "{warnings}"
     );
 }

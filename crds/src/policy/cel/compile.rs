@@ -45,7 +45,7 @@ const OPERATORS: [&str; 18] = [
 pub(super) fn compile(source: &str, compiler: &mut Compiler) -> Result<Expression, Vec<Fault>> {
     let length = source.chars().count();
     if length > MAX_LENGTH {
-        let message = format!("is {length} characters long; {MAX_LENGTH} are allowed");
+        let message = format!("must be no more than {MAX_LENGTH} characters, not {length}");
         return Err(vec![at_start(message)]);
     }
     let mut tree = parse(source)?;
@@ -98,7 +98,7 @@ fn parse(source: &str) -> Result<IdedExpr, Vec<Fault>> {
             faults.dedup();
             Err(faults)
         }
-        Ok(Err(_)) | Err(_) => Err(vec![at_start("cannot be read".to_owned())]),
+        Ok(Err(_)) | Err(_) => Err(vec![at_start("cannot be parsed".to_owned())]),
     }
 }
 
@@ -137,10 +137,7 @@ impl Walk<'_> {
     fn visit(&mut self, expr: &mut IdedExpr, depth: usize) {
         if depth > MAX_DEPTH {
             if self.faults.is_empty() {
-                self.fault(
-                    "",
-                    format!("is nested more than {MAX_DEPTH} deep; split it"),
-                );
+                self.fault("", format!("must not be nested more than {MAX_DEPTH} deep"));
             }
             return;
         }
@@ -157,7 +154,7 @@ impl Walk<'_> {
                     let known = Root::ALL.map(Root::name).join(", ");
                     self.fault(
                         &name,
-                        format!("unknown variable {name:?}; there are {known}"),
+                        format!("unknown variable {name:?}; must be one of {known}"),
                     );
                 }
             }
@@ -182,7 +179,7 @@ impl Walk<'_> {
                 let name = name.type_name.clone();
                 self.no_struct(&name);
             }
-            Expr::Unspecified => self.fault("", "cannot be read".to_owned()),
+            Expr::Unspecified => self.fault("", "cannot be parsed".to_owned()),
             Expr::Call(call) => self.call(call, deeper),
             Expr::Comprehension(each) => {
                 match self.narrowed(each) {
@@ -224,14 +221,14 @@ impl Walk<'_> {
     }
 
     fn no_struct(&mut self, name: &str) {
-        self.fault(name, "there are no message types here".to_owned());
+        self.fault(name, "message types are not supported".to_owned());
     }
 
     fn call(&mut self, call: &mut CallExpr, depth: usize) {
         let name = call.func_name.clone();
         let operator = OPERATORS.contains(&name.as_str()) || name == operators::NOT_STRICTLY_FALSE;
         if !operator && !FUNCTIONS.contains(&name.as_str()) {
-            self.fault(&name, format!("there is no function {name:?} here"));
+            self.fault(&name, format!("unknown function {name:?}"));
         }
         let target = call.target.as_deref_mut();
         for expr in target.into_iter().chain(&mut call.args) {
@@ -248,7 +245,7 @@ impl Walk<'_> {
         else {
             self.fault(
                 "matches",
-                "the pattern of matches() must be a text".to_owned(),
+                "the pattern of matches() must be a string literal".to_owned(),
             );
             return;
         };
@@ -263,7 +260,7 @@ impl Walk<'_> {
                 let reason = text.lines().last().unwrap_or_default();
                 self.fault(
                     "matches",
-                    format!("no regular expression: {}", one_line(reason)),
+                    format!("invalid regular expression: {}", one_line(reason)),
                 );
             }
         }

@@ -63,10 +63,7 @@ impl View<'_> {
     pub(in crate::policy) fn holds(&mut self, expression: &Expression) -> Result<bool, String> {
         match self.value(expression)? {
             Value::Bool(holds) => Ok(holds),
-            other => Err(format!(
-                "it is a {}, neither true nor false",
-                other.type_of()
-            )),
+            other => Err(format!("must evaluate to bool, not {}", other.type_of())),
         }
     }
 
@@ -74,7 +71,7 @@ impl View<'_> {
     pub(in crate::policy) fn text(&mut self, expression: &Expression) -> Result<String, String> {
         match self.value(expression)? {
             Value::String(text) => Ok(short(&text)),
-            other => Err(format!("it is a {} and no text", other.type_of())),
+            other => Err(format!("must evaluate to string, not {}", other.type_of())),
         }
     }
 
@@ -131,7 +128,7 @@ impl View<'_> {
                 .strip_prefix('@')
                 .and_then(|index| self.places.get_index(index.parse().ok()?))
         {
-            return format!("there is no {place}");
+            return format!("no such field: {place}");
         }
         short(&error.to_string())
     }
@@ -171,12 +168,12 @@ impl Run<'_> {
     fn within_limits(&self) -> Result<(), String> {
         if self.cost.load(Ordering::Relaxed) > MAX_COST {
             return Err(format!(
-                "it costs more than {MAX_COST}: too many turns of loops, or too much to look at"
+                "it costs more than {MAX_COST}: too many loop iterations, or too much data"
             ));
         }
         if self.late.load(Ordering::Relaxed) {
             return Err(format!(
-                "it takes longer than the {} ms that all rules have together",
+                "it takes longer than the {} ms allowed for all rules",
                 LIMIT.as_millis()
             ));
         }

@@ -29,23 +29,25 @@ impl Change<'_> {
         let own = given(self.new.external_address.as_deref());
         let same_address = own.is_some() && own == given(self.old.external_address.as_deref());
         if harmless || same_address {
-            self.warnings.add(
-                "spec.service.type",
-                new,
-                format!("gives the control plane another Service than that of type {old}"),
-                if same_address {
-                    "see that spec.externalAddress leads to the new one"
+            self.warnings
+                .warning(
+                    "spec.service.type",
+                    new,
+                    format!("replaces the Service of type {old}"),
+                )
+                .hint(if same_address {
+                    "point spec.externalAddress to the new one"
                 } else {
                     ""
-                },
-            );
+                });
         } else {
-            self.errors.add(
-                "spec.service.type",
-                new,
-                format!("cannot change any more: it is {old}, and workers that have joined would look for the control plane at its old address"),
-                "first set spec.externalAddress to the address that they know and lead it to the new Service, or create another cluster",
-            );
+            self.errors
+                .immutable(
+                    "spec.service.type",
+                    new,
+                    format!("workers that have joined connect to the address of the Service of type {old}"),
+                )
+                .hint("first set spec.externalAddress to the address that they use and point it to the new Service, or create another cluster");
         }
     }
 
@@ -72,19 +74,19 @@ impl Change<'_> {
                 continue;
             }
             if harmless {
-                self.warnings.add(
+                self.warnings.warning(
                     path,
                     new,
-                    format!("is another port than {before}: every control-plane pod starts anew"),
-                    "",
+                    format!("replaces {before}: every control-plane pod is restarted"),
                 );
             } else {
-                self.errors.add(
-                    path,
-                    new,
-                    format!("cannot change any more: workers that have joined look for the control plane at port {before}"),
-                    format!("leave it at {before}, or create another cluster"),
-                );
+                self.errors
+                    .immutable(
+                        path,
+                        new,
+                        format!("workers that have joined connect to port {before}"),
+                    )
+                    .hint(format!("keep {before}, or create another cluster"));
             }
         }
     }
@@ -102,15 +104,16 @@ impl Change<'_> {
             status.and_then(|status| status.external_address.as_deref())
         });
         if !harmless && old != new && known.is_some() && known != new {
-            self.warnings.add(
-                "spec.externalAddress",
-                new.unwrap_or_default(),
-                format!(
-                    "is not the address that workers have joined at: they keep {}",
-                    known.unwrap_or_default()
-                ),
-                "see that the old address leads here as well, until they have joined anew",
-            );
+            self.warnings
+                .warning(
+                    "spec.externalAddress",
+                    new.unwrap_or_default(),
+                    format!(
+                        "differs from the address that workers have joined with: they keep {}",
+                        known.unwrap_or_default()
+                    ),
+                )
+                .hint("keep the old address working until they have joined again");
         }
     }
 }

@@ -10,15 +10,13 @@ impl Change<'_> {
     pub(super) fn storage(&mut self) {
         let (old, new) = (&self.old.storage, &self.new.storage);
         if old.type_ != new.type_ {
-            self.errors.add(
-                "spec.storage.type",
-                new.type_,
-                format!(
-                    "cannot change any more: the cluster's state is in {} and is not moved",
-                    old.type_
-                ),
-                "create another cluster and move what runs in this one",
-            );
+            self.errors
+                .immutable(
+                    "spec.storage.type",
+                    new.type_,
+                    format!("the cluster's data is in {} and is not moved", old.type_),
+                )
+                .hint("create another cluster and move the workloads");
             return;
         }
         match new.type_ {
@@ -38,11 +36,10 @@ impl Change<'_> {
             }
             StorageType::Kine => {
                 if old.kine != new.kine {
-                    self.warnings.add(
+                    self.warnings.warning(
                         "spec.storage.kine",
                         "",
-                        "changes the database: nothing is copied, and the cluster has the state that it finds there",
-                        "",
+                        "changes the database: nothing is copied, and the cluster has the data that it finds there",
                     );
                 }
             }
@@ -60,35 +57,38 @@ impl Change<'_> {
 
     fn size(&mut self, path: &str, old: &Quantity, new: &Quantity) {
         if quantity::is_less(new, old) {
-            self.errors.add(
-                path,
-                &new.0,
-                format!("is less than {}, and volumes never shrink", old.0),
-                format!("{} or more", old.0),
-            );
+            self.errors
+                .invalid(
+                    path,
+                    &new.0,
+                    format!("must not be less than {}: volumes cannot shrink", old.0),
+                )
+                .hint(format!("{} or more", old.0));
         } else if quantity::is_less(old, new) {
-            self.warnings.add(
-                path,
-                &new.0,
-                "is for volumes that are yet to be made: those that exist are not grown",
-                "grow the PersistentVolumeClaims too, if their storage class lets you",
-            );
+            self.warnings
+                .warning(
+                    path,
+                    &new.0,
+                    "applies to new volumes only: existing ones are not expanded",
+                )
+                .hint("expand the PersistentVolumeClaims too, if their storage class allows it");
         }
     }
 
     fn class(&mut self, path: &str, old: Option<&str>, new: Option<&str>) {
         let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
         if old != new {
-            self.errors.add(
-                path,
-                new,
-                if old.is_empty() {
-                    "cannot change any more: the volumes are of the default class".to_owned()
-                } else {
-                    format!("cannot change any more: the volumes are of the class {old}")
-                },
-                "create another cluster and move what runs in this one",
-            );
+            self.errors
+                .immutable(
+                    path,
+                    new,
+                    if old.is_empty() {
+                        "the volumes have the default class".to_owned()
+                    } else {
+                        format!("the volumes have the class {old}")
+                    },
+                )
+                .hint("create another cluster and move the workloads");
         }
     }
 
@@ -106,18 +106,18 @@ impl Change<'_> {
             return;
         }
         if before == PersistenceType::Pvc || now == PersistenceType::Pvc {
-            self.errors.add(
-                "spec.persistence.type",
-                &now,
-                format!("cannot change any more: it is {before}, and Kubernetes lets nobody add claims to a StatefulSet or take them away"),
-                "create another cluster and move what runs in this one",
-            );
+            self.errors
+                .immutable(
+                    "spec.persistence.type",
+                    &now,
+                    format!("it was {before}, and the volumeClaimTemplates of a StatefulSet cannot change"),
+                )
+                .hint("create another cluster and move the workloads");
         } else {
-            self.warnings.add(
+            self.warnings.warning(
                 "spec.persistence.type",
                 &now,
-                format!("is another place than {before}: every control-plane pod starts anew with an empty data directory"),
-                "",
+                format!("replaces {before}: every control-plane pod is restarted with an empty data directory"),
             );
         }
     }
@@ -129,12 +129,13 @@ impl Change<'_> {
             volumes::data(self.name, self.new),
         );
         if before != now {
-            self.errors.add(
-                format!("{PATH}.metadata.name"),
-                now,
-                format!("cannot change any more: the claims were made from {before:?}"),
-                format!("leave it at {before}"),
-            );
+            self.errors
+                .immutable(
+                    format!("{PATH}.metadata.name"),
+                    now,
+                    format!("the claims were created from {before:?}"),
+                )
+                .hint(format!("keep {before}"));
         }
         let claim = |spec: &ClusterSpec| -> PersistentVolumeClaimSpec {
             let persistence = spec.persistence.as_ref();

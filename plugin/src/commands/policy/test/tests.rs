@@ -299,7 +299,10 @@ async fn a_token_request_is_held_to_the_same_rules_in_both_versions() {
         )
     };
     ran(&requests("12h"), POLICIES, None).await.1.unwrap();
-    for (expiry, rule) in [("soon", "is no duration"), ("48h", "rule maxTokenLifetime")] {
+    for (expiry, rule) in [
+        ("soon", "must be a duration"),
+        ("48h", "rule maxTokenLifetime"),
+    ] {
         let (captured, result) = ran(&requests(expiry), POLICIES, None).await;
         let text = result.unwrap_err().to_string();
         assert_eq!(text, "2 of 2 objects would be refused");

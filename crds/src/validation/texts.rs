@@ -1,0 +1,17 @@
+//! What Kubernetes itself says of the texts that it refuses.
+
+pub(crate) const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', must start and end with an alphanumeric character, and must be no more than 63 characters";
+
+pub(crate) const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
+
+pub(crate) const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', must start and end with an alphanumeric character, and must be no more than 63 characters";
+
+pub(crate) const KEY: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', must start and end with an alphanumeric character, and must be no more than 63 characters; an optional DNS subdomain prefix and '/' may precede it";
+
+pub(crate) const PORT: &str = "must be between 1 and 65535, inclusive";
+
+pub(crate) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
+
+pub(crate) const QUANTITY: &str = "must be a quantity such as 500m or 1Gi";
+
+pub(crate) const DURATION: &str = "must be a duration such as 24h or 1h30m";
