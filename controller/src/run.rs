@@ -190,7 +190,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         tokio::select! {
             _ = future::join(for_clusters, for_requests) => {}
             () = sweep => {}
-            () = drain => tracing::warn!("open work did not end in time"),
+            () = drain => tracing::warn!("pending work did not finish in time"),
         }
     };
     let work = async {
@@ -276,7 +276,7 @@ where
                 Ok(Event::InitDone) => drop(ready.send_replace(true)),
                 Ok(Event::Init) => {}
                 Err(error) => {
-                    tracing::warn!(kind = %K::kind(&()), %error, "watch failed, it starts again");
+                    tracing::warn!(kind = %K::kind(&()), %error, "watch failed, restarting");
                 }
             }
         }

@@ -39,7 +39,7 @@ impl Gates {
         if !self.served.is_there() {
             missing.push("a certificate".to_owned());
         } else if !self.published.load(Relaxed) {
-            missing.push("caBundle to hold the authority of the certificate".to_owned());
+            missing.push("caBundle to hold the CA of the certificate".to_owned());
         }
         missing
     }

@@ -93,7 +93,7 @@ impl Metrics {
         registry.register("inflight", "Requests that are open", self.inflight.clone());
         registry.register(
             "rejected",
-            "Requests and connections that were not looked at, by reason",
+            "Requests and connections that were rejected unread, by reason",
             self.rejected.clone(),
         );
         registry.register(

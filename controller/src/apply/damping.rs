@@ -104,11 +104,11 @@ impl Damping {
         };
         let rival = match &row.rival {
             Some(manager) => format!("the field manager {manager:?}"),
-            None => "somebody else".to_owned(),
+            None => "another client".to_owned(),
         };
         let said = format!(
-            "{rival} changes or deletes it again and again; it is put right once in a while until \
-             that ends"
+            "{rival} repeatedly changes or deletes it; it is restored at increasing intervals until \
+             that stops"
         );
         let problem = Problem::new(key, said);
         Err(Held { problem, wait })

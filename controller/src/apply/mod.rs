@@ -231,7 +231,7 @@ impl Round<'_> {
         }
         let Some(object) = self.writer.look(&wanted.key).await? else {
             // Gone again, or something else of the API server has answered that there is a conflict.
-            let said = "the API server answers that it exists, and shows none";
+            let said = "the API server answers that it exists, but does not return it";
             return Ok(Outcome::Held(self.damping.failed(
                 &wanted.key,
                 wanted.hash(),
@@ -273,9 +273,8 @@ impl Round<'_> {
         if self.writer.get(&wanted.key).await?.is_some() {
             return Ok(Some(Outcome::Changed));
         }
-        let lost = "the key in it is lost; a new one would cut off every machine and pod of the \
-                    cluster, so none is made: restore the Secret from a backup, or delete the \
-                    Cluster";
+        let lost = "its key is lost and is not recreated: a new one would cut off every machine and pod \
+                    of the cluster. Restore the Secret from a backup, or delete the Cluster";
         Ok(Some(Outcome::Problem(Problem::new(&wanted.key, lost))))
     }
 }
@@ -372,8 +371,8 @@ fn foreign(wanted: &Desired, live: &Live) -> Outcome {
     if users && matches!(wanted.content, Content::Kept(_)) && !live.deleting {
         return Outcome::Same;
     }
-    let said = "it exists and does not belong to this Cluster: rename or delete it, or give the \
-                Cluster another name";
+    let said = "already exists and does not belong to this Cluster: rename or delete it, or create the \
+                Cluster under another name";
     Outcome::Problem(Problem::new(&wanted.key, said))
 }
 

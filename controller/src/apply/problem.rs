@@ -12,7 +12,7 @@ pub enum ApplyError {
     #[error(transparent)]
     Write(#[from] WriteError),
     /// A certificate could not be made.
-    #[error("could not make {key}: {source}")]
+    #[error("could not create {key}: {source}")]
     Pki {
         /// The Secret.
         key: ObjectKey,
@@ -21,9 +21,7 @@ pub enum ApplyError {
         source: PkiError,
     },
     /// The Secret with the authority is missing or not whole.
-    #[error(
-        "{key} holds no usable authority: it needs a certificate in tls.crt and its key in tls.key"
-    )]
+    #[error("{key} must hold a CA: a certificate in tls.crt and its key in tls.key")]
     NoAuthority {
         /// The Secret.
         key: ObjectKey,

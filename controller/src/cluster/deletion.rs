@@ -60,8 +60,8 @@ pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, E
             Ends::Within(left) => left,
             Ends::Never => {
                 let note = format!(
-                    "{key} still has pods {} s after it was deleted; if their node does not come \
-                     back, delete them with --force",
+                    "{key} still has pods {} s after it was deleted; if their node does not \
+                     return, delete them with --force",
                     PODS_END_WITHIN.as_secs(),
                 );
                 let events = &context.events;
@@ -69,7 +69,7 @@ pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, E
                 continue;
             }
         };
-        let message = format!("waiting for the pods of {key} to end");
+        let message = format!("waiting for the pods of {key} to terminate");
         tell(cluster, "WaitingForPods", &message, context).await?;
         return Ok(Outcome::Later(left));
     }

@@ -78,7 +78,7 @@ pub fn error_policy(cluster: &Cluster, error: &Error, context: &Context) -> Acti
     let name = cluster.name_any();
     let namespace = cluster.namespace().unwrap_or_default();
     let delay = context.failures.delay(&cluster.uid().unwrap_or_default());
-    tracing::warn!(name, namespace, %error, ?delay, "reconcile failed, trying again");
+    tracing::warn!(name, namespace, %error, ?delay, "reconcile failed, retrying");
     Action::requeue(delay)
 }
 
@@ -119,7 +119,7 @@ async fn run(cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Error>
     };
     status::write(&cluster, status::status(&facts), context).await?;
     for Problem { about, message, .. } in &problems {
-        tracing::warn!(about, message, "not done, trying again");
+        tracing::warn!(about, message, "not done, retrying");
     }
     Ok(if problems.iter().any(|problem| problem.passing) {
         Outcome::Failed { again }

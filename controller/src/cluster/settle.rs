@@ -99,7 +99,7 @@ fn cannot_be_finalized(cluster: &Cluster, error: &PrimaryError) -> Problem {
             cluster.namespace().unwrap_or_default(),
             cluster.name_any()
         ),
-        message: format!("its finalizer could not be added, so nothing is made: {error}"),
+        message: format!("its finalizer could not be added, so nothing is created: {error}"),
         passing: !error.is_refused(),
     }
 }

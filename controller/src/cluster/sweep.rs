@@ -36,7 +36,7 @@ pub async fn run(clusters: Reader<Cluster>, context: &Context) {
                     if cluster.uid.is_some() || is_kept(&clusters, &key, &cluster, context) => {}
                 // Its Cluster is gone; or has other keys, and whoever has deleted it meant it.
                 Ok(_) => release(&key, context).await,
-                Err(error) => tracing::warn!(%key, %error, "its Cluster could not be looked for"),
+                Err(error) => tracing::warn!(%key, %error, "its Cluster could not be looked up"),
             }
         }
     }
@@ -100,9 +100,9 @@ fn is_kept(
 
 async fn release(key: &ObjectKey, context: &Context) {
     match key_recovery::release(&context.mothership.writer, key).await {
-        Ok(()) => tracing::info!(%key, "let go: no Cluster needs it"),
+        Ok(()) => tracing::info!(%key, "released: no Cluster needs it"),
         // Tried again with the next look.
         Err(WriteError::Conflict { .. }) => {}
-        Err(error) => tracing::warn!(%key, %error, "could not be let go"),
+        Err(error) => tracing::warn!(%key, %error, "could not be released"),
     }
 }

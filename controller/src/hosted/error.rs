@@ -13,34 +13,34 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum HostedError {
     /// The endpoint's address or authority cannot be used.
-    #[error("endpoint of the hosted api cannot be used")]
+    #[error("endpoint of the hosted API is invalid")]
     Endpoint(#[source] PkiError),
 
     /// No client can be made of the endpoint and the certificate.
-    #[error("no client can be made for the hosted api")]
+    #[error("no client can be created for the hosted API")]
     Client(#[source] Box<kube::Error>),
 
     /// There was no answer in time.
-    #[error("hosted api did not answer in time")]
+    #[error("hosted API did not respond in time")]
     Timeout,
 
     /// Nothing answers at the address.
-    #[error("hosted api cannot be reached: {0}")]
+    #[error("hosted API cannot be reached: {0}")]
     Unreachable(String),
 
     /// The other side is not the API that was expected, or does not accept our certificate.
-    #[error("hosted api cannot be trusted: {0}")]
+    #[error("hosted API cannot be trusted: {0}")]
     Tls(String),
 
     /// The API does not know us, or does not let us.
-    #[error("hosted api refused the request with status {code}")]
+    #[error("hosted API refused the request with status {code}")]
     Unauthorized {
         /// 401 or 403.
         code: u16,
     },
 
     /// The API answered with an error.
-    #[error("hosted api answered with status {code} {reason}")]
+    #[error("hosted API responded with status {code} {reason}")]
     Api {
         /// The HTTP status.
         code: u16,
@@ -49,11 +49,11 @@ pub enum HostedError {
     },
 
     /// The answer is larger than any real one, or not what was asked for.
-    #[error("hosted api gave an answer that cannot be read")]
+    #[error("hosted API returned an invalid response")]
     Answer,
 
     /// The bootstrap Secret in the hosted cluster is not one.
-    #[error("bootstrap secret in the hosted cluster cannot be read")]
+    #[error("bootstrap Secret in the hosted cluster is invalid")]
     Token(#[source] TokenError),
 
     /// Another token has the id already.
@@ -128,12 +128,12 @@ fn describe(error: &rustls::Error) -> String {
             }
             // Which of the two depends only on whether the other authority has the same name.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                "its certificate is not signed by the cluster's authority".into()
+                "its certificate is not signed by the cluster's CA".into()
             }
             _ => "its certificate is not valid".into(),
         },
-        rustls::Error::AlertReceived(alert) => format!("it ended the handshake with {alert:?}"),
-        _ => "it speaks no proper tls".into(),
+        rustls::Error::AlertReceived(alert) => format!("it closed the handshake with {alert:?}"),
+        _ => "it does not speak valid TLS".into(),
     }
 }
 

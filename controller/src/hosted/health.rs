@@ -44,7 +44,7 @@ impl Health {
             Ok(()) => Self {
                 ready: true,
                 reason: "Ready",
-                message: "hosted api is ready".to_owned(),
+                message: "hosted API is ready".to_owned(),
                 at,
             },
             Err(not_ready) => Self {

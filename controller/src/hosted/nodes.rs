@@ -162,7 +162,7 @@ impl Counting {
                     namespace = target.namespace,
                     name = target.name,
                     %error,
-                    "nodes were not counted"
+                    "nodes could not be counted"
                 ),
             }
             tokio::select! {

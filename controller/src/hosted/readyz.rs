@@ -119,14 +119,14 @@ fn describe(status: StatusCode, body: &str) -> String {
         .collect();
     let code = status.as_u16();
     if failed.is_empty() {
-        return format!("hosted api answered /readyz with status {code}");
+        return format!("hosted API answered /readyz with status {code}");
     }
     let named = failed.get(..MAX_NAMED).unwrap_or(&failed).join(", ");
     let more = match failed.len().saturating_sub(MAX_NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    format!("hosted api is not ready: {named}{more} failed")
+    format!("hosted API is not ready: {named}{more} failed")
 }
 
 #[cfg(test)]

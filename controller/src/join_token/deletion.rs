@@ -27,8 +27,8 @@ pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<A
     {
         if !error.is_final() && time_left(request, now).is_some() {
             let message = format!(
-                "the token {} could not be revoked: {error}; it is tried again until the token \
-                 ends, and for {} min at most",
+                "the token {} could not be revoked: {error}; it is retried until the token \
+                 expires, for at most {} min",
                 id.as_str(),
                 REVOKED_WITHIN.as_mins()
             );
@@ -42,7 +42,7 @@ pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<A
         .remove_finalizer(request, JOIN_TOKEN_REQUEST_FINALIZER)
         .await
     {
-        let message = format!("{error}; it is tried again");
+        let message = format!("{error}; it is retried");
         tell(request, "Failed", &message, context).await;
         return Err(error.into());
     }
@@ -129,7 +129,7 @@ fn leave_behind(request: &JoinTokenRequest, id: &TokenId, error: &Error, context
         home(request),
     );
     let (name, namespace) = (request.name_any(), request.namespace().unwrap_or_default());
-    tracing::warn!(name, namespace, note, "a token is left behind");
+    tracing::warn!(name, namespace, note, "a token was not revoked");
     let about = request.object_ref(&());
     context
         .shared

@@ -46,7 +46,7 @@ pub struct Reach {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoWay {
     /// It exists, and is not one that this program knows how to read.
-    #[error("the Cluster {0} cannot be read: the controller's log says why")]
+    #[error("the Cluster {0} is invalid: see the controller's log")]
     Unread(String),
     /// Nothing is exposed yet.
     #[error("{0} is missing or has no address")]
@@ -56,15 +56,17 @@ pub enum NoWay {
     Ports(String),
     /// The Secret with the authority is missing or not whole.
     #[error(
-        "{0} is missing or holds no certificate of an authority in tls.crt (see the Cluster's \
-         condition CertificatesAvailable)"
+        "{0} is missing or holds no CA certificate in tls.crt (see the Cluster's condition \
+         CertificatesAvailable)"
     )]
     Authority(ObjectKey),
     /// The Cluster was deleted and its pods were not.
-    #[error("the Cluster {0} was deleted without its pods, and nothing says how they are reached")]
+    #[error("the Cluster {0} was deleted without its pods, and how to reach them is not known")]
     PodsKept(String),
     /// Whoever made the token made it for a Cluster of another namespace.
-    #[error("its Cluster is in the namespace {0}, which this version does not reach into")]
+    #[error(
+        "its Cluster is in the namespace {0}: other namespaces are not implemented by this version"
+    )]
     Elsewhere(String),
 }
 

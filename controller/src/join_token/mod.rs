@@ -107,7 +107,7 @@ impl Error {
     pub fn message(&self) -> String {
         match self {
             Self::Refused(refusal) => refusal.message(),
-            error => format!("{error}; it is tried again"),
+            error => format!("{error}; it is retried"),
         }
     }
 
@@ -144,7 +144,7 @@ pub fn error_policy(request: &JoinTokenRequest, error: &Error, context: &Context
     let delay = context.failures.delay(&request.uid().unwrap_or_default());
     let delay =
         deletion::time_left(request, Timestamp::now()).map_or(delay, |left| delay.min(left));
-    tracing::warn!(name, namespace, %error, ?delay, "reconcile failed, trying again");
+    tracing::warn!(name, namespace, %error, ?delay, "reconcile failed, retrying");
     Action::requeue(delay)
 }
 

@@ -43,7 +43,7 @@ pub enum Refusal {
     NoWay(NoWay),
     /// The Secret's name is taken.
     NameTaken(ObjectKey),
-    /// The token has ended.
+    /// The token has expired.
     Expired(Timestamp),
 }
 
@@ -76,7 +76,7 @@ impl Refusal {
     pub fn message(&self) -> String {
         match self {
             Self::NotImplemented(paths) => format!(
-                "this version does not honour {}; nothing is made or changed until it is removed",
+                "not implemented by this version: {}; nothing is created or changed until it is removed",
                 paths.join(", ")
             ),
             Self::Invalid(error) => error.clone(),
@@ -86,17 +86,17 @@ impl Refusal {
             ),
             Self::ClusterGoing(name) => format!("the Cluster {name} is being deleted"),
             Self::ClusterNotReady(name) => format!(
-                "the Cluster {name} does not serve yet: the token is made as soon as it does"
+                "the Cluster {name} is not available yet: the token is created as soon as it is"
             ),
             Self::NoWay(no_way) => {
-                format!("{no_way}; the token is made as soon as its Cluster can be asked")
+                format!("{no_way}; the token is created as soon as its Cluster can be reached")
             }
             Self::NameTaken(key) => format!(
-                "{key} exists and does not belong to this request: rename or delete it, or give \
-                 the request another name"
+                "{key} already exists and does not belong to this request: rename or delete it, or \
+                 create the request under another name"
             ),
             Self::Expired(at) => {
-                format!("the token ended at {at}: delete this request and make a new one")
+                format!("the token expired at {at}: delete this request and create a new one")
             }
         }
     }

@@ -180,7 +180,7 @@ impl Watches {
                 },
                 Err(error) => {
                     self.metrics.watch_failed(kind.as_str());
-                    tracing::warn!(%kind, %error, "watch failed, it starts again");
+                    tracing::warn!(%kind, %error, "watch failed, restarting");
                     continue;
                 }
             };

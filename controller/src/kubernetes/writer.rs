@@ -25,13 +25,13 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// Something with this name is there already.
-    #[error("{key} exists already")]
+    #[error("{key} already exists")]
     Exists {
         /// The object.
         key: ObjectKey,
     },
     /// Another writer owns a field, or changed the object meanwhile.
-    #[error("{key} was changed by somebody else: {message}")]
+    #[error("{key} has been modified: {message}")]
     Conflict {
         /// The object.
         key: ObjectKey,
@@ -72,7 +72,7 @@ impl WriteError {
                 kube::Error::Api(status) => status.message.clone(),
                 other => other.to_string(),
             },
-            Self::Exists { key } => format!("{key} exists already"),
+            Self::Exists { key } => format!("{key} already exists"),
             Self::Timeout { .. } => format!("no answer within {} s", DEADLINE.as_secs()),
         }
     }
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::taken(409, "AlreadyExists", "exists", "ConfigMap ns/a exists already")]
+    #[case::taken(409, "AlreadyExists", "exists", "ConfigMap ns/a already exists")]
     #[case::changed(409, "Conflict", "conflict", "said so")]
     #[case::another_uid(409, "", "conflict", "said so")]
     #[case::makes_no_sense(400, "BadRequest", "refused", "said so")]

@@ -56,7 +56,7 @@ impl Carried {
         Some(match serde_json::from_str::<Self>(text) {
             Ok(carried) => match carried.0.iter().find(|field| !field.is_allowed()) {
                 None => Ok(carried),
-                Some(field) => Err(format!("{:?} is nothing that belongs there", field.path)),
+                Some(field) => Err(format!("unknown field {:?}", field.path)),
             },
             Err(error) => Err(error.to_string()),
         })

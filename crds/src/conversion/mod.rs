@@ -35,7 +35,7 @@ pub const MAX_ANNOTATIONS: usize = 256 * 1024;
 pub enum ConversionError {
     /// No such version.
     #[error(
-        "{field}: {version:?} is unknown; k0smotron.io/v1beta1 and k0smotron.io/v1beta2 can be converted"
+        "{field}: Unsupported value: {version:?}: supported values: \"k0smotron.io/v1beta1\", \"k0smotron.io/v1beta2\""
     )]
     Version {
         /// `apiVersion`, or `desiredAPIVersion` of the request.
@@ -44,7 +44,7 @@ pub enum ConversionError {
         version: String,
     },
     /// No such kind.
-    #[error("kind: {0:?} is unknown; Cluster and JoinTokenRequest can be converted")]
+    #[error("kind: Unsupported value: {0:?}: supported values: \"Cluster\", \"JoinTokenRequest\"")]
     Kind(String),
     /// A field of the wrong type.
     #[error("{path}: must be {expected}, not {found}")]
@@ -58,12 +58,12 @@ pub enum ConversionError {
     },
     /// The annotation of a v1beta1 object was tampered with.
     #[error(
-        "metadata.annotations[{ONLY_IN_V1BETA2_ANNOTATION}]: {0}; leave it as it was read, or remove it together with what it holds: fields that only v1beta2 has"
+        "metadata.annotations[{ONLY_IN_V1BETA2_ANNOTATION}]: {0}; keep it as it was read, or remove it with what it holds: fields that only v1beta2 has"
     )]
     Annotation(String),
     /// A v1beta1 object says more than a v1beta2 object's annotations can hold.
     #[error(
-        "metadata.annotations: {0} bytes with what v1beta2 keeps there of this v1beta1 object; {MAX_ANNOTATIONS} are allowed"
+        "metadata.annotations: must be no more than {MAX_ANNOTATIONS} bytes, not {0}, with what v1beta2 keeps there of this v1beta1 object"
     )]
     TooLarge(usize),
     /// A v1beta1 object that lacks what did not fit into its annotations is written.

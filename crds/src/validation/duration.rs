@@ -4,10 +4,10 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseDurationError {
     /// Numbers and units do not alternate.
-    #[error("{0:?} is no duration; it looks like 24h, 1h30m or 90s")]
+    #[error("{0:?}: must be a duration such as 24h, 1h30m or 90s")]
     Malformed(String),
     /// More than about 292 years.
-    #[error("{0:?} is longer than can be counted in nanoseconds")]
+    #[error("{0:?}: must be no longer than 292 years")]
     TooLong(String),
 }
 

@@ -213,14 +213,19 @@ fn in_its_own_version_an_object_stays_as_it_is() {
 }
 
 #[rstest]
-#[case("Pod", V1BETA1, V1BETA2, "kind: \"Pod\" is unknown")]
+#[case("Pod", V1BETA1, V1BETA2, "kind: Unsupported value: \"Pod\"")]
 #[case(
     "Cluster",
     "k0smotron.io/v1",
     V1BETA2,
-    "apiVersion: \"k0smotron.io/v1\" is unknown"
+    "apiVersion: Unsupported value: \"k0smotron.io/v1\""
 )]
-#[case("Cluster", V1BETA1, "v1", "desiredAPIVersion: \"v1\" is unknown")]
+#[case(
+    "Cluster",
+    V1BETA1,
+    "v1",
+    "desiredAPIVersion: Unsupported value: \"v1\""
+)]
 fn what_is_unknown_is_named(
     #[case] kind: &str,
     #[case] from: &str,

@@ -164,7 +164,7 @@ pub async fn a_token_is_recorded_first_and_one_that_cannot_be_revoked_is_named(
         let id = found.status.and_then(|status| status.token_id);
         let id = id.context("the id is gone")?;
         ensure!(
-            message.contains(&id) && message.contains("hosted api"),
+            message.contains(&id) && message.contains("hosted API"),
             "{message:?} says neither which token nor why"
         );
     }

@@ -146,11 +146,11 @@ pub async fn what_a_cluster_of_the_same_name_has_left_is_said_and_not_served(
     // With as many members as there are claims none would find the data.
     give(scene, &last, "last").await?;
     let first = "missing: etcd-data-kmc-last-etcd-0";
-    held_up(scene, "last", &[first, "bring back"]).await?;
+    held_up(scene, "last", &[first, "restore"]).await?;
     scene
         .change("last", json!({"spec": {"replicas": 1}}))
         .await?;
-    let parts = [first, &format!("more than it has: {last}"), "replicas to 3"];
+    let parts = [first, &format!("surplus: {last}"), "replicas to 3"];
     held_up(scene, "last", &parts).await?;
 
     // What is made says whose it is.

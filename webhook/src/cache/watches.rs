@@ -79,7 +79,7 @@ impl Watches {
                             K::listed(&mut tables);
                             filled.store(true, Relaxed);
                         }
-                        tracing::warn!(%kind, %error, "watch failed, it starts again");
+                        tracing::warn!(%kind, %error, "watch failed, restarting");
                     }
                 }
             }

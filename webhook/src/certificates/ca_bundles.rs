@@ -50,7 +50,7 @@ pub enum PublishError {
         source: Box<kube::Error>,
     },
     /// No answer in time.
-    #[error("no answer within {} s while writing caBundle of {kind} {name}", DEADLINE.as_secs())]
+    #[error("no response within {} s while writing caBundle of {kind} {name}", DEADLINE.as_secs())]
     Timeout {
         /// Kind of the object.
         kind: String,
@@ -210,7 +210,7 @@ impl CaBundles {
                 Err(error) => {
                     let kind = &target.resource.kind;
                     metrics.watch_failed(kind);
-                    tracing::warn!(kind, name = target.name, %error, "watch failed, it starts again");
+                    tracing::warn!(kind, name = target.name, %error, "watch failed, restarting");
                 }
             }
             self.changed.send_replace(());

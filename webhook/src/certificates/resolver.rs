@@ -22,10 +22,10 @@ pub enum ServedError {
     #[error("the Secret has no {0}")]
     Missing(&'static str),
     /// The certificate cannot be read.
-    #[error("{CERTIFICATE} cannot be read")]
+    #[error("{CERTIFICATE} is invalid")]
     Certificate,
     /// The private key cannot be read.
-    #[error("{KEY} cannot be read")]
+    #[error("{KEY} is invalid")]
     Key,
     /// The two are not a pair, or not of a kind that can be served.
     #[error("the certificate cannot be served with this key: {0}")]

@@ -108,7 +108,7 @@ impl Rotator {
         let mut failed = false;
         if let Some(text) = &step.publish {
             let result = self.bundles.publish(text).await.map_err(StepError::from);
-            failed |= self.report("published the authorities", result);
+            failed |= self.report("published the CAs", result);
         }
         if let Some(change) = step.change {
             let result = match stored.changed(change, &self.names, self.timings, now) {
@@ -149,7 +149,7 @@ impl Rotator {
             }
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(step = what, %error, cause, "certificates: tried again in a moment");
+                tracing::warn!(step = what, %error, cause, "certificates: retrying in a moment");
                 self.metrics.renewed("failed");
                 true
             }

@@ -41,7 +41,7 @@ pub enum WriteError {
     #[error("the Secret could not be written")]
     Api(#[from] kube::Error),
     /// No answer in time.
-    #[error("no answer within {} s while writing the Secret", DEADLINE.as_secs())]
+    #[error("no response within {} s while writing the Secret", DEADLINE.as_secs())]
     Timeout,
 }
 
@@ -75,7 +75,7 @@ pub async fn follow(
             Ok(Event::InitDone) => {}
             Err(error) => {
                 metrics.watch_failed("Secret");
-                tracing::warn!(kind = "Secret", %error, "watch failed, it starts again");
+                tracing::warn!(kind = "Secret", %error, "watch failed, restarting");
             }
         }
     }

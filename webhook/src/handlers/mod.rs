@@ -69,7 +69,7 @@ impl World<'_> {
                 namespace = request.namespace,
                 name = request.name,
                 violation = audit,
-                "accepted all the same"
+                "accepted, as the policy only audits"
             );
         }
         decision.errors.extend(outcome.errors);

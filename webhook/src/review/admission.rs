@@ -178,7 +178,7 @@ fn respond<'a>(
     };
     if resource.version != kind.version() {
         let message = format!(
-            "{} of version {} cannot be decided about, only of {}: the webhook configuration needs \
+            "{} of version {} are not supported, only of {}: the webhook configuration must have \
              matchPolicy Equivalent",
             resource.plural,
             resource.version,
@@ -252,16 +252,12 @@ type Parts = (Operation, Option<Value>, Option<Value>);
 
 /// What is done, the object and the old object; or what is missing.
 fn parts(asked: &Asked<'_>) -> Result<Parts, String> {
-    let operation = operation(&asked.operation).ok_or_else(|| {
-        format!(
-            "{} is no operation that can be decided about",
-            asked.operation
-        )
-    })?;
+    let operation = operation(&asked.operation)
+        .ok_or_else(|| format!("operation {} is not supported", asked.operation))?;
     let part = |raw: Option<&RawValue>, field: &str, needed: bool| match raw {
         Some(raw) => object::read(raw)
             .map(Some)
-            .map_err(|error| format!("{field} cannot be read: {error}")),
+            .map_err(|error| format!("{field} is invalid: {error}")),
         None if needed => Err(format!(
             "{field} is missing in a request to {}",
             operation.as_str()

@@ -15,7 +15,7 @@ pub use endpoints::{Endpoints, Reviews};
 #[derive(Debug, thiserror::Error)]
 pub enum ReviewError {
     /// It is not JSON of the expected shape.
-    #[error("the body is no {kind}: {source}")]
+    #[error("the body must be of kind {kind}: {source}")]
     Parse {
         /// The kind that was expected.
         kind: &'static str,
@@ -23,7 +23,7 @@ pub enum ReviewError {
         source: serde_json::Error,
     },
     /// It is of another kind or version.
-    #[error("the body is a {kind} of {api_version}, and {expected} is answered only")]
+    #[error("the body is a {kind} of {api_version}, but must be {expected}")]
     Version {
         /// Its kind.
         kind: String,

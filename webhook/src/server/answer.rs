@@ -70,7 +70,7 @@ enum Refusal {
     Broken,
     #[error(transparent)]
     Review(#[from] ReviewError),
-    #[error("this request could not be decided because of a mistake in the webhook; see its log")]
+    #[error("internal error of the webhook; see its log")]
     Panic,
 }
 

@@ -136,7 +136,7 @@ pub async fn serve(
     shared.end.cancel();
     tasks.close();
     if timeout(LAST, tasks.wait()).await.is_err() {
-        tracing::warn!("open requests did not end in time");
+        tracing::warn!("open requests did not finish in time");
     }
 }
 

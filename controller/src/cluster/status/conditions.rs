@@ -88,7 +88,7 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
             KUBECONFIG,
             false,
             "Waiting",
-            "the kubeconfig is made as soon as the address and the certificates are known",
+            "the kubeconfig is created as soon as the address and the certificates are known",
         )
     };
     let available = if has_served(facts.cluster) {
@@ -167,7 +167,7 @@ fn accepted(refusal: Option<&Refusal>) -> Finding {
             false,
             "NotImplemented",
             format!(
-                "this version does not honour {}; nothing is changed until the fields are removed",
+                "not implemented by this version: {}; nothing is changed until the fields are removed",
                 paths.join(", ")
             ),
         ),
@@ -178,7 +178,7 @@ fn accepted(refusal: Option<&Refusal>) -> Finding {
                 false,
                 "Invalid",
                 format!(
-                    "{}; nothing is changed until this is mended",
+                    "{}; nothing is changed until this is corrected",
                     all.join("; ")
                 ),
             )
@@ -215,7 +215,7 @@ fn exposed(valid: &ValidCluster, observed: &Observed) -> Finding {
             "NodeGone",
             format!(
                 "no node has the address {host} any more; it was chosen when the Cluster was \
-                 made and stays: give it to another node or make the Cluster anew"
+                 created and is kept: give it to another node or recreate the Cluster"
             ),
         ),
         Address::External(host) => finding(
@@ -253,7 +253,7 @@ fn certificates(observed: &Observed, old: Option<&ClusterStatus>) -> Finding {
         false,
         if lost { KEY_LOST } else { "SecretMissing" },
         format!(
-            "without a Secret or without tls.crt in it: {}",
+            "Secrets are missing or have no tls.crt: {}",
             missing.join(", ")
         ),
     )
@@ -271,7 +271,7 @@ fn scaling(now: i32, wanted: i32) -> Finding {
             SCALING,
             true,
             "ScalingDown",
-            format!("{now} replicas, {wanted} wanted"),
+            format!("{now} replicas, {wanted} desired"),
         ),
         std::cmp::Ordering::Equal => finding(SCALING, false, "ControlPlaneWithDesiredReplicas", ""),
     }
@@ -302,12 +302,12 @@ fn up_to_date(replicas: &Replicas, valid: &ValidCluster, is_up_to_date: bool) ->
         return finding(UP_TO_DATE, true, "AllReplicasUpToDate", "");
     }
     let message = if replicas.all > 0 && control_plane::stateful_set(valid).is_none() {
-        "the StatefulSet of the control plane stays as it is while something that its pods need is \
+        "the StatefulSet of the control plane is not changed while something that its pods need is \
          missing"
             .to_owned()
     } else {
         format!(
-            "{} of {} replicas run what the spec says",
+            "{} of {} replicas are up to date with the spec",
             replicas.updated,
             valid.replicas()
         )

@@ -71,7 +71,7 @@ fn forced_upgrade(cluster: &Cluster, new: &ClusterStatus) -> Option<String> {
         .filter_map(|type_| old.condition(type_))
         .find(|condition| condition.status != "True")?;
     Some(format!(
-        "the change from {running} to {wanted} was forced by the annotation \
+        "the upgrade from {running} to {wanted} was forced by the annotation \
          {FORCE_UPGRADE_ANNOTATION} although {} was {}: {}",
         against.type_, against.status, against.message
     ))

@@ -25,7 +25,7 @@ pub(super) fn functional(facts: &Facts<'_>) -> Finding {
         unknown(
             FUNCTIONAL,
             "NotAsked",
-            "waiting for the control plane's API to answer through its Service",
+            "waiting for the control plane's API to respond through its Service",
         )
     };
     let has_served = has_served(facts.cluster);
@@ -69,7 +69,7 @@ pub(super) fn without_etcd(valid: &ValidCluster) -> Option<Finding> {
         return None;
     }
     let message = format!(
-        "no member of etcd is ready. A member that has lost its data does not start by itself: \
+        "no etcd member is ready. A member that has lost its data does not start on its own: \
          it would serve an empty cluster. See the logs of the pods {}-*, and \"etcd does not \
          start\" in docs/troubleshooting.md",
         names::etcd(&valid.name)

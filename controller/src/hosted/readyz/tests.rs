@@ -61,19 +61,19 @@ async fn failed_checks_are_named() {
     assert_eq!(not_ready.reason, NotReadyReason::NotReady);
     assert_eq!(
         not_ready.message,
-        "hosted api is not ready: etcd, poststarthook/rbac/bootstrap-roles failed"
+        "hosted API is not ready: etcd, poststarthook/rbac/bootstrap-roles failed"
     );
 }
 
 #[rstest]
-#[case("", "hosted api answered /readyz with status 500")]
+#[case("", "hosted API answered /readyz with status 500")]
 #[case(
     "[-]<script> failed\n[-] \n[-]",
-    "hosted api answered /readyz with status 500"
+    "hosted API answered /readyz with status 500"
 )]
 #[case(
     "[-]a x\n[-]b x\n[-]c x\n[-]d x\n[-]e x\n[-]f x\n[-]g x",
-    "hosted api is not ready: a, b, c, d, e and 2 more failed"
+    "hosted API is not ready: a, b, c, d, e and 2 more failed"
 )]
 fn only_names_of_checks_are_taken_over(#[case] body: &str, #[case] message: &str) {
     assert_eq!(describe(StatusCode::INTERNAL_SERVER_ERROR, body), message);
@@ -87,9 +87,7 @@ async fn another_authoritys_certificate_is_not_trusted() {
     let not_ready = readyz(&endpoint, None).await.unwrap_err();
     assert_eq!(not_ready.reason, NotReadyReason::Tls);
     assert!(
-        not_ready
-            .message
-            .contains("not signed by the cluster's authority"),
+        not_ready.message.contains("not signed by the cluster's CA"),
         "{not_ready}"
     );
 }

@@ -22,22 +22,22 @@ pub fn in_the_way(cluster: &ValidCluster) -> Option<String> {
         let all = || cluster.claims.values().filter(|claim| foreign(claim));
         // Upstream labels none, and this may be the Cluster's own after all.
         let whose = if all().any(|claim| claim.of.is_none()) {
-            "data that does not say of which Cluster it is, this one or another of its name"
+            "data that does not say which Cluster it belongs to, this one or another of its name"
         } else {
             "data of another Cluster of this name"
         };
         let foreign = names_of(all());
         let (namespace, uid, label) = (&cluster.namespace, &cluster.uid, labels::CLUSTER_UID);
         return Some(format!(
-            "there is {whose}, so etcd is not made. Either go on with it: kubectl -n {namespace} \
-             label --overwrite pvc {foreign} {label}={uid}. Or lose it: kubectl -n {namespace} \
-             delete pvc {foreign}. What each means stands in docs/troubleshooting.md"
+            "there is {whose}, so etcd is not created. Either keep it: kubectl -n {namespace} \
+             label --overwrite pvc {foreign} {label}={uid}. Or delete it: kubectl -n {namespace} \
+             delete pvc {foreign}. See docs/troubleshooting.md for what each means"
         ));
     }
     let ending = names_of(of_members(cluster).filter(|claim| claim.deleting));
     if !ending.is_empty() {
         return Some(format!(
-            "etcd is made as soon as these claims, which are being deleted, are gone: {ending}"
+            "etcd is created as soon as these claims, which are being deleted, are gone: {ending}"
         ));
     }
     if are_taken_over(cluster) {
@@ -68,7 +68,7 @@ fn incomplete(cluster: &ValidCluster) -> Option<String> {
     };
     let wrong = [
         listed("missing:", &left_out(members)),
-        listed("more than it has:", &surplus),
+        listed("surplus:", &surplus),
     ];
     let wrong = wrong.into_iter().flatten().collect::<Vec<_>>().join(", ");
     if wrong.is_empty() {
@@ -77,7 +77,7 @@ fn incomplete(cluster: &ValidCluster) -> Option<String> {
     let had = at_least(*given.last()?);
     let advice = [
         (had != members).then(|| format!("set spec.replicas to {had} until it is available")),
-        listed("bring back", &left_out(had)),
+        listed("restore", &left_out(had)),
     ];
     let advice = advice
         .into_iter()
@@ -85,10 +85,9 @@ fn incomplete(cluster: &ValidCluster) -> Option<String> {
         .collect::<Vec<_>>()
         .join(" and ");
     Some(format!(
-        "the data to go on with is not that of all etcd members, of which this Cluster would have \
-         {members}, so etcd is not made ({wrong}). Either {advice}; or lose all of it: kubectl -n \
-         {} delete pvc {}. Fewer than half of the members never start. What each means stands in \
-         docs/troubleshooting.md",
+        "the data to start with is not that of all {members} etcd members of this Cluster, so etcd is \
+         not created ({wrong}). Either {advice}; or delete all of it: kubectl -n {} delete pvc {}. \
+         Fewer than half of the members never start. See docs/troubleshooting.md for what each means",
         cluster.namespace,
         names_of(
             cluster
@@ -181,7 +180,7 @@ mod tests {
     #[rstest]
     #[case::a_new_one(1, None, &[], None)]
     #[case::of_another(1, None, &[OLD], Some("there is data of another Cluster of this name, so"))]
-    #[case::of_nobody(1, None, &[None], Some("does not say of which Cluster it is, this one or another of its name, so etcd is not made. Either go on with it: kubectl -n ns label --overwrite pvc etcd-data-kmc-demo-etcd-0 k0smotron.io/cluster-uid=1. "))]
+    #[case::of_nobody(1, None, &[None], Some("does not say which Cluster it belongs to, this one or another of its name, so etcd is not created. Either keep it: kubectl -n ns label --overwrite pvc etcd-data-kmc-demo-etcd-0 k0smotron.io/cluster-uid=1. "))]
     #[case::one_of_three(3, None, &[OLD], Some("delete pvc etcd-data-kmc-demo-etcd-0. "))]
     #[case::three_of_one(1, None, &[OLD, OLD, OLD], Some("delete pvc etcd-data-kmc-demo-etcd-0 etcd-data-kmc-demo-etcd-1 etcd-data-kmc-demo-etcd-2. "))]
     #[case::only_more_than_it_has(1, None, &[GONE, OLD, OLD], None)]
@@ -189,12 +188,12 @@ mod tests {
     #[case::all_taken_over(3, None, &[OWN, OWN, OWN], None)]
     #[case::some_taken_over(3, None, &[OWN, OLD, OWN], Some("delete pvc etcd-data-kmc-demo-etcd-1. "))]
     #[case::one_taken_over_of_three(1, None, &[OWN, OLD, OLD], Some("delete pvc etcd-data-kmc-demo-etcd-1 etcd-data-kmc-demo-etcd-2. "))]
-    #[case::three_to_be_and_one_taken_over(3, None, &[OWN], Some("(missing: etcd-data-kmc-demo-etcd-1 etcd-data-kmc-demo-etcd-2). Either set spec.replicas to 1 until it is available; or lose all of it: kubectl -n ns delete pvc etcd-data-kmc-demo-etcd-0. Fewer"))]
-    #[case::one_to_be_and_three_taken_over(1, None, &[OWN, OWN, OWN], Some("(more than it has: etcd-data-kmc-demo-etcd-1 etcd-data-kmc-demo-etcd-2). Either set spec.replicas to 3 until it is available; or"))]
-    #[case::the_last_is_left_and_one_to_be(1, None, &[GONE, GONE, OWN], Some("(missing: etcd-data-kmc-demo-etcd-0, more than it has: etcd-data-kmc-demo-etcd-2). Either set spec.replicas to 3 until it is available and bring back etcd-data-kmc-demo-etcd-0 etcd-data-kmc-demo-etcd-1; or"))]
-    #[case::two_are_left_and_one_to_be(1, None, &[OWN, OWN], Some("(more than it has: etcd-data-kmc-demo-etcd-1). Either set spec.replicas to 3 until it is available and bring back etcd-data-kmc-demo-etcd-2; or"))]
-    #[case::two_are_left(3, None, &[OWN, OWN], Some("(missing: etcd-data-kmc-demo-etcd-2). Either bring back etcd-data-kmc-demo-etcd-2; or"))]
-    #[case::one_is_missing_between(3, None, &[OWN, OWN, GONE, OWN], Some("(missing: etcd-data-kmc-demo-etcd-2, more than it has: etcd-data-kmc-demo-etcd-3). Either set spec.replicas to 5"))]
+    #[case::three_to_be_and_one_taken_over(3, None, &[OWN], Some("(missing: etcd-data-kmc-demo-etcd-1 etcd-data-kmc-demo-etcd-2). Either set spec.replicas to 1 until it is available; or delete all of it: kubectl -n ns delete pvc etcd-data-kmc-demo-etcd-0. Fewer"))]
+    #[case::one_to_be_and_three_taken_over(1, None, &[OWN, OWN, OWN], Some("(surplus: etcd-data-kmc-demo-etcd-1 etcd-data-kmc-demo-etcd-2). Either set spec.replicas to 3 until it is available; or"))]
+    #[case::the_last_is_left_and_one_to_be(1, None, &[GONE, GONE, OWN], Some("(missing: etcd-data-kmc-demo-etcd-0, surplus: etcd-data-kmc-demo-etcd-2). Either set spec.replicas to 3 until it is available and restore etcd-data-kmc-demo-etcd-0 etcd-data-kmc-demo-etcd-1; or"))]
+    #[case::two_are_left_and_one_to_be(1, None, &[OWN, OWN], Some("(surplus: etcd-data-kmc-demo-etcd-1). Either set spec.replicas to 3 until it is available and restore etcd-data-kmc-demo-etcd-2; or"))]
+    #[case::two_are_left(3, None, &[OWN, OWN], Some("(missing: etcd-data-kmc-demo-etcd-2). Either restore etcd-data-kmc-demo-etcd-2; or"))]
+    #[case::one_is_missing_between(3, None, &[OWN, OWN, GONE, OWN], Some("(missing: etcd-data-kmc-demo-etcd-2, surplus: etcd-data-kmc-demo-etcd-3). Either set spec.replicas to 5"))]
     #[case::ran_under_an_earlier_release(1, RAN, &[None], None)]
     #[case::ran_and_lost_one(3, RAN, &[OWN, OWN], None)]
     #[case::ran_and_somebody_put_another_there(1, RAN, &[OLD], Some("delete pvc etcd-data-kmc-demo-etcd-0. "))]
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_on_their_way_out_are_waited_for() {
+    fn claims_that_are_being_deleted_are_waited_for() {
         let mut observed = claims(&[OLD, OLD]);
         observed.claims.get_mut(&0).unwrap().deleting = true;
         let found = in_the_way(&valid(3, None, &observed)).unwrap();
