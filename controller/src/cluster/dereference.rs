@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crds::v1beta2::{CertificateRef, CertificateType, Cluster, ServiceType, StatusPorts};
+use crds::v1beta2::{CertificateRef, CertificateType, Cluster, Ports, ServiceType, StatusPorts};
 use crds::{labels, names};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Service};
@@ -87,7 +87,7 @@ pub struct Observed {
 
 impl Observed {
     /// The allocated numbers of the API and konnectivity node ports.
-    pub fn node_ports(&self) -> (Option<i32>, Option<i32>) {
+    pub fn node_ports(&self) -> Ports {
         let port = |name: &str| {
             let spec = self.service.as_ref()?.spec.as_ref()?;
             let port = spec
@@ -97,7 +97,10 @@ impl Observed {
                 .find(|port| port.name.as_deref() == Some(name))?;
             port.node_port.filter(|number| *number != 0)
         };
-        (port("api"), port("konnectivity"))
+        Ports {
+            api: port(names::API_PORT),
+            konnectivity: port(names::KONNECTIVITY_PORT),
+        }
     }
 
     /// Whether the Service has these numbers.

@@ -128,8 +128,7 @@ async fn apply_round(
 /// An address or a port that was found out is written down before anything relies on it: k0s
 /// listens on it and workers dial it for the cluster's life.
 fn must_record_first(cluster: &Cluster, valid: &ValidCluster) -> bool {
-    let spec = &cluster.spec.service;
-    let allocated = spec.api_port == 0 || spec.konnectivity_port == 0;
+    let allocated = cluster.spec.service.asked_ports().both().is_none();
     let recorded = cluster.status.clone().unwrap_or_default();
     let address = match &valid.address {
         Address::External(host) => recorded.external_address.as_ref() != Some(host),

@@ -62,7 +62,8 @@ pub struct ValidCluster {
     pub image: String,
     /// The reference that its children carry.
     pub owner: OwnerReference,
-    /// The numbers of its ports, once they are known.
+    /// The numbers that its ports are to have, once they are known: those that are wanted, else
+    /// those that the API server has allocated.
     pub ports: Option<StatusPorts>,
     /// Addresses of its Service inside the mothership, once it exists.
     pub service_ips: Vec<String>,
@@ -174,7 +175,7 @@ pub fn validate(
     spec.version = Some(wanted.to_owned());
     let recorded = cluster.status.clone().unwrap_or_default();
     let was_available = recorded.version.is_some() || recorded.is_true(ClusterStatus::AVAILABLE);
-    let ports = ports(&spec, recorded.ports, observed);
+    let ports = cluster.wanted_ports().or(observed.node_ports()).both();
     let address = address(&spec, recorded.external_address, observed);
     let etcd_members = recorded
         .etcd_members
@@ -254,34 +255,6 @@ const fn initial_members(replicas: i32) -> i32 {
         even if even % 2 == 0 => even + 1,
         odd => odd,
     }
-}
-
-/// Recorded numbers stay; else the spec's; else those that the API server has allocated.
-fn ports(
-    spec: &ClusterSpec,
-    recorded: Option<StatusPorts>,
-    observed: &Observed,
-) -> Option<StatusPorts> {
-    let allocated = observed.node_ports();
-    let pick = |asked: i32, recorded: Option<i32>, allocated: Option<i32>| {
-        if asked != 0 {
-            Some(asked)
-        } else {
-            recorded.filter(|port| *port != 0).or(allocated)
-        }
-    };
-    Some(StatusPorts {
-        api: pick(
-            spec.service.api_port,
-            recorded.as_ref().map(|p| p.api),
-            allocated.0,
-        )?,
-        konnectivity: pick(
-            spec.service.konnectivity_port,
-            recorded.as_ref().map(|p| p.konnectivity),
-            allocated.1,
-        )?,
-    })
 }
 
 /// The user's address, else the recorded one of a node, else what the mothership offers now. A

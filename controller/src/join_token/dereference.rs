@@ -129,15 +129,16 @@ pub fn dereference(request: &JoinTokenRequest, clusters: &Reader<Cluster>, store
 fn way(cluster: &Cluster, service: ObjectKey, store: &Store) -> Result<Reach, NoWay> {
     let uid = cluster.uid().unwrap_or_default();
     let live: Option<Service> = store.get_owned(&service, &uid).and_then(|live| live.read());
-    let ports = cluster.status.as_ref().and_then(|status| status.ports);
     let authority = authority(cluster, CertificateType::Ca, store);
     let key = ObjectKey::new(Kind::Secret, &service.namespace, authority.secret);
     Ok(Reach {
         service_ip: live
             .and_then(|live| live.spec?.cluster_ip)
             .ok_or(NoWay::Service(service))?,
-        port: ports
-            .and_then(|ports| u16::try_from(ports.api).ok())
+        port: cluster
+            .recorded_ports()
+            .api
+            .and_then(|port| u16::try_from(port).ok())
             .ok_or_else(|| NoWay::Ports(cluster.name_any()))?,
         certificate: authority
             .certificate
@@ -221,6 +222,21 @@ mod tests {
             "certificateRefs": [{"type": "ca", "name": "my-ca"}]});
         let missing = way("new", named, &store("new")).unwrap_err();
         assert!(missing.contains("Secret ns/my-ca "), "{missing}");
+        let found = |ports: Value| {
+            let cluster = serde_json::from_value::<Cluster>(json!({
+                "metadata": {"name": "demo", "namespace": "ns", "uid": "new"},
+                "spec": internal, "status": {"ports": ports},
+            }));
+            let (clusters, mut writer) = reflector::store();
+            writer.apply_watcher_event(&Event::Apply(cluster.unwrap()));
+            let found = dereference(&request(json!({})), &clusters, &store("new"));
+            found.way.map(|reach| reach.port)
+        };
+        // While a change is under way, the Service still has the recorded number.
+        assert_eq!(found(json!({"api": 6443, "konnectivity": 1})), Ok(6443));
+        for unknown in [Value::Null, json!({"api": 0, "konnectivity": 30132})] {
+            assert_eq!(found(unknown), Err(NoWay::Ports("demo".into())));
+        }
         let none = dereference(&request(json!({})), &clusters(&[]), &store("new"));
         assert_eq!(none.way.err(), Some(NoWay::Unread("demo".into())));
     }

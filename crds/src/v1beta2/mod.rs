@@ -9,6 +9,7 @@ mod join_token_request;
 mod monitoring;
 mod patch;
 mod persistence;
+mod ports;
 mod remote_host;
 mod service;
 mod status;
@@ -32,6 +33,7 @@ pub use patch::{Patch, PatchSpec, PatchTarget, PatchType};
 pub use persistence::{
     ClaimMetadata, PersistenceSpec, PersistenceType, PersistentVolumeClaimTemplate,
 };
+pub use ports::Ports;
 pub use remote_host::{KubeconfigRef, RemoteHostCluster};
 pub use service::{DEFAULT_API_PORT, DEFAULT_KONNECTIVITY_PORT, ServiceSpec, ServiceType};
 pub use status::{ClusterStatus, DeprecatedStatus, StatusNodes, StatusPorts, V1Beta1Status};

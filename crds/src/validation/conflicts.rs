@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::{Errors, Findings, is_served, quota};
 use crate::lookup::{Holder, Mothership};
-use crate::v1beta2::{Cluster, PersistenceType, ServiceType, StatusPorts, StorageType};
+use crate::v1beta2::{Cluster, PersistenceType, Ports, ServiceType, StorageType};
 
 /// The range is a setting of the API server, which few outside know.
 const USUAL_NODE_PORTS: RangeInclusive<i32> = 30000..=32767;
@@ -28,7 +28,7 @@ pub fn conflicts(old: Option<&Cluster>, new: &Cluster, known: &dyn Mothership) -
 }
 
 type Port = fn(&Cluster) -> i32;
-type Recorded = fn(StatusPorts) -> i32;
+type Of = fn(Ports) -> Option<i32>;
 
 struct Search<'a> {
     old: Option<&'a Cluster>,
@@ -47,9 +47,9 @@ impl Search<'_> {
     }
 
     /// What is recorded stays the Cluster's own while it is not served.
-    fn has(&self, port: i32, recorded: Recorded) -> bool {
-        let status = self.old.and_then(|old| old.status.as_ref());
-        status.and_then(|status| status.ports).map(recorded) == Some(port)
+    fn has(&self, port: i32, of: Of) -> bool {
+        let recorded = self.old.map(Cluster::recorded_ports);
+        recorded.and_then(of) == Some(port)
     }
 
     fn is_new<T: PartialEq>(&self, of: impl Fn(&Cluster) -> T) -> bool {
@@ -82,7 +82,7 @@ impl Search<'_> {
         if service.type_ != ServiceType::NodePort {
             return;
         }
-        let fields: [(_, _, Port, Recorded); 2] = [
+        let fields: [(_, _, Port, Of); 2] = [
             (
                 "spec.service.apiPort",
                 service.api_port,

@@ -16,6 +16,7 @@ use crate::v1beta2::{CertificateType, Cluster, ClusterSpec, ClusterStatus, Stora
 /// What of a changed Cluster cannot be, and what its author should know.
 pub fn cluster_update(old: &Cluster, new: &Cluster) -> Findings {
     let mut change = Change {
+        stored: old,
         old: &old.spec,
         new: &new.spec,
         name: old.metadata.name.as_deref().unwrap_or_default(),
@@ -40,6 +41,7 @@ pub fn cluster_update(old: &Cluster, new: &Cluster) -> Findings {
 }
 
 struct Change<'a> {
+    stored: &'a Cluster,
     old: &'a ClusterSpec,
     new: &'a ClusterSpec,
     name: &'a str,

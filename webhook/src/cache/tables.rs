@@ -182,26 +182,14 @@ impl Stored {
         let spec = &object.spec;
         let found = object.status.as_ref();
         let is_served = is_served(&object);
-        let given = found.and_then(|status| status.ports);
-        let ports: HashSet<i32> = [
-            (spec.service.api_port, given.map(|ports| ports.api)),
-            (
-                spec.service.konnectivity_port,
-                given.map(|ports| ports.konnectivity),
-            ),
-        ]
-        .into_iter()
-        // 0 stands for what the API server gives. Who is not served keeps nothing from others by
-        // asking for it: what it has got before is recorded.
-        .map(|(wanted, given)| {
-            if wanted == 0 || !is_served {
-                given.unwrap_or(0)
-            } else {
-                wanted
-            }
-        })
-        .filter(|port| *port != 0)
-        .collect();
+        // Who is not served keeps nothing from others by asking for it: what it has got before is
+        // recorded.
+        let ports = if is_served {
+            object.wanted_ports()
+        } else {
+            object.recorded_ports()
+        };
+        let ports: HashSet<i32> = ports.known().collect();
         let ports: Vec<i32> = ports.into_iter().collect();
         let hosts: HashSet<String> = spec
             .ingress

@@ -93,6 +93,23 @@ fn a_port_that_the_api_server_gave_is_held_too() {
 }
 
 #[test]
+fn a_port_that_is_left_for_another_is_held_no_more() {
+    let known = Cache::default();
+    let mut moving = cluster("c", node_port(30600));
+    moving["status"] = json!({"ports": {"api": 30500, "konnectivity": 30132}});
+    put::<Cluster>(&known, moving.clone());
+    assert_eq!(known.node_port(30600), [holder("Cluster", "c")]);
+    // As long as its Service has it, that one holds it.
+    assert!(known.node_port(30500).is_empty());
+    // A zero is no number, wherever it stands.
+    moving["spec"] = node_port(0);
+    moving["status"]["ports"]["api"] = json!(0);
+    put::<Cluster>(&known, moving);
+    assert_eq!(known.node_port(30132), [holder("Cluster", "c")]);
+    assert!(known.node_port(0).is_empty());
+}
+
+#[test]
 fn who_is_not_served_keeps_no_port_by_asking_for_it() {
     let known = Cache::default();
     let mut asks = cluster("c", node_port(30500));

@@ -1,7 +1,5 @@
 use super::{Change, given};
-use crate::v1beta2::{ClusterSpec, ServiceType, StatusPorts};
-
-type Recorded = fn(StatusPorts) -> i32;
+use crate::v1beta2::{ClusterSpec, ServiceType};
 
 impl Change<'_> {
     pub(super) fn service(&mut self) {
@@ -52,24 +50,24 @@ impl Change<'_> {
     }
 
     fn ports(&mut self, harmless: bool) {
-        let recorded = self.status.and_then(|status| status.ports);
-        let pairs: [(_, _, _, Recorded); 2] = [
+        let served = self.stored.served_ports();
+        let (old, new) = (&self.old.service, &self.new.service);
+        for (path, before, old, new) in [
             (
                 "spec.service.apiPort",
-                self.old.service.api_port,
-                self.new.service.api_port,
-                |ports| ports.api,
+                served.api,
+                old.api_port,
+                new.api_port,
             ),
             (
                 "spec.service.konnectivityPort",
-                self.old.service.konnectivity_port,
-                self.new.service.konnectivity_port,
-                |ports| ports.konnectivity,
+                served.konnectivity,
+                old.konnectivity_port,
+                new.konnectivity_port,
             ),
-        ];
-        for (path, old, new, of) in pairs {
-            // 0 stands for the number that is recorded.
-            let before = recorded.map_or(old, of);
+        ] {
+            // 0 stands for the number that there is, or that the API server has yet to allocate.
+            let before = before.unwrap_or(0);
             if new == 0 || new == before || new == old {
                 continue;
             }
