@@ -170,8 +170,7 @@ pub(crate) fn place(path: &str) -> String {
 
 /// Whether the cluster has, or will have, an address outside the mothership.
 fn is_exposed(spec: &ClusterSpec) -> bool {
-    let given = spec.external_address.as_ref();
-    spec.service.type_ != ServiceType::ClusterIP || given.is_some_and(|given| !given.is_empty())
+    spec.service.type_ != ServiceType::ClusterIP || spec.asked_host().is_some()
 }
 
 #[derive(Default)]

@@ -157,17 +157,8 @@ pub fn dereference(
     let owned = store.owned_by(&uid);
     let mine = |kind: Kind, child: &str| owned.get(&ObjectKey::new(kind, &namespace, child));
     let service = names::service(&name, cluster.spec.service.type_);
-    let recorded = cluster
-        .status
-        .as_ref()
-        .and_then(|status| status.external_address.clone());
-    let of_node = cluster.spec.service.type_ == ServiceType::NodePort
-        && cluster
-            .spec
-            .external_address
-            .as_deref()
-            .unwrap_or_default()
-            .is_empty();
+    let of_node =
+        cluster.spec.service.type_ == ServiceType::NodePort && cluster.spec.asked_host().is_none();
     let nodes = if of_node {
         store
             .of_kind(Kind::Node)
@@ -196,8 +187,7 @@ pub fn dereference(
             })
             .map(|(key, _)| key.name.clone())
             .collect(),
-        node_address_alive: !of_node
-            || recorded.is_none_or(|address| has_address(&nodes, &address)),
+        node_address_alive: !of_node || is_alive(cluster, &nodes),
         node_address: node_address(&nodes),
         kubeconfig: mine(Kind::Secret, &names::kubeconfig(&name)).is_some(),
         health: prober.last(&uid),
@@ -344,10 +334,12 @@ pub fn knows_token(set: &StatefulSet) -> bool {
         .any(|variable| variable.name == INITIAL_TOKEN)
 }
 
-fn has_address(nodes: &[Node], wanted: &str) -> bool {
-    nodes
-        .iter()
-        .any(|node| node_addresses(node).any(|(_, address)| address == wanted))
+/// Whether the recorded address, if there is one, is a node's.
+fn is_alive(cluster: &Cluster, nodes: &[Node]) -> bool {
+    cluster.recorded_host().is_none_or(|recorded| {
+        let mut addresses = nodes.iter().flat_map(node_addresses);
+        addresses.any(|(_, address)| address == recorded)
+    })
 }
 
 fn node_addresses(node: &Node) -> impl Iterator<Item = (&str, &str)> {

@@ -129,12 +129,12 @@ async fn apply_round(
 /// listens on it and workers dial it for the cluster's life.
 fn must_record_first(cluster: &Cluster, valid: &ValidCluster) -> bool {
     let allocated = cluster.spec.service.asked_ports().both().is_none();
-    let recorded = cluster.status.clone().unwrap_or_default();
+    let ports = cluster.recorded_ports().both() != valid.ports;
     let address = match &valid.address {
-        Address::External(host) => recorded.external_address.as_ref() != Some(host),
+        Address::External(host) => cluster.recorded_host() != Some(host),
         Address::Internal | Address::Waiting { .. } => false,
     };
-    allocated && valid.ports.is_some() && (recorded.ports != valid.ports || address)
+    allocated && valid.ports.is_some() && (ports || address)
 }
 
 /// The status that is there, with what was found out.

@@ -6,6 +6,7 @@ use crds::service_annotations::ServiceSettings;
 use crds::upgrade;
 use crds::v1beta2::{
     CertificateType, Cluster, ClusterSpec, ClusterStatus, ServiceType, StatusPorts,
+    odd_etcd_members,
 };
 use crds::validation::{self, FieldError};
 use crds::version::K0sVersion;
@@ -176,11 +177,11 @@ pub fn validate(
     let recorded = cluster.status.clone().unwrap_or_default();
     let was_available = recorded.version.is_some() || recorded.is_true(ClusterStatus::AVAILABLE);
     let ports = cluster.wanted_ports().or(observed.node_ports()).both();
-    let address = address(&spec, recorded.external_address, observed);
+    let address = address(cluster, observed);
     let etcd_members = recorded
         .etcd_members
         .or_else(|| found_members(cluster, observed))
-        .unwrap_or_else(|| initial_members(spec.replicas));
+        .unwrap_or_else(|| spec.initial_etcd_members());
     Ok(ValidCluster {
         name: cluster.name_any(),
         namespace: cluster.namespace().unwrap_or_default(),
@@ -238,39 +239,19 @@ fn found_members(cluster: &Cluster, observed: &Observed) -> Option<i32> {
         let stay = observed.claims.iter().filter(|(_, claim)| {
             !claim.deleting && claim.of.as_ref().is_none_or(|of| Some(of) == uid)
         });
-        stay.map(|(last, _)| at_least(*last)).next_back()
+        stay.map(|(last, _)| odd_etcd_members(last + 1)).next_back()
     };
     found.max(of_claims).filter(|members| *members > 0)
 }
 
-/// The least number of members of which one has this number: etcd is made with odd ones.
-pub const fn at_least(last: i32) -> i32 {
-    last + 1 + last % 2
-}
-
-/// An even number of members survives no more failures than the odd one below it.
-const fn initial_members(replicas: i32) -> i32 {
-    match replicas {
-        i32::MIN..=1 => 1,
-        even if even % 2 == 0 => even + 1,
-        odd => odd,
-    }
-}
-
-/// The user's address, else the recorded one of a node, else what the mothership offers now. A
-/// load balancer's address is taken as it is now: it is the balancer that decides.
-fn address(spec: &ClusterSpec, recorded: Option<String>, observed: &Observed) -> Address {
-    if let Some(host) = spec
-        .external_address
-        .clone()
-        .filter(|host| !host.is_empty())
-    {
-        return Address::External(host);
-    }
-    match spec.service.type_ {
-        ServiceType::ClusterIP => Address::Internal,
-        ServiceType::NodePort => recorded
-            .filter(|host| !host.is_empty())
+/// The wanted host, else what the mothership offers now. A load balancer's address is taken as it is
+/// now, whatever is recorded: it is the balancer that decides.
+fn address(cluster: &Cluster, observed: &Observed) -> Address {
+    let own = |host: Option<&str>| host.map(str::to_owned);
+    let wanted = own(cluster.wanted_host());
+    match cluster.spec.service.type_ {
+        ServiceType::ClusterIP => wanted.map_or(Address::Internal, Address::External),
+        ServiceType::NodePort => wanted
             .or_else(|| observed.node_address.clone())
             .map_or_else(
                 || Address::Waiting {
@@ -280,9 +261,9 @@ fn address(spec: &ClusterSpec, recorded: Option<String>, observed: &Observed) ->
                 },
                 Address::External,
             ),
-        ServiceType::LoadBalancer => observed
-            .load_balancer_address()
-            .or_else(|| recorded.filter(|host| !host.is_empty()))
+        ServiceType::LoadBalancer => own(cluster.spec.asked_host())
+            .or_else(|| observed.load_balancer_address())
+            .or(wanted)
             .map_or_else(
                 || Address::Waiting {
                     reason: "WaitingForLoadBalancer",

@@ -118,8 +118,9 @@ pub fn dereference(request: &JoinTokenRequest, clusters: &Reader<Cluster>, store
     Found {
         exists: true,
         serves: is_true(status, FUNCTIONAL),
-        host: status
-            .and_then(|status| status.external_address.clone())
+        host: cluster
+            .recorded_host()
+            .map(str::to_owned)
             .or_else(|| Some(format!("{}.{namespace}.svc", service.name))),
         way: way(&cluster, service, store),
         cluster: Some(cluster),
@@ -222,23 +223,32 @@ mod tests {
             "certificateRefs": [{"type": "ca", "name": "my-ca"}]});
         let missing = way("new", named, &store("new")).unwrap_err();
         assert!(missing.contains("Secret ns/my-ca "), "{missing}");
-        let found = |ports: Value| {
+        let none = dereference(&request(json!({})), &clusters(&[]), &store("new"));
+        assert_eq!(none.way.err(), Some(NoWay::Unread("demo".into())));
+    }
+
+    /// While a change is under way, the Service and the pods are still what is recorded.
+    #[test]
+    fn a_token_leads_to_what_is_recorded() {
+        let found = |status: Value| {
             let cluster = serde_json::from_value::<Cluster>(json!({
                 "metadata": {"name": "demo", "namespace": "ns", "uid": "new"},
-                "spec": internal, "status": {"ports": ports},
+                "spec": {"service": {"type": "ClusterIP"}, "externalAddress": "a.example.org"},
+                "status": status,
             }));
             let (clusters, mut writer) = reflector::store();
             writer.apply_watcher_event(&Event::Apply(cluster.unwrap()));
             let found = dereference(&request(json!({})), &clusters, &store("new"));
-            found.way.map(|reach| reach.port)
+            (found.host.unwrap(), found.way.map(|reach| reach.port))
         };
-        // While a change is under way, the Service still has the recorded number.
-        assert_eq!(found(json!({"api": 6443, "konnectivity": 1})), Ok(6443));
+        let ports = json!({"api": 6443, "konnectivity": 1});
+        let (host, port) = found(json!({"ports": ports, "externalAddress": "b.example.org"}));
+        assert_eq!((host.as_str(), port), ("b.example.org", Ok(6443)));
         for unknown in [Value::Null, json!({"api": 0, "konnectivity": 30132})] {
-            assert_eq!(found(unknown), Err(NoWay::Ports("demo".into())));
+            let (host, port) = found(json!({"ports": unknown, "externalAddress": ""}));
+            assert_eq!(host, "kmc-demo.ns.svc");
+            assert_eq!(port, Err(NoWay::Ports("demo".into())));
         }
-        let none = dereference(&request(json!({})), &clusters(&[]), &store("new"));
-        assert_eq!(none.way.err(), Some(NoWay::Unread("demo".into())));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod absent;
 mod certificate;
 mod cluster;
 mod cluster_policy;
+mod host;
 mod ingress;
 mod join_token_request;
 mod monitoring;
@@ -39,6 +40,6 @@ pub use service::{DEFAULT_API_PORT, DEFAULT_KONNECTIVITY_PORT, ServiceSpec, Serv
 pub use status::{ClusterStatus, DeprecatedStatus, StatusNodes, StatusPorts, V1Beta1Status};
 pub use storage::{
     DEFAULT_DEFRAG_IMAGE, DEFAULT_ETCD_IMAGE, DefragJob, EtcdPersistence, EtcdSpec, KineSpec,
-    NatsPersistence, NatsSpec, StorageSpec, StorageType,
+    NatsPersistence, NatsSpec, StorageSpec, StorageType, odd_etcd_members,
 };
 pub use volume::{Manifest, Mount};

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::ClusterSpec;
 use super::absent::{self, texts_or};
 use crate::schema;
 
@@ -28,6 +29,20 @@ texts_or! {
 
 fn volume_size<'de, D: Deserializer<'de>>(from: D) -> Result<Quantity, D::Error> {
     absent::quantity_or(from, DEFAULT_VOLUME_SIZE)
+}
+
+/// With how many members etcd is created where there have to be at least so many: an odd number, as
+/// an even one survives no more losses than the odd one below it.
+pub const fn odd_etcd_members(at_least: i32) -> i32 {
+    if at_least < 1 { 1 } else { at_least | 1 }
+}
+
+impl ClusterSpec {
+    /// With how many members its etcd is created. Once it is, `status.etcdMembers` says how many
+    /// there are, whatever becomes of `replicas`.
+    pub const fn initial_etcd_members(&self) -> i32 {
+        odd_etcd_members(self.replicas)
+    }
 }
 
 /// The backend and its settings.
@@ -211,3 +226,26 @@ pub struct NatsSpec {
 
 /// The volume of a NATS store: the same fields as etcd's.
 pub type NatsPersistence = EtcdPersistence;
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(1, 1)]
+    #[case(2, 3)]
+    #[case(3, 3)]
+    #[case(4, 5)]
+    #[case::asleep(0, 1)]
+    #[case::nonsense(-2, 1)]
+    #[case::the_most(i32::MAX, i32::MAX)]
+    fn etcd_is_created_with_an_odd_number(#[case] replicas: i32, #[case] members: i32) {
+        let spec = ClusterSpec {
+            replicas,
+            ..ClusterSpec::default()
+        };
+        assert_eq!(spec.initial_etcd_members(), members);
+    }
+}

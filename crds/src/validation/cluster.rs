@@ -138,11 +138,7 @@ fn image(errors: &mut Errors, spec: &ClusterSpec) {
 }
 
 fn address(errors: &mut Errors, spec: &ClusterSpec) {
-    let Some(address) = spec
-        .external_address
-        .as_deref()
-        .filter(|address| !address.is_empty())
-    else {
+    let Some(address) = spec.asked_host() else {
         return;
     };
     let in_host = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);

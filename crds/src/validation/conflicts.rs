@@ -150,11 +150,7 @@ impl Search<'_> {
     /// Behind an ingress it is the host that tells clusters apart.
     fn address(&mut self) {
         let spec = &self.new.spec;
-        let Some(address) = spec
-            .external_address
-            .as_deref()
-            .filter(|text| !text.is_empty())
-        else {
+        let Some(address) = spec.asked_host() else {
             return;
         };
         let place = |cluster: &Cluster| {

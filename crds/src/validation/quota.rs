@@ -52,8 +52,7 @@ fn demand(cluster: &Cluster) -> Demand {
                 .status
                 .as_ref()
                 .and_then(|status| status.etcd_members);
-            // An even number is created as the odd one above it.
-            f64::from(recorded.unwrap_or_else(|| spec.replicas.max(1) / 2 * 2 + 1))
+            f64::from(recorded.unwrap_or_else(|| spec.initial_etcd_members()))
         }
         StorageType::Kine | StorageType::Nats => 0.0,
     };

@@ -11,6 +11,7 @@
 
 mod conflicts;
 mod defaults;
+mod exposure;
 mod objects;
 mod properties;
 mod requests;

@@ -1,7 +1,6 @@
 //! One accepted and one refused case a rule, and what is said about the refused one.
 
 use crds::admission::Kind;
-use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::{cluster, create, paths, serving, update, with_status};
@@ -333,38 +332,4 @@ fn the_texts_of_all_refusals() {
         }
     }
     insta::assert_snapshot!(text);
-}
-
-/// Workers look for the port that the Service has, whatever is asked for meanwhile.
-#[rstest]
-#[case::settled(30443, json!({"api": 30443, "konnectivity": 30132}), 30443)]
-#[case::another_is_under_way(31000, json!({"api": 30443, "konnectivity": 30132}), 30443)]
-#[case::a_zero_is_recorded(31000, json!({"api": 0, "konnectivity": 30132}), 31000)]
-#[case::nothing_is_recorded(31000, Value::Null, 31000)]
-#[case::nobody_knows(0, Value::Null, 0)]
-fn the_port_that_workers_know_is_named(
-    #[case] asked: i32,
-    #[case] recorded: Value,
-    #[case] known: i32,
-) {
-    let node_port = |api: i32| {
-        cluster(json!({"version": VERSION, "service": {"type": "NodePort", "apiPort": api}}))
-    };
-    let mut status = serving(VERSION);
-    status["ports"] = recorded;
-    let decision = update(
-        Kind::Cluster,
-        &with_status(node_port(asked), status),
-        &node_port(32000),
-    );
-    assert_eq!(paths(&decision), ["spec.service.apiPort"]);
-    let error = &decision.errors[0];
-    assert!(
-        error.message.ends_with(&format!("at port {known}")),
-        "{error}"
-    );
-    assert!(
-        error.hint.starts_with(&format!("leave it at {known},")),
-        "{error}"
-    );
 }

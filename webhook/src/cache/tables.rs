@@ -180,7 +180,6 @@ fn holder((namespace, name): &Key) -> Holder {
 impl Stored {
     fn new(object: Cluster) -> Self {
         let spec = &object.spec;
-        let found = object.status.as_ref();
         let is_served = is_served(&object);
         // Who is not served keeps nothing from others by asking for it: what it has got before is
         // recorded.
@@ -198,13 +197,13 @@ impl Stored {
             .flat_map(|ingress| [&ingress.api_host, &ingress.konnectivity_host])
             .map(|host| host.to_lowercase())
             .collect();
-        let address = spec
-            .external_address
-            .as_ref()
-            .filter(|_| is_served)
-            .or_else(|| found?.external_address.as_ref())
-            // Behind an ingress many share one address.
-            .filter(|_| spec.ingress.is_none());
+        let address = if is_served {
+            object.wanted_host()
+        } else {
+            object.recorded_host()
+        };
+        // Behind an ingress many share one address.
+        let address = address.filter(|_| spec.ingress.is_none());
         let addresses = address
             .into_iter()
             .flat_map(|address| ports.iter().map(|port| (address.to_lowercase(), *port)))

@@ -172,6 +172,24 @@ fn hosts_and_addresses_are_found_whatever_their_case() {
 }
 
 #[test]
+fn an_address_is_held_as_it_is_wanted() {
+    let known = Cache::default();
+    let held = |spec: Value| {
+        let mut moving = cluster("c", spec);
+        moving["status"] = json!({"externalAddress": "192.0.2.1"});
+        put::<Cluster>(&known, moving);
+        let holds = |address: &str| !known.address(address, 30443).is_empty();
+        (holds("192.0.2.1"), holds("cp.example.com"))
+    };
+    let of = |type_: &str, address: &str| json!({"service": {"type": type_}, "externalAddress": address});
+    assert_eq!(held(of("NodePort", "")), (true, false));
+    assert_eq!(held(of("LoadBalancer", "cp.example.com")), (false, true));
+    assert_eq!(held(of("ClusterIP", "cp.example.com")), (false, true));
+    // Who is reached from inside only leaves the address that was found out for it.
+    assert_eq!(held(of("ClusterIP", "")), (false, false));
+}
+
+#[test]
 fn usage_counts_a_namespace_without_the_one_that_is_asked_about() {
     let known = Cache::default();
     for (name, replicas) in [("a", 1), ("b", 3), ("c", 5)] {

@@ -27,6 +27,19 @@ fn an_external_address_of_any_node_goes_before_internal_ones() {
     assert_eq!(node_address(&[]), None);
 }
 
+#[test]
+fn an_address_that_is_recorded_has_to_be_one_of_a_nodes() {
+    let nodes = [node("a", &[("InternalIP", "10.0.0.1")])];
+    let is_alive = |recorded: Option<&str>| {
+        let cluster = serde_json::json!({"metadata": {}, "spec": {},
+            "status": {"externalAddress": recorded}});
+        is_alive(&serde_json::from_value(cluster).unwrap(), &nodes)
+    };
+    assert!(is_alive(Some("10.0.0.1")));
+    assert!(!is_alive(Some("10.0.0.2")));
+    assert!(is_alive(None) && is_alive(Some("")), "there is none");
+}
+
 const UID: &str = "ours";
 
 fn cluster(refs: &serde_json::Value, made: bool) -> Cluster {

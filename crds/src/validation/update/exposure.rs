@@ -1,5 +1,5 @@
-use super::{Change, given};
-use crate::v1beta2::{ClusterSpec, ServiceType};
+use super::Change;
+use crate::v1beta2::ClusterSpec;
 
 impl Change<'_> {
     pub(super) fn service(&mut self) {
@@ -24,8 +24,8 @@ impl Change<'_> {
         if old == new {
             return;
         }
-        let own = given(self.new.external_address.as_deref());
-        let same_address = own.is_some() && own == given(self.old.external_address.as_deref());
+        let own = self.new.asked_host();
+        let same_address = own.is_some() && own == self.old.asked_host();
         if harmless || same_address {
             self.warnings
                 .warning(
@@ -91,16 +91,8 @@ impl Change<'_> {
 
     /// The address is what a move goes by, so it can change.
     fn address(&mut self, harmless: bool) {
-        let (old, new) = (
-            given(self.old.external_address.as_deref()),
-            given(self.new.external_address.as_deref()),
-        );
-        let known = old.or_else(|| {
-            let status = self
-                .status
-                .filter(|_| self.old.service.type_ != ServiceType::ClusterIP);
-            status.and_then(|status| status.external_address.as_deref())
-        });
+        let (old, new) = (self.old.asked_host(), self.new.asked_host());
+        let known = self.stored.served_host();
         if !harmless && old != new && known.is_some() && known != new {
             self.warnings
                 .warning(

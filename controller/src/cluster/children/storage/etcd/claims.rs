@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use crds::v1beta2::odd_etcd_members;
 use crds::{labels, names};
 
 use crate::cluster::dereference::Claim;
-use crate::cluster::validate::{ValidCluster, at_least};
+use crate::cluster::validate::ValidCluster;
 
 /// Why etcd is not made, and what to do: its members would start from what another Cluster of
 /// this name has left. A claim that says so, and one that says nothing, is not this Cluster's,
@@ -74,7 +75,7 @@ fn incomplete(cluster: &ValidCluster) -> Option<String> {
     if wrong.is_empty() {
         return None;
     }
-    let had = at_least(*given.last()?);
+    let had = odd_etcd_members(*given.last()? + 1);
     let advice = [
         (had != members).then(|| format!("set spec.replicas to {had} until it is available")),
         listed("restore", &left_out(had)),
