@@ -16,7 +16,7 @@ use std::path::Path;
 use controller::apply::{Damping, NoOpApplies, Round, SigningKeys};
 use controller::cluster::LEAF_LIFETIME;
 use controller::cluster::children::{self, Built};
-use controller::cluster::dereference::{AUTHORITIES, Authority, Observed};
+use controller::cluster::dereference::{CertificateSecret, Observed};
 use controller::cluster::validate::validate;
 use controller::kubernetes::store::{Kind, Store};
 use controller::kubernetes::writer::Writer;
@@ -100,16 +100,16 @@ async fn create_cluster(client: &Client, name: &str, spec: Value) -> Cluster {
 fn observed(name: &str) -> Observed {
     let service: Service =
         serde_json::from_value(json!({"spec": {"clusterIPs": ["10.0.0.77"]}})).unwrap();
-    let authorities: BTreeMap<_, _> = AUTHORITIES
+    let certificate_secrets: BTreeMap<_, _> = CertificateType::ROOTS
         .into_iter()
         .map(|type_| {
-            let authority = Authority {
+            let secret = CertificateSecret {
                 secret: names::certificate(name, type_),
                 users: false,
                 digest: Some("seen".to_owned()),
                 certificate: None,
             };
-            (type_, authority)
+            (type_, secret)
         })
         .collect();
     let existing: BTreeSet<_> = CertificateType::ALL
@@ -124,7 +124,7 @@ fn observed(name: &str) -> Observed {
         .collect();
     Observed {
         service: Some(service),
-        authorities,
+        certificate_secrets,
         existing,
         node_address_alive: true,
         ..Observed::default()
@@ -179,9 +179,9 @@ async fn what_every_builder_wants_reads_back_without_a_difference() {
             now: Timestamp::now(),
             leaf_lifetime: LEAF_LIFETIME,
         };
-        // Authorities first: the others are signed by them.
+        // Roots first: the others are signed by them.
         let (kept, rest): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|wanted| {
-            AUTHORITIES
+            CertificateType::ROOTS
                 .iter()
                 .any(|type_| wanted.key.name == names::certificate(name, *type_))
         });

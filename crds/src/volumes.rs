@@ -27,7 +27,7 @@ pub struct Volumes<'a> {
     pub data: String,
     /// The k0s configuration.
     pub config: String,
-    /// The authorities, before they are copied.
+    /// The CAs and the keys of service accounts, before they are copied.
     pub certificates: String,
     /// The manifest with the cluster's own address; none where it has none outside.
     pub endpoint: Option<String>,

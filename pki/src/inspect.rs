@@ -29,7 +29,7 @@ pub struct CertificateFacts {
     /// DNS names and IP addresses that it is valid for, in its own order.
     pub sans: Vec<String>,
     /// Whether it may sign others.
-    pub is_authority: bool,
+    pub is_ca: bool,
     /// SHA-256 of the public key's info, in hexadecimal: the same for every certificate of one key.
     pub spki_digest: String,
 }
@@ -46,7 +46,7 @@ pub fn inspect(certificate_pem: &str) -> Result<CertificateFacts, PkiError> {
     let der = pem::first_certificate(certificate_pem)?;
     let (_, certificate) = X509Certificate::from_der(&der).map_err(|_| PkiError::Certificate)?;
     let subject = certificate.subject();
-    let is_authority = certificate
+    let is_ca = certificate
         .basic_constraints()
         .map_err(|_| PkiError::Certificate)?
         .is_some_and(|constraints| constraints.value.ca);
@@ -72,7 +72,7 @@ pub fn inspect(certificate_pem: &str) -> Result<CertificateFacts, PkiError> {
             .flat_map(|extension| &extension.value.general_names)
             .filter_map(san)
             .collect(),
-        is_authority,
+        is_ca,
         spki_digest: hex(&Sha256::digest(certificate.public_key().raw)),
     })
 }
@@ -137,12 +137,12 @@ mod tests {
     use crate::fixtures;
 
     #[test]
-    fn an_authority_of_upstream_is_read() {
+    fn a_ca_of_upstream_is_read() {
         let facts = inspect(&fixtures::pair("rsa-pkcs1").certificate).unwrap();
         assert_eq!(facts.subject_cn.as_deref(), Some("kubernetes"));
         assert_eq!(facts.issuer, "CN=kubernetes");
         assert_eq!(facts.serial, "00");
-        assert!(facts.is_authority);
+        assert!(facts.is_ca);
         assert_eq!(facts.spki_digest.len(), 64);
     }
 

@@ -124,6 +124,16 @@ impl PemPair {
     }
 }
 
+/// Makes the key pair that signs service-account tokens: ECDSA P-256, with a bare public key where
+/// other pairs have a certificate.
+pub fn service_account() -> Result<PemPair, PkiError> {
+    let key = KeyPair::generate().map_err(PkiError::Make)?;
+    Ok(PemPair {
+        certificate: key.public_key_pem(),
+        key: PrivateKey::new(key.serialize_pem()),
+    })
+}
+
 impl PrivateKey {
     /// Reads the key. The algorithm is the public half's, because a SEC1 key may leave out its
     /// curve; a key of another algorithm is a mismatch.
@@ -255,6 +265,18 @@ mod tests {
         for line in pair.key.expose().lines() {
             assert!(!shown.contains(line), "a line of the key is shown");
         }
+    }
+
+    #[test]
+    fn a_service_account_pair_is_a_bare_public_key_and_its_private_half() {
+        let pair = service_account().unwrap();
+        assert!(pair.certificate.starts_with("-----BEGIN PUBLIC KEY-----\n"));
+        assert!(
+            pair.key
+                .expose()
+                .starts_with("-----BEGIN PRIVATE KEY-----\n")
+        );
+        assert!(crate::key_matches(&pair).unwrap());
     }
 
     #[test]

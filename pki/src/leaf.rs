@@ -1,4 +1,4 @@
-//! Certificates of servers and clients, signed by an authority of ours or one that was taken over.
+//! Certificates of servers and clients, signed by a CA of ours or one that was taken over.
 
 use std::net::IpAddr;
 
@@ -26,20 +26,20 @@ pub struct LeafRequest {
     pub server: bool,
     /// Whether it may authenticate a client.
     pub client: bool,
-    /// How long it lives from now on. Cut at the authority's own end.
+    /// How long it lives from now on. Cut at the CA's own end.
     pub lifetime: SignedDuration,
 }
 
 /// Makes a certificate with a new ECDSA P-256 key, signed by `ca`.
 ///
-/// It begins five minutes before `now` and never outlives the authority, whose end is its own when
+/// It begins five minutes before `now` and never outlives the CA, whose end is its own when
 /// the lifetime asks for more.
 pub fn issue(ca: &PemPair, request: &LeafRequest, now: Timestamp) -> Result<PemPair, PkiError> {
     let ca_key = ca.signing_key()?;
     let ca_der = pem::first_certificate(&ca.certificate)?;
     let (_, ca_certificate) =
         X509Certificate::from_der(&ca_der).map_err(|_| PkiError::Certificate)?;
-    check_authority(&ca_certificate)?;
+    check_ca(&ca_certificate)?;
     let ca_not_before = timestamp(ca_certificate.validity().not_before)?;
     let ca_not_after = timestamp(ca_certificate.validity().not_after)?;
     if now < ca_not_before || now >= ca_not_after {
@@ -89,7 +89,7 @@ pub fn may_sign(ca: &PemPair) -> bool {
     try_out().is_ok()
 }
 
-fn check_authority(certificate: &X509Certificate<'_>) -> Result<(), PkiError> {
+fn check_ca(certificate: &X509Certificate<'_>) -> Result<(), PkiError> {
     let is_ca = certificate
         .basic_constraints()
         .map_err(|_| PkiError::Certificate)?

@@ -1,4 +1,4 @@
-//! Key material of hosted clusters: authorities, leaf certificates, kubeconfigs, join tokens.
+//! Key material of hosted clusters: CAs, leaf certificates, kubeconfigs, join tokens.
 //!
 //! Everything here is a pure function of its arguments, the time and the operating system's
 //! randomness. Nothing talks to an API, and nothing reads the clock: callers pass `now`, so that
@@ -13,7 +13,7 @@
 #![warn(missing_docs)]
 
 pub mod address;
-pub mod authority;
+pub mod ca;
 pub mod inspect;
 pub mod kubeconfig;
 pub mod leaf;
@@ -26,7 +26,7 @@ mod validity;
 
 pub use error::PkiError;
 pub use inspect::{CertificateFacts, inspect, key_matches, renew_at};
-pub use key::{PemPair, PrivateKey};
+pub use key::{PemPair, PrivateKey, service_account};
 pub use pem::certificates;
 pub use validity::BACKDATE;
 

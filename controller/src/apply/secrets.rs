@@ -9,7 +9,7 @@ use crds::names;
 use parking_lot::Mutex;
 use pki::kubeconfig::{self, KubeconfigNames, KubeconfigRequest};
 use pki::leaf::{self, LeafRequest};
-use pki::{PemPair, authority, inspect};
+use pki::{PemPair, ca, inspect};
 use serde_json::Value;
 
 use crate::apply::desired::{Desired, Recipe};
@@ -17,7 +17,7 @@ use crate::apply::{ApplyError, Round};
 use crate::kubernetes::store::{Kind, ObjectKey};
 use crate::kubernetes::writer::Writer;
 
-/// The authorities' keys that this reconcile has made or read: signing needs no second request.
+/// The CAs' keys that this reconcile has made or read: signing needs no second request.
 #[derive(Clone, Default)]
 pub struct SigningKeys(Arc<Mutex<HashMap<ObjectKey, PemPair>>>);
 
@@ -65,9 +65,9 @@ impl Round<'_> {
         };
         let pair = match recipe {
             Recipe::Authority { common_name } => {
-                authority::new(common_name, self.now, authority::LIFETIME).map_err(pki)?
+                ca::new(common_name, self.now, ca::LIFETIME).map_err(pki)?
             }
-            Recipe::ServiceAccount => authority::service_account().map_err(pki)?,
+            Recipe::ServiceAccount => pki::service_account().map_err(pki)?,
             Recipe::Leaf {
                 authority, request, ..
             } => {

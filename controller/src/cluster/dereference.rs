@@ -15,16 +15,16 @@ use crate::hosted::health::{Health, ReadinessPoller};
 use crate::kubernetes::store::{Kind, Live, ObjectKey, Store};
 use crate::kubernetes::watches::Watches;
 
-/// The Secret of one certificate authority or key.
+/// The Secret with one CA, or with the key pair of service accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authority {
+pub struct CertificateSecret {
     /// The Secret's name.
     pub secret: String,
     /// The user named it in `certificateRefs`: it is only read.
     pub users: bool,
-    /// Digest of its certificate; `None` while there is no such Secret.
+    /// Digest of its certificate or public key; `None` while there is no such Secret.
     pub digest: Option<String>,
-    /// The certificate of an authority, in PEM.
+    /// The certificate of a CA, in PEM; the key pair of service accounts has none.
     pub certificate: Option<String>,
 }
 
@@ -44,13 +44,6 @@ pub struct Claim {
 }
 
 pub const INITIAL_TOKEN: &str = "ETCD_INITIAL_CLUSTER_TOKEN";
-/// The types whose keys are made once.
-pub const AUTHORITIES: [CertificateType; 4] = [
-    CertificateType::Ca,
-    CertificateType::Sa,
-    CertificateType::Proxy,
-    CertificateType::Etcd,
-];
 
 /// What is there.
 #[derive(Clone, Debug, Default)]
@@ -67,8 +60,8 @@ pub struct Observed {
     pub etcd_config: Option<ConfigMap>,
     /// The claims of members, by their number, whoever's they are.
     pub claims: BTreeMap<i32, Claim>,
-    /// Its authorities.
-    pub authorities: BTreeMap<CertificateType, Authority>,
+    /// The Secrets of its roots, and of what else the user names.
+    pub certificate_secrets: BTreeMap<CertificateType, CertificateSecret>,
     /// Names of the Secrets and ConfigMaps of its own that exist.
     pub existing: BTreeSet<String>,
     /// Address of a node, for NodePort.
@@ -168,7 +161,7 @@ pub fn dereference(
     } else {
         Vec::new()
     };
-    let (authorities, unread) = authorities(cluster, store, watches);
+    let (certificate_secrets, unread) = certificate_secrets(cluster, store, watches);
     Observed {
         service: mine(Kind::Service, &service).and_then(|live| live.read()),
         etcd_clients: mine(Kind::Service, &names::etcd_client_service(&name))
@@ -178,7 +171,7 @@ pub fn dereference(
         etcd: mine(Kind::StatefulSet, &names::etcd(&name)).and_then(|live| live.read()),
         etcd_config: mine(Kind::ConfigMap, &names::etcd_config(&name)).and_then(|live| live.read()),
         claims: claims(cluster, store),
-        authorities,
+        certificate_secrets,
         unread,
         existing: owned
             .iter()
@@ -224,36 +217,36 @@ fn claims(cluster: &Cluster, store: &Store) -> BTreeMap<i32, Claim> {
         .collect()
 }
 
-/// The authorities of a Cluster, and whether one of those that its user names has not been asked
-/// for yet. From now on those are watched.
-fn authorities(
+/// The Secrets of a Cluster's certificates, and whether one of those that its user names has not been
+/// asked for yet. From now on those are watched.
+fn certificate_secrets(
     cluster: &Cluster,
     store: &Store,
     watches: &Watches,
-) -> (BTreeMap<CertificateType, Authority>, bool) {
+) -> (BTreeMap<CertificateType, CertificateSecret>, bool) {
     let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
     let uid = cluster.uid().unwrap_or_default();
     let references = cluster.spec.certificate_refs.iter();
     let named = references.filter(|reference| user_named(reference));
-    let types: BTreeSet<_> = AUTHORITIES
+    let types: BTreeSet<_> = CertificateType::ROOTS
         .into_iter()
         .chain(named.map(|reference| reference.type_))
         .collect();
     let mut unread = false;
-    let authorities = types.into_iter().map(|type_| {
-        let authority = authority(cluster, type_, store);
-        let key = ObjectKey::new(Kind::Secret, &namespace, &authority.secret);
+    let secrets = types.into_iter().map(|type_| {
+        let found = certificate_secret(cluster, type_, store);
+        let key = ObjectKey::new(Kind::Secret, &namespace, &found.secret);
         let is_watched = match store.get(&key) {
             // The watches by label show what is the Cluster's own.
             Some(live) => live.is_owned_by(&uid),
             None => !is_named(cluster, type_),
         };
-        if authority.users || !is_watched {
-            unread |= !watches.named_secret(&namespace, &authority.secret, &name);
+        if found.users || !is_watched {
+            unread |= !watches.named_secret(&namespace, &found.secret, &name);
         }
-        (type_, authority)
+        (type_, found)
     });
-    (authorities.collect(), unread)
+    (secrets.collect(), unread)
 }
 
 fn is_named(cluster: &Cluster, type_: CertificateType) -> bool {
@@ -265,8 +258,12 @@ fn user_named(reference: &CertificateRef) -> bool {
     reference.name.as_ref().is_some_and(|name| !name.is_empty())
 }
 
-/// One authority of a Cluster as it is.
-pub fn authority(cluster: &Cluster, type_: CertificateType, store: &Store) -> Authority {
+/// The Secret of one certificate of a Cluster as it is.
+pub fn certificate_secret(
+    cluster: &Cluster,
+    type_: CertificateType,
+    store: &Store,
+) -> CertificateSecret {
     let references = &cluster.spec.certificate_refs;
     let named = references
         .iter()
@@ -289,13 +286,13 @@ pub fn authority(cluster: &Cluster, type_: CertificateType, store: &Store) -> Au
     } else {
         store.get_fitting(&key, &uid)
     };
-    Authority {
+    CertificateSecret {
         secret,
         users,
         digest: live
             .as_ref()
             .and_then(|live| live.digest(names::TLS_CERT_KEY)),
-        certificate: live.as_ref().and_then(|live| live.authority()),
+        certificate: live.as_ref().and_then(|live| live.ca_certificate()),
     }
 }
 

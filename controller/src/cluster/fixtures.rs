@@ -5,19 +5,19 @@ use crds::v1beta2::CertificateType;
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::dereference::{AUTHORITIES, Authority, Observed};
+use super::dereference::{CertificateSecret, Observed};
 use super::validate::{ValidCluster, validate};
 
 /// All that is made before a pod can start.
 pub fn made() -> Observed {
-    let authorities = AUTHORITIES.map(|type_| {
-        let authority = Authority {
+    let certificate_secrets = CertificateType::ROOTS.map(|type_| {
+        let secret = CertificateSecret {
             secret: names::certificate("demo", type_),
             users: false,
             digest: Some("seen".to_owned()),
             certificate: None,
         };
-        (type_, authority)
+        (type_, secret)
     });
     let certificates = CertificateType::ALL.map(|type_| names::certificate("demo", type_));
     let configs = [
@@ -27,7 +27,7 @@ pub fn made() -> Observed {
         names::etcd_config("demo"),
     ];
     Observed {
-        authorities: authorities.into(),
+        certificate_secrets: certificate_secrets.into(),
         existing: certificates.into_iter().chain(configs).collect(),
         node_address_alive: true,
         ..Observed::default()

@@ -28,7 +28,7 @@ pub const ACCEPTED: &str = "Accepted";
 pub const APPLIED: &str = "Applied";
 /// Workers can reach the control plane.
 pub const EXPOSED: &str = "ControlPlaneExposed";
-/// The certificate authorities are there.
+/// The CAs and the key pair of service accounts are there.
 pub const CERTIFICATES: &str = ClusterStatus::CERTIFICATES;
 /// The kubeconfig Secret is there.
 pub const KUBECONFIG: &str = "KubeconfigSecretAvailable";

@@ -5,13 +5,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crds::v1beta2::Cluster;
+use crds::v1beta2::{CertificateType, Cluster};
 use crds::{labels, names};
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store as Reader};
 
 use super::Context;
-use super::dereference::{AUTHORITIES, authority};
+use super::dereference::certificate_secret;
 use crate::apply::key_recovery::{self, is_protected};
 use crate::kubernetes::primary::PrimaryError;
 use crate::kubernetes::store::{Kind, Live, ObjectKey};
@@ -91,9 +91,9 @@ fn is_kept(
     let reference = ObjectRef::new(&holder.name).within(&key.namespace);
     // One that the reader does not know yet is looked at with the next look.
     clusters.get(&reference).is_none_or(|cluster| {
-        AUTHORITIES.into_iter().any(|type_| {
+        CertificateType::ROOTS.into_iter().any(|type_| {
             names::certificate(&holder.name, type_) == key.name
-                && !authority(&cluster, type_, &context.mothership.store).users
+                && !certificate_secret(&cluster, type_, &context.mothership.store).users
         })
     })
 }

@@ -15,7 +15,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
-use super::dereference::{Authority, Claim, Observed, addresses, knows_token};
+use super::dereference::{CertificateSecret, Claim, Observed, addresses, knows_token};
 
 /// Why nothing is done for a Cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +74,8 @@ pub struct ValidCluster {
     pub address: Address,
     /// How many etcd members it was created with.
     pub etcd_members: i32,
-    /// Its authorities.
-    pub authorities: BTreeMap<CertificateType, Authority>,
+    /// The Secrets of its roots, and of what else the user names.
+    pub certificate_secrets: BTreeMap<CertificateType, CertificateSecret>,
     /// Which Secrets and ConfigMaps of its own exist.
     pub existing: std::collections::BTreeSet<String>,
     /// The control plane's StatefulSet as it is.
@@ -148,9 +148,9 @@ impl ValidCluster {
         Volumes::of(&self.name, &self.spec)
     }
 
-    /// The Secret with the authority of this type.
-    pub fn authority(&self, type_: CertificateType) -> Option<&Authority> {
-        self.authorities.get(&type_)
+    /// The Secret with the certificate of this type.
+    pub fn certificate_secret(&self, type_: CertificateType) -> Option<&CertificateSecret> {
+        self.certificate_secrets.get(&type_)
     }
 }
 
@@ -196,7 +196,7 @@ pub fn validate(
         etcd_clients_have_an_address: !addresses(observed.etcd_clients.as_ref()).is_empty(),
         address,
         etcd_members,
-        authorities: observed.authorities.clone(),
+        certificate_secrets: observed.certificate_secrets.clone(),
         existing: observed.existing.clone(),
         control_plane: observed.control_plane.clone(),
         etcd: observed.etcd.clone(),

@@ -9,7 +9,7 @@ use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use jiff::{SignedDuration, Timestamp};
 use pki::leaf::{self, LeafRequest};
-use pki::{PemPair, authority, certificates};
+use pki::{PemPair, ca, certificates};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::PrivateKeyDer;
@@ -34,7 +34,7 @@ impl Drop for Server {
     }
 }
 
-/// Whether a client showed a certificate of the authority's.
+/// Whether a client showed a certificate of the CA's.
 #[derive(Clone)]
 pub(super) struct Peer {
     pub has_certificate: bool,
@@ -43,11 +43,11 @@ pub(super) struct Peer {
 impl Server {
     /// Serves the routes, with a certificate for the usual name.
     pub async fn start(routes: Router) -> Self {
-        let ca = new_authority();
+        let ca = new_ca();
         Self::start_with(routes, ca, super::endpoint::TLS_SERVER_NAME).await
     }
 
-    /// Serves the routes, with a certificate of this authority for this name.
+    /// Serves the routes, with a certificate of this CA for this name.
     pub async fn start_with(routes: Router, ca: PemPair, name: &str) -> Self {
         let request = LeafRequest {
             common_name: "kubernetes".into(),
@@ -97,8 +97,8 @@ impl Server {
     }
 }
 
-pub(super) fn new_authority() -> PemPair {
-    authority::new("kubernetes", Timestamp::now(), authority::LIFETIME).unwrap()
+pub(super) fn new_ca() -> PemPair {
+    ca::new("kubernetes", Timestamp::now(), ca::LIFETIME).unwrap()
 }
 
 pub(super) fn client_cert(ca: &PemPair, lifetime: SignedDuration) -> PemPair {

@@ -10,7 +10,7 @@ use kube::runtime::reflector::{ObjectRef, Store as Reader};
 use kube::{Resource, ResourceExt};
 
 use super::status;
-use crate::cluster::dereference::authority;
+use crate::cluster::dereference::certificate_secret;
 use crate::cluster::status::{FUNCTIONAL, is_true};
 use crate::kubernetes::store::{Kind, ObjectKey, Store};
 
@@ -36,9 +36,9 @@ pub struct Reach {
     pub service_ip: String,
     /// The API's port.
     pub port: u16,
-    /// The Secret with the authority.
-    pub authority: ObjectKey,
-    /// The authority's certificate.
+    /// The Secret with the CA.
+    pub ca_secret: ObjectKey,
+    /// The CA's certificate.
     pub certificate: String,
 }
 
@@ -54,12 +54,12 @@ pub enum NoWay {
     /// The Cluster has no ports yet.
     #[error("the ports of the Cluster {0} are not known")]
     Ports(String),
-    /// The Secret with the authority is missing or not whole.
+    /// The Secret with the CA is missing or not whole.
     #[error(
         "{0} is missing or holds no CA certificate in tls.crt (see the Cluster's condition \
          CertificatesAvailable)"
     )]
-    Authority(ObjectKey),
+    Ca(ObjectKey),
     /// The Cluster was deleted and its pods were not.
     #[error("the Cluster {0} was deleted without its pods, and how to reach them is not known")]
     PodsKept(String),
@@ -130,8 +130,8 @@ pub fn dereference(request: &JoinTokenRequest, clusters: &Reader<Cluster>, store
 fn way(cluster: &Cluster, service: ObjectKey, store: &Store) -> Result<Reach, NoWay> {
     let uid = cluster.uid().unwrap_or_default();
     let live: Option<Service> = store.get_owned(&service, &uid).and_then(|live| live.read());
-    let authority = authority(cluster, CertificateType::Ca, store);
-    let key = ObjectKey::new(Kind::Secret, &service.namespace, authority.secret);
+    let ca = certificate_secret(cluster, CertificateType::Ca, store);
+    let key = ObjectKey::new(Kind::Secret, &service.namespace, ca.secret);
     Ok(Reach {
         service_ip: live
             .and_then(|live| live.spec?.cluster_ip)
@@ -141,10 +141,8 @@ fn way(cluster: &Cluster, service: ObjectKey, store: &Store) -> Result<Reach, No
             .api
             .and_then(|port| u16::try_from(port).ok())
             .ok_or_else(|| NoWay::Ports(cluster.name_any()))?,
-        certificate: authority
-            .certificate
-            .ok_or_else(|| NoWay::Authority(key.clone()))?,
-        authority: key,
+        certificate: ca.certificate.ok_or_else(|| NoWay::Ca(key.clone()))?,
+        ca_secret: key,
     })
 }
 
@@ -158,11 +156,11 @@ mod tests {
 
     use super::*;
 
-    /// The Service and the Secret with the authority of a Cluster with this uid, in a store of
+    /// The Service and the Secret with the CA of a Cluster with this uid, in a store of
     /// their own.
-    fn authority() -> pki::PemPair {
+    fn ca() -> pki::PemPair {
         let now = jiff::Timestamp::now();
-        pki::authority::new("kubernetes", now, pki::authority::LIFETIME).unwrap()
+        pki::ca::new("kubernetes", now, pki::ca::LIFETIME).unwrap()
     }
 
     fn store(owner: &str) -> Store {
@@ -172,7 +170,7 @@ mod tests {
                 "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
                     "name": "demo", "uid": owner, "controller": true}]})
         };
-        let certificate = BASE64_STANDARD.encode(authority().certificate);
+        let certificate = BASE64_STANDARD.encode(ca().certificate);
         let secret = json!({"apiVersion": "v1", "kind": "Secret",
             "metadata": metadata("demo-ca"), "data": {"tls.crt": certificate}});
         let service = json!({"apiVersion": "v1", "kind": "Service",

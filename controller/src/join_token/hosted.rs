@@ -52,11 +52,11 @@ pub async fn revoke(id: &TokenId, reach: &Reach, context: &Context) -> Result<()
 /// A client of its own each time: tokens are made and revoked once each.
 async fn client(reach: &Reach, context: &Context) -> Result<kube::Client, Error> {
     let ca = SigningKeys::default()
-        .read(&context.shared.mothership.writer, &reach.authority)
+        .read(&context.shared.mothership.writer, &reach.ca_secret)
         .await?;
     let request = administrator("k0smotron-controller", OWN_LIFETIME);
     let pair = leaf::issue(&ca, &request, Timestamp::now()).map_err(|source| Error::Signing {
-        key: reach.authority.clone(),
+        key: reach.ca_secret.clone(),
         source,
     })?;
     let endpoint = Endpoint::new(&reach.service_ip, reach.port, &reach.certificate);

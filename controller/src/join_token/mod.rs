@@ -65,13 +65,13 @@ pub enum Error {
     /// The hosted API did not do what it was asked.
     #[error(transparent)]
     Hosted(#[from] HostedError),
-    /// The authority that signs the controller's certificate could not be read.
+    /// The CA that signs the controller's certificate could not be read.
     #[error(transparent)]
-    Authority(#[from] ApplyError),
+    Ca(#[from] ApplyError),
     /// It does not sign.
     #[error("{key} cannot sign the controller's certificate: {source}")]
     Signing {
-        /// The Secret with the authority.
+        /// The Secret with the CA.
         key: ObjectKey,
         /// The cause.
         #[source]
@@ -95,11 +95,10 @@ impl Error {
             Self::Refused(refusal) => refusal.reason(),
             Self::NoWay(_) => "ClusterNotReady",
             Self::Hosted(_) => "HostedUnreachable",
-            Self::Authority(ApplyError::Write(_))
-            | Self::Write(_)
-            | Self::Primary(_)
-            | Self::Token(_) => "Failed",
-            Self::Authority(_) | Self::Signing { .. } => "AuthorityUnusable",
+            Self::Ca(ApplyError::Write(_)) | Self::Write(_) | Self::Primary(_) | Self::Token(_) => {
+                "Failed"
+            }
+            Self::Ca(_) | Self::Signing { .. } => "AuthorityUnusable",
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Objects are kept as JSON text: a parsed tree of the same object takes five times as much
 //! memory, and a reconcile reads fewer than twenty of them. Of Secrets only a digest per key is
-//! kept, and the certificate of a certificate authority, which is public.
+//! kept, and the certificate of a CA, which is public.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;

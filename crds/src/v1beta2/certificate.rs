@@ -71,6 +71,9 @@ impl CertificateType {
         Self::EtcdServer,
     ];
 
+    /// Those whose keys are made once and never again: everything else is signed by one of these.
+    pub const ROOTS: [Self; 4] = [Self::Ca, Self::Sa, Self::Proxy, Self::Etcd];
+
     /// The name in the API, which is the suffix of the Secret's name as well.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -82,11 +85,6 @@ impl CertificateType {
             Self::EtcdPeer => "etcd-peer",
             Self::EtcdServer => "etcd-server",
         }
-    }
-
-    /// Whether the key is made once and never again (everything else is signed by one of these).
-    pub const fn is_root(self) -> bool {
-        matches!(self, Self::Ca | Self::Sa | Self::Proxy | Self::Etcd)
     }
 }
 

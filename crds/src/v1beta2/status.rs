@@ -71,7 +71,7 @@ pub struct StatusPorts {
 impl ClusterStatus {
     /// Type of the condition that all of the control plane works.
     pub const AVAILABLE: &str = "Available";
-    /// Type of the condition that the certificate authorities are there.
+    /// Type of the condition that the CAs and the key pair of service accounts are there.
     pub const CERTIFICATES: &str = "CertificatesAvailable";
     /// Reason for a key that was there and is not any more.
     pub const KEY_LOST: &str = "KeyLost";

@@ -127,10 +127,7 @@ impl Change<'_> {
                 .find_map(|reference| reference.name.clone().filter(|name| !name.is_empty()))
                 .unwrap_or_else(|| names::certificate(self.name, type_))
         };
-        for type_ in CertificateType::ALL {
-            if !type_.is_root() {
-                continue;
-            }
+        for type_ in CertificateType::ROOTS {
             let (before, now) = (secret(self.old, type_), secret(self.new, type_));
             if before != now {
                 let mut references = self.new.certificate_refs.iter();

@@ -12,7 +12,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::{ServerName, UnixTime};
 
 use super::*;
-use crate::{authority, fixtures, inspect, key_matches};
+use crate::{ca, fixtures, inspect, key_matches};
 
 fn request() -> LeafRequest {
     LeafRequest {
@@ -94,11 +94,11 @@ fn openssl_verifies(ca: &PemPair, leaf: &PemPair, now: Timestamp) -> Option<bool
 #[case::p256_sec1(Some("ec-sec1"))]
 #[case::p384_pkcs8(Some("ec-p384"))]
 #[case::ed25519(Some("ed25519"))]
-fn a_leaf_of_every_kind_of_authority_is_accepted(#[case] ca: Option<&str>) {
+fn a_leaf_of_every_kind_of_ca_is_accepted(#[case] ca: Option<&str>) {
     let now = fixtures::now();
     let ours = ca.is_none();
     let ca = ca.map_or_else(
-        || authority::new("kubernetes", now, authority::LIFETIME).unwrap(),
+        || ca::new("kubernetes", now, ca::LIFETIME).unwrap(),
         fixtures::pair,
     );
     let leaf = issue(&ca, &request(), now).unwrap();
@@ -108,7 +108,7 @@ fn a_leaf_of_every_kind_of_authority_is_accepted(#[case] ca: Option<&str>) {
     }
     assert!(!is_server_for(&ca, &leaf, "other.default.svc", now));
     assert!(is_client(&ca, &leaf, now));
-    // Strict mode wants a key identifier in the authority, which a user's own may lack.
+    // Strict mode wants a key identifier in the CA, which a user's own may lack.
     if ours {
         match openssl_verifies(&ca, &leaf, now) {
             Some(verified) => assert!(verified),
@@ -152,9 +152,9 @@ fn a_certificate_is_good_only_for_the_uses_it_was_made_for() {
 }
 
 #[test]
-fn a_leaf_ends_with_its_authority_at_the_latest() {
+fn a_leaf_ends_with_its_ca_at_the_latest() {
     let now = fixtures::now();
-    let ca = authority::new("kubernetes", now, SignedDuration::from_hours(1)).unwrap();
+    let ca = ca::new("kubernetes", now, SignedDuration::from_hours(1)).unwrap();
     let leaf = issue(&ca, &request(), now).unwrap();
     let (ca_facts, leaf_facts) = (
         inspect(&ca.certificate).unwrap(),
@@ -236,7 +236,7 @@ proptest! {
         seconds in 1_i64..400_000_000,
     ) {
         let now = Timestamp::from_second(start + 300).unwrap();
-        let ca = authority::new("kubernetes", now, authority::LIFETIME).unwrap();
+        let ca = ca::new("kubernetes", now, ca::LIFETIME).unwrap();
         let request = LeafRequest {
             common_name,
             sans: vec![host.clone(), ip.to_string()],
@@ -255,9 +255,9 @@ proptest! {
 }
 
 #[test]
-fn only_an_authority_whose_key_fits_may_sign() {
+fn only_a_ca_whose_key_fits_may_sign() {
     let now = fixtures::now();
-    let make = |name: &str| authority::new(name, now, authority::LIFETIME).unwrap();
+    let make = |name: &str| ca::new(name, now, ca::LIFETIME).unwrap();
     let (ca, other) = (make("a"), make("b"));
     assert!(may_sign(&ca));
     let mismatched = PemPair {
@@ -278,7 +278,7 @@ fn only_an_authority_whose_key_fits_may_sign() {
 
 /// A subject that comes out shortened makes leaves that nobody accepts.
 #[test]
-fn an_authority_whose_name_is_not_understood_may_not_sign() {
+fn a_ca_whose_name_is_not_understood_may_not_sign() {
     assert!(may_sign(&fixtures::pair("ec-sec1")));
     assert!(!may_sign(&fixtures::pair("two-units")));
 }

@@ -1,9 +1,9 @@
 //! What has to be done about the certificates, decided from what is there.
 //!
-//! A new authority is first [prepared](Change::Prepare): kept beside the current one and published
+//! A new CA is first [prepared](Change::Prepare): kept beside the current one and published
 //! in every bundle. Once every bundle has held it for [`Timings::settle`], it is
 //! [promoted](Change::Promote): the leaf comes from it. Once every replica has had
-//! [`Timings::grace`] to take up that leaf, the old authority is [forgotten](Change::Forget). So
+//! [`Timings::grace`] to take up that leaf, the old CA is [forgotten](Change::Forget). So
 //! at every moment each leaf in use can be verified with each bundle in use.
 
 use jiff::{SignedDuration, Timestamp};
@@ -38,9 +38,9 @@ impl Span {
     }
 }
 
-/// A certificate authority.
+/// A CA, as the plan looks at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authority {
+pub struct Ca {
     /// Its certificate in PEM.
     pub pem: String,
     /// Its life.
@@ -61,15 +61,15 @@ pub struct Leaf {
 /// What the Secret holds. What could not be read counts as missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Material {
-    /// The authority that signed the leaf.
-    pub current: Option<Authority>,
-    /// The certificate that is served, if its key is there and the current authority signed it.
+    /// The CA that signed the leaf.
+    pub current: Option<Ca>,
+    /// The certificate that is served, if its key is there and the current CA signed it.
     pub leaf: Option<Leaf>,
-    /// The authority that will sign the next leaf.
-    pub next: Option<Authority>,
-    /// The authority before the current one.
-    pub old: Option<Authority>,
-    /// When the current authority became that.
+    /// The CA that will sign the next leaf.
+    pub next: Option<Ca>,
+    /// The CA before the current one.
+    pub old: Option<Ca>,
+    /// When the current CA became that.
     pub promoted: Option<Timestamp>,
 }
 
@@ -85,8 +85,8 @@ pub struct Bundle {
 /// How long things take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timings {
-    /// Life of an authority.
-    pub authority: SignedDuration,
+    /// Life of a CA.
+    pub ca: SignedDuration,
     /// Life of a leaf.
     pub leaf: SignedDuration,
     /// The longest that an API server goes by a bundle that has been changed.
@@ -98,9 +98,9 @@ pub struct Timings {
 impl Timings {
     /// Those for certificates that live this long: 10 s for the API servers and 60 s for the
     /// replicas, or less where the leaf's own life is short.
-    pub fn new(authority: SignedDuration, leaf: SignedDuration) -> Self {
+    pub fn new(ca: SignedDuration, leaf: SignedDuration) -> Self {
         Self {
-            authority,
+            ca,
             leaf,
             settle: SignedDuration::from_secs(10).min(leaf / 10),
             grace: SignedDuration::from_secs(60).min(leaf / 3),
@@ -111,15 +111,15 @@ impl Timings {
 /// A change of the Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A new authority and a leaf of it, and nothing of what was there: it was of no use.
+    /// A new CA and a leaf of it, and nothing of what was there: it was of no use.
     Begin,
-    /// A next authority.
+    /// A next CA.
     Prepare,
-    /// The next authority becomes the current one and signs a new leaf; the current one is old.
+    /// The next CA becomes the current one and signs a new leaf; the current one is old.
     Promote,
-    /// A new leaf of the current authority.
+    /// A new leaf of the current CA.
     Issue,
-    /// The old authority goes.
+    /// The old CA goes.
     Forget,
 }
 
@@ -135,15 +135,15 @@ pub struct Step {
 }
 
 /// What has to be done. `bundles` are all that there are, or `None` while that is not known: then
-/// no authority is promoted.
+/// no CA is promoted.
 pub fn plan(
     material: &Material,
     bundles: Option<&[Bundle]>,
     timings: Timings,
     now: Timestamp,
 ) -> Step {
-    let valid = |authority: &&Authority| authority.span.holds(now);
-    let signs = |authority: &Authority| authority.signs && authority.span.has_begun(now);
+    let valid = |ca: &&Ca| ca.span.holds(now);
+    let signs = |ca: &Ca| ca.signs && ca.span.has_begun(now);
     let current = material.current.as_ref().filter(valid);
     let next = material
         .next
@@ -183,13 +183,13 @@ pub fn plan(
             .is_some_and(|settled| times.due(settled))
             .then_some(Change::Promote)
     } else if material.old.is_some() {
-        // One change at a time: the old authority has to go before there is a next one.
+        // One change at a time: the old CA has to go before there is a next one.
         None
     } else {
         (!signs(current) || times.due(current.span.renewal())).then_some(Change::Prepare)
     };
     let step = step.or_else(|| {
-        // A leaf ends with its authority at the latest: a new one could not last longer.
+        // A leaf ends with its CA at the latest: a new one could not last longer.
         let longer = leaf.span.until < current.span.until;
         let due = !leaf.named || (longer && times.due(leaf.span.renewal()));
         (signs(current) && due).then_some(Change::Issue)
@@ -207,12 +207,12 @@ pub fn plan(
     }
 }
 
-/// The text of a bundle of these authorities, whatever their order.
-pub fn bundle<'a>(authorities: impl IntoIterator<Item = Option<&'a Authority>>) -> String {
-    let mut texts: Vec<&str> = authorities
+/// The text of a bundle of these CAs, whatever their order.
+pub fn bundle<'a>(cas: impl IntoIterator<Item = Option<&'a Ca>>) -> String {
+    let mut texts: Vec<&str> = cas
         .into_iter()
         .flatten()
-        .map(|authority| authority.pem.as_str())
+        .map(|ca| ca.pem.as_str())
         .collect();
     texts.sort_unstable();
     texts.dedup();

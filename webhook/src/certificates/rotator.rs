@@ -161,20 +161,18 @@ fn version(secret: &Secret) -> Option<u64> {
     secret.metadata.resource_version.as_ref()?.parse().ok()
 }
 
-/// Waits until every bundle holds the authority of what is served: before that, no API server
+/// Waits until every bundle holds the CA of what is served: before that, no API server
 /// could ask this replica.
 pub async fn published(bundles: CaBundles, mut seen: watch::Receiver<Seen>) {
     let mut changes = bundles.changes();
     loop {
         changes.mark_unchanged();
-        let authority = match &*seen.borrow_and_update() {
+        let ca = match &*seen.borrow_and_update() {
             Seen::There(secret) => Stored::read(secret).facts(&[]).current,
             Seen::Unknown | Seen::Missing => None,
         };
-        if let (Some(authority), Some(bundles)) = (authority, bundles.all())
-            && bundles
-                .iter()
-                .all(|bundle| bundle.text.contains(&authority.pem))
+        if let (Some(ca), Some(bundles)) = (ca, bundles.all())
+            && bundles.iter().all(|bundle| bundle.text.contains(&ca.pem))
         {
             return;
         }

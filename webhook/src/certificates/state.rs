@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 
-use crate::certificates::plan::{Authority, Change, Leaf, Material, Span, Timings};
+use crate::certificates::plan::{Ca, Change, Leaf, Material, Span, Timings};
 
 /// Key of the leaf; with its key it is what every replica serves.
 pub const CERTIFICATE: &str = crds::names::TLS_CERT_KEY;
@@ -89,9 +89,9 @@ impl Stored {
     pub fn facts(&self, names: &[String]) -> Material {
         let of = |pair: &Option<PemPair>| {
             let pair = pair.as_ref()?;
-            let authority = authority(&pair.certificate)?;
+            let ca = ca(&pair.certificate)?;
             let signs = pki::leaf::may_sign(pair);
-            Some(Authority { signs, ..authority })
+            Some(Ca { signs, ..ca })
         };
         let current = of(&self.current);
         let leaf = current
@@ -102,7 +102,7 @@ impl Stored {
             current,
             leaf,
             next: of(&self.next),
-            old: self.old.as_deref().and_then(authority),
+            old: self.old.as_deref().and_then(ca),
             promoted: self.promoted,
         }
     }
@@ -117,7 +117,7 @@ impl Stored {
     ) -> Result<Self, PkiError> {
         // CAs of one name and different keys confuse verifiers: the name says when.
         let name = format!("{NAME} {}", now.as_millisecond());
-        let new = || pki::authority::new(&name, now, timings.authority);
+        let new = || pki::ca::new(&name, now, timings.ca);
         let stored = match change {
             Change::Begin => Self {
                 current: Some(new()?),
@@ -172,10 +172,10 @@ pub(super) fn span(pem: &str) -> Option<Span> {
     Some(Span { made, until })
 }
 
-fn authority(pem: &str) -> Option<Authority> {
-    pki::inspect(pem).ok()?.is_authority.then_some(())?;
+fn ca(pem: &str) -> Option<Ca> {
+    pki::inspect(pem).ok()?.is_ca.then_some(())?;
     is_whole(pem).then_some(())?;
-    Some(Authority {
+    Some(Ca {
         // In a bundle the first line of the next one would stand behind the last of this one.
         pem: format!("{}\n", pem.trim_end()),
         span: span(pem)?,
@@ -194,7 +194,7 @@ fn fits(pair: &PemPair) -> bool {
 }
 
 /// The leaf, if it could be served and `current` signed it.
-fn leaf(pair: &PemPair, current: &Authority, names: &[String]) -> Option<Leaf> {
+fn leaf(pair: &PemPair, current: &Ca, names: &[String]) -> Option<Leaf> {
     let span = span(&pair.certificate)?;
     if !fits(pair) || !is_whole(&pair.certificate) {
         return None;
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_promotion_keeps_the_old_authority_and_serves_from_the_new_one() {
+    fn a_promotion_keeps_the_old_ca_and_serves_from_the_new_one() {
         let begun = changed(Stored::default(), Change::Begin);
         let prepared = changed(begun, Change::Prepare);
         let before = prepared.facts(&names());
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leaf_does_not_outlive_its_authority() {
+    fn a_leaf_does_not_outlive_its_ca() {
         let timings = Timings::new(
             SignedDuration::from_hours(1),
             SignedDuration::from_hours(10),
@@ -354,7 +354,7 @@ mod tests {
         );
         assert!(
             with(&|s| s.current = s.leaf.clone()).current.is_none(),
-            "a leaf is no authority"
+            "a leaf is no CA"
         );
         let cut = "-----BEGIN CERTIFICATE-----\nAA";
         let part = with(&|s| s.leaf.as_mut().unwrap().certificate.push_str(cut));

@@ -9,7 +9,7 @@ use crate::client::Caller;
 use crate::scene::{Scene, changed, limits, roots, secret};
 use crate::soon;
 
-/// Callers that trust both authorities, some on one connection, some on a new one each time.
+/// Callers that trust both CAs, some on one connection, some on a new one each time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_authority_takes_over_under_load_without_one_failed_request() {
     let scene = Scene::start(limits()).await;
@@ -49,7 +49,7 @@ async fn a_new_authority_takes_over_under_load_without_one_failed_request() {
     let promoted = changed(prepared, Change::Promote);
     scene.served.take(&secret(&promoted), Timestamp::now());
     more(50).await;
-    // And many times over, which no authority would.
+    // And many times over, which no CA would.
     let mut stored = promoted;
     for _ in 0..20 {
         stored = changed(stored, Change::Issue);

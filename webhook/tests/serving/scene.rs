@@ -76,7 +76,7 @@ pub fn secret(stored: &Stored) -> Secret {
     }
 }
 
-/// The authorities under these keys of the Secret.
+/// The CAs under these keys of the Secret.
 pub fn roots(stored: &Stored, keys: &[&str]) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     for key in keys {

@@ -1,4 +1,4 @@
-//! Secrets with authorities and with the certificates that they sign.
+//! Secrets with CAs, with the key pair of service accounts, and with the certificates that they sign.
 
 use crds::names;
 use crds::v1beta2::CertificateType;
@@ -7,26 +7,31 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::apply::desired::{Content, Desired, Recipe};
 use crate::cluster::children::storage;
-use crate::cluster::dereference::AUTHORITIES;
 use crate::cluster::validate::ValidCluster;
 use crate::kubernetes::store::Kind;
 
-/// The common name that k0s expects of an authority that it did not make itself.
+/// The common name that k0s expects of a CA that it did not make itself.
 const COMMON_NAME: &str = "kubernetes";
 
-/// Every certificate Secret that the Cluster does not get from its user and whose authority is
-/// there.
+/// Every certificate Secret that the Cluster does not get from its user and whose CA is there.
 pub fn all(cluster: &ValidCluster) -> Vec<Desired> {
-    let made = |type_: &CertificateType| !cluster.authority(*type_).is_some_and(|a| a.users);
-    let kept = AUTHORITIES.iter().filter(|type_| made(type_)).map(|type_| {
-        let recipe = match type_ {
-            CertificateType::Sa => Recipe::ServiceAccount,
-            _ => Recipe::Authority {
-                common_name: COMMON_NAME.to_owned(),
-            },
-        };
-        secret(cluster, *type_, Content::Kept(recipe))
-    });
+    let made = |type_: &CertificateType| {
+        !cluster
+            .certificate_secret(*type_)
+            .is_some_and(|secret| secret.users)
+    };
+    let kept = CertificateType::ROOTS
+        .iter()
+        .filter(|type_| made(type_))
+        .map(|type_| {
+            let recipe = match type_ {
+                CertificateType::Sa => Recipe::ServiceAccount,
+                _ => Recipe::Authority {
+                    common_name: COMMON_NAME.to_owned(),
+                },
+            };
+            secret(cluster, *type_, Content::Kept(recipe))
+        });
     let leaves = storage::leaves(cluster)
         .into_iter()
         .filter(|(type_, _)| made(type_))

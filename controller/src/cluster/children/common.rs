@@ -33,7 +33,7 @@ pub fn all_exist<'a>(cluster: &ValidCluster, mut names: impl Iterator<Item = &'a
 
 /// Name of the Secret with a leaf certificate: the user's where `certificateRefs` names one.
 pub fn certificate_secret(cluster: &ValidCluster, type_: CertificateType) -> String {
-    cluster.authority(type_).map_or_else(
+    cluster.certificate_secret(type_).map_or_else(
         || names::certificate(&cluster.name, type_),
         |named| named.secret.clone(),
     )
@@ -41,7 +41,7 @@ pub fn certificate_secret(cluster: &ValidCluster, type_: CertificateType) -> Str
 
 /// The Secret of this type is there.
 pub fn certificate_exists(cluster: &ValidCluster, type_: CertificateType) -> bool {
-    cluster.authority(type_).map_or_else(
+    cluster.certificate_secret(type_).map_or_else(
         || {
             cluster
                 .existing

@@ -120,7 +120,7 @@ fn pod_spec(
     }
 }
 
-/// Copies the authorities into the data directory: k0s writes beside them. The text of its shell
+/// Copies CAs and keys into the data directory: k0s writes beside them. The text of its shell
 /// is fixed; nothing of a user's gets in.
 fn certificates_container(cluster: &ValidCluster) -> Container {
     let volumes = cluster.volumes();

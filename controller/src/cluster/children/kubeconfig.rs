@@ -10,12 +10,12 @@ use crate::cluster::children::common::metadata;
 use crate::cluster::validate::ValidCluster;
 use crate::kubernetes::store::Kind;
 
-/// `None` while the address or the authority is not known. A change of either makes it anew.
+/// `None` while the address or the CA is not known. A change of either makes it anew.
 pub fn secret(cluster: &ValidCluster) -> Option<Desired> {
-    let authority = cluster.authority(CertificateType::Ca)?;
+    let ca = cluster.certificate_secret(CertificateType::Ca)?;
     let recipe = Recipe::Kubeconfig {
-        authority: authority.secret.clone(),
-        authority_digest: authority.digest.clone()?,
+        authority: ca.secret.clone(),
+        authority_digest: ca.digest.clone()?,
         cluster: cluster.name.clone(),
         server: cluster.endpoint()?,
     };

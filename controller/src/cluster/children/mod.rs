@@ -6,10 +6,9 @@
 use std::collections::BTreeSet;
 
 use crds::names;
-use crds::v1beta2::ServiceType;
+use crds::v1beta2::{CertificateType, ServiceType};
 
 use crate::apply::desired::{COPY_SUFFIX, Desired};
-use crate::cluster::dereference::AUTHORITIES;
 use crate::cluster::validate::{Address, ValidCluster};
 use crate::kubernetes::store::{Kind, ObjectKey};
 
@@ -67,7 +66,7 @@ fn obsolete(cluster: &ValidCluster, wanted: &[Desired]) -> BTreeSet<ObjectKey> {
         .map(|name| key(Kind::PodDisruptionBudget, name));
     let endpoint = matches!(cluster.address, Address::Internal)
         .then(|| key(Kind::ConfigMap, names::endpoint_config(name)));
-    let copies = AUTHORITIES.map(|type_| {
+    let copies = CertificateType::ROOTS.map(|type_| {
         let original = names::certificate(name, type_);
         key(Kind::Secret, format!("{original}{COPY_SUFFIX}"))
     });

@@ -147,7 +147,7 @@ fn whose_a_certificate_is_follows_from_its_name_and_its_owner() {
             "another's under our name",
         ),
     ] {
-        let found = authority(
+        let found = certificate_secret(
             &cluster(refs, made),
             CertificateType::Ca,
             &store("demo-ca", owner, deleting),
@@ -158,7 +158,7 @@ fn whose_a_certificate_is_follows_from_its_name_and_its_owner() {
             "{what}"
         );
     }
-    let found = authority(
+    let found = certificate_secret(
         &cluster(&theirs, true),
         CertificateType::Ca,
         &store("my-ca", None, false),
@@ -172,7 +172,7 @@ fn whose_a_certificate_is_follows_from_its_name_and_its_owner() {
 fn a_named_key_that_is_gone_is_its_own_if_all_were_there() {
     let refs = serde_json::json!([{"type": "ca", "name": "demo-ca"}]);
     for (made, users) in [(true, false), (false, true)] {
-        let found = authority(
+        let found = certificate_secret(
             &cluster(&refs, made),
             CertificateType::Ca,
             &Store::default(),

@@ -10,31 +10,31 @@ use crate::cluster::dereference::{Observed, addresses};
 use crate::hosted::Endpoint;
 use crate::kubernetes::store::ObjectKey;
 
-/// Where it reaches the hosted API, and the Secret with the authority of both sides, once all of
+/// Where it reaches the hosted API, and the Secret with the CA of both sides, once all of
 /// it is known.
 pub fn endpoint(observed: &Observed, ports: Option<StatusPorts>) -> Option<(Endpoint, String)> {
-    let authority = observed.authorities.get(&CertificateType::Ca)?;
+    let ca = observed.certificate_secrets.get(&CertificateType::Ca)?;
     let port = u16::try_from(ports?.api).ok()?;
     let hosts = addresses(observed.service.as_ref());
-    let endpoint = Endpoint::new(hosts.first()?, port, authority.certificate.clone()?);
-    Some((endpoint, authority.secret.clone()))
+    let endpoint = Endpoint::new(hosts.first()?, port, ca.certificate.clone()?);
+    Some((endpoint, ca.secret.clone()))
 }
 
-/// A certificate with which it is let in, signed by the authority in this Secret; costs one
+/// A certificate with which it is let in, signed by the CA in this Secret; costs one
 /// request, for its key.
 pub async fn certificate(
-    authority: &ObjectKey,
+    ca_secret: &ObjectKey,
     lifetime: SignedDuration,
     keys: &SigningKeys,
     context: &Context,
 ) -> Result<PemPair, Problem> {
     let sign = async {
-        let ca = keys.read(&context.mothership.writer, authority).await?;
+        let ca = keys.read(&context.mothership.writer, ca_secret).await?;
         let request = administrator("k0smotron-controller", lifetime);
         leaf::issue(&ca, &request, Timestamp::now()).map_err(|source| ApplyError::Pki {
-            key: authority.clone(),
+            key: ca_secret.clone(),
             source,
         })
     };
-    sign.await.map_err(|error| Problem::of(authority, &error))
+    sign.await.map_err(|error| Problem::of(ca_secret, &error))
 }

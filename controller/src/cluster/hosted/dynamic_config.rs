@@ -46,13 +46,13 @@ pub async fn sync(
         return Ok(Some(wanted));
     };
     let serves = observed.health.as_ref().is_some_and(|health| health.ready);
-    let (true, Some((endpoint, authority))) = (serves, access::endpoint(observed, valid.ports))
+    let (true, Some((endpoint, ca_secret))) = (serves, access::endpoint(observed, valid.ports))
     else {
         return Ok(recorded);
     };
     let key = |kind, name: &str| ObjectKey::new(kind, &valid.namespace, name);
-    let authority = key(Kind::Secret, &authority);
-    let pair = access::certificate(&authority, LIFETIME, keys, context).await?;
+    let ca_secret = key(Kind::Secret, &ca_secret);
+    let pair = access::certificate(&ca_secret, LIFETIME, keys, context).await?;
     match send(&endpoint, &pair, &patch).await {
         Ok(()) => Ok(Some(wanted)),
         Err(error) => {

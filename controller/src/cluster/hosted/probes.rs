@@ -28,7 +28,7 @@ pub async fn readiness(
         Some(valid) => valid.ports,
         None => cluster.status.as_ref().and_then(|status| status.ports),
     };
-    let (Some(control_plane), Some((endpoint, authority))) = (
+    let (Some(control_plane), Some((endpoint, ca_secret))) = (
         observed.control_plane.as_ref(),
         access::endpoint(observed, ports),
     ) else {
@@ -51,7 +51,7 @@ pub async fn readiness(
     let client = if valid.is_some_and(children::control_plane::k0s_config::anonymous_health) {
         None
     } else {
-        let key = ObjectKey::new(Kind::Secret, &namespace, authority);
+        let key = ObjectKey::new(Kind::Secret, &namespace, ca_secret);
         Some(access::certificate(&key, OWN_LIFETIME, keys, context).await?)
     };
     let was_ready = status::is_true(cluster.status.as_ref(), status::FUNCTIONAL);
@@ -69,7 +69,7 @@ pub async fn nodes(
     context: &Context,
 ) -> Result<(), Problem> {
     let serves = observed.health.as_ref().is_some_and(|health| health.ready);
-    let (true, Some((endpoint, authority))) = (serves, access::endpoint(observed, valid.ports))
+    let (true, Some((endpoint, ca_secret))) = (serves, access::endpoint(observed, valid.ports))
     else {
         return Ok(());
     };
@@ -77,7 +77,7 @@ pub async fn nodes(
         .census
         .follow(&valid.uid, &valid.namespace, &valid.name, endpoint);
     if wants {
-        let key = ObjectKey::new(Kind::Secret, &valid.namespace, authority);
+        let key = ObjectKey::new(Kind::Secret, &valid.namespace, ca_secret);
         let pair = access::certificate(&key, OWN_LIFETIME, keys, context).await?;
         context.census.provide(&valid.uid, pair);
     }

@@ -238,13 +238,11 @@ fn exposed(valid: &ValidCluster, observed: &Observed) -> Finding {
 
 fn certificates(observed: &Observed, old: Option<&ClusterStatus>) -> Finding {
     let missing = || {
-        let all = observed.authorities.values();
-        all.filter(|authority| authority.digest.is_none())
+        let all = observed.certificate_secrets.values();
+        all.filter(|secret| secret.digest.is_none())
     };
-    let lost = keys_were_made(old) && missing().any(|authority| !authority.users);
-    let missing: Vec<_> = missing()
-        .map(|authority| authority.secret.as_str())
-        .collect();
+    let lost = keys_were_made(old) && missing().any(|secret| !secret.users);
+    let missing: Vec<_> = missing().map(|secret| secret.secret.as_str()).collect();
     if missing.is_empty() {
         return finding(CERTIFICATES, true, "Created", "");
     }

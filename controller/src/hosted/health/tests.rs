@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::hosted::testing::{Peer, Server, client_cert, new_authority};
+use crate::hosted::testing::{Peer, Server, client_cert, new_ca};
 
 /// An API whose readiness is set from outside, and which counts how often it was asked.
 #[derive(Clone, Default)]
@@ -149,7 +149,7 @@ async fn another_endpoint_is_asked_at_once_even_while_the_old_one_hangs() {
     let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = hanging.local_addr().unwrap().port();
     let (prober, mut calls) = prober(1, Pace::default());
-    let old = Endpoint::new("127.0.0.1", port, new_authority().certificate);
+    let old = Endpoint::new("127.0.0.1", port, new_ca().certificate);
     prober.observe("u", "ns", "a", old.clone(), None, false);
     tokio::time::sleep(Duration::from_millis(100)).await;
 
@@ -170,7 +170,7 @@ async fn a_hanging_endpoint_does_not_hold_up_the_others() {
     let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = hanging.local_addr().unwrap().port();
     let (prober, mut calls) = prober(4, quick());
-    let stuck = Endpoint::new("127.0.0.1", port, new_authority().certificate);
+    let stuck = Endpoint::new("127.0.0.1", port, new_ca().certificate);
     for uid in ["1", "2", "3"] {
         prober.observe(uid, "ns", "stuck", stuck.clone(), None, false);
     }

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::hosted::Endpoint;
 use crate::hosted::client::{CALL_DEADLINE, CONNECT_TIMEOUT, connect};
-use crate::hosted::testing::{Peer, Server, new_authority};
+use crate::hosted::testing::{Peer, Server, new_ca};
 
 async fn readyz(endpoint: &Endpoint, client_cert: Option<&PemPair>) -> Result<(), NotReady> {
     let client = connect(endpoint, client_cert)?;
@@ -83,7 +83,7 @@ fn only_names_of_checks_are_taken_over(#[case] body: &str, #[case] message: &str
 async fn another_authoritys_certificate_is_not_trusted() {
     let server = Server::start(answering(StatusCode::OK, "ok")).await;
     let mut endpoint = server.endpoint.clone();
-    endpoint.ca_certificate = new_authority().certificate;
+    endpoint.ca_certificate = new_ca().certificate;
     let not_ready = readyz(&endpoint, None).await.unwrap_err();
     assert_eq!(not_ready.reason, NotReadyReason::Tls);
     assert!(
@@ -95,7 +95,7 @@ async fn another_authoritys_certificate_is_not_trusted() {
 #[tokio::test]
 async fn a_certificate_for_another_name_is_not_trusted() {
     let routes = answering(StatusCode::OK, "ok");
-    let server = Server::start_with(routes, new_authority(), "example.org").await;
+    let server = Server::start_with(routes, new_ca(), "example.org").await;
     let not_ready = readyz(&server.endpoint, None).await.unwrap_err();
     assert_eq!(not_ready.reason, NotReadyReason::Tls);
     assert!(not_ready.message.contains("another name"), "{not_ready}");
@@ -116,7 +116,7 @@ async fn a_closed_port_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let endpoint = Endpoint::new("127.0.0.1", port, new_authority().certificate);
+    let endpoint = Endpoint::new("127.0.0.1", port, new_ca().certificate);
     let not_ready = readyz(&endpoint, None).await.unwrap_err();
     assert_eq!(not_ready.reason, NotReadyReason::Unreachable);
     assert!(not_ready.message.contains("refused"), "{not_ready}");
@@ -126,7 +126,7 @@ async fn a_closed_port_is_unreachable() {
 async fn a_port_that_accepts_and_says_nothing_costs_the_connect_time_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let endpoint = Endpoint::new("127.0.0.1", port, new_authority().certificate);
+    let endpoint = Endpoint::new("127.0.0.1", port, new_ca().certificate);
     let start = Instant::now();
     assert_eq!(reason(&endpoint).await, NotReadyReason::Timeout);
     let took = start.elapsed();
@@ -148,7 +148,7 @@ async fn an_api_that_does_not_answer_costs_the_deadline() {
 
 #[tokio::test]
 async fn what_cannot_be_asked_is_told() {
-    let endpoint = Endpoint::new("a/b", 1, new_authority().certificate);
+    let endpoint = Endpoint::new("a/b", 1, new_ca().certificate);
     assert_eq!(reason(&endpoint).await, NotReadyReason::Invalid);
     let endpoint = Endpoint::new("127.0.0.1", 1, "");
     assert_eq!(reason(&endpoint).await, NotReadyReason::Invalid);

@@ -119,8 +119,8 @@ impl Live {
         Some(self.value().get("digests")?.get(key)?.as_str()?.to_owned())
     }
 
-    /// The certificate of a Secret with a certificate authority, in PEM.
-    pub fn authority(&self) -> Option<String> {
+    /// The certificate in a Secret with a CA, in PEM.
+    pub fn ca_certificate(&self) -> Option<String> {
         let value = self.value();
         Some(value.get("certificate")?.get("pem")?.as_str()?.to_owned())
     }

@@ -79,7 +79,7 @@ fn reduce_secret(tree: &mut Map<String, Value>) {
     tree.insert("digests".to_owned(), Value::Object(digests));
 }
 
-/// Life of a certificate, and the certificate itself when it is an authority's.
+/// Life of a certificate, and the certificate itself when it is a CA's.
 fn certificate(pem: &[u8]) -> Option<Value> {
     let pem = std::str::from_utf8(pem).ok()?;
     let found = pki::inspect(pem).ok()?;
@@ -87,7 +87,7 @@ fn certificate(pem: &[u8]) -> Option<Value> {
         "notBefore": found.not_before.as_second(),
         "notAfter": found.not_after.as_second(),
     });
-    if found.is_authority {
+    if found.is_ca {
         facts["pem"] = Value::from(pem);
     }
     Some(facts)

@@ -4,7 +4,7 @@ use rstest::rstest;
 use super::*;
 
 const TIMINGS: Timings = Timings {
-    authority: SignedDuration::from_secs(9000),
+    ca: SignedDuration::from_secs(9000),
     leaf: SignedDuration::from_secs(900),
     settle: SignedDuration::from_secs(10),
     grace: SignedDuration::from_secs(60),
@@ -14,8 +14,8 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn authority(name: &str, made: i64, until: i64) -> Authority {
-    Authority {
+fn ca(name: &str, made: i64, until: i64) -> Ca {
+    Ca {
         pem: format!("<{name}>"),
         span: Span {
             made: at(made),
@@ -35,10 +35,10 @@ fn leaf(made: i64, until: i64) -> Leaf {
     }
 }
 
-/// An authority from 0 to 9000 and a leaf of it from 0 to 900.
+/// A CA from 0 to 9000 and a leaf of it from 0 to 900.
 fn settled() -> Material {
     Material {
-        current: Some(authority("a", 0, 9000)),
+        current: Some(ca("a", 0, 9000)),
         leaf: Some(leaf(0, 900)),
         promoted: Some(at(0)),
         ..Material::default()
@@ -68,7 +68,7 @@ fn seen(text: &str, since: i64) -> Vec<Bundle> {
 #[case::another_name_is_wanted(
     with(|m| m.leaf.as_mut().unwrap().named = false), 1, Some(Change::Issue)
 )]
-#[case::the_authority_has_lived_two_thirds(
+#[case::the_ca_has_lived_two_thirds(
     with(|m| m.leaf = Some(leaf(5900, 6800))), 6000, Some(Change::Prepare)
 )]
 #[case::its_key_is_lost(
@@ -78,11 +78,11 @@ fn seen(text: &str, since: i64) -> Vec<Bundle> {
     with(|m| { m.current.as_mut().unwrap().signs = false; m.leaf = None; }), 1, Some(Change::Begin)
 )]
 #[case::everything_has_expired(settled(), 9000, Some(Change::Begin))]
-#[case::everything_has_expired_but_the_next_authority(
-    with(|m| m.next = Some(authority("b", 8000, 17000))), 9000, Some(Change::Promote)
+#[case::everything_has_expired_but_the_next_ca(
+    with(|m| m.next = Some(ca("b", 8000, 17000))), 9000, Some(Change::Promote)
 )]
-#[case::a_leaf_that_ends_with_its_authority_cannot_be_made_longer(
-    with(|m| { m.next = Some(authority("b", 6000, 15000)); m.leaf = Some(leaf(8100, 9000)); }),
+#[case::a_leaf_that_ends_with_its_ca_cannot_be_made_longer(
+    with(|m| { m.next = Some(ca("b", 6000, 15000)); m.leaf = Some(leaf(8100, 9000)); }),
     8900, None
 )]
 fn what_is_done_with_the_secret(
@@ -107,8 +107,8 @@ fn a_foreign_bundle_is_replaced_while_all_else_is_well() {
 }
 
 #[test]
-fn the_next_authority_signs_only_after_every_bundle_has_held_it_for_a_while() {
-    let material = with(|m| m.next = Some(authority("b", 50, 9050)));
+fn the_next_ca_signs_only_after_every_bundle_has_held_it_for_a_while() {
+    let material = with(|m| m.next = Some(ca("b", 50, 9050)));
     let mut bundles = seen("<a><b>", 60);
     bundles.extend(seen("<a>", 0));
     let step = plan(&material, Some(&bundles), TIMINGS, at(100));
@@ -129,9 +129,9 @@ fn the_next_authority_signs_only_after_every_bundle_has_held_it_for_a_while() {
 }
 
 #[test]
-fn the_old_authority_goes_after_the_replicas_had_their_time() {
+fn the_old_ca_goes_after_the_replicas_had_their_time() {
     let material = with(|m| {
-        m.old = Some(authority("o", -6000, 3000));
+        m.old = Some(ca("o", -6000, 3000));
         m.promoted = Some(at(100));
     });
     let step = |now| plan(&material, Some(&seen("<a><o>", 0)), TIMINGS, at(now));
@@ -140,8 +140,8 @@ fn the_old_authority_goes_after_the_replicas_had_their_time() {
 }
 
 #[test]
-fn an_old_authority_that_has_expired_is_in_no_bundle() {
-    let material = with(|m| m.old = Some(authority("o", -9000, 0)));
+fn an_old_ca_that_has_expired_is_in_no_bundle() {
+    let material = with(|m| m.old = Some(ca("o", -9000, 0)));
     let step = plan(&material, Some(&seen("<a><o>", 0)), TIMINGS, at(1));
     assert_eq!(
         (step.publish.as_deref(), step.change),
@@ -163,10 +163,10 @@ struct World {
 }
 
 impl World {
-    fn authority(&mut self) -> Authority {
+    fn ca(&mut self) -> Ca {
         self.made += 1;
-        let until = self.now + self.timings.authority.as_secs();
-        authority(&format!("{:05}", self.made), self.now, until)
+        let until = self.now + self.timings.ca.as_secs();
+        ca(&format!("{:05}", self.made), self.now, until)
     }
 
     fn issue(&mut self) {
@@ -212,10 +212,10 @@ impl World {
         match change {
             Change::Begin => {
                 self.material = Material::default();
-                self.material.current = Some(self.authority());
+                self.material.current = Some(self.ca());
                 self.issue();
             }
-            Change::Prepare => self.material.next = Some(self.authority()),
+            Change::Prepare => self.material.next = Some(self.ca()),
             Change::Promote => {
                 self.material.old = self.material.current.take();
                 self.material.current = self.material.next.take();
@@ -306,7 +306,7 @@ proptest! {
     }
 
     #[test]
-    fn a_renewal_comes_to_its_end_and_leaves_one_authority(leaf in 60_i64..400) {
+    fn a_renewal_comes_to_its_end_and_leaves_one_ca(leaf in 60_i64..400) {
         let timings = Timings::new(
             SignedDuration::from_secs(leaf * 10),
             SignedDuration::from_secs(leaf),
@@ -321,7 +321,7 @@ proptest! {
             leaves_before: Vec::new(),
         };
         while world.turn().change.is_some() {}
-        // Long enough for the second authority to come, short of the third.
+        // Long enough for the second CA to come, short of the third.
         while world.now < leaf * 10 {
             let step = world.turn();
             if step.change.is_none() && step.publish.is_none() {

@@ -29,7 +29,7 @@ impl Scene {
     fn begin(&mut self) {
         self.cluster.status = None;
         self.observed = Observed {
-            authorities: working(0).authorities,
+            certificate_secrets: working(0).certificate_secrets,
             node_address_alive: true,
             ..Observed::default()
         };
@@ -112,13 +112,13 @@ const CASES: [Case; 38] = [
     (CERTIFICATES, "True", "Created", |_| ()),
     (CERTIFICATES, "False", "SecretMissing", |scene| {
         scene.begin();
-        for authority in scene.observed.authorities.values_mut() {
-            authority.digest = None;
+        for secret in scene.observed.certificate_secrets.values_mut() {
+            secret.digest = None;
         }
     }),
     (CERTIFICATES, "False", "KeyLost", |scene| {
-        for authority in scene.observed.authorities.values_mut() {
-            authority.digest = None;
+        for secret in scene.observed.certificate_secrets.values_mut() {
+            secret.digest = None;
         }
     }),
     (KUBECONFIG, "True", "Created", |_| ()),

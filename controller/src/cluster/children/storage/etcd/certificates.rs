@@ -24,11 +24,11 @@ pub fn leaves(cluster: &ValidCluster) -> Vec<(CertificateType, Recipe)> {
 }
 
 fn leaf(cluster: &ValidCluster, type_: CertificateType) -> Option<Recipe> {
-    let authority = cluster.authority(CertificateType::Etcd)?;
+    let ca = cluster.certificate_secret(CertificateType::Etcd)?;
     let purpose = type_.to_string();
     Some(Recipe::Leaf {
-        authority: authority.secret.clone(),
-        authority_digest: authority.digest.clone()?,
+        authority: ca.secret.clone(),
+        authority_digest: ca.digest.clone()?,
         request: LeafRequest {
             common_name: purpose.clone(),
             organization: Some(purpose),

@@ -1,19 +1,19 @@
-//! Certificate authorities and service-account key pairs of a hosted cluster.
+//! Makes the CAs of a hosted cluster: self-signed, and for leaf certificates only.
 
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
 
 use super::{PemPair, PkiError, PrivateKey, validity};
 
-/// How long an authority lives unless told otherwise: 10 years, as upstream's.
+/// How long a CA lives unless told otherwise: 10 years, as upstream's.
 pub const LIFETIME: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
 
-/// Makes a self-signed authority with an ECDSA P-256 key.
+/// Makes a self-signed CA with an ECDSA P-256 key.
 ///
 /// It begins five minutes before `now`, may sign leaf certificates only (path length 0), and
 /// carries a subject key identifier, which leaves repeat.
 ///
-/// k0s signs its own certificates anew at each start only if it takes the authority for one that
+/// k0s signs its own certificates anew at each start only if it takes the CA for one that
 /// it manages: the name is `kubernetes-ca`, or it equals `ca.crt`'s and `ca.key` is there. The
 /// second always holds in a hosted control plane, so any `common_name` will do.
 pub fn new(
@@ -45,16 +45,6 @@ pub fn new(
     })
 }
 
-/// Makes the key pair that signs service-account tokens: ECDSA P-256, with a bare public key where
-/// other pairs have a certificate.
-pub fn service_account() -> Result<PemPair, PkiError> {
-    let key = KeyPair::generate().map_err(PkiError::Make)?;
-    Ok(PemPair {
-        certificate: key.public_key_pem(),
-        key: PrivateKey::new(key.serialize_pem()),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use x509_parser::prelude::{FromDer, X509Certificate};
@@ -63,7 +53,7 @@ mod tests {
     use crate::{fixtures, inspect, key_matches, pem};
 
     #[test]
-    fn an_authority_may_sign_leaves_and_nothing_below_them() {
+    fn a_ca_may_sign_leaves_and_nothing_below_them() {
         let now = fixtures::now();
         let pair = new("kubernetes", now, LIFETIME).unwrap();
         let der = pem::first_certificate(&pair.certificate).unwrap();
@@ -77,7 +67,7 @@ mod tests {
 
         let facts = inspect(&pair.certificate).unwrap();
         assert_eq!(facts.subject_cn.as_deref(), Some("kubernetes"));
-        assert!(facts.is_authority);
+        assert!(facts.is_ca);
         assert_eq!(facts.not_before, now - SignedDuration::from_mins(5));
         assert_eq!(facts.not_after, now + LIFETIME);
         assert!(key_matches(&pair).unwrap());
@@ -89,24 +79,12 @@ mod tests {
     }
 
     #[test]
-    fn two_authorities_share_neither_key_nor_serial() {
+    fn two_cas_share_neither_key_nor_serial() {
         let make = || new("kubernetes", fixtures::now(), LIFETIME).unwrap();
         let (a, b) = (make(), make());
         assert_ne!(a.key, b.key);
         let serial = |pair: &PemPair| inspect(&pair.certificate).unwrap().serial;
         assert_ne!(serial(&a), serial(&b));
-    }
-
-    #[test]
-    fn a_service_account_pair_is_a_bare_public_key_and_its_private_half() {
-        let pair = service_account().unwrap();
-        assert!(pair.certificate.starts_with("-----BEGIN PUBLIC KEY-----\n"));
-        assert!(
-            pair.key
-                .expose()
-                .starts_with("-----BEGIN PRIVATE KEY-----\n")
-        );
-        assert!(key_matches(&pair).unwrap());
     }
 
     #[test]
