@@ -1,3 +1,5 @@
+//! Why key material cannot be read or made.
+
 use thiserror::Error;
 
 /// Why key material could not be read or made.

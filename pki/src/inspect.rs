@@ -1,4 +1,4 @@
-//! What a certificate says, and when it is due.
+//! What a certificate says, and when it is due for renewal: after two thirds of its life.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -1,3 +1,6 @@
+//! Private keys and key pairs in every encoding that is in use, and the key pair that signs the
+//! tokens of service accounts.
+
 use std::fmt;
 
 use rcgen::KeyPair;

@@ -1,3 +1,5 @@
+//! Finds certificates and keys in PEM texts.
+
 use rustls_pki_types::pem::{PemObject, SectionKind};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer};
 

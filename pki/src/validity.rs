@@ -1,3 +1,6 @@
+//! From when until when a new certificate is valid, and its serial number. When one is due for
+//! renewal is in `inspect`.
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};

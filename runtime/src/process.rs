@@ -1,3 +1,5 @@
+//! What every process begins and ends with: its log, its client, its name and its signals.
+
 use std::time::Duration;
 
 use anyhow::Context as _;

@@ -1,3 +1,5 @@
+//! Watches that go on after errors, and past objects that cannot be read.
+
 use futures::{Stream, StreamExt, future};
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;

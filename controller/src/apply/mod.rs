@@ -1,4 +1,4 @@
-//! Makes what differs, and removes what is no longer wanted.
+//! Makes objects as they are desired, and removes what is no longer wanted: where reconciles write.
 
 #![expect(
     clippy::indexing_slicing,

@@ -1,4 +1,4 @@
-//! Applies that change nothing.
+//! Remembers the applies that change nothing, so that they are not repeated.
 
 use std::collections::HashMap;
 use std::sync::Arc;

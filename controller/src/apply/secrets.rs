@@ -1,4 +1,5 @@
-//! Makes what is in Secrets: keys, certificates and kubeconfigs.
+//! Makes what is in Secrets: keys, certificates and kubeconfigs. Whether and when it is made anew,
+//! which is the renewal of a certificate, is decided in `desired`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -1,3 +1,6 @@
+//! The HTTP client with which the controller asks a hosted API: deadlines, limits and which
+//! server is trusted.
+
 use std::time::Duration;
 
 use base64::Engine as _;

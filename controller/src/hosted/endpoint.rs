@@ -1,3 +1,5 @@
+//! Where a hosted API listens, and the CA and name by which it is known.
+
 use pki::{PkiError, address};
 
 /// The name that the certificate of every hosted API has, whatever address it is reached at.

@@ -1,3 +1,5 @@
+//! Why a call to a hosted API failed, in words that stay the same for the same cause.
+
 use std::error::Error;
 use std::io;
 

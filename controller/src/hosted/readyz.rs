@@ -1,3 +1,5 @@
+//! Asks one hosted API whether it is ready (`/readyz`), and names the checks that fail.
+
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Collected, Limited};
 use kube::Client;

@@ -1,4 +1,6 @@
-//! What kube lacks: pruned stores of the children, and their watches.
+//! The mothership: what is known of its objects and how they are written. What kube lacks for it is
+//! pruned stores of the children, and their watches. `mothership` holds what one mothership is, and
+//! is where a second one (a remote host cluster) comes in.
 //!
 //! ```text
 //! watches ──events──▶ Store ──owner──▶ Triggers ──▶ reconcile
@@ -6,24 +8,11 @@
 //!                       └────── what a write returned ─┘
 //! ```
 
+mod mothership;
 pub mod primary;
 pub mod requeue;
 pub mod store;
 pub mod watches;
 pub mod writer;
 
-use self::store::Store;
-use self::watches::Watches;
-use self::writer::Writer;
-
-/// A cluster in which children are: what is known of it and how it is written to. A second one is a
-/// second value of this.
-#[derive(Clone)]
-pub struct Mothership {
-    /// What the watches have brought.
-    pub store: Store,
-    /// The watches, for Secrets that a user names.
-    pub watches: Watches,
-    /// Writes children.
-    pub writer: Writer,
-}
+pub use self::mothership::Mothership;

@@ -1,4 +1,4 @@
-//! Who has to be looked at again.
+//! Which Clusters and requests have to be looked at again after a change of an object.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! `JoinTokenRequests`.
+//! `JoinTokenRequests` from v1beta1 to v1beta2 and back, field by field.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Defaults of policies.
+//! What policies fill in where a new Cluster says nothing.
 
 use serde_json::{Map, Value, json};
 

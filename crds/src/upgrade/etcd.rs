@@ -1,3 +1,5 @@
+//! Which versions of etcd a Cluster may go to, and which fit its version of k0s.
+
 use semver::Version;
 
 use super::target;

@@ -1,3 +1,5 @@
+//! The releases of k0s that are known; another one is worth a warning.
+
 use std::sync::LazyLock;
 
 use crate::version::K0sVersion;

@@ -1,4 +1,4 @@
-//! `spec.ingress`.
+//! `spec.ingress`: the API and konnectivity behind an ingress controller, by host name.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `spec.monitoring`.
+//! `spec.monitoring`: containers that offer the hosted cluster's metrics.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! Where a kubeconfig is with which pods are run elsewhere.
+//! `spec.remoteHostCluster`: a second mothership in which a control plane's pods run, by its
+//! kubeconfig.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,6 @@
+//! What is wrong with a Cluster by itself, whatever else there is: the rules of the parts that have
+//! no file of their own, and the list of those that have.
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;

@@ -1,3 +1,5 @@
+//! Durations as Go writes them, such as `24h` and `1h30m`.
+
 use std::time::Duration;
 
 /// A text that is no duration.

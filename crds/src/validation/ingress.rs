@@ -1,3 +1,5 @@
+//! Rules for `spec.ingress`: its hosts, and the k0s from which on workers can use it.
+
 use super::{Errors, texts};
 use crate::names;
 use crate::v1beta2::ClusterSpec;

@@ -1,3 +1,5 @@
+//! What is wrong with a JoinTokenRequest, and what of it cannot change.
+
 use super::{Errors, FieldError, Findings, parse_go_duration, texts};
 use crate::names;
 use crate::v1beta2::JoinTokenRequest;

@@ -1,3 +1,5 @@
+//! Labels and annotations that a spec carries to other objects: which keys and values can be.
+
 use super::{Errors, texts};
 use crate::labels::Labels;
 use crate::names;

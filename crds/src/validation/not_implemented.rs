@@ -1,3 +1,5 @@
+//! Fields of the API that this release does not honour yet, such as a remote host cluster.
+
 use k8s_openapi::api::core::v1::{Volume, VolumeProjection};
 
 use crate::names;

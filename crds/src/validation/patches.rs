@@ -1,3 +1,5 @@
+//! Rules for `spec.patches`: what can be patched, and with what.
+
 use serde_json::Value;
 
 use super::Errors;

@@ -1,3 +1,5 @@
+//! Rules for `spec.persistence`: the volume of the control-plane pods' data directory.
+
 use super::cluster::HOSTNAME;
 use super::{Errors, metadata, quantity, texts};
 use crate::names;

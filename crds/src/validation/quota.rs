@@ -1,3 +1,5 @@
+//! Warns when a `ResourceQuota` of the namespace has no room for a Cluster's children.
+
 use std::collections::BTreeMap;
 
 use super::Errors;

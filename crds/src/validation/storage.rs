@@ -1,3 +1,5 @@
+//! Rules for `spec.storage`: etcd, kine and NATS, each with its settings.
+
 use crate::v1beta2::{ClusterSpec, PersistenceType, StorageType};
 use crate::validation::{Errors, quantity};
 

@@ -1,3 +1,5 @@
+//! Rules for `spec.manifests` and `spec.mounts`, which share the names and places of one pod.
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Volume;

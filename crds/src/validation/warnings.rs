@@ -1,3 +1,5 @@
+//! What is likely a mistake in an object, and yet can be right.
+
 use super::{Errors, FieldError, cluster, ingress, parse_go_duration, patches};
 use crate::v1beta2::{Cluster, JoinTokenRequest};
 use crate::validation::storage;

@@ -1,3 +1,5 @@
+//! Which names and places volumes get.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

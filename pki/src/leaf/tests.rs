@@ -1,3 +1,5 @@
+//! What leaves are good for, and which CAs can sign them.
+
 use std::io::Write as _;
 use std::process::Command;
 use std::sync::Arc;

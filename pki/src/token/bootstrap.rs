@@ -1,3 +1,5 @@
+//! The Secret in a hosted cluster that makes its API accept a join token.
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;

@@ -1,3 +1,5 @@
+//! Join tokens as text: a kubeconfig, packed with gzip and written in base64.
+
 use std::io::{Read as _, Write as _};
 
 use base64::Engine as _;

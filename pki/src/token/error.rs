@@ -1,3 +1,5 @@
+//! Why a text is no join token, or none can be made.
+
 use thiserror::Error;
 
 /// Why a text is no join token, or none can be made.

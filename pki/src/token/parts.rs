@@ -1,3 +1,5 @@
+//! What a join token is made of: the id, which is public, the secret and the role.
+
 use std::fmt;
 use std::str::FromStr;
 

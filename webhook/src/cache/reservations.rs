@@ -1,3 +1,5 @@
+//! Who holds a node port, a host or an address.
+
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 

@@ -1,3 +1,5 @@
+//! The objects that were seen, and the node ports, hosts and addresses that each Cluster holds.
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 

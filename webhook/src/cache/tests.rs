@@ -1,3 +1,5 @@
+//! What is known after objects came, changed and went.
+
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Fills the tables from one watch a kind, and tells when each has had its first list.
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -1,4 +1,5 @@
-//! What has to be done about the certificates, decided from what is there.
+//! When the webhook's certificates are due for renewal, and what is to be done about them, decided
+//! from what is there: each after two thirds of its life.
 //!
 //! A new CA is first [prepared](Change::Prepare): kept beside the current one and published
 //! in every bundle. Once every bundle has held it for [`Timings::settle`], it is

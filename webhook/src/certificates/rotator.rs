@@ -1,4 +1,4 @@
-//! The replica that leads does what the plan says.
+//! Renews the webhook's certificates: the replica that leads does what the plan says.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the Secret holds, read and changed.
+//! The certificates and keys in the webhook's Secret, read for the plan and changed as it says.
 
 use std::collections::BTreeMap;
 

@@ -1,3 +1,5 @@
+//! Decides about Clusters: defaults, rules and policies.
+
 use crds::admission::{self, Decision, Request};
 use crds::v1beta2::PolicyKind;
 use serde_json::Value;

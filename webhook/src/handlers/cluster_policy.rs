@@ -1,3 +1,5 @@
+//! Decides about ClusterPolicies: whether all that one says can be understood.
+
 use crds::admission::{Decision, Operation, Request};
 use crds::policy::validate_policy;
 use crds::v1beta2;

@@ -1,3 +1,5 @@
+//! From the text of an AdmissionReview to a request, and from a decision to its answer.
+
 use std::borrow::Cow;
 use std::time::Instant;
 

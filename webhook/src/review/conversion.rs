@@ -1,3 +1,5 @@
+//! From the text of a ConversionReview to the objects in the version that is asked for.
+
 use std::borrow::Cow;
 use std::time::Instant;
 

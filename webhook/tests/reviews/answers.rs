@@ -1,3 +1,5 @@
+//! What is answered to which AdmissionReview.
+
 use std::sync::Arc;
 
 use base64::Engine as _;

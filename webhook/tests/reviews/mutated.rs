@@ -1,3 +1,5 @@
+//! Whatever the bytes of a review, there is an answer.
+
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! How the server ends without a failed request.
+
 use std::time::{Duration, Instant};
 
 use webhook::server::Limits;

@@ -1,3 +1,5 @@
+//! What the server refuses of slow, large and many requests.
+
 use std::time::{Duration, Instant};
 
 use rustls::RootCertStore;

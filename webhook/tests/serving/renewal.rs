@@ -1,3 +1,5 @@
+//! Certificates that change while requests come in.
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicUsize};

@@ -1,3 +1,5 @@
+//! When hosted APIs are asked, and which answers are told on.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 

@@ -1,3 +1,5 @@
+//! How nodes are counted, and how long a count stands.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,3 +1,5 @@
+//! What each kind of answer, and of silence, is taken for.
+
 use std::time::{Duration, Instant};
 
 use axum::Router;

@@ -1,3 +1,5 @@
+//! Bootstrap tokens made, repaired and revoked in a hosted cluster.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! How long the revoking of a token is tried, and when there is nothing to revoke.
+
 use kube::runtime::reflector;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};

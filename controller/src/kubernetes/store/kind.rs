@@ -1,4 +1,4 @@
-//! What an object is called.
+//! The kinds of objects that are watched in the mothership, and how an object of one is called.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Secret, Service};

@@ -1,4 +1,4 @@
-//! One object, pruned.
+//! One object of the mothership as it was last seen, pruned.
 
 use crds::labels;
 use crds::names::FIELD_MANAGER;

@@ -1,4 +1,4 @@
-//! What is kept of an object.
+//! What is kept of an object of the mothership: of a Secret digests, and never its data.
 
 #![expect(
     clippy::indexing_slicing,

@@ -1,3 +1,5 @@
+//! What is kept of each kind of object, and whom a change of it wakes.
+
 use kube::core::DynamicObject;
 use serde_json::json;
 

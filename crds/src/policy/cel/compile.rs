@@ -1,3 +1,5 @@
+//! Reads the CEL expressions of policies, and refuses what is malformed, unknown or without bounds.
+
 use std::thread;
 
 use kube_cel::cel::IdedExpr;

@@ -1,3 +1,5 @@
+//! Evaluates the CEL expressions of policies about one request, within a cost and a time.
+
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! What CEL expressions answer, which are refused, and which are ended.
+
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! What an audit counts and names.
+
 use std::borrow::Cow;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

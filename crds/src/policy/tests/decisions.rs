@@ -1,3 +1,5 @@
+//! One accepted and one refused object a rule of policies.
+
 use rstest::rstest;
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Policies asked about submitted objects.
+
 mod any;
 mod audit;
 mod decisions;

@@ -1,3 +1,5 @@
+//! How long a hundred policies take.
+
 use std::hint::black_box;
 use std::time::Instant;
 

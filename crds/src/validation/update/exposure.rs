@@ -1,3 +1,6 @@
+//! How a running Cluster is reached: which changes of the Service, the ports and the address would
+//! cut workers off.
+
 use super::Change;
 use crate::v1beta2::ClusterSpec;
 

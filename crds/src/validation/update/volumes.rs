@@ -1,3 +1,5 @@
+//! Volumes of a running Cluster: which changes Kubernetes would refuse, or would lose state.
+
 use k8s_openapi::api::core::v1::PersistentVolumeClaimSpec;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 

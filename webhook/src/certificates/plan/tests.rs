@@ -1,3 +1,5 @@
+//! What is done at which moment, and that no leaf in use is ever without a bundle.
+
 use proptest::prelude::*;
 use rstest::rstest;
 

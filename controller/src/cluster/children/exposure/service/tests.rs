@@ -1,3 +1,5 @@
+//! What the Service of each type says, and what of a live one it leaves.
+
 use crds::names;
 use crds::v1beta2::Cluster;
 use rstest::rstest;
