@@ -16,7 +16,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     let span = text.parse::<Span>();
     span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
         .and_then(Duration::try_from)
-        .map_err(|_| format!("\"{text}\" is no duration; write it like 90s, 5m, 1h30m or 7d"))
+        .map_err(|_| "must be a duration such as 90s, 5m, 1h30m or 7d".to_owned())
 }
 
 /// The same duration for a Go program, which knows no days: `168h0m0s`.
@@ -111,7 +111,7 @@ mod tests {
             "..s",
             "$(reboot)",
         ] {
-            assert!(parse(text).unwrap_err().contains(&format!("\"{text}\"")));
+            assert!(parse(text).unwrap_err().starts_with("must be"), "{text}");
         }
     }
 

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use crds::names;
+use crds::validation::SUBDOMAIN;
 
 use crate::duration;
 use crate::output::ColorWhen;
@@ -138,21 +140,10 @@ pub fn timeout(flag: Duration) -> Option<Duration> {
 
 /// Names of objects, checked before any request is made: lower-case letters, digits, `-` and `.`.
 pub fn object_name(text: &str) -> Result<String, String> {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
-    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    let mut characters = text.chars();
-    if text.len() <= 253
-        && edge(characters.next())
-        && edge(text.chars().last())
-        && text.chars().all(fits)
-    {
+    if names::is_object_name(text) {
         Ok(text.to_owned())
     } else {
-        Err(
-            "a name is made of lower-case letters, digits and '-', and begins and ends with a \
-             letter or digit"
-                .to_owned(),
-        )
+        Err(SUBDOMAIN.to_owned())
     }
 }
 

@@ -143,10 +143,10 @@ struct Asked {
 
 impl Asked {
     fn of(request: &Request<Body>) -> Self {
-        let path = request.uri().path_and_query();
+        let path = request.uri().path_and_query().map(ToString::to_string);
         Self {
             method: request.method().to_string(),
-            path: path.map(ToString::to_string).unwrap_or_default(),
+            path: path.unwrap_or_default().trim_end_matches('?').to_owned(),
             headers: request.headers().clone(),
         }
     }

@@ -80,7 +80,7 @@ async fn delete(
         session.leaves(
             format!("cluster {}/{name} is being deleted", connection.namespace),
             vec![format!(
-                "a deletion cannot be taken back; follow it: {}",
+                "a deletion cannot be undone; follow it: {}",
                 session.kubectl(
                     &format!("k0smotron delete {name} --yes --wait --ignore-not-found"),
                     &connection.namespace

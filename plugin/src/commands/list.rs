@@ -114,7 +114,7 @@ async fn follow(
             Ok(Some(watcher::Event::Init | watcher::Event::InitDone)) => {}
             Ok(None) => return Ok(()),
             Err(error) => session.out.note(&format!(
-                "the watch was broken and is made anew: {}",
+                "the watch broke off and is restarted: {}",
                 crate::error::innermost(&error)
             )),
         }

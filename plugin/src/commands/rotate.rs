@@ -86,13 +86,12 @@ async fn kubeconfig(
             hint: UNCHANGED.to_owned(),
         });
     }
-    let question = format!(
-        "Secret {place}/{secret} will be deleted, and the controller makes it anew. Do it?"
-    );
+    let question =
+        format!("Secret {place}/{secret} will be deleted, and the controller recreates it. Do it?");
     prompt::confirm(session, args.yes, &question, UNCHANGED).await?;
     let read = session.kubectl(&format!("k0smotron kubeconfig {name} --wait"), place);
     session.leaves(
-        format!("Secret {place}/{secret} may be deleted, and the controller makes it anew"),
+        format!("Secret {place}/{secret} may be deleted, and the controller recreates it"),
         vec![format!("read the new one: {read}")],
     );
     let before = found.metadata.uid.clone();

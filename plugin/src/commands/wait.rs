@@ -41,7 +41,7 @@ pub async fn run(session: &Session, args: &WaitArgs) -> Result<(), Error> {
     session.leaves(
         "nothing was changed",
         vec![format!(
-            "see what it is at: {}",
+            "see its status: {}",
             session.kubectl(
                 &format!("k0smotron status {}", args.name),
                 &connection.namespace

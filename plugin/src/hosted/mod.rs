@@ -129,7 +129,7 @@ impl Hosted {
     pub async fn client(&self, session: &Session) -> Result<Client, Error> {
         let broken = |error: &dyn std::fmt::Display| Error::Kubeconfig {
             message: format!("the kubeconfig of the hosted cluster cannot be used: {error}"),
-            hint: "delete its Secret: the controller makes it anew".to_owned(),
+            hint: "delete its Secret: the controller recreates it".to_owned(),
         };
         let config = Kubeconfig::from_yaml(&self.kubeconfig).map_err(|error| broken(&error))?;
         let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default())
@@ -163,13 +163,13 @@ pub async fn kubeconfig(
     let text = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
     let entry = match text.as_deref() {
         Some(text) => Entry::current(text),
-        None => Err(Problem::Unusable("it is no text".to_owned())),
+        None => Err(Problem::Unusable("it is not text".to_owned())),
     };
     let hint = || {
         let look = session.kubectl(&format!("get secret {secret} -o yaml"), place);
         format!(
             "who may write Secrets in namespace {place} may have changed it: look ({look}), then \
-             delete it, and the controller makes it anew"
+             delete it, and the controller recreates it"
         )
     };
     entry.map(Some).map_err(|problem| Error::Kubeconfig {

@@ -148,7 +148,7 @@ fn read(path: &Path) -> Result<Option<String>, Error> {
         }
     };
     if !metadata.is_file() {
-        let message = format!("the kubeconfig {shown} is no ordinary file");
+        let message = format!("the kubeconfig {shown} is not a regular file");
         return Err(unusable(message, "name another with --output FILE"));
     }
     // Root may write it all the same, but somebody meant something by it.

@@ -99,7 +99,7 @@ fn unreadable(path: &Path, error: &KubeconfigError) -> Error {
         ),
         KubeconfigError::Parse(source) => (
             format!(
-                "{} is no kubeconfig: {}",
+                "{} is not a kubeconfig: {}",
                 path.display(),
                 parse_message(source)
             ),

@@ -74,7 +74,7 @@ pub struct TokenArgs {
     /// What the machine becomes
     #[arg(long, value_enum, value_name = "ROLE", default_value_t)]
     pub role: Role,
-    /// How long the token is good for; 0 is for ever [default: 24h, or 1h with --ssh]
+    /// How long the token is valid; 0 is for ever [default: 24h, or 1h with --ssh]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub ttl: Option<Duration>,
     /// Name of the JoinTokenRequest; made up from cluster and role unless given
@@ -92,7 +92,7 @@ const TTL: Duration = Duration::from_secs(24 * 3600);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 impl TokenArgs {
-    /// How long the token is good for.
+    /// How long the token is valid.
     pub fn ttl(&self) -> Duration {
         self.ttl.unwrap_or(TTL)
     }

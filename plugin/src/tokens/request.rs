@@ -195,7 +195,7 @@ fn expiry_of(ttl: Duration) -> Option<Timestamp> {
 
 /// The token that a Secret has, packed anew: it is a kubeconfig, which the machine's root uses.
 fn anew(encoded: &str) -> Result<String, Problem> {
-    let unusable = || Problem::Unusable("it is no packed kubeconfig".to_owned());
+    let unusable = || Problem::Unusable("it must be a packed kubeconfig".to_owned());
     let decode = |bytes: &[u8]| STANDARD.decode(bytes.trim_ascii()).map_err(|_| unusable());
     let packed = decode(&decode(encoded.as_bytes())?)?;
     let mut text = String::new();

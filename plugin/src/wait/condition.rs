@@ -126,7 +126,7 @@ impl Target {
                     attempt: format!("wait for {what}"),
                     causes: vec![why],
                     hint: format!(
-                        "see what it is at: {}",
+                        "see its status: {}",
                         session.kubectl(&format!("k0smotron status {name}"), &connection.namespace)
                     ),
                 }),

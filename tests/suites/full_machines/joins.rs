@@ -308,7 +308,7 @@ async fn no_entry(world: &World, machine: &mothership::Worker) -> Result<()> {
         .context("no token")?;
     let cut = good.replace(word, &word[..word.len() / 2]);
     refused(machine, &cut, "7", "error: the join token is not whole").await?;
-    let ended = "error: the cluster does not take the join token: it has ended, or was revoked";
+    let ended = "error: the cluster does not take the join token: it has expired or was revoked";
     let short = script(&["--ttl", "5s"]).await?;
     let revoked = script(&["--name", "revoked"]).await?;
     let revoke = plugin(world, &["token", "revoke", "revoked", "--yes"]).await?;

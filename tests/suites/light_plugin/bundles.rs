@@ -141,11 +141,7 @@ async fn a_support_bundle_holds_everything_but_secrets() -> Result<()> {
 
     let path = admin.home.path().join("bundle.tar.gz");
     let line = format!("support-bundle demo --output {}", path.display());
-    let told = [
-        "not in it: ",
-        "MutatingWebhookConfiguration",
-        "look it through before you send it",
-    ];
+    let told = ["not in it: ", "look it through before you send it"];
     let ended = admin.runs(&line)?.expect(0, &told);
     assert_eq!(ended.stdout, format!("{}\n", path.display()));
     assert!(!ended.stderr.contains(PLANTED), "{ended:#?}");
@@ -223,13 +219,9 @@ async fn where_nothing_is_installed_or_may_be_seen_the_bundle_says_so() -> Resul
     let light = Light::start(LightOptions::default()).await?;
     let admin = Person::new(light.admin_kubeconfig()?)?;
     for line in ["support-bundle --dry-run", "support-bundle demo --dry-run"] {
-        let ended = admin.runs(line)?.expect(
-            0,
-            &[
-                "does not know the resource (k0smotron.io/v1beta2)",
-                "\"clusters.k0smotron.io\" not found",
-            ],
-        );
+        let ended = admin
+            .runs(line)?
+            .expect(0, &["does not know the resource (k0smotron.io/v1beta2)"]);
         assert!(ended.stdout.contains("doctor.txt"), "{ended:#?}");
     }
     let limited = Person::new(light.kubeconfig("limited", &[])?)?;
@@ -240,7 +232,7 @@ async fn where_nothing_is_installed_or_may_be_seen_the_bundle_says_so() -> Resul
         .expect(0, &["not in it: no permission to "]);
     let files = unpacked(&std::fs::read(&path)?)?;
     let errors = files.get("errors.txt").context("no errors.txt")?;
-    for what in ["get cluster default/demo", "list nodes", "list pods"] {
+    for what in ["get cluster default/demo", "list pods"] {
         assert!(errors.contains(what), "{errors}");
     }
     assert!(files.contains_key("versions.yaml"));

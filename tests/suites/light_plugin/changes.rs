@@ -64,7 +64,7 @@ async fn an_interrupted_upgrade_says_whether_it_goes_on() -> Result<()> {
         &[
             "interrupted: cluster default/demo goes on from v1.36.2-k0s.0 to v1.36.3+k0s.2",
             "hint: follow it: kubectl k0smotron wait demo --for upgraded",
-            "hint: go back while it has not ended: kubectl k0smotron upgrade demo --to v1.36.2",
+            "hint: go back while it is under way: kubectl k0smotron upgrade demo --to v1.36.2",
         ],
     );
     assert_eq!(asked_for().await?, "v1.36.3+k0s.2");

@@ -111,7 +111,7 @@ fn kubeconfigs(admin: &Person, text: &str) -> Result<()> {
         .runs("list --context mother-ship")?
         .expect(6, &["hint: did you mean mothership?"]);
     for (name, broken, told) in [
-        ("broken", "clusters: [".to_owned(), "is no kubeconfig"),
+        ("broken", "clusters: [".to_owned(), "is not a kubeconfig"),
         ("folder", String::new(), "cannot read the kubeconfig"),
         ("empty", String::new(), "no current context"),
         (

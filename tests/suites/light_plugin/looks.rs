@@ -93,7 +93,7 @@ async fn requests_are_shown_as_far_as_asked_and_secrets_never() -> Result<()> {
         "{line}"
     );
     let query = admin
-        .runs("list -l a=b -v=6")?
+        .runs("list -l a=b -v")?
         .expect(0, &["/clusters?", "labelSelector=a%3Db 200 OK in"]);
     assert_eq!(query.stderr.lines().count(), 2, "{query:#?}");
     admin.runs("list -v=7 --as jane")?.expect(

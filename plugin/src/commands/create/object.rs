@@ -39,7 +39,7 @@ pub fn object(args: &CreateArgs, namespace: &str) -> Result<(String, DynamicObje
     let name = body.pointer("/metadata/name").and_then(Value::as_str);
     let name = name.unwrap_or_default();
     let name = flags::object_name(name).map_err(|why| Error::Usage {
-        message: format!("the Cluster's name \"{name}\" is none: {why}"),
+        message: format!("metadata.name: Invalid value: \"{name}\": {why}"),
         hint: "name it on the command line".to_owned(),
     })?;
     let object = serde_json::from_value(body)
@@ -63,7 +63,7 @@ fn read(path: &Path) -> Result<Value, Error> {
             .to_owned(),
     };
     let mut found: Vec<Value> = serde_saphyr::from_multiple(&text)
-        .map_err(|error| wrong(format!("{shown} is no YAML: {}", parse_message(&error))))?;
+        .map_err(|error| wrong(format!("{shown} must be YAML: {}", parse_message(&error))))?;
     // Nothing follows a separator at the end.
     found.retain(|value| !value.is_null());
     let [value] = found.as_slice() else {
@@ -259,12 +259,12 @@ mod tests {
                 "kind: Cluster\napiVersion: cluster.x-k8s.io/v1beta1\n",
                 "of \"cluster.x-k8s.io",
             ),
-            ("a: [", "is no YAML"),
+            ("a: [", "must be YAML"),
             ("kind: Namespace\n---\nkind: Cluster\n", "holds 2 objects"),
             ("# nothing\n", "holds 0 objects"),
             (
                 "kind: Cluster\napiVersion: k0smotron.io/v1beta2\nmetadata: {name: A}\n",
-                "\"A\" is none",
+                "metadata.name: Invalid value: \"A\"",
             ),
         ] {
             std::fs::write(file.path(), text).unwrap();

@@ -27,9 +27,9 @@ impl FromStr for Set {
             .split_once('=')
             .ok_or_else(|| format!("\"{text}\" has no =; write path=value"))?;
         let value = serde_saphyr::from_str(value)
-            .map_err(|error| format!("\"{value}\" is no YAML: {error}"))?;
+            .map_err(|error| format!("\"{value}\" must be YAML: {error}"))?;
         let path = steps(path).ok_or_else(|| {
-            format!("\"{path}\" is no path; write it like spec.replicas or spec.mounts[0].path")
+            format!("\"{path}\" must be a path such as spec.replicas or spec.mounts[0].path")
         })?;
         match path.first() {
             Some(Step::Field(first)) if first == "spec" || first == "metadata" => {
@@ -93,7 +93,7 @@ impl Set {
                     }
                     let items = place
                         .as_array_mut()
-                        .ok_or_else(|| format!("[{index}] is looked for in what is no list"))?;
+                        .ok_or_else(|| format!("[{index}] is looked for in what is not a list"))?;
                     if *index == items.len() {
                         items.push(Value::Null);
                     }
@@ -148,11 +148,11 @@ mod tests {
         for (text, why) in [
             ("spec.replicas", "has no ="),
             ("replicas=3", "begins with spec."),
-            ("spec..a=1", "is no path"),
+            ("spec..a=1", "must be a path such as"),
             ("spec.mounts[1]=x", "leaves a gap"),
             ("spec.replicas.x=1", "has no fields"),
-            ("spec[x]=1", "is no path"),
-            ("spec.a={b", "is no YAML"),
+            ("spec[x]=1", "must be a path such as"),
+            ("spec.a={b", "must be YAML"),
         ] {
             let error = set(&[text]).unwrap_err();
             assert!(error.contains(why), "{text}: {error}");

@@ -62,7 +62,7 @@ check_token() {
     config=$(printf '%s' "$token" | base64 -d 2>/dev/null | gunzip -c 2>/dev/null) || :
     server=$(field server) secret=$(field token) ca=$(field certificate-authority-data)
     [ -n "$server" ] && [ -n "$secret" ] && [ -n "$ca" ] ||
-        fail 7 "the join token is not whole; make a new one"
+        fail 7 "the join token is not whole; create a new one"
     step "trying the token at $server"
     authority=$(mktemp)
     printf '%s' "$ca" | base64 -d >"$authority" 2>/dev/null || :
@@ -70,7 +70,7 @@ check_token() {
         curl -gsS -K - --cacert "$authority" --connect-timeout 5 --max-time 30 --retry 2 --retry-connrefused \
             -o /dev/null -w '%{http_code}' -- "$server/api" 2>&1); then
         case $answer in
-        *401) fail 7 "the cluster does not take the join token: it has ended, or was revoked; make a new one" ;;
+        *401) fail 7 "the cluster does not take the join token: it has expired or was revoked; create a new one" ;;
         esac
         return 0
     fi

@@ -146,7 +146,10 @@ fn render(token: &JoinToken, args: &JoinArgs, setup: &Setup) -> Result<String, E
 fn on_the_machine(args: &JoinArgs) -> Result<(), Error> {
     match &args.k0s_binary {
         Some(path) if !path.is_absolute() => Err(Error::Usage {
-            message: format!("\"{}\" is no absolute path of the machine", path.display()),
+            message: format!(
+                "\"{}\" must be an absolute path on the machine",
+                path.display()
+            ),
             hint: "write it like --k0s-binary /opt/k0s".to_owned(),
         }),
         _ => Ok(()),

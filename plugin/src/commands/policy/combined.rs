@@ -65,7 +65,7 @@ fn bounds(specs: &[&ClusterPolicySpec]) -> Vec<String> {
         .chain(shared(specs, "persistence of type", persistence))
         .chain(replicas(specs))
         .chain(prose::of_namespace(&limits))
-        .chain(longest.map(|(_, text)| format!("join tokens that are good for {text} at most")))
+        .chain(longest.map(|(_, text)| format!("join tokens that are valid for {text} at most")))
         .collect()
 }
 
@@ -179,7 +179,7 @@ mod tests {
           - from 1 to 3 control-plane pods
           - 5 Clusters in a namespace at most
           - 9 control-plane pods of all Clusters in a namespace at most
-          - join tokens that are good for 90m at most
+          - join tokens that are valid for 90m at most
         What each requires, forbids, fills in and asks besides: kubectl k0smotron policy explain NAME
         "#);
     }

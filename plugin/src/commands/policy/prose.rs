@@ -80,7 +80,7 @@ fn warnings(status: &ClusterPolicyStatus, generation: Option<i64>) -> Vec<String
         .find(|condition| condition.type_ == "Ready" && condition.status == "False")
         .map(|condition| {
             format!(
-                "It cannot be read, so every new object counts as breaking it: {}",
+                "It is invalid, so every new object counts as breaking it: {}",
                 condition.message
             )
         });
@@ -156,7 +156,7 @@ fn allowed(spec: &ClusterPolicySpec) -> Vec<String> {
     }
     lines.extend(
         spec.max_token_lifetime.as_ref().map(|longest| {
-            format!("join tokens that are good for {longest} at most (spec.expiry)")
+            format!("join tokens that are valid for {longest} at most (spec.expiry)")
         }),
     );
     lines

@@ -65,7 +65,7 @@ pub async fn run(session: &Session, args: &TestArgs) -> Result<(), Error> {
                 Some("Cluster" | "JoinTokenRequest" | "ClusterPolicy") => objects.push(document),
                 None if document.is_namespace() => known.put_namespace(&document)?,
                 _ => out.note(&format!(
-                    "{}: skipped, it is no Cluster, JoinTokenRequest or ClusterPolicy",
+                    "{}: skipped: not a Cluster, JoinTokenRequest or ClusterPolicy",
                     document.source
                 )),
             }

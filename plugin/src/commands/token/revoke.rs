@@ -28,7 +28,7 @@ pub struct RevokeArgs {
     /// Every token of the cluster that --of names
     #[arg(long, requires = "of", conflicts_with = "expired")]
     pub all: bool,
-    /// Every token that has ended
+    /// Every token that has expired
     #[arg(long)]
     pub expired: bool,
     /// Only tokens of this cluster

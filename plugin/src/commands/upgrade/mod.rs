@@ -117,7 +117,7 @@ pub async fn run(session: &Session, args: &UpgradeArgs) -> Result<(), Error> {
 /// The version to go to; `None` when nothing newer is known.
 fn version(args: &UpgradeArgs, cluster: &Cluster) -> Result<Option<String>, Error> {
     let unknown = |text: &str, what: &str| Error::Usage {
-        message: format!("{what} \"{text}\" is no k0s version"),
+        message: format!("{what} \"{text}\" must be a k0s version such as v1.36.3"),
         hint: "write it like v1.36.3 or v1.36.3-k0s.2; kubectl k0smotron versions lists them"
             .to_owned(),
     };
@@ -179,7 +179,7 @@ async fn change(
             vec![
                 format!("follow it: {}", session.kubectl(&follow, place)),
                 format!(
-                    "go back while it has not ended: {}",
+                    "go back while it is under way: {}",
                     session.kubectl(&back, place)
                 ),
             ],

@@ -202,7 +202,7 @@ fn parse(text: &str) -> Result<Map<String, Value>, Problem> {
         Value::Object(tree) => Ok(tree),
         Value::Null => Ok(Map::new()),
         _ => Err(Problem::Unusable(
-            "it is no mapping of keys to values".to_owned(),
+            "it must be a mapping of keys to values".to_owned(),
         )),
     }
 }
@@ -219,7 +219,7 @@ fn change(
     let entries = match tree.get(list) {
         None | Some(Value::Null) => &empty,
         Some(Value::Array(entries)) => entries,
-        Some(_) => return Err(Problem::Unusable(format!("its {list} are no list"))),
+        Some(_) => return Err(Problem::Unusable(format!("its {list} must be a list"))),
     };
     let place = entries
         .iter()

@@ -34,9 +34,9 @@ pub fn of_secret(secret: &PartialObjectMeta<DynamicObject>) -> Option<Certificat
     let remedy = if let Some(cluster) = name.strip_suffix("-kubeconfig") {
         format!("kubectl k0smotron rotate kubeconfig {cluster} -n {namespace}")
     } else if authority {
-        "an authority cannot be replaced: make another cluster in time".to_owned()
+        "a CA cannot be replaced: create another cluster in time".to_owned()
     } else {
-        format!("have it made anew: kubectl delete secret {name} -n {namespace}")
+        format!("have it recreated: kubectl delete secret {name} -n {namespace}")
     };
     Some(Certificate {
         whose: format!("Secret {namespace}/{name}"),
@@ -68,9 +68,9 @@ pub fn judge(certificates: &[Certificate], now: Timestamp) -> Vec<Finding> {
         .map(|found| {
             let Certificate { whose, remedy, end } = found;
             if *end < now {
-                Finding::fail(CHECK, format!("{whose} has ended at {end}"), remedy)
+                Finding::fail(CHECK, format!("{whose} expired at {end}"), remedy)
             } else {
-                let text = format!("{whose} ends in {} days, at {end}", days(*end));
+                let text = format!("{whose} expires in {} days, at {end}", days(*end));
                 Finding::warn(CHECK, text, remedy)
             }
         })
@@ -83,7 +83,7 @@ pub fn judge(certificates: &[Certificate], now: Timestamp) -> Vec<Finding> {
         || "there are none yet".to_owned(),
         |days| {
             format!(
-                "all {} are good for {days} days at least",
+                "all {} are valid for at least {days} days",
                 certificates.len()
             )
         },
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(judged(&[]), ["Ok: there are none yet | "]);
         assert_eq!(
             judged(std::slice::from_ref(&fine)),
-            ["Ok: all 1 are good for 3653 days at least | "]
+            ["Ok: all 1 are valid for at least 3653 days | "]
         );
         let odd = judged(&[
             fine,
@@ -125,12 +125,12 @@ mod tests {
             secret("demo-ca", "2026-12-21T10:00:00Z"),
         ]);
         let expected = [
-            "Fail: Secret team-a/demo-kubeconfig has ended at 2026-11-21T10:00:00Z | \
+            "Fail: Secret team-a/demo-kubeconfig expired at 2026-11-21T10:00:00Z | \
              kubectl k0smotron rotate kubeconfig demo -n team-a",
-            "Warn: Secret team-a/demo-etcd-server ends in 10 days, at 2026-12-02T10:00:00Z | \
-             have it made anew: kubectl delete secret demo-etcd-server -n team-a",
-            "Warn: Secret team-a/demo-ca ends in 29 days, at 2026-12-21T10:00:00Z | \
-             an authority cannot be replaced: make another cluster in time",
+            "Warn: Secret team-a/demo-etcd-server expires in 10 days, at 2026-12-02T10:00:00Z | \
+             have it recreated: kubectl delete secret demo-etcd-server -n team-a",
+            "Warn: Secret team-a/demo-ca expires in 29 days, at 2026-12-21T10:00:00Z | \
+             a CA cannot be replaced: create another cluster in time",
         ];
         assert_eq!(odd, expected);
     }

@@ -93,7 +93,7 @@ pub(super) fn of_event(event: &DynamicObject) -> Node {
 pub(super) fn of_end(end: Timestamp, now: Timestamp) -> (Health, String) {
     let left = end.duration_since(now);
     if left.is_negative() {
-        return (Health::Bad, format!("ended {end}"));
+        return (Health::Bad, format!("expired {end}"));
     }
     let days = left.as_hours() / 24;
     let health = if days < 14 {

@@ -69,7 +69,7 @@ impl Failure {
                  with --known-hosts, or take what comes with --accept-new-host-keys",
             ),
             Self::ChangedKey => Some(
-                "was the machine made anew? Then remove the old key with ssh-keygen -R; if not, \
+                "was the machine reinstalled? Then remove the old key with ssh-keygen -R; if not, \
                  somebody may stand in between",
             ),
             Self::Unreachable(_) => {

@@ -18,8 +18,9 @@ impl FromStr for Host {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad =
-            || format!("\"{text}\" is no machine; write it like root@node-1 or me@[fd00::1]:22");
+        let bad = || {
+            format!("\"{text}\" must be [user@]host[:port], such as root@node-1 or me@[fd00::1]:22")
+        };
         let (user, rest) = match text.rsplit_once('@') {
             Some((user, rest)) => (Some(user), rest),
             None => (None, text),

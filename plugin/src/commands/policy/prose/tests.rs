@@ -72,7 +72,7 @@ fn every_field_has_its_sentence() {
       - etcd pods whose cpu request is exactly 1 (spec.storage.etcd.resources)
       - 1 Cluster in a namespace at most
       - 9 control-plane pods of all Clusters in a namespace at most
-      - join tokens that are good for 24h at most (spec.expiry)
+      - join tokens that are valid for 24h at most (spec.expiry)
     It requires:
       - the label team that matches [a-z]+
       - the label stage with test or production
@@ -115,11 +115,11 @@ fn a_policy_without_rules_says_so() {
 fn what_is_broken_or_out_of_date_is_said_first() {
     let spec = json!({"action": "Audit", "replicas": {"max": 1}});
     let broken = json!({"type": "Ready", "status": "False", "reason": "Unreadable",
-        "message": "spec.versions[0]: is no range", "lastTransitionTime": "2026-11-22T10:00:00Z"});
+        "message": "spec.versions[0]: must be a range", "lastTransitionTime": "2026-11-22T10:00:00Z"});
     let status = json!({"violations": 0, "observedGeneration": 1, "conditions": [broken]});
     insta::assert_snapshot!(explained(&spec, &status), @r"
     Policy tenants holds in every namespace. What breaks it is accepted, and counted here.
-    It cannot be read, so every new object counts as breaking it: spec.versions[0]: is no range
+    It is invalid, so every new object counts as breaking it: spec.versions[0]: must be a range
     It was changed since existing objects were looked at.
     It allows only:
       - at most 1 control-plane pod (spec.replicas)

@@ -272,7 +272,7 @@ fn what_is_no_writable_text_file_is_refused_untouched() {
         merged_on_disk(&directory)
             .unwrap_err()
             .to_string()
-            .contains("no ordinary file")
+            .contains("not a regular file")
     );
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
 }
