@@ -5,8 +5,7 @@
     reason = "a JSON value without the key reads as null"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crds::names;
@@ -26,12 +25,14 @@ pub mod desired;
 pub mod diff;
 pub mod key_recovery;
 mod no_op;
+mod obsolete;
 mod problem;
 mod secrets;
 
 pub use self::damping::Damping;
 use self::damping::Held;
 pub use self::no_op::NoOpApplies;
+use self::obsolete::going;
 pub use self::problem::{ApplyError, Problem};
 pub use crate::apply::secrets::{SigningKeys, administrator};
 
@@ -277,71 +278,6 @@ impl Round<'_> {
                     of the cluster. Restore the Secret from a backup, or delete the Cluster";
         Ok(Some(Outcome::Problem(Problem::new(&wanted.key, lost))))
     }
-}
-
-/// What goes of that which the Cluster owns.
-fn unwanted<'o>(
-    store: &Store,
-    owned: &'o BTreeMap<ObjectKey, Arc<Live>>,
-    obsolete: &BTreeSet<ObjectKey>,
-) -> Vec<(&'o ObjectKey, &'o Arc<Live>)> {
-    owned
-        .iter()
-        .filter(|(key, live)| !live.deleting && obsolete.contains(key))
-        // A copy is needed until the key that it stands for is there again.
-        .filter(|(key, live)| match key.name.strip_suffix(COPY_SUFFIX) {
-            Some(original) if key.kind == Kind::Secret => {
-                let original = ObjectKey::new(Kind::Secret, &key.namespace, original);
-                store.get(&original).is_some_and(|original| {
-                    !original.deleting
-                        && original.digest(names::TLS_KEY_KEY) == live.digest(names::TLS_KEY_KEY)
-                })
-            }
-            _ => true,
-        })
-        .collect()
-}
-
-/// What is obsolete and goes now. The old way in may be the only one while the new one could not be
-/// made, and pods mount what their template says until all of them have another.
-fn going<'o>(
-    store: &Store,
-    uid: &str,
-    wanted: &[Desired],
-    before: &'o BTreeMap<ObjectKey, Arc<Live>>,
-    obsolete: &BTreeSet<ObjectKey>,
-    problems: &[Problem],
-) -> Vec<(&'o ObjectKey, &'o Arc<Live>)> {
-    let failed = |key: &ObjectKey| problems.iter().any(|p| p.about == key.to_string());
-    let is_made = |key: &ObjectKey| wanted.iter().any(|wanted| wanted.key == *key) && !failed(key);
-    let is_set = |key: &ObjectKey| key.kind == Kind::StatefulSet;
-    let is_stuck = !before.keys().filter(|key| is_set(key)).all(is_made)
-        || wanted.iter().map(|wanted| &wanted.key).any(|key| {
-            let is_lost = is_set(key) && !before.contains_key(key);
-            is_lost || matches!(key.kind, Kind::Service | Kind::StatefulSet) && failed(key)
-        });
-    // As it is now: the template may have changed a moment ago.
-    let sets = store.owned_by(uid);
-    let rolls = sets
-        .iter()
-        .any(|(key, live)| is_set(key) && is_rolling(live));
-    let mut going = unwanted(store, before, obsolete);
-    going.retain(|(key, _)| match key.kind {
-        Kind::Service => !is_stuck,
-        Kind::ConfigMap => !is_stuck && !rolls,
-        _ => true,
-    });
-    going
-}
-
-/// Whether some of a set's pods may be of a template that is not the newest: one that has to start
-/// anew before its turn does so from the old one, whether any of them is ready at the moment or not.
-fn is_rolling(set: &Live) -> bool {
-    let set = set.value();
-    let (status, generation) = (&set["status"], &set["metadata"]["generation"]);
-    let has_pods = status["replicas"].as_i64().unwrap_or_default() > 0;
-    let is_seen = status["observedGeneration"].as_i64() >= generation.as_i64();
-    has_pods && !(is_seen && status["currentRevision"] == status["updateRevision"])
 }
 
 /// Whether what is there may be written: it is judged by its owner, whoever made it.

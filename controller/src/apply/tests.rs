@@ -4,6 +4,7 @@ use rstest::rstest;
 use serde_json::Value;
 
 use super::fixtures::{declared, kept, made};
+use super::obsolete::{is_rolling, unwanted};
 use super::*;
 
 const UID: &str = "ours";
