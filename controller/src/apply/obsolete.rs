@@ -73,7 +73,7 @@ pub(super) fn going<'o>(
 pub(super) fn is_rolling(set: &Live) -> bool {
     let set = set.value();
     let (status, generation) = (&set["status"], &set["metadata"]["generation"]);
-    let has_pods = status["replicas"].as_i64().unwrap_or_default() > 0;
+    let count = |field: &str| status[field].as_i64().unwrap_or_default();
     let is_seen = status["observedGeneration"].as_i64() >= generation.as_i64();
-    has_pods && !(is_seen && status["currentRevision"] == status["updateRevision"])
+    count("replicas") > 0 && !(is_seen && count("updatedReplicas") >= count("replicas"))
 }

@@ -134,11 +134,12 @@ fn only_what_is_owned_obsolete_and_still_there_goes() {
 }
 
 #[rstest]
-#[case::settled(json!({"replicas": 3, "observedGeneration": 2, "currentRevision": "a", "updateRevision": "a"}), false)]
-#[case::not_seen_yet(json!({"replicas": 3, "observedGeneration": 1, "currentRevision": "a", "updateRevision": "a"}), true)]
-#[case::on_its_way(json!({"replicas": 3, "observedGeneration": 2, "currentRevision": "a", "updateRevision": "b"}), true)]
-#[case::stuck_with_none_ready(json!({"replicas": 3, "readyReplicas": 0, "observedGeneration": 2, "currentRevision": "a", "updateRevision": "b"}), true)]
-#[case::without_pods(json!({"replicas": 0, "observedGeneration": 2, "currentRevision": "a", "updateRevision": "b"}), false)]
+#[case::settled(json!({"replicas": 3, "updatedReplicas": 3, "observedGeneration": 2}), false)]
+#[case::not_seen_yet(json!({"replicas": 3, "updatedReplicas": 3, "observedGeneration": 1}), true)]
+#[case::on_its_way(json!({"replicas": 3, "updatedReplicas": 2, "observedGeneration": 2}), true)]
+#[case::stuck_with_none_ready(json!({"replicas": 3, "readyReplicas": 0, "updatedReplicas": 1, "observedGeneration": 2}), true)]
+#[case::all_new_and_none_ready(json!({"replicas": 3, "readyReplicas": 0, "updatedReplicas": 3, "observedGeneration": 2}), false)]
+#[case::without_pods(json!({"replicas": 0, "observedGeneration": 2}), false)]
 #[case::no_status(json!({}), false)]
 fn a_set_rolls_while_it_may_have_pods_of_an_older_template(
     #[case] status: Value,
@@ -168,7 +169,7 @@ fn what_pods_mount_stays_in_the_round_that_writes_their_set() {
     };
     let set = |generation: i32| {
         let more = json!({"metadata": {"generation": generation}, "status": {"replicas": 3,
-            "observedGeneration": 2, "currentRevision": "a", "updateRevision": "a"}});
+            "updatedReplicas": 3, "observedGeneration": 2}});
         owned("StatefulSet", "set", &more)
     };
     store.put(Kind::StatefulSet, set(2), 1);
