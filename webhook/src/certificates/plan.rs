@@ -183,7 +183,7 @@ pub fn plan(
         settled
             .is_some_and(|settled| times.due(settled))
             .then_some(Change::Promote)
-    } else if material.old.is_some() {
+    } else if material.old.is_some() && signs(current) {
         // One change at a time: the old CA has to go before there is a next one.
         None
     } else {
@@ -192,7 +192,8 @@ pub fn plan(
     let step = step.or_else(|| {
         // A leaf ends with its CA at the latest: a new one could not last longer.
         let longer = leaf.span.until < current.span.until;
-        let due = !leaf.named || (longer && times.due(leaf.span.renewal()));
+        let due =
+            !leaf.named || !leaf.span.has_begun(now) || (longer && times.due(leaf.span.renewal()));
         (signs(current) && due).then_some(Change::Issue)
     });
     let step = step.or_else(|| {

@@ -296,34 +296,38 @@ mod tests {
         );
     }
 
-    /// Of a replica whose clock is an hour ahead: nobody else takes for valid what it has made.
+    /// What a replica has made whose clock is an hour ahead nobody else takes for valid, whether it
+    /// was the first to make something, or renewed what was there.
     #[test]
-    fn a_ca_that_is_not_valid_yet_is_followed_by_one_that_is() {
-        let ahead = now() + SignedDuration::from_hours(1);
-        let begun = Stored::default()
-            .changed(Change::Begin, &names(), timings(), ahead)
-            .unwrap();
+    fn what_is_not_valid_yet_is_followed_by_what_is() {
+        let ahead = |stored: Stored, change| {
+            let then = now() + SignedDuration::from_hours(1);
+            stored.changed(change, &names(), timings(), then).unwrap()
+        };
         let next = |stored: &Stored| {
             let facts = stored.facts(&names());
-            assert!(facts.leaf.is_some());
             plan(&facts, Some(&[]), timings(), now()).change
         };
-        assert_eq!(next(&begun), Some(Change::Prepare));
-        let prepared = changed(begun, Change::Prepare);
-        assert_eq!(next(&prepared), Some(Change::Promote));
-        let promoted = changed(prepared, Change::Promote);
-        assert_eq!(next(&promoted), None);
-
-        let ahead = Stored::default()
-            .changed(Change::Begin, &names(), timings(), ahead)
-            .unwrap();
+        let begun = ahead(Stored::default(), Change::Begin);
+        let prepared = ahead(changed(Stored::default(), Change::Begin), Change::Prepare);
+        let renewed = ahead(prepared, Change::Promote);
+        assert!(renewed.old.is_some());
+        for early in [begun.clone(), renewed] {
+            assert_eq!(next(&early), Some(Change::Prepare));
+            let prepared = changed(early, Change::Prepare);
+            assert_eq!(next(&prepared), Some(Change::Promote));
+            let promoted = changed(prepared, Change::Promote);
+            assert_eq!(next(&promoted), None);
+        }
         let bare = Stored {
             leaf: None,
-            ..ahead
+            ..begun
         };
-        let facts = bare.facts(&names());
-        let step = plan(&facts, Some(&[]), timings(), now());
-        assert_eq!(step.change, Some(Change::Begin));
+        assert_eq!(next(&bare), Some(Change::Begin));
+
+        let issued = ahead(changed(Stored::default(), Change::Begin), Change::Issue);
+        assert_eq!(next(&issued), Some(Change::Issue));
+        assert_eq!(next(&changed(issued, Change::Issue)), None);
     }
 
     #[test]
