@@ -235,7 +235,8 @@ impl Decision {
     }
 
     fn warn(&mut self, warnings: &[FieldError]) {
-        let texts = warnings.iter().map(ToString::to_string);
+        let let_pass = |error: &FieldError| error.clone().into_warning().to_string();
+        let texts = warnings.iter().map(let_pass);
         self.warnings.extend(texts);
     }
 

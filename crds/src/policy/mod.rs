@@ -246,13 +246,18 @@ impl FreeRule {
     }
 }
 
+/// What is let pass is no refusal, and does not read like one.
+fn let_pass(error: &FieldError) -> String {
+    error.clone().into_warning().to_string()
+}
+
 impl Outcome {
     fn add(&mut self, finding: Finding<'_>) {
         let before = finding
             .unchanged
             .iter()
-            .map(|error| format!("{error}; accepted because it was so before"));
-        let now = || finding.errors.iter().map(ToString::to_string);
+            .map(|error| let_pass(error) + "; accepted because it was so before");
+        let now = || finding.errors.iter().map(let_pass);
         match finding.action {
             PolicyAction::Enforce => {
                 self.warnings.extend(before);

@@ -1,4 +1,4 @@
-//! Zeros as the product reads them.
+//! Fields as rules read them: a zero or an empty text is none, as the product takes it.
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -28,7 +28,7 @@ fn etcd(errors: &mut Errors, spec: &ClusterSpec) {
             errors
                 .forbidden(
                     format!("spec.storage.etcd.args[{index}]"),
-                    format!("{arg} may not be set: a member that has lost its data could start with an empty store"),
+                    format!("{arg:?} may not be set: a member that has lost its data could start with an empty store"),
                 )
                 .hint("docs/troubleshooting.md says how to recover etcd by hand");
         }

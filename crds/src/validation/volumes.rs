@@ -119,7 +119,7 @@ fn source(errors: &mut Errors, path: &str, volume: &Volume) {
         1 => {}
         _ => {
             let message = format!(
-                "may not specify more than 1 volume source, not {}",
+                "may not specify more than 1 volume source: {}",
                 sources.join(", ")
             );
             errors.forbidden(path, message);

@@ -33,13 +33,10 @@ fn the_port_that_workers_know_is_named(
     assert_eq!(paths(&decision), ["spec.service.apiPort"]);
     let error = &decision.errors[0];
     assert!(
-        error.message.ends_with(&format!("at port {known}")),
+        error.message.ends_with(&format!("connect to port {known}")),
         "{error}"
     );
-    assert!(
-        error.hint.starts_with(&format!("leave it at {known},")),
-        "{error}"
-    );
+    assert!(error.hint.starts_with(&format!("keep {known},")), "{error}");
 }
 
 /// Workers keep the address that they have joined at, whatever is asked for meanwhile.

@@ -128,7 +128,7 @@ pub async fn what_a_cluster_of_the_same_name_has_left_is_said_and_not_served(
         scene,
         "few",
         &[
-            "would have 3",
+            "of all 3 etcd members",
             "missing: etcd-data-kmc-few-etcd-1 etcd-data-kmc-few-etcd-2)",
             "spec.replicas to 1",
         ],
