@@ -124,12 +124,16 @@ release: ## pack the plugin into dist/; RELEASE_URL= says where its archives wil
 	$(CHECK) images
 	.ci/release
 
+# Both go where the plugin goes; what was meant for kubectl alone must not be lost without a word.
+ONLY_PLUGIN = $(if $(filter command environment,$(firstword $(origin KUBECTL))),$(error \
+  this runs kubectl-k0smotron and not KUBECTL: say where with ARGS, such as ARGS='--context prod'))
+
 install: ## install on the cluster of the current context; REGISTRY= says where its images are
-	$(CHECK) build
+	$(ONLY_PLUGIN)$(CHECK) build
 	$(BUILD) --bin kubectl-k0smotron
-	$(BIN)/kubectl-k0smotron install --registry $(REGISTRY) --wait --timeout 2m $(ARGS)
+	$(BIN)/kubectl-k0smotron install --registry $(REGISTRY) --wait $(ARGS)
 
 uninstall: ## remove it again; refused while Clusters exist, since the CRDs would take them along
-	$(CHECK) build
+	$(ONLY_PLUGIN)$(CHECK) build
 	$(BUILD) --bin kubectl-k0smotron
 	$(BIN)/kubectl-k0smotron uninstall $(ARGS)

@@ -18,6 +18,7 @@ mod mothership;
 mod output;
 mod print;
 mod prompt;
+mod prune;
 mod redact;
 mod session;
 mod suggest;

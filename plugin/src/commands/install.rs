@@ -1,4 +1,4 @@
-//! `install`.
+//! `install`: applies what this release consists of, and prunes what an earlier one has left.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::flags::{self, DryRun, DryRunArgs};
 use crate::mothership::checkup;
 use crate::mothership::checkup::checks::Level;
 use crate::mothership::client::{Connection, FIELD_MANAGER};
-use crate::mothership::release::prune::prune;
 use crate::mothership::release::{api, manifest, refuse_foreign};
 use crate::output::{self, Structured};
+use crate::prune::prune;
 use crate::session::Session;
 use crate::wait::{Look, Wait};
 
@@ -22,7 +22,9 @@ use crate::wait::{Look, Wait};
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron install --registry registry.example.org/k0smotron --wait\n\
     \x20 kubectl k0smotron install --registry registry.example.org/k0smotron --dry-run=server\n\
-    \x20 kubectl k0smotron install --registry registry.example.org/k0smotron -o yaml > install.yaml")]
+    \x20 kubectl k0smotron install --registry registry.example.org/k0smotron -o yaml > install.yaml\n\n\
+    What an earlier install has applied and this release no longer has is pruned once the new pods\n\
+    run; --dry-run=server tells what would go. Definitions and the namespace are never pruned.")]
 pub struct InstallArgs {
     /// Registry and path that the images of controller and webhook are pulled from
     #[arg(long, value_name = "REGISTRY", value_parser = registry)]
@@ -99,10 +101,14 @@ pub async fn run(session: &Session, args: &InstallArgs) -> Result<(), Error> {
     if args.wait && !dry {
         available(session, &connection, args, &objects).await?;
     }
-    // What is new works by now, where that was waited for.
-    for title in prune(&connection, &objects, args.trial.dry_run).await? {
-        let suffix = args.trial.dry_run.suffix();
-        session.out.data(&format!("{title} pruned{suffix}\n"))?;
+    // What an earlier release has left may be what its pods work with.
+    if dry || args.wait || pending(&connection, &objects).await?.is_none() {
+        prune(session, &connection, &objects, args.trial.dry_run).await?;
+    } else {
+        session.out.note(
+            "Nothing was pruned, since the pods are not all of this release yet: install again, \
+             or with --wait.",
+        );
     }
     Ok(())
 }
@@ -227,30 +233,44 @@ async fn available(
         timeout: flags::timeout(args.timeout),
         interval: Duration::from_millis(500),
     };
-    let wanted: Vec<&DynamicObject> = objects
-        .iter()
-        .filter(|object| manifest::kind(object) == "Deployment")
-        .collect();
-    wait.until(session, async || {
-        for deployment in &wanted {
-            let api = api(connection, deployment);
-            let name = deployment.name_any();
-            let attempt = format!("get {}", manifest::title(deployment));
-            let found = connection.call(&attempt, || api.get(&name)).await?;
-            if let Some(pending) = manifest::rollout(&found) {
+    let tried = wait
+        .until(session, async || {
+            if let Some(pending) = pending(connection, objects).await? {
                 return Ok(Look::Pending(pending));
             }
-        }
-        // The API server learns a moment later than the Deployment where the webhook is.
-        let tried = checkup::admission(connection).await;
-        Ok(match tried.level {
-            Level::Fail => Look::Pending(tried.found),
-            Level::Ok | Level::Warn => Look::Done(()),
+            // The API server learns a moment later than the Deployment where the webhook is.
+            let tried = checkup::admission(connection).await;
+            Ok(match tried.level {
+                Level::Fail => Look::Pending(tried.found),
+                Level::Ok | Level::Warn => Look::Done(tried),
+            })
         })
-    })
-    .await?;
+        .await?;
+    if tried.level == Level::Warn {
+        session.out.note(&format!("warning: {}", tried.found));
+    }
     session.out.note("k0smotron is available");
     Ok(())
+}
+
+/// What the Deployments still wait for; `None` when all their pods are new and available.
+async fn pending(
+    connection: &Connection<'_>,
+    objects: &[DynamicObject],
+) -> Result<Option<String>, Error> {
+    for deployment in objects
+        .iter()
+        .filter(|object| manifest::kind(object) == "Deployment")
+    {
+        let api = api(connection, deployment);
+        let name = deployment.name_any();
+        let attempt = format!("get {}", manifest::title(deployment));
+        let found = connection.call(&attempt, || api.get(&name)).await?;
+        if let Some(pending) = manifest::rollout(&found) {
+            return Ok(Some(pending));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

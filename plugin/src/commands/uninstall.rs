@@ -1,4 +1,4 @@
-//! `uninstall`.
+//! `uninstall`: removes what `install` has applied, unless a Cluster needs it.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::duration;
 use crate::error::Error;
 use crate::flags::{self, DryRun, DryRunArgs};
 use crate::mothership::client::Connection;
-use crate::mothership::release::prune::prune;
 use crate::mothership::release::{api, everywhere, manifest, refuse_foreign};
 use crate::mothership::resources;
+use crate::prune::prune;
 use crate::session::Session;
 use crate::wait::{Look, Wait};
 
@@ -57,11 +57,7 @@ pub async fn run(session: &Session, args: &UninstallArgs) -> Result<(), Error> {
                 .data(&format!("{} deleted{how}\n", manifest::title(object)))?;
         }
     }
-    let pruned = prune(&connection, &objects, args.trial.dry_run).await?;
-    for title in &pruned {
-        let how = args.trial.dry_run.suffix();
-        session.out.data(&format!("{title} pruned{how}\n"))?;
-    }
+    let pruned = prune(session, &connection, &objects, args.trial.dry_run).await?;
     if removed.is_empty() && pruned.is_empty() {
         session.out.note("k0smotron is not installed there");
     } else if args.trial.dry_run == DryRun::None {

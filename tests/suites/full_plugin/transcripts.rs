@@ -1,12 +1,16 @@
 //! Each transcript on its own, with a home and a namespace of its own.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use kube::api::{Api, Patch, PatchParams};
 use mothership::components::{Components, K0sVersion};
 use mothership::progress::Progress;
 use mothership::{WorkerOptions, image, paths};
+use serde_json::json;
 use support::full::world::World;
 use support::full::{clusters, hosted, tokens};
 
@@ -114,5 +118,36 @@ pub async fn a_machine_is_let_in_drained_and_taken_out(world: &World) -> Result<
 
 /// The last one: it takes the product away, and brings it back.
 pub async fn the_product_is_removed_and_installed_again(world: &World) -> Result<()> {
-    play(world, "product").await
+    play(world, "product").await?;
+    prunes(world).await
+}
+
+/// What an earlier release has left goes with the next install, when the pods are all of this one.
+async fn prunes(world: &World) -> Result<()> {
+    const NAME: &str = "k0smotron-earlier";
+    let roles: Api<ClusterRole> = Api::all(world.client.clone());
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": {"name": NAME, "labels": {"app.kubernetes.io/name": "k0smotron",
+            "app.kubernetes.io/part-of": "k0smotron"}}, "rules": []});
+    let parameters = PatchParams::apply("kubectl-k0smotron");
+    roles.patch(NAME, &parameters, &Patch::Apply(role)).await?;
+    let progress = Progress::new();
+    let plugin = tokio::task::spawn_blocking(move || image::plugin(&progress)).await??;
+    let home = tempfile::tempdir()?;
+    let mut command = Command::new(plugin);
+    command
+        .args(["install", "--registry", "localhost/k0smotron"])
+        .env("KUBECONFIG", world.full.admin_kubeconfig()?)
+        .env("HOME", home.path());
+    let ended = tokio::task::spawn_blocking(move || command.output()).await??;
+    let said = String::from_utf8_lossy(&ended.stdout);
+    ensure!(ended.status.success(), "{ended:?}");
+    ensure!(
+        said.ends_with(&format!("clusterrole/{NAME} pruned\n")),
+        "{said}"
+    );
+    ensure!(said.matches(" pruned").count() == 1, "{said}");
+    ensure!(said.matches(" unchanged").count() > 20, "{said}");
+    ensure!(roles.get_opt(NAME).await?.is_none(), "it is there still");
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use crds::v1beta2::Cluster;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::rbac::v1::Role;
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use mothership::{Light, LightOptions};
 use serde_json::json;
@@ -55,29 +55,30 @@ async fn the_product_is_installed_brought_up_to_date_and_removed() -> Result<()>
             .all(|line| line.ends_with(" unchanged")),
         "{again:#?}"
     );
-    // An earlier release has left one Role, and somebody has another one of the same labels.
-    let roles: Api<Role> = Api::namespaced(client.clone(), "k0smotron");
+    // An earlier release has left one, and somebody has another one of the same labels.
+    let roles: Api<ClusterRole> = Api::all(client.clone());
     for (name, manager) in [
         ("k0smotron-earlier", "kubectl-k0smotron"),
         ("mine", "kubectl"),
     ] {
-        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
             "metadata": {"name": name, "labels": {"app.kubernetes.io/name": "k0smotron",
                 "app.kubernetes.io/part-of": "k0smotron"}}, "rules": []});
         let parameters = PatchParams::apply(manager);
         roles.patch(name, &parameters, &Patch::Apply(role)).await?;
     }
-    let pruned = "role/k0smotron-earlier pruned";
-    let tried = format!("{pruned} (server dry run)\n");
+    let pruned = "clusterrole/k0smotron-earlier pruned";
     let trial = admin.runs(&format!("{INSTALL} --dry-run=server"))?;
     let trial = trial.expect(0, &[]);
+    let tried = format!("{pruned} (server dry run)\n");
     assert!(trial.stdout.ends_with(&tried), "{trial:#?}");
+    // Nothing runs the pods here, and the old ones may need it.
+    let early = admin.runs(INSTALL)?.expect(
+        0,
+        &["Nothing was pruned, since the pods are not all of this release"],
+    );
+    assert!(!early.stdout.contains("pruned"), "{early:#?}");
     assert!(roles.get_opt("k0smotron-earlier").await?.is_some());
-    let later = admin.runs(INSTALL)?.expect(0, &[]);
-    assert!(later.stdout.ends_with(&format!("{pruned}\n")), "{later:#?}");
-    assert_eq!(later.stdout.matches("pruned").count(), 1);
-    assert!(roles.get_opt("k0smotron-earlier").await?.is_none());
-    assert!(roles.get_opt("mine").await?.is_some());
 
     let moved = admin
         .runs("install --registry mirror.example.org/k0s")?
@@ -98,6 +99,16 @@ async fn the_product_is_installed_brought_up_to_date_and_removed() -> Result<()>
     admin
         .runs(&format!("{INSTALL} --wait --timeout 2s"))?
         .expect(7, &["deployment/k0smotron-", "hint: "]);
+
+    let tried = admin.runs("uninstall --dry-run")?.expect(0, &[]);
+    assert!(
+        tried.stdout.ends_with(&format!("{pruned} (dry run)\n")),
+        "{tried:#?}"
+    );
+    let ended = admin.runs("uninstall")?.expect(0, &["k0smotron is gone"]);
+    assert!(ended.stdout.ends_with(&format!("{pruned}\n")), "{ended:#?}");
+    assert!(roles.get_opt("k0smotron-earlier").await?.is_none());
+    assert!(roles.get_opt("mine").await?.is_some());
     light.down().await
 }
 

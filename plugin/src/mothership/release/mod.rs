@@ -2,7 +2,6 @@
 //! this program's own.
 
 pub mod manifest;
-pub mod prune;
 
 use crds::names;
 use kube::api::{ApiResource, DynamicObject, ListParams};

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::flags::DryRun;
 use crate::mothership::client::{Connection, FIELD_MANAGER};
 use crate::mothership::release::manifest;
+use crate::session::Session;
 
 /// What everything carries that is installed.
 const LABELS: &str = "app.kubernetes.io/name=k0smotron,app.kubernetes.io/part-of=k0smotron";
@@ -48,8 +49,9 @@ const KINDS: [(&str, &str, &str, bool); 12] = [
 ];
 
 /// Removes, or tries to, what was installed before and is not among these objects; returns the
-/// titles of what went.
+/// titles of what went. Each is said when it has gone: the next one may fail.
 pub async fn prune(
+    session: &Session,
     connection: &Connection<'_>,
     objects: &[DynamicObject],
     dry_run: DryRun,
@@ -65,10 +67,17 @@ pub async fn prune(
             Api::all_with(client, &resource)
         };
         let listed = ListParams::default().labels(LABELS);
-        let attempt = format!("list {}", resource.plural);
-        let found = connection
+        let attempt = format!("list {} to prune them", resource.plural);
+        let found = match connection
             .call(&attempt, || api.list_metadata(&listed))
-            .await?;
+            .await
+        {
+            Err(error @ Error::Forbidden { .. }) => {
+                session.out.note(&format!("warning: {error}"));
+                continue;
+            }
+            other => other?,
+        };
         for found in found.items {
             let name = found.metadata.name.as_deref().unwrap_or_default();
             let title = format!("{}/{name}", kind.to_lowercase());
@@ -76,31 +85,61 @@ pub async fn prune(
                 continue;
             }
             if dry_run != DryRun::Client {
+                session.leaves(
+                    "what an earlier release has left is pruned in part",
+                    vec!["do the same again to prune the rest".to_owned()],
+                );
                 let attempt = format!("prune {title}");
                 let dry = dry_run == DryRun::Server;
                 connection
                     .delete(&attempt, &api, &found.metadata, dry)
                     .await?;
             }
+            let suffix = dry_run.suffix();
+            session.out.data(&format!("{title} pruned{suffix}\n"))?;
             pruned.push(title);
         }
     }
     Ok(pruned)
 }
 
-/// Whether `install` has applied it: the labels alone may be on an object of anybody, such as one of
-/// an overlay.
+/// Whether `install` has applied it, and nobody else: the labels alone may be on an object of
+/// anybody, such as one of an overlay. No release has had other names than plain ones.
 fn is_installed(metadata: &ObjectMeta) -> bool {
+    let name = metadata.name.as_deref().unwrap_or_default();
     let managers = metadata.managed_fields.iter().flatten();
-    managers.into_iter().any(|entry| {
-        entry.manager.as_deref() == Some(FIELD_MANAGER)
-            && entry.operation.as_deref() == Some("Apply")
-    })
+    let mut appliers = managers
+        .filter(|entry| entry.operation.as_deref() == Some("Apply"))
+        .map(|entry| entry.manager.as_deref())
+        .peekable();
+    names::is_object_name(name)
+        && appliers.peek().is_some()
+        && appliers.all(|manager| manager == Some(FIELD_MANAGER))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn what_somebody_else_has_applied_as_well_stays() {
+        let ours = json!({"manager": FIELD_MANAGER, "operation": "Apply"});
+        let update = json!({"manager": "kubectl-edit", "operation": "Update"});
+        let theirs = json!({"manager": "kubectl", "operation": "Apply"});
+        let installed = |name: &str, managers: &[&serde_json::Value]| {
+            let metadata = json!({"name": name, "managedFields": managers});
+            is_installed(&serde_json::from_value(metadata).unwrap())
+        };
+        assert!(installed("a", &[&ours]));
+        assert!(installed("a", &[&ours, &update]));
+        assert!(!installed("a", &[&ours, &theirs]));
+        assert!(!installed("a", &[&update]));
+        assert!(!installed("a", &[]));
+        assert!(!installed("a\u{1b}[2J", &[&ours]));
+        assert!(!installed("?x", &[&ours]));
+    }
 
     #[test]
     fn every_kind_that_is_installed_can_be_pruned() {
