@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use jiff::{Span, SpanRelativeTo};
+use crds::validation::parse_go_duration;
 
-/// Reads `1h30m`, `90s`, `1.5h`, `500ms`, `7d`; a bare number counts seconds.
+/// Reads what kubectl reads, `1h30m`, `90s`, `1.5h` or `500ms`, with days before it, `7d`; a bare
+/// number counts seconds.
 ///
 /// # Errors
 /// A sentence for the user when the text is no duration.
@@ -13,10 +14,19 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
-    let span = text.parse::<Span>();
-    span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
-        .and_then(Duration::try_from)
-        .map_err(|_| "must be a duration such as 90s, 5m, 1h30m or 7d".to_owned())
+    let malformed = || "must be a duration such as 90s, 5m, 1h30m or 7d".to_owned();
+    let (days, rest) = text.split_once('d').unwrap_or(("0", text));
+    let is_number = days.starts_with(|c: char| c.is_ascii_digit());
+    let days: f64 = days.parse().map_err(|_| malformed())?;
+    let days = Duration::try_from_secs_f64(days * 86_400.0);
+    let rest = match rest {
+        "" => Ok(Duration::ZERO),
+        rest => parse_go_duration(rest),
+    };
+    match (is_number && !text.is_empty(), days, rest) {
+        (true, Ok(days), Ok(rest)) => days.checked_add(rest).ok_or_else(malformed),
+        _ => Err(malformed()),
+    }
 }
 
 /// The same duration for a Go program, which knows no days: `168h0m0s`.
@@ -24,7 +34,11 @@ pub fn to_go(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (hours, minutes) = (seconds / 3600, seconds % 3600 / 60);
     let rest = seconds % 60;
-    let millis = duration.subsec_millis();
+    // What is shorter than a thousandth is none of nothing, which would be for ever.
+    let millis = match duration.subsec_millis() {
+        0 if seconds == 0 && !duration.is_zero() => 1,
+        millis => millis,
+    };
     let fraction = if millis == 0 {
         String::new()
     } else {
@@ -91,7 +105,10 @@ mod tests {
             ("0s", 0.0),
             ("1us", 1e-6),
             ("8760h", 31_536_000.0),
-            ("1h 30m", 5400.0),
+            ("1.5d", 129_600.0),
+            ("1d12h", 129_600.0),
+            ("2.5m30s", 180.0),
+            ("30m1h", 5400.0),
         ] {
             let read = parse(text).unwrap().as_secs_f64();
             assert!((read - seconds).abs() < 1e-9, "{text} read as {read}");
@@ -109,6 +126,15 @@ mod tests {
             "1mo",
             "1e400h",
             "..s",
+            "-0s",
+            "0s ago",
+            "1,000s",
+            "P1D",
+            "1:30:00",
+            "5 m",
+            "nand",
+            "infd",
+            "d",
             "$(reboot)",
         ] {
             assert!(parse(text).unwrap_err().starts_with("must be"), "{text}");
@@ -121,6 +147,7 @@ mod tests {
         assert_eq!(to_go(parse("90s").unwrap()), "1m30s");
         assert_eq!(to_go(parse("1.5s").unwrap()), "1.500s");
         assert_eq!(to_go(parse("0").unwrap()), "0s");
+        assert_eq!(to_go(parse("500us").unwrap()), "0.001s");
     }
 
     #[test]
