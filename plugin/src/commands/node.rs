@@ -13,7 +13,7 @@ use crate::mothership::{resources, view};
 use crate::output::Style;
 use crate::output::table::{Cell, Table};
 use crate::print::{self, PrintArgs};
-use crate::session::Session;
+use crate::session::{Session, quoted};
 use crate::{duration, escape, flags, prompt};
 
 /// `node` and what it can do.
@@ -180,7 +180,7 @@ async fn remove(session: &Session, args: &RemoveArgs) -> Result<(), Error> {
     for name in &args.nodes {
         let node = place.node(name).await?;
         if !args.no_drain {
-            is_drained(&place, name).await?;
+            is_drained(session, &place, name).await?;
         }
         nodes.push(node);
     }
@@ -198,6 +198,7 @@ async fn remove(session: &Session, args: &RemoveArgs) -> Result<(), Error> {
                 .text(&format!("node/{name} removed (dry run)\n"))?;
             continue;
         }
+        session.leaves("some of the nodes may have been removed", Vec::new());
         let attempt = format!("remove node {name} of cluster {}", place.name);
         place
             .connection
@@ -212,7 +213,11 @@ async fn remove(session: &Session, args: &RemoveArgs) -> Result<(), Error> {
 }
 
 /// Fails with [`Error::Conflict`] while pods run on a node that `kubectl drain` would move.
-async fn is_drained(place: &HostedConnection<'_>, node: &str) -> Result<(), Error> {
+async fn is_drained(
+    session: &Session,
+    place: &HostedConnection<'_>,
+    node: &str,
+) -> Result<(), Error> {
     let api: Api<Pod> = Api::all(place.client.clone());
     let listed = ListParams::default().fields(&format!("spec.nodeName={node}"));
     let attempt = format!("list the pods of node {node}");
@@ -236,9 +241,13 @@ async fn is_drained(place: &HostedConnection<'_>, node: &str) -> Result<(), Erro
             count => format!("{count} pods run there, such as {}", escape::line(&first)),
         },
         hint: format!(
-            "move them: kubectl k0smotron exec {} -n {} -- kubectl drain {node} --ignore-daemonsets; \
-             or leave them, where the machine is gone: --no-drain",
-            place.name, place.connection.namespace
+            "move them: {} -- kubectl drain {} --ignore-daemonsets --timeout 5m; or leave them, \
+             where the machine is gone: --no-drain",
+            session.kubectl(
+                &format!("k0smotron exec {}", place.name),
+                &place.connection.namespace
+            ),
+            quoted(node),
         ),
     })
 }
