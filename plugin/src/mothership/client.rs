@@ -32,8 +32,6 @@ pub enum Submission {
     Create,
     /// A new one that is checked and not kept.
     Trial,
-    /// In the place of the one of its name.
-    Replace,
 }
 
 /// A client with its namespace, deadline and voice.
@@ -110,8 +108,8 @@ impl<'a> Connection<'a> {
         Api::all_with(self.client.clone(), resource)
     }
 
-    /// Creates an object, or puts it in the place of the one of its name. A field that the API does
-    /// not know is an error, as kubectl has it: it would be dropped without a word.
+    /// Creates an object. A field that the API does not
+    /// know is an error, as kubectl has it: it would be dropped without a word.
     pub async fn submit(
         &self,
         attempt: &str,
@@ -127,12 +125,8 @@ impl<'a> Connection<'a> {
         };
         let path = DynamicObject::url_path(resource, Some(&self.namespace));
         let requests = kube::core::Request::new(path);
-        let name = object.metadata.name.as_deref().unwrap_or_default();
-        let built = match submission {
-            Submission::Replace => requests.replace(name, &parameters, body),
-            Submission::Create | Submission::Trial => requests.create(&parameters, body),
-        };
-        let (mut parts, body) = built
+        let (mut parts, body) = requests
+            .create(&parameters, body)
             .map_err(|error| Error::io("build the request", std::io::Error::other(error)))?
             .into_parts();
         let uri = format!("{}&fieldValidation=Strict", parts.uri);

@@ -40,7 +40,7 @@ _kubectl_k0smotron() {
         word=${line%%$'\t'*}
         COMPREPLY+=("${word#"$stays"}")
     done
-    # More has to follow a word like --output=jsonpath=.
+    # More has to follow a word like --for=nodes=.
     [[ ${#COMPREPLY[@]} != 1 || ${COMPREPLY[0]} != *= ]] || compopt -o nospace
 }
 

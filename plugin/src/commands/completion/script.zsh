@@ -18,7 +18,7 @@ _kubectl-k0smotron() {
         word=${${line%%$'\t'*}//:/\\:}
         about=${line#*$'\t'}
         [[ $line != *$'\t'* ]] || word+=:$about
-        # More has to follow a word like --output=jsonpath=.
+        # More has to follow a word like --for=nodes=.
         if [[ ${line%%$'\t'*} == *= ]]; then open+=("$word"); else whole+=("$word"); fi
     done
     local found=1
