@@ -56,10 +56,10 @@ pub fn number(object: &DynamicObject, pointer: &str) -> Option<i64> {
 
 /// The port of a Cluster's API, in its Service and its pods; `None` until it is chosen.
 pub fn api_port(cluster: &DynamicObject) -> Option<u16> {
-    number(cluster, "/status/ports/api")
-        .or_else(|| number(cluster, "/spec/service/apiPort"))
+    let port = |pointer| number(cluster, pointer).filter(|port| *port != 0);
+    port("/status/ports/api")
+        .or_else(|| port("/spec/service/apiPort"))
         .and_then(|port| u16::try_from(port).ok())
-        .filter(|port| *port != 0)
 }
 
 /// `status.conditions`, in their order.
