@@ -140,13 +140,13 @@ async fn an_interrupted_wait_says_what_stays_and_how_to_go_on() -> Result<()> {
         7,
         &[
             "held by example.org/held",
-            "hint: a deletion cannot be taken back",
+            "hint: a deletion cannot be undone",
         ],
     );
     let ended = interrupted(&admin, "delete demo --wait").await?;
     ended.expect(
         130,
-        &["interrupted: ", "hint: a deletion cannot be taken back"],
+        &["interrupted: ", "hint: a deletion cannot be undone"],
     );
     light.down().await
 }
