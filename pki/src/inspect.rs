@@ -1,4 +1,5 @@
-//! What a certificate says, and when it is due for renewal: after two thirds of its life.
+//! What a certificate says, and after how much of its life the controller replaces its own (two
+//! thirds; the webhook's plan has a rule of its own, `webhook::certificates::plan`).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -1,4 +1,4 @@
-//! The command line.
+//! The flags of all commands and the list of exit codes, as clap reads and prints them.
 
 use std::fmt::Write as _;
 

@@ -1,6 +1,6 @@
 //! What a builder wants to be there, and what has to be done for it.
 //!
-//! The renewal of a certificate is decided here: [`Desired::step`] says when the data of its Secret
+//! The renewal of a hosted cluster's certificate is decided here: [`Desired::step`] says when the data of its Secret
 //! is made anew. That is when what it was made from has changed (its names, its CA) or somebody has
 //! edited it; by time no child is renewed yet, and would be from here. `secrets` makes the data.
 

@@ -1,4 +1,5 @@
-//! One JoinTokenRequest: `dereference -> validate -> build -> apply -> status`.
+//! One JoinTokenRequest: dereference, validate, record the id, build, make the token in the hosted
+//! cluster, write the Secret, status.
 //!
 //! The id is chosen and written into the status before a token with it works anywhere, so that
 //! no crash leaves a token that nobody knows of. The secret half lives in the hosted cluster and

@@ -1,9 +1,9 @@
-//! The mothership: what is known of its objects and how they are written. What kube lacks for it is
-//! pruned stores of the children, and their watches. `mothership` holds what one mothership is, and
+//! The mothership: what is known of its objects (`store`, fed by `watches`), how they are written
+//! (`writer`, `primary`), and who has to reconcile again (`requeue`). `mothership` holds what one mothership is, and
 //! is where a second one (a remote host cluster) comes in.
 //!
 //! ```text
-//! watches ──events──▶ Store ──owner──▶ Triggers ──▶ reconcile
+//! watches ──events──▶ Store ──owner──▶ requeue  ──▶ reconcile
 //!                       ▲                              │
 //!                       └────── what a write returned ─┘
 //! ```

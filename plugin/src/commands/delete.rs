@@ -1,4 +1,4 @@
-//! `delete`.
+//! `delete`: ends a cluster, asks before, and can wait until it is gone.
 
 use std::time::Duration;
 

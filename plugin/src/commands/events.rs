@@ -1,4 +1,4 @@
-//! `events`.
+//! `events`: those of a Cluster and of what belongs to it, in one list.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `list`.
+//! `list`: Clusters as a table or as objects, and each change of them.
 
 use std::pin::pin;
 

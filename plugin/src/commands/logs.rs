@@ -1,4 +1,4 @@
-//! `logs`.
+//! `logs`: those of a control plane's containers, side by side.
 
 use std::io;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `scale`.
+//! `scale`: another number of control-plane pods.
 
 use std::time::Duration;
 

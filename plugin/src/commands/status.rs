@@ -1,4 +1,4 @@
-//! `status`.
+//! `status`: a Cluster and everything that belongs to it, as a tree.
 
 use clap::Args;
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! `version`.
+//! `version`: which versions this program, the controller and the webhook are of.
 
 use clap::Args;
 use kube::api::DynamicObject;

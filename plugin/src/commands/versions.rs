@@ -1,4 +1,4 @@
-//! `versions`.
+//! `versions`: which k0s versions there are, and which a cluster can go to.
 
 use clap::Args;
 use crds::upgrade;

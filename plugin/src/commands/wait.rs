@@ -1,4 +1,4 @@
-//! `wait`.
+//! `wait`: until a Cluster is available, upgraded, scaled, deleted, or has nodes.
 
 use std::time::Duration;
 

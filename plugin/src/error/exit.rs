@@ -1,4 +1,4 @@
-//! The exit codes.
+//! The exit codes, as docs/exit-codes.md has them: what scripts rely on.
 
 /// How a process of this program ends; the numbers are a promise to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! What a Cluster can be waited for to become: from the object to whether it is there. Pure.
+//! What a Cluster can be waited for to become: from the object to
+//! whether it is there, and the wait for that.
 
 use std::fmt;
 use std::str::FromStr;

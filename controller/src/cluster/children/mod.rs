@@ -1,4 +1,5 @@
-//! Pure functions from a valid Cluster to the objects that it wants; one file a child.
+//! Pure functions from a valid Cluster to the objects that it wants: a file for each, or
+//! for those that are made alike.
 //!
 //! A child whose inputs are not there yet is not built: what exists of it stays. Rounds of build
 //! and apply go on until nothing changes, so a child follows as soon as its inputs do.

@@ -1,4 +1,4 @@
-//! `create`.
+//! `create`: a Cluster from flags, a file or answers, and the wait for it.
 
 mod object;
 mod questions;

@@ -1,4 +1,4 @@
-//! From flags to the Cluster that is sent. Pure.
+//! From flags, or a file, to the Cluster that is sent.
 
 use std::path::Path;
 

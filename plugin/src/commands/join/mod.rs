@@ -1,4 +1,4 @@
-//! `join`.
+//! `join`: a token for a machine, in the form that the machine takes, or carried there over ssh.
 
 mod render;
 pub mod script;

@@ -1,4 +1,4 @@
-//! `kubeconfig`.
+//! `kubeconfig`: prints a cluster's, or brings it into the user's own file.
 
 mod as_user;
 mod csr;

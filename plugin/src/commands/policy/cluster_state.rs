@@ -1,4 +1,4 @@
-//! What is known of the mothership.
+//! Namespaces and Clusters that policies look at, from the mothership or from files.
 
 use std::collections::{BTreeMap, BTreeSet};
 

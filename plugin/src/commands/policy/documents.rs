@@ -1,4 +1,4 @@
-//! Objects out of files.
+//! The objects that `policy test` judges, read from files, folders and standard input.
 
 use std::io::{self, Read};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! `policy explain`.
+//! `policy explain`: what policies say of a namespace, in sentences.
 
 use clap::Args;
 use crds::lookup::Namespace;

@@ -1,4 +1,4 @@
-//! `policy list`.
+//! `policy list`: policies with their rules and violations counted.
 
 use clap::Args;
 use crds::v1beta2::{ClusterPolicy, PolicyAction};

@@ -1,4 +1,4 @@
-//! `policy test`.
+//! `policy test`: what policies would say of objects in files, decided here or by the mothership.
 
 use std::path::PathBuf;
 

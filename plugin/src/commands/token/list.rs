@@ -1,4 +1,4 @@
-//! `token list`.
+//! `token list`: join tokens and whether each is valid.
 
 use clap::Args;
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! `token revoke`.
+//! `token revoke`: ends join tokens before they expire.
 
 use clap::Args;
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! `upgrade`.
+//! `upgrade`: another k0s version, planned, asked about and followed.
 
 mod plan;
 

@@ -1,5 +1,5 @@
-//! Where a hosted cluster keeps its state: each kind of storage with all that belongs to it. What
-//! this version does not honour is refused before anything is built.
+//! Where a hosted cluster keeps its state: each kind of storage with the objects that
+//! belong to it. Which kinds are not implemented yet is in `crds::validation::not_implemented`.
 
 pub mod etcd;
 
