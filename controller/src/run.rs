@@ -106,7 +106,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         clusters: clusters_ready.clone(),
         requests: requests_ready.clone(),
     };
-    let server = health::serve(args.health_address, gates, metrics.clone(), store).await?;
+    let counted = metrics.clone();
+    let scrape = move || {
+        let counts = store.counts().into_iter();
+        counted.render(counts.map(|(kind, count)| (kind.as_str(), count)))
+    };
+    let server =
+        runtime::health::serve(args.health_address, move || gates.unready(), scrape).await?;
     tokio::spawn(server);
 
     let (leads, leading) = watch::channel(!args.leader_elect);

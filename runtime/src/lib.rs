@@ -1,10 +1,11 @@
 //! What every process of the product needs, whatever it does: a client, a log, signals, a name of
-//! its own, leader election, events, and watches that one bad object cannot stop.
+//! its own, leader election, events, health and metrics over HTTP, and watches that one bad object cannot stop.
 
 #![warn(missing_docs)]
 
 pub mod backoff;
 pub mod events;
+pub mod health;
 pub mod leader;
 mod process;
 mod watch;

@@ -21,7 +21,7 @@ use crate::certificates::plan::Timings;
 use crate::certificates::rotator::{self, Rotator};
 use crate::certificates::{Served, secret};
 use crate::handlers::Handlers;
-use crate::health::{self, Gates};
+use crate::health::Gates;
 use crate::metrics::Metrics;
 use crate::review::Reviews;
 use crate::server::{self, Limits};
@@ -88,13 +88,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         published,
         stop: stop.clone(),
     };
-    let health = health::serve(
-        args.health_address,
-        gates.clone(),
-        known.clone(),
-        metrics.clone(),
-    );
-    tokio::spawn(health.await?);
+    let (readiness, counted, counts) = (gates.clone(), metrics.clone(), known.clone());
+    let scrape = move || counted.render(counts.counts());
+    let health =
+        runtime::health::serve(args.health_address, move || readiness.unready(), scrape).await?;
+    tokio::spawn(health);
     tokio::spawn(async move {
         gates.ready().await;
         tracing::info!(seconds = started.elapsed().as_secs_f64(), "ready");

@@ -144,10 +144,7 @@ async fn an_interrupted_wait_says_what_stays_and_how_to_go_on() -> Result<()> {
         ],
     );
     let ended = interrupted(&admin, "delete demo --wait").await?;
-    ended.expect(
-        130,
-        &["interrupted: ", "hint: a deletion cannot be undone"],
-    );
+    ended.expect(130, &["interrupted: ", "hint: a deletion cannot be undone"]);
     light.down().await
 }
 
