@@ -1,5 +1,7 @@
 //! Quantities of resources: as numbers, and in the API server's canonical form, `1` and not `1000m`.
 //! Written otherwise they would look changed each time they are read back.
+//!
+//! `kube_quantity` neither writes that form (`1000m` stays) nor reads `1Ei`.
 
 use std::collections::BTreeMap;
 

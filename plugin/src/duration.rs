@@ -1,4 +1,6 @@
 //! Durations as people and Go programs write them, and ages as kubectl prints them.
+//!
+//! jiff reads `1,000s` as one second, and neither `2.5m30s` nor `30m1h`, which Go takes.
 
 use std::time::Duration;
 

@@ -1,4 +1,7 @@
 //! Where an image comes from.
+//!
+//! `oci-spec` takes `QUAY.io` and `registry-1.docker.io` for registries of their own, and a list of what
+//! is allowed or forbidden must not.
 
 use std::fmt;
 

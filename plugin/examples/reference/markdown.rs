@@ -1,4 +1,6 @@
 //! A page of Markdown for each command, and one that lists them.
+//!
+//! clap-markdown makes one page of all commands, and runs the lines of their examples together.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,6 @@
 //! Columns as kubectl aligns them: three spaces apart, no borders, titles in capitals.
+//!
+//! comfy-table brings a terminal library for its colours (crossterm) in the place of these few lines.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,7 @@
 //! From a request's bytes to an answer's bytes.
+//!
+//! `tower-http`'s layers for size, time and panics answer each for itself; here every refusal has its
+//! reason in a metric, and what all bodies take together is limited as well.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

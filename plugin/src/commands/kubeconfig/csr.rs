@@ -117,7 +117,7 @@ fn name(key: &KeyPair) -> String {
 }
 
 /// A certification request (RFC 2986). `rcgen` makes those too, with one organisation at most, and
-/// each group is one.
+/// each group is one; `x509-cert` asks for a signer of another library for cryptography.
 fn sign(key: &KeyPair, user: &str, groups: &[String]) -> Result<Vec<u8>, rcgen::Error> {
     let wanted = yasna::construct_der(|writer| {
         writer.write_sequence(|writer| {

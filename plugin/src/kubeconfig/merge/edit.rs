@@ -2,6 +2,8 @@
 //!
 //! Only the common block style is understood; the caller compares what the edited text means with
 //! what it should, and writes the whole tree anew when they differ or nothing is returned.
+//!
+//! yamlpatch would do this with two further parsers of YAML, one of them in C (tree-sitter).
 
 use serde_json::json;
 
