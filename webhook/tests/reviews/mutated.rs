@@ -119,7 +119,13 @@ fn is_for(answer: &Value, body: &[u8]) -> bool {
     let uid = &answer["response"]["uid"];
     match serde_json::from_slice::<Value>(body) {
         Ok(asked) => *uid == asked["request"]["uid"],
-        Err(_) => String::from_utf8_lossy(body).contains(uid.as_str().unwrap_or("no uid")),
+        Err(_) => {
+            let body = String::from_utf8_lossy(body);
+            // As it is, or as it is written where there is an escape in it.
+            let written = uid.to_string();
+            let plain = uid.as_str().unwrap_or("no uid");
+            body.contains(plain) || body.contains(written.trim_matches('"'))
+        }
     }
 }
 
