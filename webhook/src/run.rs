@@ -143,6 +143,7 @@ fn keeper(
         seen,
         metrics: metrics.clone(),
         kept: None,
+        promoted: None,
     })
 }
 

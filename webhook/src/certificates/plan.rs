@@ -70,7 +70,7 @@ pub struct Material {
     pub next: Option<Ca>,
     /// The CA before the current one.
     pub old: Option<Ca>,
-    /// When the current CA became that.
+    /// When the current CA became that, or was first seen to be: by the clock of whoever asks.
     pub promoted: Option<Timestamp>,
 }
 
@@ -183,7 +183,7 @@ pub fn plan(
         settled
             .is_some_and(|settled| times.due(settled))
             .then_some(Change::Promote)
-    } else if material.old.is_some() && signs(current) {
+    } else if material.old.is_some() && current.span.has_begun(now) {
         // One change at a time: the old CA has to go before there is a next one.
         None
     } else {

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::certificates::ca_bundles::{CaBundles, PublishError};
-use crate::certificates::plan::{Change, Timings, plan};
+use crate::certificates::plan::{Change, Material, Timings, plan};
 use crate::certificates::secret::{self, Seen, WriteError};
 use crate::certificates::state::Stored;
 use crate::metrics::Metrics;
@@ -43,6 +43,8 @@ pub struct Rotator {
     pub metrics: Metrics,
     /// What the Secret held when it was last of any use: it is written back when it is lost.
     pub kept: Option<Stored>,
+    /// When a CA became the current one, and when that was seen here: clocks of replicas differ.
+    pub promoted: Option<(Timestamp, Timestamp)>,
 }
 
 /// Why a step was not taken.
@@ -91,8 +93,15 @@ impl Rotator {
         };
         let now = Timestamp::now();
         let bundles = self.bundles.all();
+        if self.promoted.map(|(written, _)| written) != stored.promoted() {
+            self.promoted = stored.promoted().map(|written| (written, now));
+        }
+        let promoted = self.promoted.map(|(_, seen)| seen);
         let step = |stored: &Stored| {
-            let facts = stored.facts(&self.names);
+            let facts = Material {
+                promoted,
+                ..stored.facts(&self.names)
+            };
             plan(&facts, bundles.as_deref(), self.timings, now)
         };
         let begins = |stored: &Stored| step(stored).change == Some(Change::Begin);

@@ -85,6 +85,11 @@ impl Stored {
         data
     }
 
+    /// When the current CA became that, by the clock of who has written it.
+    pub fn promoted(&self) -> Option<Timestamp> {
+        self.promoted
+    }
+
     /// What the plan is made from.
     pub fn facts(&self, names: &[String]) -> Material {
         let of = |pair: &Option<PemPair>| {
@@ -131,7 +136,10 @@ impl Stored {
                 });
             }
             Change::Promote => Self {
-                old: self.current.map(|pair| pair.certificate),
+                // The one before is there still where the current one has never been valid.
+                old: self
+                    .current
+                    .map(|pair| chain(&pair.certificate, self.old.as_deref())),
                 current: self.next,
                 next: None,
                 promoted: Some(now),
@@ -157,6 +165,11 @@ impl Stored {
             ..stored
         })
     }
+}
+
+/// Two PEM texts as one.
+fn chain(first: &str, second: Option<&str>) -> String {
+    format!("{}\n{}", first.trim_end(), second.unwrap_or_default())
 }
 
 /// The first certificate of a PEM text.

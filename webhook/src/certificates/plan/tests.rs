@@ -155,6 +155,8 @@ fn an_old_ca_that_has_expired_is_in_no_bundle() {
 struct World {
     timings: Timings,
     now: i64,
+    /// How far the clock of whoever leads is ahead.
+    ahead: i64,
     made: u32,
     material: Material,
     bundles: Vec<Bundle>,
@@ -165,16 +167,21 @@ struct World {
 }
 
 impl World {
+    fn clock(&self) -> i64 {
+        self.now + self.ahead
+    }
+
     fn ca(&mut self) -> Ca {
         self.made += 1;
-        let until = self.now + self.timings.ca.as_secs();
-        ca(&format!("{:05}", self.made), self.now, until)
+        let until = self.clock() + self.timings.ca.as_secs();
+        ca(&format!("{:05}", self.made), self.clock(), until)
     }
 
     fn issue(&mut self) {
         let current = self.material.current.clone().unwrap();
-        let until = (self.now + self.timings.leaf.as_secs()).min(current.span.until.as_second());
-        self.material.leaf = Some(leaf(self.now, until));
+        let until =
+            (self.clock() + self.timings.leaf.as_secs()).min(current.span.until.as_second());
+        self.material.leaf = Some(leaf(self.clock(), until));
     }
 
     fn turn(&mut self) -> Step {
@@ -182,15 +189,16 @@ impl World {
             &self.material,
             Some(&self.bundles),
             self.timings,
-            at(self.now),
+            at(self.clock()),
         );
+        let clock = at(self.clock());
         if let Some(text) = &step.publish {
             for bundle in &mut self.bundles {
                 let stale = self.now + self.timings.settle.as_secs() - 1;
                 self.bundles_before.push((bundle.text.clone(), stale));
                 *bundle = Bundle {
                     text: text.clone(),
-                    since: at(self.now),
+                    since: clock,
                 };
             }
         }
@@ -219,9 +227,13 @@ impl World {
             }
             Change::Prepare => self.material.next = Some(self.ca()),
             Change::Promote => {
+                let before = self.material.old.take();
                 self.material.old = self.material.current.take();
+                if let (Some(old), Some(before)) = (&mut self.material.old, before) {
+                    old.pem += &before.pem;
+                }
                 self.material.current = self.material.next.take();
-                self.material.promoted = Some(at(self.now));
+                self.material.promoted = Some(at(self.clock()));
                 self.issue();
             }
             Change::Issue => self.issue(),
@@ -273,6 +285,7 @@ proptest! {
         let mut world = World {
             timings,
             now: 1000,
+            ahead: 0,
             made: 0,
             material: Material::default(),
             bundles: seen("", 0),
@@ -307,6 +320,51 @@ proptest! {
         prop_assert!(world.made < 300);
     }
 
+    /// Replicas whose clocks are up to an hour apart take turns at leading.
+    #[test]
+    fn what_several_clocks_make_comes_to_rest_and_is_valid_for_who_leads(
+        terms in prop::collection::vec((0_i64..3600, 1_i64..40), 1..12),
+    ) {
+        let timings = Timings::new(SignedDuration::from_hours(240), SignedDuration::from_hours(24));
+        let mut world = World {
+            timings,
+            now: 0,
+            ahead: 0,
+            made: 0,
+            material: Material::default(),
+            bundles: seen("", 0),
+            bundles_before: Vec::new(),
+            leaves_before: Vec::new(),
+        };
+        for (ahead, quarters) in terms {
+            world.ahead = ahead;
+            let clock = at(world.clock());
+            world.bundles.iter_mut().for_each(|bundle| bundle.since = clock);
+            world.material.promoted = world.material.promoted.map(|_| clock);
+            let mut changes = 0;
+            for _ in 0..quarters {
+                loop {
+                    let step = world.turn();
+                    if world.made > 1 {
+                        world.check()?;
+                    }
+                    if step.change.is_none() && step.publish.is_none() {
+                        break;
+                    }
+                    changes += 1;
+                    prop_assert!(changes < 10, "it does not come to rest");
+                }
+                world.now += 15;
+            }
+            // A next CA signs once the bundles have held it, and the first half minute is for that.
+            if quarters > 3 {
+                let (clock, material) = (at(world.clock()), &world.material);
+                prop_assert!(material.current.as_ref().unwrap().span.has_begun(clock));
+                prop_assert!(material.leaf.as_ref().unwrap().span.has_begun(clock));
+            }
+        }
+    }
+
     #[test]
     fn a_renewal_comes_to_its_end_and_leaves_one_ca(leaf in 60_i64..400) {
         let timings = Timings::new(
@@ -316,6 +374,7 @@ proptest! {
         let mut world = World {
             timings,
             now: 0,
+            ahead: 0,
             made: 0,
             material: Material::default(),
             bundles: seen("", 0),
