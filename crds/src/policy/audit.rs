@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::Value;
 
-use super::{Input, Policies};
+use super::{Input, Policies, let_pass};
 use crate::admission::{Operation, Request, User};
 use crate::conditions::{self, Said};
 use crate::lookup::Mothership;
@@ -112,7 +112,7 @@ impl Audit {
             kind: existing.kind,
             namespace: existing.namespace.to_owned(),
             name: existing.name.to_owned(),
-            message: error.to_string(),
+            message: let_pass(error),
         };
         let key = |object: &ViolatingObject| {
             (

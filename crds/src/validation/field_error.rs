@@ -161,13 +161,26 @@ impl FieldError {
         if !self.hint.is_empty() {
             text.extend([" (", &self.hint, ")"]);
         }
-        text
+        visible(&text)
     }
+}
+
+/// Keys and values of users are in paths and texts: none begins a line of its own.
+fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.body())
+        write!(f, "{}: {}", visible(&self.path), self.body())
     }
 }
 
@@ -214,6 +227,11 @@ mod tests {
         FieldError::duplicate("spec.a[1]", "x", "").hint("one each"),
         "spec.a[1]: Duplicate value: \"x\" (one each)",
         "FieldValueDuplicate"
+    )]
+    #[case(
+        FieldError::forbidden("spec.a[x\nhint: y]", "not \u{1b}[2J").hint("z\r"),
+        "spec.a[x\\nhint: y]: Forbidden: not \\u{1b}[2J (z\\r)",
+        "FieldValueForbidden"
     )]
     #[case(
         FieldError::warning("spec.a", "x", "has no effect"),

@@ -89,10 +89,12 @@ fn claim(errors: &mut Errors, persistence: &PersistenceSpec) {
     let size = spec.and_then(|spec| spec.resources.as_ref()?.requests.as_ref()?.get("storage"));
     match size {
         None => {
-            errors.required(
-                format!("{PATH}.spec.resources.requests.storage"),
-                "such as 1Gi",
-            );
+            errors
+                .required(
+                    format!("{PATH}.spec.resources.requests.storage"),
+                    "must be specified",
+                )
+                .hint("such as 1Gi");
         }
         Some(size) => quantity::volume_size(
             errors,

@@ -56,7 +56,7 @@ fn an_audit_counts_objects_and_names_the_first() {
             kind: PolicyKind::JoinTokenRequest,
             namespace: "team-a".to_owned(),
             name: "t".to_owned(),
-            message: "spec.expiry: Invalid value: \"2h\": not allowed by policy \"b-tokens\", rule maxTokenLifetime (at most 1h; 0s is a token that never expires)".to_owned(),
+            message: "spec.expiry: \"2h\": not allowed by policy \"b-tokens\", rule maxTokenLifetime (at most 1h; 0s is a token that never expires)".to_owned(),
         }]
     );
     let times: Vec<Time> = ["2026-11-22T10:00:00Z", "2026-11-22T11:00:00Z"]
