@@ -126,7 +126,7 @@ release: ## pack the plugin into dist/; RELEASE_URL= says where its archives wil
 
 # Both go where the plugin goes; what was meant for kubectl alone must not be lost without a word.
 ONLY_PLUGIN = $(if $(filter command environment,$(firstword $(origin KUBECTL))),$(error \
-  this runs kubectl-k0smotron and not KUBECTL: say where with ARGS, such as ARGS='--context prod'))
+  this runs kubectl-k0smotron and not KUBECTL: unset that, and say where with ARGS, such as ARGS='--context prod'))
 
 install: ## install on the cluster of the current context; REGISTRY= says where its images are
 	$(ONLY_PLUGIN)$(CHECK) build

@@ -15,6 +15,9 @@ use crate::session::Session;
 /// What everything carries that is installed.
 const LABELS: &str = "app.kubernetes.io/name=k0smotron,app.kubernetes.io/part-of=k0smotron";
 
+/// What `kubectl apply` without --server-side leaves on what it has applied.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// The kinds of which a release has had objects, those first that call or run others, and whether
 /// they are in the product's namespace. Definitions and the namespace are never pruned: what users
 /// have made would go with them.
@@ -48,16 +51,22 @@ const KINDS: [(&str, &str, &str, bool); 12] = [
     ("", "v1", "ServiceAccount", true),
 ];
 
-/// Removes, or tries to, what was installed before and is not among these objects; returns the
-/// titles of what went. Each is said when it has gone: the next one may fail.
-pub async fn prune(
+/// Something that was installed, and is not among the objects of this release.
+pub struct Leftover {
+    /// `clusterrole/k0smotron-view`, as messages name it.
+    pub title: String,
+    api: Api<DynamicObject>,
+    metadata: ObjectMeta,
+}
+
+/// What was installed before and is not among these objects. Kinds that may not be listed are said.
+pub async fn leftovers(
     session: &Session,
     connection: &Connection<'_>,
     objects: &[DynamicObject],
-    dry_run: DryRun,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<Leftover>, Error> {
     let kept: BTreeSet<String> = objects.iter().map(manifest::title).collect();
-    let mut pruned = Vec::new();
+    let mut left = Vec::new();
     for (group, version, kind, namespaced) in KINDS {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         let client = connection.client().clone();
@@ -81,32 +90,57 @@ pub async fn prune(
         for found in found.items {
             let name = found.metadata.name.as_deref().unwrap_or_default();
             let title = format!("{}/{name}", kind.to_lowercase());
-            if kept.contains(&title) || !is_installed(&found.metadata) {
-                continue;
+            if !kept.contains(&title) && is_installed(&found.metadata) {
+                left.push(Leftover {
+                    title,
+                    api: api.clone(),
+                    metadata: found.metadata,
+                });
             }
-            if dry_run != DryRun::Client {
-                session.leaves(
-                    "what an earlier release has left is pruned in part",
-                    vec!["do the same again to prune the rest".to_owned()],
-                );
-                let attempt = format!("prune {title}");
-                let dry = dry_run == DryRun::Server;
-                connection
-                    .delete(&attempt, &api, &found.metadata, dry)
-                    .await?;
-            }
-            let suffix = dry_run.suffix();
-            session.out.data(&format!("{title} pruned{suffix}\n"))?;
-            pruned.push(title);
         }
     }
-    Ok(pruned)
+    Ok(left)
+}
+
+/// Removes them, or tries to. Each is said when it has gone: the next one may fail.
+pub async fn prune(
+    session: &Session,
+    connection: &Connection<'_>,
+    leftovers: &[Leftover],
+    dry_run: DryRun,
+) -> Result<(), Error> {
+    for Leftover {
+        title,
+        api,
+        metadata,
+    } in leftovers
+    {
+        if dry_run == DryRun::None {
+            session.leaves(
+                "what an earlier release has left is pruned in part",
+                vec!["do the same again to prune the rest".to_owned()],
+            );
+        }
+        if dry_run != DryRun::Client {
+            let attempt = format!("prune {title}");
+            let dry = dry_run == DryRun::Server;
+            connection.delete(&attempt, api, metadata, dry).await?;
+        }
+        let suffix = dry_run.suffix();
+        session.out.data(&format!("{title} pruned{suffix}\n"))?;
+    }
+    Ok(())
 }
 
 /// Whether `install` has applied it, and nobody else: the labels alone may be on an object of
-/// anybody, such as one of an overlay. No release has had other names than plain ones.
+/// anybody, such as one of an overlay, on the server's side or on kubectl's own. No release has had
+/// other names than plain ones.
 fn is_installed(metadata: &ObjectMeta) -> bool {
     let name = metadata.name.as_deref().unwrap_or_default();
+    let annotations = metadata.annotations.as_ref();
+    if annotations.is_some_and(|annotations| annotations.contains_key(LAST_APPLIED)) {
+        return false;
+    }
     let managers = metadata.managed_fields.iter().flatten();
     let mut appliers = managers
         .filter(|entry| entry.operation.as_deref() == Some("Apply"))
@@ -137,6 +171,9 @@ mod tests {
         assert!(!installed("a", &[&ours, &theirs]));
         assert!(!installed("a", &[&update]));
         assert!(!installed("a", &[]));
+        let applied = json!({"name": "a", "managedFields": [ours],
+            "annotations": {LAST_APPLIED: "{}"}});
+        assert!(!is_installed(&serde_json::from_value(applied).unwrap()));
         assert!(!installed("a\u{1b}[2J", &[&ours]));
         assert!(!installed("?x", &[&ours]));
     }

@@ -14,7 +14,7 @@ use crate::mothership::checkup::checks::Level;
 use crate::mothership::client::{Connection, FIELD_MANAGER};
 use crate::mothership::release::{api, manifest, refuse_foreign};
 use crate::output::{self, Structured};
-use crate::prune::prune;
+use crate::prune::{leftovers, prune};
 use crate::session::Session;
 use crate::wait::{Look, Wait};
 
@@ -101,16 +101,19 @@ pub async fn run(session: &Session, args: &InstallArgs) -> Result<(), Error> {
     if args.wait && !dry {
         available(session, &connection, args, &objects).await?;
     }
+    let left = leftovers(session, &connection, &objects).await?;
     // What an earlier release has left may be what its pods work with.
-    if dry || args.wait || pending(&connection, &objects).await?.is_none() {
-        prune(session, &connection, &objects, args.trial.dry_run).await?;
-    } else {
-        session.out.note(
-            "Nothing was pruned, since the pods are not all of this release yet: install again, \
-             or with --wait.",
-        );
+    let is_new = dry || args.wait || pending(&connection, &objects).await?.is_none();
+    if !left.is_empty() && !is_new {
+        let titles: Vec<&str> = left.iter().map(|left| left.title.as_str()).collect();
+        session.out.note(&format!(
+            "Not pruned until all pods are available and of this release: {}; install again, or \
+             with --wait.",
+            titles.join(", ")
+        ));
+        return Ok(());
     }
-    Ok(())
+    prune(session, &connection, &left, args.trial.dry_run).await
 }
 
 /// Applies one object and says what became of it.
@@ -249,6 +252,7 @@ async fn available(
     if tried.level == Level::Warn {
         session.out.note(&format!("warning: {}", tried.found));
     }
+    session.leaves("k0smotron is installed", Vec::new());
     session.out.note("k0smotron is available");
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::flags::{self, DryRun, DryRunArgs};
 use crate::mothership::client::Connection;
 use crate::mothership::release::{api, everywhere, manifest, refuse_foreign};
 use crate::mothership::resources;
-use crate::prune::prune;
+use crate::prune::{leftovers, prune};
 use crate::session::Session;
 use crate::wait::{Look, Wait};
 
@@ -57,10 +57,12 @@ pub async fn run(session: &Session, args: &UninstallArgs) -> Result<(), Error> {
                 .data(&format!("{} deleted{how}\n", manifest::title(object)))?;
         }
     }
-    let pruned = prune(session, &connection, &objects, args.trial.dry_run).await?;
-    if removed.is_empty() && pruned.is_empty() {
+    let left = leftovers(session, &connection, &objects).await?;
+    prune(session, &connection, &left, args.trial.dry_run).await?;
+    if removed.is_empty() && left.is_empty() {
         session.out.note("k0smotron is not installed there");
     } else if args.trial.dry_run == DryRun::None {
+        in_part(session);
         gone(session, &connection, args, &removed).await?;
     }
     Ok(())
@@ -98,6 +100,14 @@ fn in_use(clusters: &[String], requests: &[String]) -> Option<(String, String)> 
     })
 }
 
+/// What an interrupt leaves from here on.
+fn in_part(session: &Session) {
+    session.leaves(
+        "k0smotron is removed in part",
+        vec!["uninstall again to complete it, or install to have it back".to_owned()],
+    );
+}
+
 /// Whether the object was there.
 async fn remove(
     session: &Session,
@@ -118,10 +128,7 @@ async fn remove(
     let mut parameters = DeleteParams::foreground();
     parameters.dry_run = dry_run == DryRun::Server;
     if !parameters.dry_run {
-        session.leaves(
-            "k0smotron is removed in part",
-            vec!["uninstall again to complete it, or install to have it back".to_owned()],
-        );
+        in_part(session);
     }
     match connection
         .call(&attempt, || api.delete(&name, &parameters))
