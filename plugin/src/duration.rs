@@ -6,29 +6,35 @@ use std::time::Duration;
 
 use crds::validation::parse_go_duration;
 
+/// What Go's durations can be, 292 years: nothing that is added to a time overflows.
+const LONGEST: Duration = Duration::from_nanos(i64::MAX.unsigned_abs());
+
 /// Reads what kubectl reads, `1h30m`, `90s`, `1.5h` or `500ms`, with days before it, `7d`; a bare
 /// number counts seconds.
 ///
 /// # Errors
 /// A sentence for the user when the text is no duration.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let text = text.trim();
+    read(text.trim())
+        .filter(|duration| *duration <= LONGEST)
+        .ok_or_else(|| "must be a duration such as 90s, 5m, 1h30m or 7d".to_owned())
+}
+
+fn read(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds));
     }
-    let malformed = || "must be a duration such as 90s, 5m, 1h30m or 7d".to_owned();
     let (days, rest) = text.split_once('d').unwrap_or(("0", text));
-    let is_number = days.starts_with(|c: char| c.is_ascii_digit());
-    let days: f64 = days.parse().map_err(|_| malformed())?;
-    let days = Duration::try_from_secs_f64(days * 86_400.0);
-    let rest = match rest {
-        "" => Ok(Duration::ZERO),
-        rest => parse_go_duration(rest),
-    };
-    match (is_number && !text.is_empty(), days, rest) {
-        (true, Ok(days), Ok(rest)) => days.checked_add(rest).ok_or_else(malformed),
-        _ => Err(malformed()),
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    if !days.chars().all(is_number) || !text.starts_with(is_number) {
+        return None;
     }
+    let days = Duration::try_from_secs_f64(days.parse::<f64>().ok()? * 86_400.0).ok()?;
+    if rest.is_empty() {
+        return Some(days);
+    }
+    let rest = rest.starts_with(is_number).then_some(rest)?;
+    days.checked_add(parse_go_duration(rest).ok()?)
 }
 
 /// The same duration for a Go program, which knows no days: `168h0m0s`.
@@ -137,6 +143,12 @@ mod tests {
             "nand",
             "infd",
             "d",
+            "1e3d",
+            "1d+5m",
+            "1d0x",
+            "110000000000000d",
+            "9300000000",
+            "18446744073709551615",
             "$(reboot)",
         ] {
             assert!(parse(text).unwrap_err().starts_with("must be"), "{text}");
