@@ -123,13 +123,24 @@ impl Session {
     /// A command that the user may type next, with the flags that lead to the same mothership.
     pub fn kubectl(&self, rest: &str, namespace: &str) -> String {
         let mut command = format!("kubectl {rest} -n {namespace}");
-        if let Some(context) = &self.global.context {
-            command.push_str(" --context ");
-            command.push_str(&quoted(context));
-        }
-        if let Some(path) = &self.global.kubeconfig {
-            command.push_str(" --kubeconfig ");
-            command.push_str(&quoted(&path.to_string_lossy()));
+        let global = &self.global;
+        let path = global
+            .kubeconfig
+            .as_ref()
+            .map(|path| path.to_string_lossy());
+        let flags = [
+            ("context", global.context.as_deref()),
+            ("kubeconfig", path.as_deref()),
+            ("cluster", global.cluster.as_deref()),
+            ("user", global.user.as_deref()),
+            ("as", global.impersonate.as_deref()),
+        ];
+        let groups = global.impersonate_groups.iter();
+        let groups = groups.map(|group| ("as-group", Some(group.as_str())));
+        for (flag, value) in flags.into_iter().chain(groups) {
+            if let Some(value) = value {
+                command.extend([" --", flag, " ", &quoted(value)]);
+            }
         }
         command
     }
