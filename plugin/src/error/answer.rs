@@ -85,7 +85,7 @@ impl Error {
             .flat_map(|details| &details.causes)
             .map(|cause| match cause.field.as_str() {
                 "" | "<nil>" => one_line(&cause.message),
-                field => format!("{field}: {}", one_line(&cause.message)),
+                field => one_line(&format!("{field}: {}", cause.message)),
             })
             .collect();
         if causes.is_empty() {

@@ -1,7 +1,7 @@
 //! What the word being typed can be: from the words before it and the definition of the command
 //! line. Pure.
 //!
-//! clap_complete's dynamic engine tells a completer the word that is typed and none before it: names
+//! `clap_complete`'s dynamic engine tells a completer the word that is typed and none before it: names
 //! would be those of another namespace or mothership than the line's.
 
 use clap::{Arg, ArgAction, Command, FromArgMatches as _};
