@@ -228,13 +228,15 @@ mod tests {
         let global = GlobalArgs {
             context: Some("it's prod".into()),
             kubeconfig: Some("/home/me/config".into()),
+            impersonate: Some("jane".into()),
+            impersonate_groups: vec!["dev".into(), "ops".into()],
             ..GlobalArgs::default()
         };
         let (out, _captured) = Output::captured();
         let session = Session::new(global, out);
         assert_eq!(
             session.kubectl("k0smotron status demo", "team-a"),
-            r"kubectl k0smotron status demo -n team-a --context 'it'\''s prod' --kubeconfig /home/me/config"
+            r"kubectl k0smotron status demo -n team-a --context 'it'\''s prod' --kubeconfig /home/me/config --as jane --as-group dev --as-group ops"
         );
     }
 }

@@ -234,7 +234,9 @@ impl FreeRule {
         };
         let errors = text.map(|text| {
             let rule = format!("policy {:?}, rule {}", policy.name, self.name);
-            FieldError::invalid(&self.field_path, "", text).hint(rule)
+            // A text of several lines is one here, as it is in a condition.
+            let text: Vec<&str> = text.split_whitespace().collect();
+            FieldError::invalid(&self.field_path, "", text.join(" ")).hint(rule)
         });
         Finding {
             policy: &policy.name,

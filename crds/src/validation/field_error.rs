@@ -147,6 +147,11 @@ impl FieldError {
         }
     }
 
+    /// The path, as a cause has it.
+    pub fn field(&self) -> String {
+        visible(&self.path)
+    }
+
     /// The text without the path, as a cause has it.
     pub fn body(&self) -> String {
         let shows = self.sort.is_none_or(ErrorType::shows_value) && !self.value.is_empty();
@@ -169,7 +174,10 @@ impl FieldError {
 fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
+        // Those that turn the direction of what is read as well.
+        if c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        {
             out.extend(c.escape_default());
         } else {
             out.push(c);
@@ -180,7 +188,7 @@ fn visible(text: &str) -> String {
 
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", visible(&self.path), self.body())
+        write!(f, "{}: {}", self.field(), self.body())
     }
 }
 

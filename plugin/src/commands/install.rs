@@ -101,6 +101,9 @@ pub async fn run(session: &Session, args: &InstallArgs) -> Result<(), Error> {
     if args.wait && !dry {
         available(session, &connection, args, &objects).await?;
     }
+    if !dry {
+        session.leaves("k0smotron is installed", Vec::new());
+    }
     let left = leftovers(session, &connection, &objects).await?;
     // What an earlier release has left may be what its pods work with.
     let is_new = dry || args.wait || pending(&connection, &objects).await?.is_none();
@@ -252,7 +255,6 @@ async fn available(
     if tried.level == Level::Warn {
         session.out.note(&format!("warning: {}", tried.found));
     }
-    session.leaves("k0smotron is installed", Vec::new());
     session.out.note("k0smotron is available");
     Ok(())
 }

@@ -137,9 +137,7 @@ impl Stored {
             }
             Change::Promote => Self {
                 // The one before is there still where the current one has never been valid.
-                old: self
-                    .current
-                    .map(|pair| chain(&pair.certificate, self.old.as_deref())),
+                old: chain(self.current.map(|pair| pair.certificate), self.old),
                 current: self.next,
                 next: None,
                 promoted: Some(now),
@@ -167,9 +165,11 @@ impl Stored {
     }
 }
 
-/// Two PEM texts as one.
-fn chain(first: &str, second: Option<&str>) -> String {
-    format!("{}\n{}", first.trim_end(), second.unwrap_or_default())
+/// What can be read of two CAs, as one PEM text.
+fn chain(first: Option<String>, second: Option<String>) -> Option<String> {
+    let read = [first, second].into_iter().flatten();
+    let read: Vec<String> = read.filter_map(|pem| Some(ca(&pem)?.pem)).collect();
+    (!read.is_empty()).then(|| read.concat())
 }
 
 /// The first certificate of a PEM text.
@@ -341,6 +341,33 @@ mod tests {
         let issued = ahead(changed(Stored::default(), Change::Begin), Change::Issue);
         assert_eq!(next(&issued), Some(Change::Issue));
         assert_eq!(next(&changed(issued, Change::Issue)), None);
+    }
+
+    /// Leaves of the CA before may be in use where the current one has never been valid.
+    #[test]
+    fn a_promotion_beside_an_old_ca_keeps_both_and_nothing_that_cannot_be_read() {
+        let ahead = |stored: Stored, change| {
+            let then = now() + SignedDuration::from_hours(1);
+            stored.changed(change, &names(), timings(), then).unwrap()
+        };
+        let first = changed(Stored::default(), Change::Begin);
+        let second = ahead(ahead(first.clone(), Change::Prepare), Change::Promote);
+        let third = changed(changed(second.clone(), Change::Prepare), Change::Promote);
+        let old = third.facts(&names()).old.unwrap();
+        assert_eq!(pki::certificates(&old.pem).unwrap().len(), 2);
+        for before in [&first, &second] {
+            let pem = before.facts(&names()).current.unwrap().pem;
+            assert!(old.pem.contains(pem.trim_end()), "{}", old.pem);
+        }
+        let cut = Stored {
+            old: Some("-----BEGIN CERTIFICATE-----\nAA".to_owned()),
+            ..changed(first.clone(), Change::Prepare)
+        };
+        let promoted = changed(cut, Change::Promote).facts(&names());
+        assert_eq!(
+            promoted.old.unwrap().pem,
+            first.facts(&names()).current.unwrap().pem
+        );
     }
 
     #[test]

@@ -340,7 +340,7 @@ fn denial(kind: &dyn Kind, request: &Request<'_>, errors: &[FieldError]) -> Stat
 
 fn cause(error: &FieldError) -> StatusCause {
     StatusCause {
-        field: Some(error.path.clone()),
+        field: Some(error.field()),
         message: Some(error.body()),
         reason: Some(error.reason().to_owned()),
     }

@@ -76,6 +76,20 @@ fn seen(text: &str, since: i64) -> Vec<Bundle> {
 #[case::its_key_is_lost(
     with(|m| m.current.as_mut().unwrap().signs = false), 1, Some(Change::Prepare)
 )]
+#[case::its_key_is_lost_beside_an_old_ca(
+    with(|m| {
+        m.current.as_mut().unwrap().signs = false;
+        m.old = Some(ca("o", -6000, 3000));
+        m.promoted = Some(at(90));
+    }), 100, None
+)]
+#[case::it_has_not_begun_beside_an_old_ca(
+    with(|m| {
+        m.current = Some(ca("b", 3600, 12600));
+        m.old = Some(ca("o", -6000, 3000));
+        m.promoted = Some(at(90));
+    }), 100, Some(Change::Prepare)
+)]
 #[case::its_key_and_the_leaf_are_lost(
     with(|m| { m.current.as_mut().unwrap().signs = false; m.leaf = None; }), 1, Some(Change::Begin)
 )]
