@@ -4,9 +4,12 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, PostParams};
 use mothership::image;
 use mothership::progress::Progress;
 use mothership::worker::{K0S_ARGS, SPARE_K0S};
+use serde_json::json;
 use support::full::world::World;
 use support::full::{clusters, hosted, until};
 use tempfile::TempDir;
@@ -156,19 +159,19 @@ async fn side_by_side(world: &World, machines: [&mothership::Worker; 2]) -> Resu
     let nodes = plugin(world, &["node", "list", CLUSTER, "--output", "name"]).await?;
     let nodes = String::from_utf8_lossy(&nodes.stdout).into_owned();
     ensure!(nodes.contains("node/ssh-one\nnode/ssh-two\n"), "{nodes}");
-    let removed = plugin(
-        world,
-        &[
-            "node",
-            "remove",
-            CLUSTER,
-            "ssh-two",
-            "--yes",
-            "--force",
-            "--delete-emptydir-data",
-        ],
-    )
-    .await?;
+    // What nobody has moved elsewhere is not taken along without a word.
+    let pods: Api<Pod> = Api::default_namespaced(hosted::client(world, CLUSTER).await?);
+    let left = json!({"metadata": {"name": "left"}, "spec": {"nodeName": "ssh-two",
+        "containers": [{"name": "a", "image": "localhost/nowhere"}]}});
+    let left = serde_json::from_value(left)?;
+    pods.create(&PostParams::default(), &left).await?;
+    let remove = ["node", "remove", CLUSTER, "ssh-two", "--yes"];
+    let refused = plugin(world, &remove).await?;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    ensure!(refused.status.code() == Some(8), "{refused:?}");
+    ensure!(said.contains("-- kubectl drain ssh-two"), "{said}");
+    let remove = [&remove[..], &["--no-drain"]].concat();
+    let removed = plugin(world, &remove).await?;
     let said = String::from_utf8_lossy(&removed.stderr).into_owned();
     ensure!(removed.status.success(), "{said}");
     ensure!(removed.stdout == b"node/ssh-two removed\n", "{removed:?}");
