@@ -39,7 +39,7 @@ pub struct ServiceSettings {
 impl ServiceSettings {
     /// What the annotations of a Cluster say. What means nothing is left out: it must not keep a
     /// Cluster from being exposed.
-    pub fn of(cluster: &Cluster) -> Self {
+    pub fn from_cluster(cluster: &Cluster) -> Self {
         let said = read(cluster, &mut Errors::default());
         let type_ = cluster.spec.service.type_;
         Self {
@@ -80,9 +80,9 @@ pub(crate) fn warnings(old: Option<&Cluster>, new: &Cluster) -> Vec<FieldError> 
         in_vain(LOAD_BALANCER_CLASS_ANNOTATION, class.clone());
     }
     let before = old.filter(|old| is_balanced(old.spec.service.type_) && is_balanced(type_));
-    if before
-        .is_some_and(|old| ServiceSettings::of(old).load_balancer_class != said.load_balancer_class)
-    {
+    if before.is_some_and(|old| {
+        ServiceSettings::from_cluster(old).load_balancer_class != said.load_balancer_class
+    }) {
         warnings
             .warning(
                 path(LOAD_BALANCER_CLASS_ANNOTATION),

@@ -57,7 +57,7 @@ impl Eq for UserVolume<'_> {}
 
 impl<'a> Volumes<'a> {
     /// The volumes of a Cluster.
-    pub fn of(cluster: &str, spec: &'a ClusterSpec) -> Self {
+    pub fn new(cluster: &str, spec: &'a ClusterSpec) -> Self {
         let mut names = Names::default();
         let data = names.take(&data(cluster, spec));
         let config = names.take(&names::config(cluster));

@@ -42,13 +42,13 @@ pub fn client(config: Config, level: u8) -> Result<Client, kube::Error> {
     if level == 0 {
         return Client::try_from(config);
     }
-    let trace = Trace::of(&config, level);
+    let trace = Trace::new(&config, level);
     Ok(ClientBuilder::try_from(config)?.with_layer(&trace).build())
 }
 
 /// The same for a hosted API, which is not trusted: what it answers is not read without an end.
 pub fn wary(config: Config, level: u8) -> Result<Client, kube::Error> {
-    let trace = Trace::of(&config, level);
+    let trace = Trace::new(&config, level);
     let limit = MapResponseLayer::new(|answer: Response<Box<DynBody>>| answer.map(limited));
     let builder = ClientBuilder::try_from(config)?.with_layer(&limit);
     if level == 0 {
@@ -128,7 +128,7 @@ impl Service<Request<Body>> for Traced {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let trace = self.trace.clone();
-        let asked = Asked::of(&request);
+        let asked = Asked::new(&request);
         let answer = self.inner.call(request);
         Box::pin(async move { trace.follow(asked, answer).await })
     }
@@ -142,7 +142,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(request: &Request<Body>) -> Self {
+    fn new(request: &Request<Body>) -> Self {
         let path = request.uri().path_and_query().map(ToString::to_string);
         Self {
             method: request.method().to_string(),
@@ -153,7 +153,7 @@ impl Asked {
 }
 
 impl Trace {
-    fn of(config: &Config, level: u8) -> Self {
+    fn new(config: &Config, level: u8) -> Self {
         Self {
             level,
             server: config

@@ -48,7 +48,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let known = Cache::default();
     let served = Served::new(metrics.clone());
     let watches = Watches::start(client.clone(), known.clone(), metrics.clone(), end.clone());
-    let (seen, seen_rx) = watch::channel(secret::Seen::default());
+    let (seen, seen_rx) = watch::channel(secret::SeenSecret::default());
     tokio::spawn(secret::follow(
         client.clone(),
         args.namespace.clone(),
@@ -116,7 +116,7 @@ fn keeper(
     args: &Args,
     client: &Client,
     metrics: &Metrics,
-    seen: watch::Receiver<secret::Seen>,
+    seen: watch::Receiver<secret::SeenSecret>,
     published: Arc<AtomicBool>,
     stop: &CancellationToken,
 ) -> anyhow::Result<Rotator> {

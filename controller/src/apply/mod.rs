@@ -104,7 +104,9 @@ impl Round<'_> {
             match deleted.await {
                 // It has changed, which brings us back.
                 Ok(()) | Err(WriteError::Conflict { .. }) => {}
-                Err(error) => applied.problems.push(Problem::of(key, &error.into())),
+                Err(error) => applied
+                    .problems
+                    .push(Problem::from_error(key, &error.into())),
             }
         }
         applied.problems.sort();
@@ -187,7 +189,7 @@ impl Round<'_> {
     }
 
     fn failed(&self, wanted: &Desired, error: &ApplyError) -> Outcome {
-        let problem = Problem::of(&wanted.key, error);
+        let problem = Problem::from_error(&wanted.key, error);
         let held = self
             .damping
             .failed(&wanted.key, wanted.hash(), problem, Instant::now());

@@ -50,7 +50,7 @@ impl Problem {
     }
 
     /// What an error says about an object.
-    pub fn of(about: &ObjectKey, error: &ApplyError) -> Self {
+    pub fn from_error(about: &ObjectKey, error: &ApplyError) -> Self {
         let (message, passing) = match error {
             ApplyError::Write(error) => (
                 error.message(),

@@ -20,7 +20,7 @@ mod functional;
 #[cfg(test)]
 mod tests;
 
-use crate::cluster::status::conditions::{Finding, finding, findings, replicas};
+use crate::cluster::status::conditions::{ConditionFinding, finding, findings, replicas};
 
 /// The spec can be worked on.
 pub const ACCEPTED: &str = "Accepted";
@@ -218,7 +218,7 @@ pub fn is_true(status: Option<&ClusterStatus>, type_: &str) -> bool {
 
 /// Gives findings their times: one moves only when its status flips.
 fn timed(
-    findings: &[Finding],
+    findings: &[ConditionFinding],
     old: &[Condition],
     generation: Option<i64>,
     now: Timestamp,

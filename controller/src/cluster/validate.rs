@@ -145,7 +145,7 @@ impl ValidCluster {
 
     /// Its volumes.
     pub fn volumes(&self) -> Volumes<'_> {
-        Volumes::of(&self.name, &self.spec)
+        Volumes::new(&self.name, &self.spec)
     }
 
     /// The Secret with the certificate of this type.
@@ -214,7 +214,7 @@ pub fn validate(
 /// The class of a load balancer stays what it is, set or not: an apply that says otherwise is
 /// refused, and nothing else of the Service could change any more.
 fn service(cluster: &Cluster, observed: &Observed) -> ServiceSettings {
-    let mut settings = ServiceSettings::of(cluster);
+    let mut settings = ServiceSettings::from_cluster(cluster);
     let live = observed.service.as_ref();
     if let Some(live) = live.and_then(|service| service.spec.as_ref())
         && live.type_.as_deref() == Some("LoadBalancer")

@@ -128,13 +128,14 @@ fn at<'a>(value: &'a mut Value, place: &[&str]) -> Option<&'a mut Map<String, Va
         .as_object_mut()
 }
 
-static CLUSTER: LazyLock<Shape> = LazyLock::new(|| Shape::of(&definitions::cluster(), "v1beta2"));
+static CLUSTER: LazyLock<Shape> =
+    LazyLock::new(|| Shape::from_definition(&definitions::cluster(), "v1beta2"));
 static V1BETA1_CLUSTER: LazyLock<Shape> =
-    LazyLock::new(|| Shape::of(&definitions::cluster(), "v1beta1"));
+    LazyLock::new(|| Shape::from_definition(&definitions::cluster(), "v1beta1"));
 static JOIN_TOKEN_REQUEST: LazyLock<Shape> =
-    LazyLock::new(|| Shape::of(&definitions::join_token_request(), "v1beta2"));
+    LazyLock::new(|| Shape::from_definition(&definitions::join_token_request(), "v1beta2"));
 static V1BETA1_JOIN_TOKEN_REQUEST: LazyLock<Shape> =
-    LazyLock::new(|| Shape::of(&definitions::join_token_request(), "v1beta1"));
+    LazyLock::new(|| Shape::from_definition(&definitions::join_token_request(), "v1beta1"));
 
 /// As much of a schema as the API server needs to fill in defaults.
 #[derive(Default)]
@@ -147,7 +148,7 @@ struct Shape {
 
 impl Shape {
     /// The shape of a version.
-    fn of(definition: &CustomResourceDefinition, version: &str) -> Self {
+    fn from_definition(definition: &CustomResourceDefinition, version: &str) -> Self {
         let mut versions = definition.spec.versions.iter();
         let mut shape = versions
             .find(|found| found.name == version)

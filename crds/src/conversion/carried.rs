@@ -51,7 +51,7 @@ const ANNOTATION: &str = "annotation:";
 
 impl Carried {
     /// What `object` carries of `version`; an error that says what is wrong with it.
-    pub fn of(object: &Value, version: Version) -> Option<Result<Self, String>> {
+    pub fn from_object(object: &Value, version: Version) -> Option<Result<Self, String>> {
         let text = tree::annotation(object, version.annotation())?;
         Some(match serde_json::from_str::<Self>(text) {
             Ok(carried) => match carried.0.iter().find(|field| !field.is_allowed()) {

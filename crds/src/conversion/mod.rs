@@ -80,7 +80,7 @@ enum Version {
 }
 
 impl Version {
-    fn of(field: &'static str, text: &str) -> Result<Self, ConversionError> {
+    fn parse(field: &'static str, text: &str) -> Result<Self, ConversionError> {
         match text {
             "k0smotron.io/v1beta1" => Ok(Self::V1Beta1),
             "k0smotron.io/v1beta2" => Ok(Self::V1Beta2),
@@ -114,7 +114,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(text: &str) -> Result<Self, ConversionError> {
+    fn parse(text: &str) -> Result<Self, ConversionError> {
         match text {
             "Cluster" => Ok(Self::Cluster),
             "JoinTokenRequest" => Ok(Self::JoinTokenRequest),
@@ -183,9 +183,9 @@ pub fn convert(object: Value, desired_api_version: &str) -> Result<Value, Conver
             .and_then(Value::as_str)
             .unwrap_or_default()
     };
-    let kind = Kind::of(text("kind"))?;
-    let from = Version::of("apiVersion", text("apiVersion"))?;
-    let to = Version::of("desiredAPIVersion", desired_api_version)?;
+    let kind = Kind::parse(text("kind"))?;
+    let from = Version::parse("apiVersion", text("apiVersion"))?;
+    let to = Version::parse("desiredAPIVersion", desired_api_version)?;
     if from == to {
         return Ok(object);
     }
@@ -196,7 +196,7 @@ pub fn convert(object: Value, desired_api_version: &str) -> Result<Value, Conver
 
     let mut source = object;
     let mut result = kind.mapped(&source, to)?;
-    let carried = Carried::of(&source, to)
+    let carried = Carried::from_object(&source, to)
         .map(|carried| carried.and_then(|carried| restored(kind, &result, &carried, to)));
     match carried {
         Some(Ok(restored)) => {

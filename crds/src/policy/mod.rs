@@ -72,7 +72,7 @@ pub struct Input<'a> {
 
 /// What one rule of one policy says about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding<'a> {
+pub struct PolicyFinding<'a> {
     /// Name of the policy.
     pub policy: &'a str,
     /// Name of the rule: a field of the policy's spec, or the name of a free rule.
@@ -156,7 +156,7 @@ impl Policies {
     }
 
     /// What each rule says that is about this object, those that are met as well.
-    pub fn check<'a>(&'a self, input: &Input<'_>, report: &mut dyn FnMut(Finding<'a>)) {
+    pub fn check<'a>(&'a self, input: &Input<'_>, report: &mut dyn FnMut(PolicyFinding<'a>)) {
         let namespace = target::Namespaced::new(input);
         let mut matching = self
             .list
@@ -166,7 +166,7 @@ impl Policies {
         if matching.peek().is_none() {
             return;
         }
-        let Some(subject) = Subject::of(input, &namespace) else {
+        let Some(subject) = Subject::new(input, &namespace) else {
             return;
         };
         let seen = Seen::new(&subject.object);
@@ -219,7 +219,7 @@ impl Policies {
 }
 
 impl FreeRule {
-    fn finding<'a>(&'a self, policy: &'a Policy, view: &mut View<'_>) -> Finding<'a> {
+    fn finding<'a>(&'a self, policy: &'a Policy, view: &mut View<'_>) -> PolicyFinding<'a> {
         let text = match view.holds(&self.expression) {
             Ok(true) => None,
             Ok(false) => {
@@ -238,7 +238,7 @@ impl FreeRule {
             let text: Vec<&str> = text.split_whitespace().collect();
             FieldError::invalid(&self.field_path, "", text.join(" ")).hint(rule)
         });
-        Finding {
+        PolicyFinding {
             policy: &policy.name,
             rule: &self.name,
             action: self.action.unwrap_or(policy.action),
@@ -254,7 +254,7 @@ fn let_pass(error: &FieldError) -> String {
 }
 
 impl Outcome {
-    fn add(&mut self, finding: Finding<'_>) {
+    fn add(&mut self, finding: PolicyFinding<'_>) {
         let before = finding
             .unchanged
             .iter()
@@ -289,12 +289,12 @@ impl Policy {
         action: PolicyAction,
         errors: Vec<Breach>,
         unchanged: Vec<Breach>,
-    ) -> Finding<'a> {
+    ) -> PolicyFinding<'a> {
         let named = |breaches: Vec<Breach>| {
             let errors = breaches.into_iter().map(|breach| self.error(rule, breach));
             errors.collect()
         };
-        Finding {
+        PolicyFinding {
             policy: &self.name,
             rule,
             action,
@@ -308,7 +308,7 @@ impl Policy {
         rule: &'static builtin::Rule,
         breaches: Vec<Breach>,
         subject: &Subject<'_>,
-    ) -> Finding<'_> {
+    ) -> PolicyFinding<'_> {
         let mut before = Vec::new();
         if !breaches.is_empty()
             && let Some(old) = &subject.old
@@ -321,7 +321,7 @@ impl Policy {
         self.finding(rule.name, self.action, errors, unchanged)
     }
 
-    fn unreadable(&self, subject: &Subject<'_>) -> Finding<'_> {
+    fn unreadable(&self, subject: &Subject<'_>) -> PolicyFinding<'_> {
         let errors = self.faults.iter().map(|fault| {
             let message = format!("policy {:?} is invalid: {fault}", self.name);
             FieldError::forbidden("spec", message).hint("correct the policy")
@@ -331,7 +331,7 @@ impl Policy {
             None => (errors, Vec::new()),
             Some(_) => (Vec::new(), errors),
         };
-        Finding {
+        PolicyFinding {
             policy: &self.name,
             rule: UNREADABLE,
             action: self.action,

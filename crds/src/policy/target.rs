@@ -72,7 +72,7 @@ pub(super) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// `None` when policies have nothing to say: for what is deleted, and for the status.
-    pub(super) fn of(input: &'a Input<'a>, namespace: &'a Namespaced<'a>) -> Option<Self> {
+    pub(super) fn new(input: &'a Input<'a>, namespace: &'a Namespaced<'a>) -> Option<Self> {
         let request = input.request;
         if request.operation == Operation::Delete {
             return None;

@@ -95,9 +95,9 @@ fn foreign_reference(old: Option<&Cluster>, new: &Cluster) -> Findings {
             .hint(format!("copy the Secret into {}", own.unwrap_or_default()));
     }
     if old.is_some_and(|old| reference(old) == wanted) {
-        Findings::of(Errors::default(), findings)
+        Findings::new(Errors::default(), findings)
     } else {
-        Findings::of(findings, Errors::default())
+        Findings::new(findings, Errors::default())
     }
 }
 

@@ -24,7 +24,7 @@ pub fn conflicts(old: Option<&Cluster>, new: &Cluster, known: &dyn Mothership) -
     search.address();
     search.storage_classes();
     quota::warn(&mut search.warnings, old, new, known);
-    Findings::of(search.errors, search.warnings)
+    Findings::new(search.errors, search.warnings)
 }
 
 type Port = fn(&Cluster) -> i32;

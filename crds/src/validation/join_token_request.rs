@@ -79,5 +79,5 @@ pub fn join_token_request_update(old: &JoinTokenRequest, new: &JoinTokenRequest)
             }
         }
     }
-    Findings::of(errors, Errors::default())
+    Findings::new(errors, Errors::default())
 }

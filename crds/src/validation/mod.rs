@@ -59,7 +59,7 @@ impl Findings {
         self.warnings.extend(other.warnings);
     }
 
-    fn of(errors: Errors, warnings: Errors) -> Self {
+    fn new(errors: Errors, warnings: Errors) -> Self {
         Self {
             errors: errors.0,
             // A stored object may have what a new one may not.

@@ -37,7 +37,7 @@ pub fn cluster_update(old: &Cluster, new: &Cluster) -> Findings {
     if change.status.is_some_and(ClusterStatus::keys_were_made) {
         change.certificates();
     }
-    Findings::of(change.errors, change.warnings)
+    Findings::new(change.errors, change.warnings)
 }
 
 struct Change<'a> {

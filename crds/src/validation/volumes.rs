@@ -89,7 +89,7 @@ pub(super) fn hiding(old: Option<&Cluster>, new: &Cluster) -> Findings {
             )
             .hint("mount it elsewhere");
     }
-    Findings::of(errors, warnings)
+    Findings::new(errors, warnings)
 }
 
 /// Whether both say the same: clients write a quantity in other units.

@@ -32,7 +32,7 @@ fn what_meets_nobody_keeps_its_name() {
             ],
         }),
     );
-    let volumes = Volumes::of("c", &cluster.spec);
+    let volumes = Volumes::new("c", &cluster.spec);
     assert_eq!(volumes.data, "kmc-c");
     assert_eq!(volumes.config, "kmc-c-config");
     assert_eq!(volumes.certificates, "certs");
@@ -55,7 +55,7 @@ fn a_claim_keeps_its_name_and_ours_gives_way() {
         "mounts": [{"path": "/certs", "emptyDir": {}}],
     });
     let cluster = cluster("c", &claim);
-    let volumes = Volumes::of("c", &cluster.spec);
+    let volumes = Volumes::new("c", &cluster.spec);
     assert_eq!(volumes.data, "certs");
     assert_ne!(volumes.certificates, "certs");
     assert_ne!(volumes.users[0].name, volumes.certificates);
@@ -147,7 +147,7 @@ proptest! {
     ) {
         let cluster = cluster(&name, &spec);
         prop_assume!(validate_cluster(&cluster).is_empty());
-        let volumes = Volumes::of(&name, &cluster.spec);
+        let volumes = Volumes::new(&name, &cluster.spec);
         let mut inner = vec![&volumes.data, &volumes.config, &volumes.certificates, &volumes.telemetry];
         inner.extend(&volumes.endpoint);
         inner.extend(volumes.scratch.iter().map(|(name, _)| name));

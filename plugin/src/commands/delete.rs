@@ -10,7 +10,7 @@ use crate::flags::{self, DryRun, DryRunArgs};
 use crate::mothership::client::Connection;
 use crate::mothership::{resources, view};
 use crate::session::Session;
-use crate::wait::condition::Target;
+use crate::wait::condition::WaitTarget;
 use crate::{duration, prompt};
 
 #[derive(Debug, Args)]
@@ -127,7 +127,7 @@ async fn gone(
     args: &DeleteArgs,
 ) -> Result<(), Error> {
     let timeout = flags::timeout(args.timeout);
-    Target::Deleted
+    WaitTarget::Deleted
         .wait(session, connection, &args.name, timeout)
         .await?;
     session

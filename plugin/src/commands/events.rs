@@ -60,7 +60,7 @@ pub async fn run(session: &Session, args: &EventsArgs) -> Result<(), Error> {
         let now = Timestamp::now();
         let fresh: Vec<Value> = found
             .into_iter()
-            .filter(|event| is_wanted(args, &Event::of(event), now))
+            .filter(|event| is_wanted(args, &Event::from_object(event), now))
             .map(view::without_managed_fields)
             .filter_map(|event| serde_json::to_value(event).ok())
             .filter(|event| !seen.contains(event))
@@ -79,7 +79,7 @@ pub async fn run(session: &Session, args: &EventsArgs) -> Result<(), Error> {
                 let events: Vec<Event> = items
                     .iter()
                     .filter_map(|item| serde_json::from_value(item.clone()).ok())
-                    .map(|object| Event::of(&object))
+                    .map(|object| Event::from_object(&object))
                     .collect();
                 event::table(&events, now)
             })?;

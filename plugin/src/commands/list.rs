@@ -137,7 +137,7 @@ fn show(
     let item = view::identified(item, &resources::clusters());
     match args.print.output {
         None | Some(Format::Wide) => {
-            let rows = [ClusterRow::of(&item)];
+            let rows = [ClusterRow::from_cluster(&item)];
             let wide = args.print.is_wide();
             let table = table(&rows, args.all_namespaces, wide, Timestamp::now());
             let first = lines.widths.is_empty();
@@ -156,7 +156,7 @@ fn show(
 
 fn row(item: &Value) -> Option<ClusterRow> {
     let cluster: DynamicObject = serde_json::from_value(item.clone()).ok()?;
-    Some(ClusterRow::of(&cluster))
+    Some(ClusterRow::from_cluster(&cluster))
 }
 
 fn value(item: &DynamicObject) -> Result<Value, Error> {
@@ -213,7 +213,10 @@ mod tests {
             "version": "v1.36.3+k0s.2", "readyReplicas": 3,
             "endpoint": "https://10.0.0.7:31443", "conditions": [condition],
         }));
-        vec![ClusterRow::of(&ready), ClusterRow::of(&cluster(json!({})))]
+        vec![
+            ClusterRow::from_cluster(&ready),
+            ClusterRow::from_cluster(&cluster(json!({}))),
+        ]
     }
 
     fn now() -> Timestamp {

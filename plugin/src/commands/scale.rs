@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::flags::{self, DryRun, DryRunArgs};
 use crate::mothership::view;
 use crate::session::Session;
-use crate::wait::condition::Target;
+use crate::wait::condition::WaitTarget;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
@@ -78,7 +78,7 @@ pub async fn run(session: &Session, args: &ScaleArgs) -> Result<(), Error> {
     session.out.data(&format!("{qualified} scaled{dry}\n"))?;
     if args.wait && args.trial.dry_run == DryRun::None {
         let timeout = flags::timeout(args.timeout);
-        Target::Scaled
+        WaitTarget::Scaled
             .wait(session, &connection, name, timeout)
             .await?;
         session

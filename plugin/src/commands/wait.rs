@@ -7,7 +7,7 @@ use clap::Args;
 use crate::error::Error;
 use crate::mothership::view;
 use crate::session::Session;
-use crate::wait::condition::Target;
+use crate::wait::condition::WaitTarget;
 use crate::{duration, flags};
 
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub struct WaitArgs {
         default_value = "available",
         hide_default_value = false
     )]
-    pub target: Target,
+    pub target: WaitTarget,
     /// How long to wait; 0 is for ever
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
     pub timeout: Duration,

@@ -24,7 +24,7 @@ pub struct Event {
 
 impl Event {
     /// Reads an Event of v1, whichever of its times and counts is set.
-    pub fn of(event: &DynamicObject) -> Self {
+    pub fn from_object(event: &DynamicObject) -> Self {
         let text = |pointer: &str| view::text(event, pointer).unwrap_or_default();
         let last = ["/series/lastObservedTime", "/lastTimestamp", "/eventTime"]
             .into_iter()
@@ -65,7 +65,7 @@ pub fn concerning(
                 && about("name").as_deref() == Some(cluster);
             itself || about("uid").is_some_and(|uid| uids.contains(&uid))
         })
-        .map(|event| (Event::of(&event).last, event))
+        .map(|event| (Event::from_object(&event).last, event))
         .collect();
     found.sort_by(|one, other| one.0.cmp(&other.0));
     found.into_iter().map(|(_, event)| event).collect()
@@ -139,7 +139,7 @@ pub(crate) mod tests {
             "demo",
             &["u-2".to_owned()].into(),
         );
-        let events: Vec<Event> = found.iter().map(Event::of).collect();
+        let events: Vec<Event> = found.iter().map(Event::from_object).collect();
         let now = "2026-11-22T10:05:00Z".parse().unwrap();
         insta::assert_snapshot!(table(&events, now).render(Paint::Never), @"
         LAST SEEN   TYPE      REASON      OBJECT           MESSAGE

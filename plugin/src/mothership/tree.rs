@@ -57,7 +57,7 @@ impl Health {
         }
     }
 
-    fn of(status: &str) -> Self {
+    fn from_status(status: &str) -> Self {
         match status {
             "True" => Self::Good,
             "False" => Self::Bad,
@@ -163,7 +163,7 @@ pub fn build(cluster: &DynamicObject, observed: &Observed, now: Timestamp) -> No
     let (ready, reason, message) = match &available {
         _ if deleting => (Health::Bad, "Deleting".to_owned(), String::new()),
         Some(found) => (
-            Health::of(&found.status),
+            Health::from_status(&found.status),
             found.reason.clone(),
             found.message.clone(),
         ),

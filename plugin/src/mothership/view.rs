@@ -128,7 +128,7 @@ pub struct ClusterRow {
 
 impl ClusterRow {
     /// Reads a Cluster.
-    pub fn of(cluster: &DynamicObject) -> Self {
+    pub fn from_cluster(cluster: &DynamicObject) -> Self {
         let or =
             |pointer: &str, empty: &str| text(cluster, pointer).unwrap_or_else(|| empty.to_owned());
         let available = condition(cluster, "Available");
@@ -263,7 +263,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_cluster_without_status_says_what_is_not_known_yet() {
-        let row = ClusterRow::of(&cluster(json!({})));
+        let row = ClusterRow::from_cluster(&cluster(json!({})));
         assert_eq!(
             (
                 row.version.as_str(),
@@ -277,7 +277,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_version_that_runs_comes_before_the_one_asked_for() {
-        let row = ClusterRow::of(&cluster(json!({"version": "v1.36.2+k0s.0"})));
+        let row = ClusterRow::from_cluster(&cluster(json!({"version": "v1.36.2+k0s.0"})));
         assert_eq!(row.version, "v1.36.2+k0s.0");
     }
 

@@ -15,7 +15,7 @@ use crate::wait::{Look, Wait};
 
 /// What to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
+pub enum WaitTarget {
     /// Its API answers and everything it needs is there.
     Available,
     /// It runs the version that its spec asks for, and is available.
@@ -26,7 +26,7 @@ pub enum Target {
     Nodes(u32),
 }
 
-impl FromStr for Target {
+impl FromStr for WaitTarget {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -42,7 +42,7 @@ impl FromStr for Target {
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for WaitTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Available => f.write_str("be available"),
@@ -64,7 +64,7 @@ pub enum Standing {
     Never(String),
 }
 
-impl Target {
+impl WaitTarget {
     /// How this Cluster stands to it.
     pub fn standing(self, cluster: &DynamicObject) -> Standing {
         if self != Self::Deleted {
@@ -176,7 +176,10 @@ mod tests {
     use crate::mothership::view::tests::cluster;
 
     fn standing(target: &str, status: Value) -> Standing {
-        target.parse::<Target>().unwrap().standing(&cluster(status))
+        target
+            .parse::<WaitTarget>()
+            .unwrap()
+            .standing(&cluster(status))
     }
 
     fn available() -> Value {
@@ -241,7 +244,7 @@ mod tests {
     #[test]
     fn an_unknown_target_is_refused_with_the_known_ones() {
         for text in ["ready", "nodes=x", "nodes"] {
-            assert!(text.parse::<Target>().unwrap_err().contains("nodes=N"));
+            assert!(text.parse::<WaitTarget>().unwrap_err().contains("nodes=N"));
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::certificates::ca_bundles::{CaBundles, PublishError};
 use crate::certificates::plan::{Change, Material, Timings, plan};
-use crate::certificates::secret::{self, Seen, WriteError};
+use crate::certificates::secret::{self, SeenSecret, WriteError};
 use crate::certificates::state::Stored;
 use crate::metrics::Metrics;
 
@@ -38,7 +38,7 @@ pub struct Rotator {
     /// The bundles.
     pub bundles: CaBundles,
     /// The Secret, as it is watched.
-    pub seen: watch::Receiver<Seen>,
+    pub seen: watch::Receiver<SeenSecret>,
     /// Counts what was done.
     pub metrics: Metrics,
     /// What the Secret held when it was last of any use: it is written back when it is lost.
@@ -87,9 +87,9 @@ impl Rotator {
     async fn turn(&mut self) -> Duration {
         let seen = self.seen.borrow_and_update().clone();
         let stored = match &seen {
-            Seen::Unknown => return REST,
-            Seen::Missing => Stored::default(),
-            Seen::There(secret) => Stored::read(secret),
+            SeenSecret::Unknown => return REST,
+            SeenSecret::Missing => Stored::default(),
+            SeenSecret::There(secret) => Stored::read(secret),
         };
         let now = Timestamp::now();
         let bundles = self.bundles.all();
@@ -134,14 +134,14 @@ impl Rotator {
             .clamp(Duration::from_millis(20), REST)
     }
 
-    async fn write(&mut self, seen: &Seen, stored: &Stored) -> Result<(), StepError> {
+    async fn write(&mut self, seen: &SeenSecret, stored: &Stored) -> Result<(), StepError> {
         let client = self.client.clone();
         let written =
             secret::write(client, &self.namespace, &self.secret, seen, stored.data()).await?;
         let version = version(&written);
         let echo = self.seen.wait_for(|seen| match seen {
-            Seen::There(secret) => self::version(secret) >= version,
-            Seen::Unknown | Seen::Missing => false,
+            SeenSecret::There(secret) => self::version(secret) >= version,
+            SeenSecret::Unknown | SeenSecret::Missing => false,
         });
         // If it does not come, the next write conflicts, and nothing is lost.
         let _ = timeout(ECHO, echo).await;
@@ -172,13 +172,13 @@ fn version(secret: &Secret) -> Option<u64> {
 
 /// Waits until every bundle holds the CA of what is served: before that, no API server
 /// could ask this replica.
-pub async fn published(bundles: CaBundles, mut seen: watch::Receiver<Seen>) {
+pub async fn published(bundles: CaBundles, mut seen: watch::Receiver<SeenSecret>) {
     let mut changes = bundles.changes();
     loop {
         changes.mark_unchanged();
         let ca = match &*seen.borrow_and_update() {
-            Seen::There(secret) => Stored::read(secret).facts(&[]).current,
-            Seen::Unknown | Seen::Missing => None,
+            SeenSecret::There(secret) => Stored::read(secret).facts(&[]).current,
+            SeenSecret::Unknown | SeenSecret::Missing => None,
         };
         if let (Some(ca), Some(bundles)) = (ca, bundles.all())
             && bundles.iter().all(|bundle| bundle.text.contains(&ca.pem))

@@ -24,7 +24,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The Secret as it was last seen.
 #[derive(Clone, Default)]
-pub enum Seen {
+pub enum SeenSecret {
     /// Nobody has looked yet.
     #[default]
     Unknown,
@@ -52,7 +52,7 @@ pub async fn follow(
     name: String,
     served: Served,
     metrics: Metrics,
-    seen: watch::Sender<Seen>,
+    seen: watch::Sender<SeenSecret>,
     stop: CancellationToken,
 ) {
     let api: Api<Secret> = Api::namespaced(client, &namespace);
@@ -68,10 +68,10 @@ pub async fn follow(
             Ok(Event::Apply(secret) | Event::InitApply(secret)) => {
                 listed = true;
                 served.take(&secret, Timestamp::now());
-                seen.send_replace(Seen::There(Box::new(secret)));
+                seen.send_replace(SeenSecret::There(Box::new(secret)));
             }
-            Ok(Event::Delete(_)) => drop(seen.send_replace(Seen::Missing)),
-            Ok(Event::InitDone) if !listed => drop(seen.send_replace(Seen::Missing)),
+            Ok(Event::Delete(_)) => drop(seen.send_replace(SeenSecret::Missing)),
+            Ok(Event::InitDone) if !listed => drop(seen.send_replace(SeenSecret::Missing)),
             Ok(Event::InitDone) => {}
             Err(error) => {
                 metrics.watch_failed("Secret");
@@ -86,13 +86,13 @@ pub async fn write(
     client: Client,
     namespace: &str,
     name: &str,
-    seen: &Seen,
+    seen: &SeenSecret,
     data: BTreeMap<String, ByteString>,
 ) -> Result<Secret, WriteError> {
     let api: Api<Secret> = Api::namespaced(client, namespace);
     let params = PostParams::default();
     let request = async {
-        if let Seen::There(secret) = seen {
+        if let SeenSecret::There(secret) = seen {
             let secret = Secret {
                 data: Some(data),
                 ..Secret::clone(secret)

@@ -36,5 +36,6 @@ pub async fn certificate(
             source,
         })
     };
-    sign.await.map_err(|error| Problem::of(ca_secret, &error))
+    sign.await
+        .map_err(|error| Problem::from_error(ca_secret, &error))
 }

@@ -17,7 +17,7 @@ use crate::cluster::validate::{Address, Refusal, ValidCluster};
 
 /// One condition before it has a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Finding {
+pub(super) struct ConditionFinding {
     pub(super) type_: &'static str,
     pub(super) status: &'static str,
     pub(super) reason: String,
@@ -29,9 +29,9 @@ pub(super) fn finding(
     status: bool,
     reason: impl Into<String>,
     message: impl Into<String>,
-) -> Finding {
+) -> ConditionFinding {
     let status = if status { "True" } else { "False" };
-    Finding {
+    ConditionFinding {
         type_,
         status,
         reason: reason.into(),
@@ -39,8 +39,12 @@ pub(super) fn finding(
     }
 }
 
-pub(super) fn unknown(type_: &'static str, reason: &str, message: impl Into<String>) -> Finding {
-    Finding {
+pub(super) fn unknown(
+    type_: &'static str,
+    reason: &str,
+    message: impl Into<String>,
+) -> ConditionFinding {
+    ConditionFinding {
         type_,
         status: "Unknown",
         reason: reason.to_owned(),
@@ -49,7 +53,7 @@ pub(super) fn unknown(type_: &'static str, reason: &str, message: impl Into<Stri
 }
 
 /// All conditions of a Cluster that stays.
-pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn findings(facts: &Facts<'_>) -> Vec<ConditionFinding> {
     let deleting = finding(DELETING, false, "NotDeleting", "");
     let accepted = accepted(facts.valid.err());
     let functional = functional(facts);
@@ -119,7 +123,7 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
 
 /// The first of these that is missing says why. Once a control plane has served, only its API
 /// says whether it does: a child that is refused takes nothing from those who use it.
-fn available(parts: &[&Finding]) -> Finding {
+fn available(parts: &[&ConditionFinding]) -> ConditionFinding {
     let missing = parts.iter().find(|part| part.status != "True");
     missing.map_or_else(
         || finding(AVAILABLE, true, "Available", "the control plane serves"),
@@ -128,7 +132,7 @@ fn available(parts: &[&Finding]) -> Finding {
 }
 
 /// The findings of an earlier round, but for those that every round makes.
-fn kept(status: Option<&ClusterStatus>) -> Vec<Finding> {
+fn kept(status: Option<&ClusterStatus>) -> Vec<ConditionFinding> {
     let types = [
         APPLIED,
         EXPOSED,
@@ -144,14 +148,17 @@ fn kept(status: Option<&ClusterStatus>) -> Vec<Finding> {
 }
 
 /// What a condition says already.
-pub(super) fn earlier(status: Option<&ClusterStatus>, type_: &'static str) -> Option<Finding> {
+pub(super) fn earlier(
+    status: Option<&ClusterStatus>,
+    type_: &'static str,
+) -> Option<ConditionFinding> {
     let old = condition(status, type_)?;
     let status = match old.status.as_str() {
         "True" => "True",
         "False" => "False",
         _ => "Unknown",
     };
-    Some(Finding {
+    Some(ConditionFinding {
         type_,
         status,
         reason: old.reason.clone(),
@@ -159,7 +166,7 @@ pub(super) fn earlier(status: Option<&ClusterStatus>, type_: &'static str) -> Op
     })
 }
 
-fn accepted(refusal: Option<&Refusal>) -> Finding {
+fn accepted(refusal: Option<&Refusal>) -> ConditionFinding {
     match refusal {
         None => finding(ACCEPTED, true, "Accepted", ""),
         Some(Refusal::NotImplemented(paths)) => finding(
@@ -186,7 +193,7 @@ fn accepted(refusal: Option<&Refusal>) -> Finding {
     }
 }
 
-fn applied(claims_in_the_way: Option<String>, problems: &[Problem]) -> Finding {
+fn applied(claims_in_the_way: Option<String>, problems: &[Problem]) -> ConditionFinding {
     let reason = match (&claims_in_the_way, problems) {
         (Some(_), _) => "LeftoverClaims",
         (None, []) => return finding(APPLIED, true, "Applied", ""),
@@ -200,7 +207,7 @@ fn applied(claims_in_the_way: Option<String>, problems: &[Problem]) -> Finding {
     finding(APPLIED, false, reason, all.join("; "))
 }
 
-fn exposed(valid: &ValidCluster, observed: &Observed) -> Finding {
+fn exposed(valid: &ValidCluster, observed: &Observed) -> ConditionFinding {
     match &valid.address {
         Address::Waiting { reason, message } => finding(EXPOSED, false, *reason, message.clone()),
         _ if valid.ports.is_none() => finding(
@@ -236,7 +243,7 @@ fn exposed(valid: &ValidCluster, observed: &Observed) -> Finding {
     }
 }
 
-fn certificates(observed: &Observed, old: Option<&ClusterStatus>) -> Finding {
+fn certificates(observed: &Observed, old: Option<&ClusterStatus>) -> ConditionFinding {
     let missing = || {
         let all = observed.certificate_secrets.values();
         all.filter(|secret| secret.digest.is_none())
@@ -257,7 +264,7 @@ fn certificates(observed: &Observed, old: Option<&ClusterStatus>) -> Finding {
     )
 }
 
-fn scaling(now: i32, wanted: i32) -> Finding {
+fn scaling(now: i32, wanted: i32) -> ConditionFinding {
     match now.cmp(&wanted) {
         std::cmp::Ordering::Less => finding(
             SCALING,
@@ -295,7 +302,7 @@ pub(super) fn is_up_to_date(facts: &Facts<'_>, valid: &ValidCluster) -> bool {
     is_wanted && replicas(set).is_up_to_date(valid.replicas())
 }
 
-fn up_to_date(replicas: &Replicas, valid: &ValidCluster, is_up_to_date: bool) -> Finding {
+fn up_to_date(replicas: &Replicas, valid: &ValidCluster, is_up_to_date: bool) -> ConditionFinding {
     if is_up_to_date {
         return finding(UP_TO_DATE, true, "AllReplicasUpToDate", "");
     }

@@ -3,7 +3,7 @@
 use crds::names;
 use crds::v1beta2::Cluster;
 
-use super::conditions::{Finding, earlier, finding, replicas, unknown};
+use super::conditions::{ConditionFinding, earlier, finding, replicas, unknown};
 use super::{FUNCTIONAL, Facts};
 use crate::cluster::children::storage;
 use crate::cluster::validate::ValidCluster;
@@ -20,7 +20,7 @@ pub(super) fn has_served(cluster: &Cluster) -> bool {
 }
 
 /// What the API has said, or that it has not been asked.
-pub(super) fn functional(facts: &Facts<'_>) -> Finding {
+pub(super) fn functional(facts: &Facts<'_>) -> ConditionFinding {
     let waiting = || {
         unknown(
             FUNCTIONAL,
@@ -64,7 +64,7 @@ pub(super) fn functional(facts: &Facts<'_>) -> Finding {
 }
 
 /// Why a control plane that has served does not answer, if it is for want of its etcd.
-pub(super) fn without_etcd(valid: &ValidCluster) -> Option<Finding> {
+pub(super) fn without_etcd(valid: &ValidCluster) -> Option<ConditionFinding> {
     if storage::ready_members(valid) > 0 {
         return None;
     }

@@ -202,7 +202,7 @@ impl Walk<'_> {
                 self.visit(&mut each.loop_step, deeper);
                 self.visit(&mut each.result, deeper);
                 self.scope.pop();
-                self.turns.push(Turn::of(&each.loop_step));
+                self.turns.push(Turn::from_step(&each.loop_step));
                 let turn = format!("@turn:{}", self.turns.len() - 1);
                 let condition = std::mem::take(&mut each.loop_cond);
                 each.loop_cond = ided(Expr::Call(CallExpr {
@@ -277,7 +277,7 @@ impl Walk<'_> {
             match &at.expr {
                 Expr::Ident(name) if !self.scope.contains(name) => {
                     steps.reverse();
-                    let root = Root::of(name)?;
+                    let root = Root::from_name(name)?;
                     return Some(Place {
                         root,
                         steps,

@@ -45,7 +45,7 @@ pub(super) fn makes_more(expr: &Expr) -> bool {
 }
 
 impl Turn {
-    pub(super) fn of(step: &IdedExpr) -> Self {
+    pub(super) fn from_step(step: &IdedExpr) -> Self {
         let mut turn = Self {
             parts: 1,
             places: Vec::new(),

@@ -19,7 +19,7 @@ use crate::mothership::client::{Connection, Submission};
 use crate::mothership::{resources, view};
 use crate::output::Structured;
 use crate::session::Session;
-use crate::wait::condition::Target;
+use crate::wait::condition::WaitTarget;
 use crate::{duration, kubeconfig};
 
 /// The flags that make a spec, which --from has made already.
@@ -280,7 +280,7 @@ async fn available(
     name: &str,
 ) -> Result<(), Error> {
     let timeout = flags::timeout(args.timeout);
-    let waited = Target::Available.wait(session, connection, name, timeout);
+    let waited = WaitTarget::Available.wait(session, connection, name, timeout);
     let Some(cluster) = waited.await? else {
         return Ok(());
     };

@@ -97,7 +97,7 @@ pub enum Format {
 
 /// Asks for a token, waits for it, prints it.
 pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Error> {
-    let setup = Setup::of(args)?;
+    let setup = Setup::from_args(args)?;
     if args.ssh.machines.is_empty() {
         on_the_machine(args)?;
     }

@@ -36,7 +36,7 @@ impl Setup {
     ///
     /// # Errors
     /// [`Error::Usage`] when they do not go together.
-    pub fn of(args: &JoinArgs) -> Result<Self, Error> {
+    pub fn from_args(args: &JoinArgs) -> Result<Self, Error> {
         let mut arguments = Vec::new();
         for (flag, value) in [("--labels", &args.labels), ("--taints", &args.taints)] {
             if !value.is_empty() {

@@ -9,7 +9,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use crate::commands::kubeconfig::KubeconfigArgs;
-use crate::commands::kubeconfig::csr::Asked;
+use crate::commands::kubeconfig::csr::SigningRequest;
 use crate::error::Error;
 use crate::hosted::HostedConnection;
 use crate::mothership::client::{Connection, FIELD_MANAGER};
@@ -34,7 +34,7 @@ pub async fn signed(
     args: &KubeconfigArgs,
     user: &str,
 ) -> Result<Signed, Error> {
-    let asked = Asked::new(user, &args.groups, args.ttl)?;
+    let asked = SigningRequest::new(user, &args.groups, args.ttl)?;
     let name = asked.name();
     let namespace = &place.connection.namespace;
     let exec = session.kubectl(&format!("k0smotron exec {}", args.name), namespace);
@@ -72,7 +72,7 @@ async fn certified(
     place: &HostedConnection<'_>,
     args: &KubeconfigArgs,
     api: &Api<CertificateSigningRequest>,
-    asked: &Asked,
+    asked: &SigningRequest,
 ) -> Result<String, Error> {
     let there = &place.connection;
     let name = asked.name();

@@ -59,14 +59,14 @@ pub fn ttl(text: &str) -> Result<Duration, String> {
 }
 
 /// A new key, and what is asked for it.
-pub struct Asked {
+pub struct SigningRequest {
     /// The private key, PKCS #8 in PEM.
     pub key: String,
     /// The object that asks the hosted cluster.
     pub request: CertificateSigningRequest,
 }
 
-impl Asked {
+impl SigningRequest {
     /// Makes a key (ECDSA P-256) and asks for a certificate that lets `user` in.
     ///
     /// # Errors
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_request_names_the_user_and_every_group_and_is_signed_by_its_key() {
         for groups in [vec![], vec!["dev".to_owned(), "öps".into(), "c".into()]] {
-            let asked = Asked::new("alice@example.org", &groups, HOURS).unwrap();
+            let asked = SigningRequest::new("alice@example.org", &groups, HOURS).unwrap();
             let (_, block) = parse_x509_pem(&asked.request.spec.request.0).unwrap();
             assert_eq!(block.label, "CERTIFICATE REQUEST");
             let (rest, request) = X509CertificationRequest::from_der(&block.contents).unwrap();
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn the_object_asks_the_signer_of_users_for_the_time_that_was_given() {
-        let asked = Asked::new("alice", &[], HOURS).unwrap();
+        let asked = SigningRequest::new("alice", &[], HOURS).unwrap();
         let spec = &asked.request.spec;
         assert_eq!(spec.signer_name, "kubernetes.io/kube-apiserver-client");
         assert_eq!(spec.expiration_seconds, Some(28_800));
@@ -208,7 +208,7 @@ mod tests {
             ["digital signature", "client auth"]
         );
         assert!(crds::names::is_object_name(asked.name()));
-        let other = Asked::new("alice", &[], HOURS).unwrap();
+        let other = SigningRequest::new("alice", &[], HOURS).unwrap();
         assert_ne!(asked.name(), other.name());
     }
 
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_private_key_is_not_shown_where_the_request_is() {
-        let asked = Asked::new("alice", &[], HOURS).unwrap();
+        let asked = SigningRequest::new("alice", &[], HOURS).unwrap();
         let shown = serde_json::to_string(&asked.request).unwrap();
         assert!(!shown.contains("PRIVATE"), "{shown}");
         assert!(asked.key.starts_with("-----BEGIN PRIVATE KEY-----"));

@@ -187,7 +187,7 @@ pub(super) fn is_recent(object: &DynamicObject, since: Option<Duration>) -> bool
     let (Some(since), true) = (since, is(object, "Event")) else {
         return true;
     };
-    let seen: Option<Timestamp> = Event::of(object).last.parse().ok();
+    let seen: Option<Timestamp> = Event::from_object(object).last.parse().ok();
     let since = SignedDuration::try_from(since).unwrap_or(SignedDuration::MAX);
     seen.is_none_or(|seen| Timestamp::now().duration_since(seen) <= since)
 }

@@ -81,7 +81,7 @@ fn table(items: &[Value], namespaces: bool, wide: bool, now: Timestamp) -> Table
         let Ok(request) = serde_json::from_value::<DynamicObject>(item.clone()) else {
             continue;
         };
-        let state = State::of(&request, now);
+        let state = State::from_request(&request, now);
         let or = |pointer: &str, empty: &str| {
             view::text(&request, pointer).unwrap_or_else(|| empty.to_owned())
         };

@@ -110,7 +110,7 @@ fn choose(
             return false;
         }
         args.all
-            || (args.expired && State::of(request, now) == State::Expired)
+            || (args.expired && State::from_request(request, now) == State::Expired)
             || args.names.contains(&request.name_any())
     };
     Ok(requests.into_iter().filter(is_meant).collect())

@@ -19,7 +19,7 @@ pub enum State {
 
 impl State {
     /// What the request says of itself, at this moment.
-    pub fn of(request: &DynamicObject, now: Timestamp) -> Self {
+    pub fn from_request(request: &DynamicObject, now: Timestamp) -> Self {
         let created = view::condition(request, "JoinTokenSecretCreated");
         let reason = created.as_ref().map_or("", |found| found.reason.as_str());
         let ended = view::text(request, "/status/expiresAt")
@@ -75,7 +75,7 @@ mod tests {
             "reason": reason, "message": ""});
         let request = object(json!({"metadata": {"name": "r"},
             "status": {"expiresAt": expires, "conditions": [condition]}}));
-        State::of(&request, "2026-11-22T10:00:00Z".parse().unwrap())
+        State::from_request(&request, "2026-11-22T10:00:00Z".parse().unwrap())
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::mothership::client::Connection;
 use crate::mothership::view;
 use crate::output::Structured;
 use crate::session::{Session, quoted};
-use crate::wait::condition::Target;
+use crate::wait::condition::WaitTarget;
 use crate::{duration, prompt};
 
 #[derive(Debug, Args)]
@@ -74,7 +74,7 @@ pub async fn run(session: &Session, args: &UpgradeArgs) -> Result<(), Error> {
         ));
         return Ok(());
     };
-    let plan = Plan::of(&cluster, &to);
+    let plan = Plan::new(&cluster, &to);
     let asked_for = view::text(&object, "/spec/version").unwrap_or_default();
     if view::same_version(&plan.from, &to) && view::same_version(&asked_for, &to) {
         session.out.note(&format!(
@@ -99,7 +99,7 @@ pub async fn run(session: &Session, args: &UpgradeArgs) -> Result<(), Error> {
     }
     if args.wait {
         let timeout = flags::timeout(args.timeout);
-        Target::Upgraded
+        WaitTarget::Upgraded
             .wait(session, &connection, &args.name, timeout)
             .await?;
     }

@@ -46,7 +46,7 @@ pub fn running(cluster: &Cluster) -> &str {
 
 impl Plan {
     /// The plan to bring a Cluster to a version.
-    pub fn of(cluster: &Cluster, to: &str) -> Self {
+    pub fn new(cluster: &Cluster, to: &str) -> Self {
         let mut wanted = cluster.clone();
         wanted.spec.version = Some(to.to_owned());
         let Findings { errors, warnings } = upgrade::upgrade(cluster, &wanted);
@@ -134,7 +134,7 @@ mod tests {
             "v1.35.4+k0s.0",
             &json!({"joined": 2, "ready": 2, "oldestKubelet": "v1.34.2+k0s"}),
         );
-        insta::assert_snapshot!(Plan::of(&cluster, "v1.36.3+k0s.2").render(), @"
+        insta::assert_snapshot!(Plan::new(&cluster, "v1.36.3+k0s.2").render(), @"
         Upgrade of cluster team-a/demo: v1.35.4+k0s.0 -> v1.36.3+k0s.2
           3 control-plane pods are replaced, one after another: the API goes on to answer
           nodes keep their version (2 joined, the oldest kubelet is v1.34.2+k0s); upgrade them afterwards
@@ -145,11 +145,11 @@ mod tests {
     fn what_forbids_it_is_the_webhooks_own_rule() {
         let old = json!({"joined": 1, "ready": 1, "oldestKubelet": "v1.31.2+k0s"});
         let cluster = running("v1.35.4+k0s.0", &old);
-        let skipped = Plan::of(&cluster, "v1.37.0+k0s.0");
+        let skipped = Plan::new(&cluster, "v1.37.0+k0s.0");
         assert!(skipped.forbidden[0].contains("skips a minor version"));
-        let back = Plan::of(&cluster, "v1.34.1+k0s.0");
+        let back = Plan::new(&cluster, "v1.34.1+k0s.0");
         assert!(back.forbidden[0].contains("is older than v1.35.4+k0s.0"));
-        let skew = Plan::of(&cluster, "v1.36.3+k0s.2");
+        let skew = Plan::new(&cluster, "v1.36.3+k0s.2");
         assert!(skew.forbidden[0].contains("oldest kubelet"), "{skew:?}");
     }
 

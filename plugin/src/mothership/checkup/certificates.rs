@@ -9,7 +9,7 @@ use kube::api::DynamicObject;
 use kube::core::PartialObjectMeta;
 use serde_json::Value;
 
-use super::checks::Finding;
+use super::checks::CheckFinding;
 use crate::mothership::fetch;
 
 const CHECK: &str = "Certificates";
@@ -60,18 +60,18 @@ pub fn of_configuration(kind: &str, configuration: &DynamicObject) -> Option<Cer
 }
 
 /// A finding for each that has ended or soon will, else one for all.
-pub fn judge(certificates: &[Certificate], now: Timestamp) -> Vec<Finding> {
+pub fn judge(certificates: &[Certificate], now: Timestamp) -> Vec<CheckFinding> {
     let days = |end: Timestamp| end.duration_since(now).as_hours() / 24;
-    let odd: Vec<Finding> = certificates
+    let odd: Vec<CheckFinding> = certificates
         .iter()
         .filter(|found| found.end < now + SOON)
         .map(|found| {
             let Certificate { whose, remedy, end } = found;
             if *end < now {
-                Finding::fail(CHECK, format!("{whose} expired at {end}"), remedy)
+                CheckFinding::fail(CHECK, format!("{whose} expired at {end}"), remedy)
             } else {
                 let text = format!("{whose} expires in {} days, at {end}", days(*end));
-                Finding::warn(CHECK, text, remedy)
+                CheckFinding::warn(CHECK, text, remedy)
             }
         })
         .collect();
@@ -88,7 +88,7 @@ pub fn judge(certificates: &[Certificate], now: Timestamp) -> Vec<Finding> {
             )
         },
     );
-    vec![Finding::ok(CHECK, found)]
+    vec![CheckFinding::ok(CHECK, found)]
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub enum Level {
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct CheckFinding {
     pub check: &'static str,
     pub level: Level,
     pub found: String,
@@ -27,7 +27,7 @@ pub struct Finding {
     pub remedy: String,
 }
 
-impl Finding {
+impl CheckFinding {
     /// As it should be.
     pub fn ok(check: &'static str, found: impl Into<String>) -> Self {
         Self {
@@ -61,17 +61,17 @@ impl Finding {
 const OLDEST: u64 = 33;
 
 /// The mothership's own version, `1.36` in two numbers as its API server tells them.
-pub fn kubernetes(major: &str, minor: &str) -> Finding {
+pub fn kubernetes(major: &str, minor: &str) -> CheckFinding {
     let found = format!("v{major}.{minor}");
     let number: Option<u64> = minor.trim_end_matches('+').parse().ok();
     match number {
-        Some(number) if number >= OLDEST => Finding::ok("Kubernetes", found),
-        Some(_) => Finding::fail(
+        Some(number) if number >= OLDEST => CheckFinding::ok("Kubernetes", found),
+        Some(_) => CheckFinding::fail(
             "Kubernetes",
             format!("{found} is older than v1.{OLDEST}"),
             "upgrade the mothership",
         ),
-        None => Finding::warn(
+        None => CheckFinding::warn(
             "Kubernetes",
             format!("{found} cannot be read"),
             "see kubectl version",
@@ -85,9 +85,9 @@ pub fn deployment(
     name: &str,
     found: Option<&DynamicObject>,
     own: &str,
-) -> Finding {
+) -> CheckFinding {
     let Some(found) = found else {
-        return Finding::fail(
+        return CheckFinding::fail(
             check,
             format!(
                 "there is no Deployment {name} in namespace {}",
@@ -105,13 +105,13 @@ pub fn deployment(
         crds::names::SYSTEM_NAMESPACE
     );
     if available == 0 {
-        return Finding::fail(check, counted, format!("see why: {logs}"));
+        return CheckFinding::fail(check, counted, format!("see why: {logs}"));
     }
     if available < wanted {
-        return Finding::warn(check, counted, format!("see why: {logs}"));
+        return CheckFinding::warn(check, counted, format!("see why: {logs}"));
     }
     match release::version(found) {
-        Some(version) if version != own => Finding::warn(
+        Some(version) if version != own => CheckFinding::warn(
             check,
             format!("{counted}; this plugin is {own}"),
             if release::is_newer(&version, own) {
@@ -120,20 +120,20 @@ pub fn deployment(
                 "update the mothership's installation"
             },
         ),
-        _ => Finding::ok(check, counted),
+        _ => CheckFinding::ok(check, counted),
     }
 }
 
 /// The definition of a kind: whether it is there, and serves and stores what this program speaks.
-pub fn definition(name: &str, found: Option<&DynamicObject>) -> Finding {
+pub fn definition(name: &str, found: Option<&DynamicObject>) -> CheckFinding {
     let check = "CRDs";
     let install = "install the product: kubectl k0smotron install --registry REGISTRY";
     let Some(found) = found else {
-        return Finding::fail(check, format!("{name} is missing"), install);
+        return CheckFinding::fail(check, format!("{name} is missing"), install);
     };
     let established = view::condition(found, "Established");
     if !established.is_some_and(|condition| condition.is_true()) {
-        return Finding::fail(
+        return CheckFinding::fail(
             check,
             format!("{name} is not established"),
             format!("see why: kubectl describe crd {name}"),
@@ -149,9 +149,9 @@ pub fn definition(name: &str, found: Option<&DynamicObject>) -> Finding {
             && is("storage")
     });
     if served {
-        Finding::ok(check, format!("{name} is there"))
+        CheckFinding::ok(check, format!("{name} is there"))
     } else {
-        Finding::fail(
+        CheckFinding::fail(
             check,
             format!(
                 "{name} does not serve and store {}",
@@ -163,10 +163,10 @@ pub fn definition(name: &str, found: Option<&DynamicObject>) -> Finding {
 }
 
 /// The webhook configurations: without an authority the API server cannot call them.
-pub fn configuration(kind: &str, name: &str, found: Option<&DynamicObject>) -> Finding {
+pub fn configuration(kind: &str, name: &str, found: Option<&DynamicObject>) -> CheckFinding {
     let check = "Admission";
     let Some(found) = found else {
-        return Finding::fail(
+        return CheckFinding::fail(
             check,
             format!("there is no {kind} {name}"),
             "install the product: kubectl k0smotron install --registry REGISTRY",
@@ -184,17 +184,17 @@ pub fn configuration(kind: &str, name: &str, found: Option<&DynamicObject>) -> F
             .is_empty()
     });
     if lacking {
-        return Finding::fail(
+        return CheckFinding::fail(
             check,
             format!("{kind} {name} has no caBundle"),
             "the webhook's pods write it: are they running?",
         );
     }
-    Finding::ok(check, format!("{kind} {name} has its caBundle"))
+    CheckFinding::ok(check, format!("{kind} {name} has its caBundle"))
 }
 
 /// Classes of storage: etcd's volumes take the default one unless a Cluster names another.
-pub fn storage(classes: &[DynamicObject]) -> Finding {
+pub fn storage(classes: &[DynamicObject]) -> CheckFinding {
     let is_default = |class: &&DynamicObject| {
         class
             .annotations()
@@ -207,13 +207,13 @@ pub fn storage(classes: &[DynamicObject]) -> Finding {
         .map(kube::ResourceExt::name_any)
         .collect();
     match defaults.as_slice() {
-        [] => Finding::warn(
+        [] => CheckFinding::warn(
             "Storage",
             "no StorageClass is the default",
             "name one with --storage-class, or mark one as default",
         ),
-        [one] => Finding::ok("Storage", format!("{one} is the default StorageClass")),
-        several => Finding::warn(
+        [one] => CheckFinding::ok("Storage", format!("{one} is the default StorageClass")),
+        several => CheckFinding::warn(
             "Storage",
             format!("{} are all the default StorageClass", several.join(", ")),
             "leave one of them the default",
@@ -222,7 +222,7 @@ pub fn storage(classes: &[DynamicObject]) -> Finding {
 }
 
 /// Whether Services of type `LoadBalancer` get addresses, as far as there are any.
-pub fn load_balancer(services: &[DynamicObject]) -> Finding {
+pub fn load_balancer(services: &[DynamicObject]) -> CheckFinding {
     let balanced: Vec<&DynamicObject> = services
         .iter()
         .filter(|service| view::text(service, "/spec/type").as_deref() == Some("LoadBalancer"))
@@ -234,15 +234,15 @@ pub fn load_balancer(services: &[DynamicObject]) -> Finding {
             .is_some()
     };
     match (balanced.len(), balanced.iter().filter(has_address).count()) {
-        (0, _) => Finding::ok(
+        (0, _) => CheckFinding::ok(
             "Load balancer",
             "no Service asks for one, so nothing is known of it",
         ),
-        (all, with) if all == with => Finding::ok(
+        (all, with) if all == with => CheckFinding::ok(
             "Load balancer",
             format!("{all} Services have their address"),
         ),
-        (all, with) => Finding::warn(
+        (all, with) => CheckFinding::warn(
             "Load balancer",
             format!("{with} of {all} Services have their address"),
             "is there a load balancer? Without one use --service NodePort",
@@ -251,11 +251,11 @@ pub fn load_balancer(services: &[DynamicObject]) -> Finding {
 }
 
 /// What the person may do.
-pub fn right(what: &str, allowed: bool) -> Finding {
+pub fn right(what: &str, allowed: bool) -> CheckFinding {
     if allowed {
-        Finding::ok("Rights", format!("you may {what}"))
+        CheckFinding::ok("Rights", format!("you may {what}"))
     } else {
-        Finding::warn(
+        CheckFinding::warn(
             "Rights",
             format!("you may not {what}"),
             "ask for one of the roles k0smotron-edit and k0smotron-view",
@@ -264,13 +264,13 @@ pub fn right(what: &str, allowed: bool) -> Finding {
 }
 
 /// Clusters that are not what they should be.
-pub fn clusters(clusters: &[DynamicObject]) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = clusters
+pub fn clusters(clusters: &[DynamicObject]) -> Vec<CheckFinding> {
+    let mut findings: Vec<CheckFinding> = clusters
         .iter()
         .filter_map(|cluster| {
             let obstacle = view::refusal(cluster).or_else(|| view::obstacle(cluster))?;
             let (name, place) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
-            Some(Finding::warn(
+            Some(CheckFinding::warn(
                 "Clusters",
                 format!("{place}/{name}: {obstacle}"),
                 format!("kubectl k0smotron status {name} -n {place}"),
@@ -278,7 +278,7 @@ pub fn clusters(clusters: &[DynamicObject]) -> Vec<Finding> {
         })
         .collect();
     if findings.is_empty() {
-        findings.push(Finding::ok(
+        findings.push(CheckFinding::ok(
             "Clusters",
             format!("all {} are available", clusters.len()),
         ));

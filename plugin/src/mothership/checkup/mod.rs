@@ -9,7 +9,7 @@ use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::core::PartialObjectMeta;
 use serde_json::{Value, json};
 
-use self::checks::{Finding, Level};
+use self::checks::{CheckFinding, Level};
 use crate::error::Error;
 use crate::mothership::client::{Connection, Submission};
 use crate::mothership::{release, resources};
@@ -17,7 +17,7 @@ use crate::output::Style;
 use crate::output::table::{Cell, Table};
 
 /// The findings as people read them.
-pub fn table(findings: &[Finding]) -> Table {
+pub fn table(findings: &[CheckFinding]) -> Table {
     let mut table = Table::new(["CHECK", "LEVEL", "FOUND", "REMEDY"]);
     for found in findings {
         let (text, style) = match found.level {
@@ -36,7 +36,7 @@ pub fn table(findings: &[Finding]) -> Table {
 }
 
 /// What there is to find.
-pub async fn look(connection: &Connection<'_>) -> Result<Vec<Finding>, Error> {
+pub async fn look(connection: &Connection<'_>) -> Result<Vec<CheckFinding>, Error> {
     let client = connection.client();
     let version = connection
         .call("ask the mothership for its version", || {
@@ -44,7 +44,7 @@ pub async fn look(connection: &Connection<'_>) -> Result<Vec<Finding>, Error> {
         })
         .await?;
     let mut findings = vec![
-        Finding::ok("API server", format!("{} answers", connection.server)),
+        CheckFinding::ok("API server", format!("{} answers", connection.server)),
         checks::kubernetes(&version.major, &version.minor),
     ];
     for name in ["clusters", "jointokenrequests", "clusterpolicies"] {
@@ -131,7 +131,7 @@ pub async fn look(connection: &Connection<'_>) -> Result<Vec<Finding>, Error> {
 }
 
 /// Whether a Cluster that is as simple as can be would be accepted now.
-pub async fn admission(connection: &Connection<'_>) -> Finding {
+pub async fn admission(connection: &Connection<'_>) -> CheckFinding {
     let body = json!({
         "apiVersion": format!("{}/{}", resources::GROUP, resources::VERSION),
         "kind": "Cluster",
@@ -140,7 +140,7 @@ pub async fn admission(connection: &Connection<'_>) -> Finding {
     });
     let check = "Admission";
     let Ok(object) = serde_json::from_value::<DynamicObject>(body) else {
-        return Finding::warn(check, "the trial could not be made", "");
+        return CheckFinding::warn(check, "the trial could not be made", "");
     };
     let clusters = resources::clusters();
     let tried = connection
@@ -149,25 +149,25 @@ pub async fn admission(connection: &Connection<'_>) -> Finding {
     match tried {
         // Somebody has one of that name: the webhook is asked before that is looked for.
         Ok(_) | Err(Error::Conflict { .. }) => {
-            Finding::ok(check, "a simple cluster would be accepted")
+            CheckFinding::ok(check, "a simple cluster would be accepted")
         }
         Err(error @ (Error::Refused { .. } | Error::Forbidden { .. } | Error::NotFound { .. })) => {
             let hint = error.hints().into_iter().next().unwrap_or_default();
-            Finding::warn(check, error.to_string(), hint)
+            CheckFinding::warn(check, error.to_string(), hint)
         }
         Err(error) => {
             let hint = error.hints().into_iter().next().unwrap_or_default();
-            Finding::fail(check, error.to_string(), hint)
+            CheckFinding::fail(check, error.to_string(), hint)
         }
     }
 }
 
 /// What the person may not see is a finding of its own; anything else ends the command.
 fn seen(
-    findings: &mut Vec<Finding>,
+    findings: &mut Vec<CheckFinding>,
     check: &'static str,
     found: Result<Option<DynamicObject>, Error>,
-    judge: impl FnOnce(Option<&DynamicObject>) -> Finding,
+    judge: impl FnOnce(Option<&DynamicObject>) -> CheckFinding,
 ) -> Result<(), Error> {
     match found {
         Ok(found) => findings.push(judge(found.as_ref())),
@@ -177,10 +177,10 @@ fn seen(
 }
 
 fn seen_all(
-    findings: &mut Vec<Finding>,
+    findings: &mut Vec<CheckFinding>,
     check: &'static str,
     found: Result<Vec<DynamicObject>, Error>,
-    judge: impl FnOnce(&[DynamicObject]) -> Vec<Finding>,
+    judge: impl FnOnce(&[DynamicObject]) -> Vec<CheckFinding>,
 ) -> Result<(), Error> {
     match found {
         Ok(found) => findings.extend(judge(&found)),
@@ -191,9 +191,9 @@ fn seen_all(
     Ok(())
 }
 
-fn hidden(check: &'static str, error: Error) -> Result<Finding, Error> {
+fn hidden(check: &'static str, error: Error) -> Result<CheckFinding, Error> {
     match error {
-        Error::Forbidden { .. } => Ok(Finding::warn(
+        Error::Forbidden { .. } => Ok(CheckFinding::warn(
             check,
             error.to_string(),
             "ask somebody who may see it",

@@ -12,7 +12,7 @@ use crate::mothership::view::{self, Condition};
 pub(super) fn of_condition(cluster: &DynamicObject, condition: Condition) -> Node {
     // Some conditions tell of something under way; False is as it should be.
     let tells_of_work = matches!(condition.kind.as_str(), "Deleting" | "ControlPlaneScaling");
-    let ready = match Health::of(&condition.status) {
+    let ready = match Health::from_status(&condition.status) {
         Health::Bad if tells_of_work => Health::Idle,
         Health::Good if tells_of_work => Health::Busy,
         other if view::is_observed(cluster) => other,
@@ -38,7 +38,7 @@ pub(super) fn of_request(request: &DynamicObject) -> Node {
     };
     let (ready, reason, message) = match made {
         Some(made) if made.is_true() => (Health::Good, token.unwrap_or_default(), until),
-        Some(made) => (Health::of(&made.status), made.reason, made.message),
+        Some(made) => (Health::from_status(&made.status), made.reason, made.message),
         None => (Health::Unknown, "<pending>".to_owned(), until),
     };
     Node {
@@ -74,7 +74,7 @@ pub(super) fn of_nodes(cluster: &DynamicObject) -> Option<Node> {
 }
 
 pub(super) fn of_event(event: &DynamicObject) -> Node {
-    let event = Event::of(event);
+    let event = Event::from_object(event);
     Node {
         name: event.object,
         ready: if event.kind == "Warning" {
@@ -150,7 +150,7 @@ fn stateful_set(set: &DynamicObject) -> (Health, String, String) {
 fn pod(pod: &DynamicObject) -> (Health, String, String) {
     let conditions = view::conditions(pod);
     let find = |kind: &str| conditions.iter().find(|condition| condition.kind == kind);
-    let health = find("Ready").map_or(Health::Unknown, |ready| Health::of(&ready.status));
+    let health = find("Ready").map_or(Health::Unknown, |ready| Health::from_status(&ready.status));
     if health == Health::Good {
         return (health, "Running".to_owned(), String::new());
     }

@@ -127,7 +127,7 @@ impl Failure {
 
     /// What an end with this code and these last lines on standard error means. The codes are
     /// the script's own, but for 255, which is ssh's.
-    pub fn of(code: Option<i32>, said: &[String]) -> Self {
+    pub fn from_exit(code: Option<i32>, said: &[String]) -> Self {
         let has = |part: &str| said.iter().find(|line| line.contains(part)).cloned();
         let last = || last(said);
         match code {
@@ -182,7 +182,7 @@ mod tests {
 
     fn of(code: i32, said: &str) -> Failure {
         let said: Vec<String> = said.lines().map(str::to_owned).collect();
-        Failure::of(Some(code), &said)
+        Failure::from_exit(Some(code), &said)
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub enum Reached {
 
 /// What became of a machine.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct JoinOutcome {
     pub host: String,
     /// Its Node, once it has told its name.
     pub node: Option<String>,
@@ -35,7 +35,7 @@ pub struct Outcome {
     pub result: Result<Reached, Failure>,
 }
 
-impl Outcome {
+impl JoinOutcome {
     /// Whether the machine may be at it still, and needs its token for that.
     pub fn may_still_join(&self) -> bool {
         match &self.result {
@@ -54,7 +54,7 @@ pub async fn all(
     timeout: Option<Duration>,
     board: &Board<'_>,
     join: impl AsyncFn(&Host, Line<'_>) -> (Option<String>, Result<Reached, Failure>),
-) -> Vec<Outcome> {
+) -> Vec<JoinOutcome> {
     let join = &join;
     let runs = stream::iter(hosts.iter().enumerate()).map(|(index, host)| async move {
         let line = Line { board, index };
@@ -77,7 +77,7 @@ pub async fn all(
             None => run.await,
         };
         line.end(&result);
-        let outcome = Outcome {
+        let outcome = JoinOutcome {
             host: host.to_string(),
             node,
             took: started.elapsed(),
@@ -86,8 +86,8 @@ pub async fn all(
         line.needs_token(outcome.may_still_join());
         outcome
     });
-    let mut ended: Vec<Outcome> = runs.buffer_unordered(parallel.max(1)).collect().await;
-    let place = |outcome: &Outcome| {
+    let mut ended: Vec<JoinOutcome> = runs.buffer_unordered(parallel.max(1)).collect().await;
+    let place = |outcome: &JoinOutcome| {
         hosts
             .iter()
             .position(|host| host.to_string() == outcome.host)
@@ -208,7 +208,7 @@ impl Line<'_> {
 }
 
 /// The summary for a person.
-pub fn table(outcomes: &[Outcome]) -> Table {
+pub fn table(outcomes: &[JoinOutcome]) -> Table {
     let mut table = Table::new(["MACHINE", "NODE", "STATE", "TOOK", "REASON"]);
     for outcome in outcomes {
         let (state, style, reason) = match &outcome.result {
@@ -228,7 +228,7 @@ pub fn table(outcomes: &[Outcome]) -> Table {
 }
 
 /// The summary for a program.
-pub fn report(outcomes: &[Outcome]) -> serde_json::Value {
+pub fn report(outcomes: &[JoinOutcome]) -> serde_json::Value {
     let machines = outcomes.iter().map(|outcome| {
         let (state, reason) = match &outcome.result {
             Ok(Reached::Ready) => ("ready", None),

@@ -15,7 +15,7 @@ use clap::Args;
 use kube::api::DynamicObject;
 
 use self::failure::Failure;
-use self::fleet::{Board, Line, Outcome, Reached};
+use self::fleet::{Board, JoinOutcome, Line, Reached};
 use self::host::Host;
 use self::nodes::Nodes;
 use self::remote::Load;
@@ -101,7 +101,7 @@ pub async fn run(
             .as_ref()
             .and_then(|path| std::fs::metadata(path).ok())
             .map(|found| found.len()),
-        ..Setup::of(args)?
+        ..Setup::from_args(args)?
     };
     let preview = script::script(masked, &setup)?;
     if args.print {
@@ -171,7 +171,7 @@ pub async fn run(
         }
     };
     let outcomes = told_apart(outcomes);
-    let still_joining = outcomes.iter().any(Outcome::may_still_join);
+    let still_joining = outcomes.iter().any(JoinOutcome::may_still_join);
     if still_joining {
         session.out.note(STAYS);
     }
@@ -198,7 +198,7 @@ async fn join(
     nodes: Option<&Nodes>,
     request: &str,
     needing: &RefCell<BTreeSet<usize>>,
-) -> Vec<Outcome> {
+) -> Vec<JoinOutcome> {
     let mut hints = vec![
         "a machine on which k0s was being installed may go on by itself; see there: k0s status"
             .to_owned(),
@@ -240,7 +240,7 @@ async fn one(
 }
 
 /// Machines of one name are one Node, which is Ready when any of them is.
-fn told_apart(mut outcomes: Vec<Outcome>) -> Vec<Outcome> {
+fn told_apart(mut outcomes: Vec<JoinOutcome>) -> Vec<JoinOutcome> {
     let mut seen: Vec<String> = Vec::new();
     for outcome in &mut outcomes {
         let Some(node) = &outcome.node else {
@@ -333,7 +333,7 @@ fn without_token(error: Error, kept: bool) -> Error {
     }
 }
 
-fn ended(outcomes: &[Outcome]) -> Result<(), Error> {
+fn ended(outcomes: &[JoinOutcome]) -> Result<(), Error> {
     let failures: Vec<&Failure> = outcomes
         .iter()
         .filter_map(|outcome| outcome.result.as_ref().err())

@@ -107,7 +107,7 @@ pub async fn run(
                 code,
                 last: last(&said),
             },
-            code => Failure::of(code, &said),
+            code => Failure::from_exit(code, &said),
         });
     }
     node.ok_or_else(|| Failure::NoNode("the machine did not tell its name".to_owned()))

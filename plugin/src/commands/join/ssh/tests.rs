@@ -87,7 +87,7 @@ async fn joined(
     names: &[&str],
     parallel: usize,
     timeout: Duration,
-) -> (Vec<Outcome>, String, Vec<String>) {
+) -> (Vec<JoinOutcome>, String, Vec<String>) {
     let (out, captured) = Output::captured();
     let told = std::cell::RefCell::new(Vec::new());
     let hosts = hosts(names);
@@ -213,7 +213,7 @@ async fn a_file_that_cannot_be_read_is_the_reason_that_is_told() {
 /// The start command only waits, so that what is measured is how the machines share the time.
 #[test]
 fn machines_of_one_name_are_not_two_nodes() {
-    let outcome = |node: Option<&str>, host: &str| Outcome {
+    let outcome = |node: Option<&str>, host: &str| JoinOutcome {
         host: host.to_owned(),
         node: node.map(str::to_owned),
         took: Duration::ZERO,
@@ -301,14 +301,14 @@ fn a_machine_is_named_once() {
 
 #[test]
 fn the_summary_has_a_line_for_each_machine() {
-    let outcome = |host: &str, result| Outcome {
+    let outcome = |host: &str, result| JoinOutcome {
         host: host.into(),
         node: None,
         took: Duration::from_secs(42),
         result,
     };
     let outcomes = [
-        Outcome {
+        JoinOutcome {
             node: Some("node-1".into()),
             ..outcome("root@10.0.0.7", Ok(Reached::Ready))
         },
