@@ -1,5 +1,5 @@
-//! What a certificate says, and after how much of its life the controller replaces its own (two
-//! thirds; the webhook's plan has a rule of its own, `webhook::certificates::plan`).
+//! What a certificate says, and after how much of its life it is to be replaced: two thirds, for the
+//! controller's own and for the webhook's.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

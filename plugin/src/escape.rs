@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+pub use crds::validation::is_obeyed;
+
 /// A text with its lines.
 pub fn text(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t'), None)
@@ -32,12 +34,6 @@ fn escaped(text: &str, stays: impl Fn(char) -> bool, blank: Option<char>) -> Cow
         }
     }
     Cow::Owned(out)
-}
-
-/// Control characters, and those that turn the direction of what is read around.
-pub fn is_obeyed(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The key that makes it together with Ctrl, as kubectl shows it.

@@ -15,9 +15,6 @@ use crate::session::Session;
 /// What everything carries that is installed.
 const LABELS: &str = "app.kubernetes.io/name=k0smotron,app.kubernetes.io/part-of=k0smotron";
 
-/// What `kubectl apply` without --server-side leaves on what it has applied.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
 /// The kinds of which a release has had objects, those first that call or run others, and whether
 /// they are in the product's namespace. Definitions and the namespace are never pruned: what users
 /// have made would go with them.
@@ -138,7 +135,9 @@ pub async fn prune(
 fn is_installed(metadata: &ObjectMeta) -> bool {
     let name = metadata.name.as_deref().unwrap_or_default();
     let annotations = metadata.annotations.as_ref();
-    if annotations.is_some_and(|annotations| annotations.contains_key(LAST_APPLIED)) {
+    if annotations
+        .is_some_and(|annotations| annotations.contains_key(names::LAST_APPLIED_ANNOTATION))
+    {
         return false;
     }
     let managers = metadata.managed_fields.iter().flatten();
@@ -172,7 +171,7 @@ mod tests {
         assert!(!installed("a", &[&update]));
         assert!(!installed("a", &[]));
         let applied = json!({"name": "a", "managedFields": [ours],
-            "annotations": {LAST_APPLIED: "{}"}});
+            "annotations": {names::LAST_APPLIED_ANNOTATION: "{}"}});
         assert!(!is_installed(&serde_json::from_value(applied).unwrap()));
         assert!(!installed("a\u{1b}[2J", &[&ours]));
         assert!(!installed("?x", &[&ours]));

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::texts::is_obeyed;
+
 /// The sorts of faults, as `field.ErrorType` of k8s.io/apimachinery has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorType {
@@ -174,10 +176,7 @@ impl FieldError {
 fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        // Those that turn the direction of what is read as well.
-        if c.is_control()
-            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        {
+        if is_obeyed(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);

@@ -30,7 +30,7 @@ pub use duration::{ParseDurationError, parse_go_duration};
 pub use field_error::{ErrorType, FieldError};
 pub use join_token_request::{join_token_request_update, validate_join_token_request};
 pub use not_implemented::{not_implemented, not_implemented_join_token_request};
-pub use texts::SUBDOMAIN;
+pub use texts::{SUBDOMAIN, is_obeyed};
 pub use update::cluster_update;
 pub use warnings::{cluster_warnings, join_token_request_warnings};
 

@@ -16,3 +16,10 @@ pub(crate) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
 pub(crate) const QUANTITY: &str = "must be a quantity such as 500m or 1Gi";
 
 pub(crate) const DURATION: &str = "must be a duration such as 24h or 1h30m";
+
+/// Whether a terminal obeys it: control characters, and those that turn the direction of what is
+/// read around.
+pub fn is_obeyed(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}

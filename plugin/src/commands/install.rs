@@ -105,9 +105,12 @@ pub async fn run(session: &Session, args: &InstallArgs) -> Result<(), Error> {
         session.leaves("k0smotron is installed", Vec::new());
     }
     let left = leftovers(session, &connection, &objects).await?;
+    if left.is_empty() {
+        return Ok(());
+    }
     // What an earlier release has left may be what its pods work with.
     let is_new = dry || args.wait || pending(&connection, &objects).await?.is_none();
-    if !left.is_empty() && !is_new {
+    if !is_new {
         let titles: Vec<&str> = left.iter().map(|left| left.title.as_str()).collect();
         session.out.note(&format!(
             "Not pruned until all pods are available and of this release: {}; install again, or \

@@ -8,7 +8,7 @@
 //! at every moment each leaf in use can be verified with each bundle in use.
 
 use jiff::{SignedDuration, Timestamp};
-use pki::BACKDATE;
+use pki::{BACKDATE, renew_at};
 
 /// From when until when a certificate is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +31,7 @@ impl Span {
 
     /// After two thirds of its life it is time for the next one.
     fn renewal(self) -> Timestamp {
-        let life = self
-            .until
-            .duration_since(self.made)
-            .max(SignedDuration::ZERO);
-        add(self.made, life * 2 / 3)
+        renew_at(self.made, self.until.max(self.made))
     }
 }
 
