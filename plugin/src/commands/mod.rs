@@ -18,7 +18,6 @@ pub mod scale;
 pub mod status;
 pub mod support_bundle;
 pub mod token;
-pub mod top;
 pub mod uninstall;
 pub mod upgrade;
 pub mod version;
@@ -83,8 +82,6 @@ pub enum Command {
     Token(token::TokenArgs),
     /// Gather what somebody needs to help, in one file without secrets
     SupportBundle(support_bundle::SupportBundleArgs),
-    /// Show what control planes use: CPU and memory of each pod
-    Top(top::TopArgs),
 }
 
 /// Runs a command.
@@ -114,6 +111,5 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Error> {
         Command::Version(args) => version::run(session, &args).await,
         Command::Token(args) => token::run(session, &args).await,
         Command::SupportBundle(args) => support_bundle::run(session, &args).await,
-        Command::Top(args) => top::run(session, &args).await,
     }
 }

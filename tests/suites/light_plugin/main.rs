@@ -20,5 +20,4 @@ mod scene;
 mod ssh;
 mod tokens;
 mod undone;
-mod usage;
 mod waits;
