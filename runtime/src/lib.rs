@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod backoff;
+mod deadline;
 pub mod events;
 pub mod health;
 pub mod leader;

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use tokio_util::sync::CancellationToken;
+
+use crate::deadline::Deadlines;
 
 /// What is logged, and how.
 #[derive(Clone, Debug, clap::Args)]
@@ -44,10 +47,12 @@ pub async fn client() -> anyhow::Result<Client> {
     let mut config = Config::infer().await.context(
         "no way to the Kubernetes API: neither a ServiceAccount of a pod nor a kubeconfig was found",
     )?;
-    // Watches are quiet for minutes; every other call has a deadline of its own.
     config.connect_timeout = Some(Duration::from_secs(5));
+    // Of a whole connection; here it depends on the request.
     config.read_timeout = None;
-    Client::try_from(config).context("could not make a client for the Kubernetes API")
+    let builder = ClientBuilder::try_from(config)
+        .context("could not make a client for the Kubernetes API")?;
+    Ok(builder.with_layer(&Deadlines).build())
 }
 
 /// The name of this process among its replicas: the given one, else the host's, else `fallback`.
