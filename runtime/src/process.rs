@@ -33,7 +33,10 @@ pub enum LogFormat {
 /// Begins to log to standard error.
 pub fn init(log: &Log) -> anyhow::Result<()> {
     use tracing_subscriber::{EnvFilter, fmt};
-    let filter = EnvFilter::try_new(&log.log).context("--log does not parse")?;
+    let filter = EnvFilter::try_new(&log.log)
+        .context("--log does not parse")?
+        // It warns of an answer that does not parse with the whole of it, which may be a Secret.
+        .add_directive("kube_client::client=error".parse()?);
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match log.log_format {
         LogFormat::Json => builder.json().flatten_event(true).init(),
