@@ -271,16 +271,30 @@ where
     let (ready, is_ready) = watch::channel(false);
     let stop = stop.clone();
     let events = guarded(api, watcher::Config::default().page_size(100)).reflect(writer);
+    let listed = reader.clone();
     tokio::spawn(async move {
         let events = events.take_until(stop.cancelled_owned());
         tokio::pin!(events);
+        let mut before = Vec::new();
         while let Some(event) = events.next().await {
             match event {
-                Ok(Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) => {
-                    trigger(&object);
+                Ok(Event::Apply(object) | Event::Delete(object)) => trigger(&object),
+                Ok(Event::Init) => before = listed.state(),
+                // What a list brings is in the store only when it is whole.
+                Ok(Event::InitApply(_)) => {}
+                Ok(Event::InitDone) => {
+                    let found = listed.state();
+                    let gone = std::mem::take(&mut before);
+                    found
+                        .iter()
+                        .chain(
+                            gone.iter().filter(|old| {
+                                listed.get(&ObjectRef::from_obj(old.as_ref())).is_none()
+                            }),
+                        )
+                        .for_each(|object| trigger(object));
+                    ready.send_replace(true);
                 }
-                Ok(Event::InitDone) => drop(ready.send_replace(true)),
-                Ok(Event::Init) => {}
                 Err(error) => {
                     tracing::warn!(kind = %K::kind(&()), %error, "watch failed, restarting");
                 }
