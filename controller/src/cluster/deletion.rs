@@ -167,7 +167,7 @@ async fn tell(
     context: &Context,
 ) -> Result<(), Error> {
     let new = status::ending(cluster, reason, message, Timestamp::now());
-    status::write(cluster, new, context).await
+    status::write(cluster, new, context).await.map(drop)
 }
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ async fn run(cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Error>
         nodes: context.census.last(&cluster.uid().unwrap_or_default()),
         now: Timestamp::now(),
     };
-    status::write(&cluster, status::status(&facts), context).await?;
+    let no_news_for = status::write(&cluster, status::status(&facts), context).await?;
     for Problem { about, message, .. } in &problems {
         tracing::warn!(about, message, "not done, retrying");
     }
@@ -129,6 +129,8 @@ async fn run(cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Error>
         }
     } else if goes_on {
         Outcome::Later(GOES_ON)
+    } else if let Some(wait) = no_news_for {
+        Outcome::Later(wait)
     } else {
         Outcome::Done
     })

@@ -1,6 +1,7 @@
 //! What a Cluster says about itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crds::conditions::{self as api, Said};
 use crds::labels;
@@ -46,17 +47,36 @@ pub const AVAILABLE: &str = ClusterStatus::AVAILABLE;
 /// Reason for a key that was there and is not any more.
 const KEY_LOST: &str = ClusterStatus::KEY_LOST;
 
-/// Writes the status if it says anything new, and tells people.
+/// For how long after a Cluster was created numbers of replicas alone are no news.
+const STARTS: Duration = Duration::from_mins(1);
+
+/// Writes the status if it says anything new, and tells people. What is no news yet comes back as
+/// the time after which it is.
 pub async fn write(
     cluster: &Arc<Cluster>,
     new: ClusterStatus,
     context: &Context,
-) -> Result<(), Error> {
-    if differs(cluster.status.as_ref(), &new) {
-        events::publish(cluster, &new, context);
-        context.primary.status(cluster, &new).await?;
+) -> Result<Option<Duration>, Error> {
+    let old = cluster.status.as_ref();
+    if old == Some(&new) {
+        return Ok(None);
     }
-    Ok(())
+    if !differs(old, &new)
+        && let Some(rest) = starts_for(cluster, Timestamp::now())
+    {
+        return Ok(Some(rest));
+    }
+    events::publish(cluster, &new, context);
+    context.primary.status(cluster, &new).await?;
+    Ok(None)
+}
+
+/// How long a Cluster still counts as one that starts.
+fn starts_for(cluster: &Cluster, now: Timestamp) -> Option<Duration> {
+    let created = cluster.metadata.creation_timestamp.as_ref()?.0;
+    // By a clock that is behind it was made in the future, and starts for no longer either.
+    let age = Duration::try_from(now.duration_since(created)).unwrap_or_default();
+    STARTS.checked_sub(age).filter(|rest| !rest.is_zero())
 }
 
 /// Since when children are refused; nothing if the last status does not say that they are.
@@ -176,8 +196,8 @@ pub fn ending(cluster: &Cluster, reason: &str, message: &str, now: Timestamp) ->
     ClusterStatus { conditions, ..old }
 }
 
-/// Whether the status has to be written. Until a Cluster has been available once, numbers of
-/// replicas alone are no news: its pods start, and nobody scales what does not run.
+/// Whether the status has to be written at once. While a Cluster starts that has never been
+/// available, numbers of replicas alone are no news: they change with each pod.
 pub fn differs(old: Option<&ClusterStatus>, new: &ClusterStatus) -> bool {
     let Some(old) = old else { return true };
     if old == new {

@@ -219,6 +219,26 @@ fn a_process_that_has_not_asked_yet_says_nothing_new() {
 }
 
 #[test]
+fn numbers_of_replicas_are_no_news_for_the_first_minute_and_no_longer() {
+    let mut cluster = settled();
+    let created = cluster
+        .metadata
+        .creation_timestamp
+        .insert(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(
+            100,
+        )))
+        .0;
+    let rest = |seconds: i64| {
+        starts_for(&cluster, created + jiff::SignedDuration::from_secs(seconds))
+            .map(|rest| rest.as_secs())
+    };
+    assert_eq!(rest(0), Some(60));
+    assert_eq!(rest(59), Some(1));
+    assert_eq!(rest(60), None);
+    assert_eq!(rest(-3600), Some(60));
+}
+
+#[test]
 fn a_refused_child_leaves_a_control_plane_that_serves_available() {
     let cluster = settled();
     let key = crate::kubernetes::store::ObjectKey::new(
