@@ -19,6 +19,7 @@ pub mod pki;
 pub(crate) mod plane;
 pub(crate) mod ports;
 pub mod progress;
+pub mod proxy;
 pub mod requirements;
 pub mod state;
 pub mod supervisor;

@@ -1,0 +1,351 @@
+//! A proxy between a program and an API server, TLS on both sides, that does to chosen requests what
+//! networks, API servers and machines do to them.
+//!
+//! A request is found by what it is for and by how often there was one like it ([`Point`]); what
+//! happens to it is a [`Fault`]. Everything that went through is in the proxy's log. Whoever speaks to
+//! it needs no more than a kubeconfig, so it stands before any program that reads one.
+
+mod call;
+mod fault;
+mod serve;
+mod watch;
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use hyper::body::Bytes;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+pub use self::call::{Call, Verb};
+pub use self::fault::{FROZEN, Fault, LASTS, LATE};
+
+use crate::access::Access;
+use crate::pki::{self, Authority, Leaf};
+
+/// A request among those that are alike.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Point {
+    /// What it does, for what, and its name or selectors, as [`Call`] shows them.
+    pub call: String,
+    /// Which of them, from 1.
+    pub occurrence: usize,
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} #{}", self.call, self.occurrence)
+    }
+}
+
+impl FromStr for Point {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (call, occurrence) = text
+            .rsplit_once(" #")
+            .with_context(|| format!("{text:?} must be a request and its number: … #1"))?;
+        Ok(Self {
+            call: call.to_owned(),
+            occurrence: occurrence
+                .parse()
+                .with_context(|| format!("the number of the request in {text:?}"))?,
+        })
+    }
+}
+
+/// One request that went through, or did not.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// When it came in.
+    pub at: Instant,
+    /// What it was for.
+    pub call: Call,
+    /// Which of its kind it was.
+    pub point: Point,
+    /// What the API server said; 0 where it was not asked or did not answer.
+    pub upstream: u16,
+    /// What was done to it.
+    pub fault: Option<Fault>,
+}
+
+/// What happens to which request.
+#[derive(Clone, Debug)]
+struct Rule {
+    point: Point,
+    fault: Fault,
+    /// When it first happened.
+    since: Option<Instant>,
+}
+
+#[derive(Default)]
+struct State {
+    rules: Vec<Rule>,
+    records: Vec<Record>,
+    counts: HashMap<String, usize>,
+    /// First answers of lists, by their path.
+    lists: HashMap<String, Bytes>,
+    /// What has no way through at all.
+    cut: HashSet<String>,
+}
+
+/// What ends the client.
+type Kill = Box<dyn Fn() + Send + Sync>;
+
+struct Shared {
+    upstream: kube::Client,
+    state: Mutex<State>,
+    kill: Mutex<Option<Kill>>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kill(&self) {
+        if let Some(kill) = &*self.kill.lock().unwrap_or_else(PoisonError::into_inner) {
+            kill();
+        }
+    }
+
+    /// Notes a request, and says which record is its and what is to be done to it.
+    fn note(&self, call: &Call) -> (usize, Option<Fault>) {
+        let mut state = self.state();
+        let shown = call.to_string();
+        let count = state.counts.entry(shown.clone()).or_default();
+        *count += 1;
+        let point = Point {
+            call: shown,
+            occurrence: *count,
+        };
+        let now = Instant::now();
+        let fault = state
+            .rules
+            .iter_mut()
+            .find_map(|rule| rule.applies(&point, now));
+        state.records.push(Record {
+            at: now,
+            call: call.clone(),
+            point,
+            upstream: 0,
+            fault,
+        });
+        (state.records.len() - 1, fault)
+    }
+
+    fn answered(&self, record: usize, code: u16) {
+        if let Some(record) = self.state().records.get_mut(record) {
+            record.upstream = code;
+        }
+    }
+}
+
+impl Rule {
+    fn applies(&mut self, point: &Point, now: Instant) -> Option<Fault> {
+        if self.point.call != point.call {
+            return None;
+        }
+        match (self.fault, self.since) {
+            (_, None) if self.point.occurrence == point.occurrence => {
+                self.since = Some(now);
+                Some(self.fault)
+            }
+            (Fault::Lasting(_), Some(since)) if now.duration_since(since) < LASTS => {
+                Some(self.fault)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A running proxy; it ends with this handle.
+pub struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Proxy {
+    /// Starts one before this API server. It asks there as this user, whoever asks it.
+    pub async fn start(access: &Access, user: &str, groups: &[&str]) -> Result<Self> {
+        let text = access.kubeconfig_text(user, groups)?;
+        let kubeconfig = Kubeconfig::from_yaml(&text)?;
+        let mut config =
+            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        // What goes wrong is the client's to see.
+        config.default_retry = false;
+        config.read_timeout = None;
+        config.write_timeout = None;
+        let upstream = kube::Client::try_from(config).context("making a client")?;
+        let acceptor = acceptor(&access.dir().join("pki"))?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            upstream,
+            state: Mutex::default(),
+            kill: Mutex::default(),
+        });
+        let server = tokio::spawn(serve::serve(listener, acceptor, Arc::clone(&shared)));
+        Ok(Self {
+            address,
+            shared,
+            server,
+        })
+    }
+
+    /// Writes a kubeconfig that leads here, into a folder.
+    pub fn kubeconfig(&self, access: &Access, folder: &Path) -> Result<PathBuf> {
+        let text = access.kubeconfig_text("whoever", &[])?;
+        let here = format!("https://{}", self.address);
+        if !text.contains(access.server()) {
+            bail!("the kubeconfig does not name {}", access.server());
+        }
+        let path = folder.join(format!("proxy-{}.yaml", self.address.port()));
+        pki::write_private(&path, &text.replace(access.server(), &here))?;
+        Ok(path)
+    }
+
+    /// What [`Fault::KillBefore`] and [`Fault::KillAfter`] do.
+    pub fn on_kill(&self, kill: impl Fn() + Send + Sync + 'static) {
+        let kill: Kill = Box::new(kill);
+        *self
+            .shared
+            .kill
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(kill);
+    }
+
+    /// Does something to a request that is still to come.
+    pub fn inject(&self, point: Point, fault: Fault) {
+        self.shared.state().rules.push(Rule {
+            point,
+            fault,
+            since: None,
+        });
+    }
+
+    /// Cuts or mends the way of all requests for a resource.
+    pub fn cut(&self, resource: &str, away: bool) {
+        let mut state = self.shared.state();
+        if away {
+            state.cut.insert(resource.to_owned());
+        } else {
+            state.cut.remove(resource);
+        }
+    }
+
+    /// Everything that came in until now.
+    pub fn records(&self) -> Vec<Record> {
+        self.shared.state().records.clone()
+    }
+
+    /// When the last request came in of those that count.
+    pub fn last(&self, counts: impl Fn(&Record) -> bool) -> Option<Instant> {
+        let state = self.shared.state();
+        state
+            .records
+            .iter()
+            .rev()
+            .find(|record| counts(record))
+            .map(|record| record.at)
+    }
+
+    /// How long what is done to requests lasts by itself, without what it brings about.
+    pub fn lasts(&self) -> Option<Duration> {
+        let state = self.shared.state();
+        state
+            .rules
+            .iter()
+            .filter_map(|rule| rule.fault.lasts())
+            .max()
+    }
+
+    /// How long ago the last fault was done, if all that were asked for were.
+    pub fn done_since(&self) -> Option<Duration> {
+        let state = self.shared.state();
+        let times: Option<Vec<Instant>> = state.rules.iter().map(|rule| rule.since).collect();
+        Some(times?.into_iter().max()?.elapsed())
+    }
+}
+
+fn acceptor(pki: &Path) -> Result<TlsAcceptor> {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let pair = Authority::load(pki, "ca")?.issue(&Leaf {
+        common_name: "proxy",
+        names: &["localhost"],
+        addresses: &[IpAddr::V4(Ipv4Addr::LOCALHOST)],
+        ..Leaf::default()
+    })?;
+    let chain = CertificateDer::pem_slice_iter(pair.cert.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .context("reading the proxy's certificate")?;
+    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).context("reading its key")?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        // The user is the proxy's own, so nobody is asked who he is.
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_can_be_typed_as_it_is_shown() {
+        let point = Point {
+            call: "list secrets app=k0smotron #x".to_owned(),
+            occurrence: 2,
+        };
+        assert_eq!(point.to_string().parse::<Point>().unwrap(), point);
+        assert!("patch services a".parse::<Point>().is_err());
+    }
+
+    #[test]
+    fn a_fault_happens_once_and_one_that_lasts_as_long_as_it_lasts() {
+        let point = |occurrence| Point {
+            call: "patch services a".to_owned(),
+            occurrence,
+        };
+        let rule = |fault| Rule {
+            point: point(2),
+            fault,
+            since: None,
+        };
+        let now = Instant::now();
+        let mut once = rule(Fault::Hang);
+        assert_eq!(once.applies(&point(1), now), None);
+        assert_eq!(once.applies(&point(2), now), Some(Fault::Hang));
+        assert_eq!(once.applies(&point(3), now), None);
+        let mut lasting = rule(Fault::Lasting(500));
+        assert!(lasting.applies(&point(2), now).is_some());
+        assert!(lasting.applies(&point(3), now + LASTS / 2).is_some());
+        assert!(lasting.applies(&point(4), now + LASTS).is_none());
+    }
+}
