@@ -93,7 +93,7 @@ impl Light {
                 api,
                 manager,
             },
-            services: "10.0.0.0/24".to_owned(),
+            services: "10.0.0.0/16".to_owned(),
             fsync: options.fsync,
             // There is no address but loopback to advertise, and that one is refused.
             api_flags: [
@@ -104,7 +104,11 @@ impl Light {
             .into_iter()
             .chain(options.api_flags)
             .collect(),
-            manager_flags: Vec::new(),
+            // It has 20 requests a second otherwise, of which each claim that no volume is found for
+            // takes some for ever; many namespaces at once would wait for their StatefulSets.
+            manager_flags: ["--kube-api-qps=500", "--kube-api-burst=1000"]
+                .map(str::to_owned)
+                .to_vec(),
         };
         let mut record = State {
             level: Level::Light,
