@@ -2,6 +2,7 @@
 //! of it. `full` is a mothership with pods and worker machines, `light` one without nodes.
 
 pub mod bundle;
+pub mod faults;
 pub mod full;
 mod kubectl;
 pub mod light;

@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::Client;
 use kube::api::{Api, DeleteParams, PostParams};
 use mothership::components::Components;
@@ -105,6 +106,64 @@ impl World {
     }
 }
 
+impl World {
+    /// An administrator's client.
+    pub fn admin(&self) -> Client {
+        self.admin.clone()
+    }
+
+    /// The controller as it was built.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Gives a user the rights of the controller as it is shipped.
+    pub async fn grant(&self, user: &str) -> Result<()> {
+        rights::grant(&self.admin, "k0smotron-controller-manager", user).await
+    }
+
+    /// Gives a user leases of every namespace, so that many can compete beside each other.
+    pub async fn grant_leases(&self, user: &str) -> Result<()> {
+        let name = format!("leases-{user}");
+        let role: ClusterRole = serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "rules": [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
+                "verbs": ["get", "create", "update", "patch"]}],
+        }))?;
+        let binding: ClusterRoleBinding = serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+        }))?;
+        let create = PostParams::default();
+        Api::all(self.admin.clone()).create(&create, &role).await?;
+        Api::all(self.admin.clone())
+            .create(&create, &binding)
+            .await?;
+        Ok(())
+    }
+
+    /// A new namespace to work in, for a user who has its rights already.
+    pub async fn space(&self, namespace: &str, user: &str) -> Result<Scene> {
+        let body: Namespace = serde_json::from_value(json!({"metadata": {"name": namespace}}))?;
+        Api::all(self.admin.clone())
+            .create(&PostParams::default(), &body)
+            .await
+            .context("creating a namespace")?;
+        Ok(Scene {
+            access: Access::clone(&self.light),
+            admin: self.admin.clone(),
+            namespace: namespace.to_owned(),
+            user: user.to_owned(),
+            place: self.place.clone(),
+            program: self.program.clone(),
+            kubectl: self.kubectl.clone(),
+            case: namespace.to_owned(),
+            told: Mutex::default(),
+        })
+    }
+}
+
 impl runner::World for World {
     type Scene = Scene;
     // Most of their time they wait.
@@ -115,24 +174,12 @@ impl runner::World for World {
     async fn scene(&self, case: &str) -> Result<impl Deref<Target = Scene>> {
         let number = self.scenes.fetch_add(1, Ordering::Relaxed);
         let namespace = format!("case-{number}");
-        let body: Namespace = serde_json::from_value(json!({"metadata": {"name": namespace}}))?;
-        Api::all(self.admin.clone())
-            .create(&PostParams::default(), &body)
-            .await
-            .context("creating a namespace")?;
-        let scene = Scene {
-            access: Access::clone(&self.light),
-            admin: self.admin.clone(),
-            namespace,
-            user: format!("controller-{number}"),
-            place: self.place.clone(),
-            program: self.program.clone(),
-            kubectl: self.kubectl.clone(),
-            case: case.to_owned(),
-            told: Mutex::default(),
-        };
+        let mut scene = self
+            .space(&namespace, &format!("controller-{number}"))
+            .await?;
+        scene.case = case.to_owned();
         for user in scene.users() {
-            rights::grant(&self.admin, "k0smotron-controller-manager", &user).await?;
+            self.grant(&user).await?;
         }
         Ok(Box::new(scene))
     }

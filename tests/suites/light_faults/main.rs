@@ -1,0 +1,15 @@
+//! The plans of the workloads that have found most: every single fault at every request, of which
+//! each run takes the same share. `long_faults` runs all.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use support::faults::{Scope, main as run};
+
+fn main() -> ExitCode {
+    run(Scope {
+        workloads: &["create", "delete", "foreign"],
+        one_in: 4,
+        quiet: Duration::from_secs(2),
+    })
+}

@@ -1,0 +1,199 @@
+//! What a namespace comes to, told so that two runs of one workload can be compared.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::history::Objects;
+use crate::light::children::{at, text};
+
+/// Object and place in it, and what is there.
+pub type Leaves = BTreeMap<String, String>;
+
+/// Kinds whose status is what is tested.
+const OURS: [&str; 2] = ["Cluster", "JoinTokenRequest"];
+
+/// The places in what a namespace has come to, without what is of one run only: its name, versions,
+/// times and keys.
+pub fn leaves(objects: &Objects, namespace: &str) -> Leaves {
+    let mut all = Leaves::new();
+    for (key, object) in objects {
+        let (kind, _) = key.split_once('/').unwrap_or_default();
+        if kind == "Event" {
+            continue;
+        }
+        let mut object = Value::clone(object);
+        if !OURS.contains(&kind) {
+            remove(&mut object, "", "status");
+        }
+        if kind == "Cluster" {
+            leave_out_numbers(&mut object);
+        }
+        for field in [
+            "uid",
+            "resourceVersion",
+            "generation",
+            "creationTimestamp",
+            "managedFields",
+        ] {
+            remove(&mut object, "/metadata", field);
+        }
+        for field in ["data", "stringData"] {
+            if kind == "Secret" {
+                hide(&mut object, field);
+            }
+        }
+        walk(key.clone(), &object, namespace, &mut all);
+    }
+    all
+}
+
+fn remove(object: &mut Value, parent: &str, field: &str) {
+    if let Some(Value::Object(fields)) = object.pointer_mut(parent) {
+        fields.remove(field);
+    }
+}
+
+/// How many pods there are is for Kubernetes' own controllers to say, and is no news to a Cluster
+/// that starts.
+fn leave_out_numbers(cluster: &mut Value) {
+    for field in ["replicas", "readyReplicas", "updatedReplicas", "deprecated"] {
+        remove(cluster, "/status", field);
+    }
+    let conditions = cluster.pointer_mut("/status/conditions");
+    for condition in conditions
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        let type_ = text(condition, "/type");
+        if matches!(type_, "ControlPlaneScaling" | "ControlPlaneUpToDate") {
+            for field in ["status", "reason", "message"] {
+                remove(condition, "", field);
+            }
+        }
+    }
+}
+
+fn hide(object: &mut Value, field: &str) {
+    if let Some(Value::Object(data)) = object.get_mut(field) {
+        data.values_mut().for_each(|value| *value = "…".into());
+    }
+}
+
+fn walk(path: String, value: &Value, namespace: &str, all: &mut Leaves) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                if !matches!(key.as_str(), "uid" | "observedGeneration") {
+                    walk(
+                        format!("{path}/{}", key.replace('/', "~1")),
+                        value,
+                        namespace,
+                        all,
+                    );
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (index, value) in items.iter().enumerate() {
+                walk(format!("{path}/{index}"), value, namespace, all);
+            }
+        }
+        Value::String(text) if text.parse::<jiff::Timestamp>().is_ok() => {
+            all.insert(path, "TIME".to_owned());
+        }
+        Value::String(text) => {
+            all.insert(path, text.replace(namespace, "NAMESPACE"));
+        }
+        other => {
+            all.insert(path, other.to_string());
+        }
+    }
+}
+
+/// Places that differ between two runs in which nothing went wrong.
+pub fn differing(one: &Leaves, other: &Leaves) -> BTreeSet<String> {
+    let places: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    places
+        .into_iter()
+        .filter(|place| one.get(*place) != other.get(*place))
+        .cloned()
+        .collect()
+}
+
+/// How what was found differs from what was expected, but for what always differs.
+pub fn differences(expected: &Leaves, found: &Leaves, mask: &BTreeSet<String>) -> Vec<String> {
+    let absent = "nothing".to_owned();
+    differing(expected, found)
+        .difference(mask)
+        .map(|place| {
+            let expected = expected.get(place).unwrap_or(&absent);
+            let found = found.get(place).unwrap_or(&absent);
+            format!("{place}: expected {expected}, found {found}")
+        })
+        .collect()
+}
+
+/// Whether Kubernetes' own controllers have nothing left to do, and each of our objects has a status
+/// that is about its spec: what ours tells depends on both.
+pub fn is_at_rest(objects: &Objects) -> bool {
+    let uids: BTreeSet<&str> = objects
+        .values()
+        .map(|object| text(object, "/metadata/uid"))
+        .collect();
+    objects.iter().all(|(key, object)| {
+        let same = |one: &str, other: &str| at(object, one) == at(object, other);
+        let owner = text(object, "/metadata/ownerReferences/0/uid");
+        let is_owned = owner.is_empty() || uids.contains(owner);
+        is_owned
+            && match key.split_once('/') {
+                Some(("Cluster", _)) => same("/metadata/generation", "/status/observedGeneration"),
+                Some(("StatefulSet", _)) => {
+                    same("/metadata/generation", "/status/observedGeneration")
+                        && same("/spec/replicas", "/status/replicas")
+                }
+                _ => true,
+            }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(namespace: &str, object: Value) -> Leaves {
+        let objects = [("Secret/a".to_owned(), Arc::new(object))].into();
+        leaves(&objects, namespace)
+    }
+
+    #[test]
+    fn what_is_of_one_run_only_does_not_count() {
+        let object = |namespace: &str, version: &str, second: u8, key: &str| {
+            json!({
+                "metadata": {"name": "a", "namespace": namespace, "resourceVersion": version,
+                    "annotations": {"since": format!("2026-01-01T00:00:0{second}Z")}},
+                "data": {"key": key},
+                "type": "Opaque",
+            })
+        };
+        let one = told("plan-1", object("plan-1", "5", 1, "a"));
+        let other = told("plan-2", object("plan-2", "7", 2, "b"));
+        assert_eq!(one, other);
+        let lost = told(
+            "plan-2",
+            json!({"metadata": {"name": "a"}, "type": "Opaque"}),
+        );
+        let all = differences(&one, &lost, &BTreeSet::new());
+        assert!(
+            all.iter()
+                .any(|line| line.starts_with("Secret/a/data/key:")),
+            "{all:?}"
+        );
+        assert!(differences(&one, &lost, &differing(&one, &lost)).is_empty());
+    }
+}
