@@ -10,10 +10,15 @@ use tower::{BoxError, Layer, Service};
 use tower_http::timeout::TimeoutBody;
 
 /// How long the API server may take until it begins to answer, and how long it may pause while it
-/// goes on. Its own limit for a request that is no watch is a minute.
-pub const SILENCE: Duration = Duration::from_secs(20);
+/// goes on. Writes have shorter deadlines of their own; what is left are lists, whose pages take
+/// long where few of very many objects match.
+const ANSWER: Duration = Duration::from_secs(45);
 
-/// How long a watch may be silent. The API server ends it after 290 s, as it is asked to.
+/// How long the start of a watch may take, which reads nothing.
+const WATCH_STARTS: Duration = Duration::from_secs(20);
+
+/// How long a watch may be silent; kube gives it up 295 s after its last event. The API server ends
+/// it after 290 s, as it is asked to.
 const WATCH_SILENCE: Duration = Duration::from_secs(320);
 
 /// Ends requests that are not answered: with an error, as if the connection had been lost.
@@ -54,12 +59,16 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let query = request.uri().query().unwrap_or_default();
         let is_watch = query.split('&').any(|pair| pair == "watch=true");
-        let pause = if is_watch { WATCH_SILENCE } else { SILENCE };
+        let (head, pause) = if is_watch {
+            (WATCH_STARTS, WATCH_SILENCE)
+        } else {
+            (ANSWER, ANSWER)
+        };
         let answer = self.inner.call(request);
         Box::pin(async move {
-            let answer = tokio::time::timeout(SILENCE, answer)
+            let answer = tokio::time::timeout(head, answer)
                 .await
-                .map_err(|_| format!("no answer within {} s", SILENCE.as_secs()))?
+                .map_err(|_| format!("no answer within {} s", head.as_secs()))?
                 .map_err(Into::into)?;
             Ok(answer.map(|body| TimeoutBody::new(pause, body)))
         })
@@ -98,10 +107,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_not_answered_ends_and_a_quiet_watch_goes_on() {
-        let (soon, late) = (SILENCE / 2, SILENCE * 2);
+        let (soon, late) = (WATCH_STARTS / 2, ANSWER * 2);
         assert_eq!(asked("/api/v1/pods?limit=100", soon, soon).await, Ok(()));
         let hung = asked("/api/v1/pods?limit=100", late, soon).await;
-        assert_eq!(hung, Err("no answer within 20 s".to_owned()));
+        assert_eq!(hung, Err("no answer within 45 s".to_owned()));
         asked("/api/v1/pods?limit=100", soon, late)
             .await
             .unwrap_err();
