@@ -32,16 +32,24 @@ pub enum LogFormat {
 
 /// Begins to log to standard error.
 pub fn init(log: &Log) -> anyhow::Result<()> {
-    use tracing_subscriber::{EnvFilter, fmt};
-    let filter = EnvFilter::try_new(&log.log)
-        .context("--log does not parse")?
-        // It warns of an answer that does not parse with the whole of it, which may be a Secret.
-        .add_directive("kube_client::client=error".parse()?);
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match log.log_format {
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-        LogFormat::Text => builder.init(),
-    }
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    use tracing_subscriber::{EnvFilter, Layer as _, filter, fmt, registry};
+    let wanted = EnvFilter::try_new(&log.log).context("--log does not parse")?;
+    // kube warns of an answer that does not parse with the whole of it, which may be a Secret. A
+    // filter of its own, as no directive of a user's may undo it.
+    let harmless = filter::filter_fn(|of| {
+        of.target() != "kube_client::client" || *of.level() == tracing::Level::ERROR
+    });
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match log.log_format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Text => lines.boxed(),
+    };
+    registry()
+        .with(wanted)
+        .with(lines.with_filter(harmless))
+        .init();
     Ok(())
 }
 
