@@ -209,9 +209,10 @@ struct Delivered {
 }
 
 impl Delivered {
-    /// A list that was cut off counts for nothing.
+    /// A list that was cut off is begun anew. What it has brought is in the store, and has gone if
+    /// the next one does not bring it again.
     fn list_begins(&mut self) {
-        self.listed.clear();
+        self.known.extend(self.listed.drain());
     }
 
     fn listed(&mut self, key: Option<ObjectKey>) {
@@ -275,9 +276,10 @@ mod tests {
         // The watch begins anew, and its first list is cut off.
         delivered.list_begins();
         delivered.listed(Some(key("b")));
+        delivered.listed(Some(key("e")));
         delivered.list_begins();
         delivered.listed(Some(key("d")));
-        assert_eq!(names(delivered.list_ends()), ["b", "c"]);
+        assert_eq!(names(delivered.list_ends()), ["b", "c", "e"]);
         delivered.list_begins();
         assert_eq!(names(delivered.list_ends()), ["d"]);
     }
