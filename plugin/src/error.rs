@@ -162,11 +162,6 @@ pub enum Error {
         /// How many findings say so.
         problems: usize,
     },
-    #[error("cannot tell what the pods use: {}", tried.join("; "))]
-    Unmeasured {
-        /// Who was asked, and what came back.
-        tried: Vec<String>,
-    },
     /// A command of the user's has failed, and has said why.
     #[error("the command ended with exit code {code}")]
     Child {
@@ -221,7 +216,6 @@ impl Error {
             | Self::Io { .. }
             | Self::Declined(_)
             | Self::Child { .. }
-            | Self::Unmeasured { .. }
             | Self::Unwell { .. } => Exit::Failure,
             Self::NotJoined { exit, .. } => *exit,
             Self::BrokenPipe => Exit::Success,
@@ -259,11 +253,6 @@ impl Error {
             Self::TimedOut { hints, .. }
             | Self::NotJoined { hints, .. }
             | Self::Interrupted { hints, .. } => hints.clone(),
-            Self::Unmeasured { .. } => vec![
-                "install metrics-server in the mothership, or wait until it has seen the pods"
-                    .to_owned(),
-                "or ask for the right to get nodes/proxy: the kubelets tell it as well".to_owned(),
-            ],
             Self::Server { passing: true, .. } => {
                 vec!["the API server is busy or starting; try again in a moment".to_owned()]
             }

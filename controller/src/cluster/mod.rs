@@ -36,9 +36,9 @@ pub async fn reconcile(cluster: Arc<Cluster>, context: Arc<Context>) -> Result<A
         .metrics
         .reconciled("Cluster", label, began.elapsed().as_secs_f64());
     Ok(match outcome? {
-        Outcome::Done => {
+        Outcome::Done { again } => {
             context.failures.clear(&uid);
-            Action::await_change()
+            again.map_or_else(Action::await_change, Action::requeue)
         }
         Outcome::Ended => Action::await_change(),
         Outcome::Later(wait) => Action::requeue(wait),
@@ -56,7 +56,10 @@ pub async fn reconcile(cluster: Arc<Cluster>, context: Arc<Context>) -> Result<A
 /// What came of a reconcile whose outcome the status tells.
 enum Outcome {
     /// All is as it should be, or a watch will tell.
-    Done,
+    Done {
+        /// When the status has more to say.
+        again: Option<Duration>,
+    },
     /// The Cluster is let go.
     Ended,
     /// What is waited for comes by a watch, and is looked at then at the latest.
@@ -129,9 +132,7 @@ async fn run(cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Error>
         }
     } else if goes_on {
         Outcome::Later(GOES_ON)
-    } else if let Some(wait) = no_news_for {
-        Outcome::Later(wait)
     } else {
-        Outcome::Done
+        Outcome::Done { again: no_news_for }
     })
 }

@@ -235,7 +235,7 @@ fn numbers_of_replicas_are_no_news_for_the_first_minute_and_no_longer() {
     assert_eq!(rest(0), Some(60));
     assert_eq!(rest(59), Some(1));
     assert_eq!(rest(60), None);
-    assert_eq!(rest(-3600), Some(60));
+    assert_eq!(rest(-3600), None);
 }
 
 #[test]
