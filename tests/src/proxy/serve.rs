@@ -73,7 +73,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             tokio::time::sleep(FOR_EVER).await;
             return Err(anyhow!("hung"));
         }
-        Some(Fault::Answer(code) | Fault::Lasting(code)) => return Ok(refusal(code)),
+        Some(Fault::Answer(code) | Fault::Lasting(code)) => return Ok(refusal(call.verb, code)),
         _ => {}
     }
     let path = head
@@ -134,7 +134,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             Err(anyhow!("killed after"))
         }
         Some(Fault::LostReply) => Err(anyhow!("lost")),
-        Some(Fault::DoneAnd504) => Ok(refusal(504)),
+        Some(Fault::DoneAnd504) => Ok(refusal(call.verb, 504)),
         Some(Fault::Truncated) => {
             let half = bytes.slice(..bytes.len() / 2);
             let chunks = [Ok(Frame::data(half)), Err(std::io::Error::other("cut"))];
@@ -192,9 +192,10 @@ pub(super) fn whole(bytes: impl Into<Bytes>) -> Body {
 }
 
 /// An error as the API server words it.
-fn refusal(code: u16) -> Response<Body> {
+fn refusal(verb: Verb, code: u16) -> Response<Body> {
     let reason = match code {
         403 => "Forbidden",
+        409 if verb == Verb::Create => "AlreadyExists",
         409 => "Conflict",
         410 => "Expired",
         429 => "TooManyRequests",

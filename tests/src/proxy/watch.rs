@@ -22,7 +22,7 @@ pub(super) fn body(chunks: Chunks, fault: Option<Fault>, shared: Arc<Shared>) ->
     let chunks = match fault {
         None => chunks,
         Some(Fault::GoneEvent) => one(format!("{GONE}\n")),
-        Some(Fault::GarbageEvent) => one("{\"type\":\"MODIFIED\",\"object\":[\n".to_owned())
+        Some(Fault::GarbageEvent) => one("{\"type\":\"MODIFIED\",\"object\":[]}\n".to_owned())
             .chain(lines(chunks))
             .boxed(),
         Some(fault) => disturbed(lines(chunks), fault, shared),
@@ -89,7 +89,11 @@ fn reordered(lines: Chunks) -> Chunks {
     stream::once(async move {
         let mut lines = lines.fuse();
         let first = lines.next().await;
-        let second = lines.next().await;
+        // Without a second one there is nothing to change places with.
+        let second = tokio::time::timeout(FROZEN, lines.next())
+            .await
+            .ok()
+            .flatten();
         stream::iter([second, first].into_iter().flatten()).chain(lines)
     })
     .flatten()

@@ -8,8 +8,8 @@ use support::faults::{Scope, main as run};
 
 fn main() -> ExitCode {
     run(Scope {
-        workloads: &["create", "delete", "foreign"],
-        one_in: 4,
+        workloads: &["create", "again", "foreign"],
+        one_in: 12,
         quiet: Duration::from_secs(2),
     })
 }

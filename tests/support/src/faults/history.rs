@@ -13,7 +13,7 @@ use kube::api::{Api, ApiResource, DynamicObject, ListParams, WatchEvent, WatchPa
 use kube::{Client, ResourceExt as _};
 use serde_json::Value;
 
-use crate::light::children;
+use crate::light::children::{self, at, text};
 
 /// What is watched.
 const KINDS: [&str; 9] = [
@@ -138,6 +138,28 @@ impl History {
         all.get(namespace)
             .map(|found| found.changes.clone())
             .unwrap_or_default()
+    }
+
+    /// Whether it has come to a version of an object, by its uid, or to its end.
+    pub fn has_seen(&self, namespace: &str, key: &str, uid: &str, version: Option<&str>) -> bool {
+        let all = lock(&self.namespaces);
+        let Some(found) = all.get(namespace) else {
+            return false;
+        };
+        let number = |text: &str| text.parse::<u64>().unwrap_or(u64::MAX);
+        found.changes.iter().rev().any(|change| {
+            let is_it = text(&change.object, "/metadata/uid") == uid
+                && key == format!("{}/{}", change.kind, change.name);
+            let ends = change.what == What::Deleted
+                || !at(&change.object, "/metadata/deletionTimestamp").is_null();
+            is_it
+                && match version {
+                    Some(version) => {
+                        number(text(&change.object, "/metadata/resourceVersion")) >= number(version)
+                    }
+                    None => ends,
+                }
+        })
     }
 
     /// When something has last changed in a namespace, its events left out.

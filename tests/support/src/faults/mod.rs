@@ -110,7 +110,15 @@ pub fn main(scope: Scope) -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = tokio::runtime::Runtime::new()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(run(scope, &arguments)));
+        .and_then(|runtime| {
+            runtime.block_on(async {
+                // What is dropped ends its processes.
+                tokio::select! {
+                    outcome = run(scope, &arguments) => outcome,
+                    signal = ended_by_a_signal() => bail!("{signal}"),
+                }
+            })
+        });
     match outcome {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(101),
@@ -119,6 +127,22 @@ pub fn main(scope: Scope) -> ExitCode {
             ExitCode::from(101)
         }
     }
+}
+
+async fn ended_by_a_signal() -> String {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = [
+        ("SIGINT", SignalKind::interrupt()),
+        ("SIGTERM", SignalKind::terminate()),
+    ];
+    let waits = signals.into_iter().filter_map(|(name, kind)| {
+        let mut signal = signal(kind).ok()?;
+        Some(Box::pin(async move {
+            signal.recv().await;
+            format!("ended by {name}")
+        }))
+    });
+    futures::future::select_all(waits).await.0
 }
 
 fn print(text: &str) {
@@ -164,6 +188,12 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
     while let Some((workload, reference)) = recordings.next().await {
         match reference {
             Ok(reference) => {
+                for place in reference.unstable() {
+                    print(&format!(
+                        "{}: {place} is not the same in two runs",
+                        workload.name
+                    ));
+                }
                 references.insert(workload.name, Arc::new(reference));
             }
             Err(error) => {
@@ -178,6 +208,10 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
     drop(recordings);
     let mut passed = references.len();
     let plans = plans(scope, arguments, &references)?;
+    ensure!(
+        failed > 0 || !plans.is_empty(),
+        "no plan fits what was asked for"
+    );
     print(&format!(
         "{} workloads recorded after {:.0} s; {} plans",
         references.len(),
@@ -197,7 +231,12 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
     });
     let mut outcomes = futures::stream::iter(runs).buffer_unordered(at_once);
     let mut summary = Summary::default();
-    while let Some(outcome) = outcomes.next().await {
+    while let Some(mut outcome) = outcomes.next().await {
+        if !arguments.plan.is_empty() && !outcome.reached {
+            outcome
+                .findings
+                .push(Finding::new(Kind::EndState, "there was no such request"));
+        }
         if outcome.findings.is_empty() {
             passed += 1;
         } else {
@@ -219,12 +258,12 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
     }
     drop(outcomes);
     print(&summary.to_string());
-    machine.end(failed == 0).await?;
     let word = if failed == 0 { "ok" } else { "FAILED" };
     print(&format!(
         "\nall in {:.0} s\ntest result: {word}. {passed} passed; {failed} failed",
         begun.elapsed().as_secs_f64()
     ));
+    machine.end(failed == 0).await?;
     Ok(failed)
 }
 
@@ -316,9 +355,10 @@ fn pairs(singles: &[Plan], count: usize, seed: u64) -> Vec<Plan> {
                 .and_then(|place| singles.get(place))
         };
         let Some(first) = pick(0) else { continue };
+        let point = |plan: &Plan| plan.faults.first().map(|(point, _)| point.clone());
         let same: Vec<&Plan> = singles
             .iter()
-            .filter(|plan| plan.workload == first.workload)
+            .filter(|plan| plan.workload == first.workload && point(plan) != point(first))
             .collect();
         let place = hash(&(seed, number, 1_u8)) % u64::try_from(same.len()).unwrap_or(1).max(1);
         let second = usize::try_from(place)
@@ -424,14 +464,14 @@ impl Machine {
             let stage = self.stage(workload, Against::Recording, &[]).await?;
             (workload.run)(&stage).await?;
             let reference = Reference::default();
-            let mut findings = oracles::check(&stage, workload.name, &reference, None);
+            let mut findings: Vec<Finding> = self.rest(&stage).await?.into_iter().collect();
+            findings.extend(oracles::check(&stage, workload.name, &reference, None));
             findings.retain(|finding| finding.kind != Kind::Recreated);
-            findings.extend(self.rest(&stage).await?);
             if let Some(finding) = findings.first() {
                 bail!("{}: {}", finding.kind, finding.what);
             }
             let recorded = Recorded::of(&stage);
-            self.leave(&stage, true);
+            self.leave(&stage, true).await;
             anyhow::Ok(recorded)
         };
         let (one, other) = if at_once {
@@ -463,6 +503,7 @@ impl Machine {
         stage.operator.restart()?;
         let since = Instant::now();
         tokio::time::sleep(self.quiet).await;
+        stage.operator.look_after()?;
         // What fails for the first time now is said, and that is a write.
         if stage
             .proxy
@@ -484,19 +525,24 @@ impl Machine {
             let stage = self.stage(workload, against, &plan.faults).await?;
             let mut findings = Vec::new();
             match (workload.run)(&stage).await {
-                // What works from an old list may write once more what is there already.
-                Ok(())
-                    if plan
+                Ok(()) => {
+                    let noise = self.rest(&stage).await?;
+                    // What works from an old list may write once more what is there already.
+                    let old = plan
                         .faults
                         .iter()
-                        .any(|(_, fault)| *fault == Fault::OldList) => {}
-                Ok(()) => findings.extend(self.rest(&stage).await?),
+                        .any(|(_, fault)| *fault == Fault::OldList);
+                    findings.extend(noise.filter(|_| !old));
+                    if let Err(error) = stage.stays().await {
+                        findings.push(Finding::new(Kind::EndState, format!("later: {error:#}")));
+                    }
+                }
                 Err(error) => findings.push(Finding::new(Kind::EndState, format!("{error:#}"))),
             }
             let fault = plan.faults.first().map(|(_, fault)| *fault);
             findings.extend(oracles::check(&stage, workload.name, &reference, fault));
             let reached = stage.proxy.done_since().is_some();
-            self.leave(&stage, findings.is_empty());
+            self.leave(&stage, findings.is_empty()).await;
             anyhow::Ok((findings, reached))
         };
         let (findings, reached) = tried.await.unwrap_or_else(|error| {
@@ -514,9 +560,15 @@ impl Machine {
     }
 
     /// The program ends; its log stays when there is something to read in it.
-    fn leave(&self, stage: &Stage, well: bool) {
-        stage.operator.kill();
+    async fn leave(&self, stage: &Stage, well: bool) {
         let namespace = &stage.scene.namespace;
+        // The next one would look after these Clusters too.
+        if !self.program.keeps_to_a_namespace()
+            && let Err(error) = stage.clear_away().await
+        {
+            print(&format!("{namespace} is not cleared away: {error:#}"));
+        }
+        stage.operator.kill();
         self.history.forget(namespace);
         if well {
             let log = stage

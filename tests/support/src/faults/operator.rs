@@ -122,6 +122,7 @@ impl Operator {
 
     /// SIGKILL, and a new start, as a kubelet does it.
     pub fn restart(&self) -> Result<()> {
+        self.look_after()?;
         let mut running = self.running();
         running.kill();
         running.start()

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::history::{Change, What};
 use super::plan::Reference;
-use super::stage::{Stage, is_work, is_write};
+use super::stage::{Stage, is_lease, is_work, is_write};
 use super::state;
 use crate::light::children::{at, text};
 
@@ -95,6 +95,10 @@ pub fn check(
     let log = stage.operator.log();
     let mut all = Vec::new();
     all.extend(keys(&changes));
+    all.extend(keys_deleted(&changes, &records));
+    all.extend(keys_let_go(&changes));
+    all.extend(ends_in_order(&changes));
+    all.extend(elsewhere(&stage.scene.namespace, &records));
     all.extend(foreign(&changes, &records));
     all.extend(recreated(&changes, &reference.lives));
     all.extend(leaks(&changes, &log));
@@ -141,13 +145,19 @@ fn recreated(changes: &[Change], expected: &BTreeMap<String, usize>) -> Vec<Find
     let mut all = Vec::new();
     for (key, times) in lives(changes) {
         let expected = expected.get(&key).copied().unwrap_or(0);
-        if times > expected {
+        if times != expected {
             let what = format!("{key} was made {times} times, {expected} without a fault");
             all.push(Finding::new(Kind::Recreated, what));
         }
     }
     all
 }
+
+/// The finalizer that keeps a key.
+const KEY_FINALIZER: &str = crds::names::KEY_FINALIZER;
+
+/// How many reads are no loop: what a condition or a key is asked for now and then.
+const FEW: usize = 10;
 
 /// The keys that nothing can replace.
 fn is_key(name: &str) -> bool {
@@ -182,6 +192,122 @@ fn keys(changes: &[Change]) -> Vec<Finding> {
         }
     }
     all
+}
+
+/// The version at which an object became what it is, or went.
+fn version(change: &Change) -> u64 {
+    text(&change.object, "/metadata/resourceVersion")
+        .parse()
+        .unwrap_or_default()
+}
+
+/// Whether the owner of an object was there, and not on its way out, when that became what it is:
+/// by versions, since each watch shows its kind in its own time.
+fn owner_lived(changes: &[Change], of: &Change) -> bool {
+    let owner = owner(&of.object);
+    let its = changes.iter().filter(|change| {
+        change.kind == "Cluster"
+            && text(&change.object, "/metadata/uid") == owner
+            && version(change) <= version(of)
+    });
+    its.max_by_key(|change| version(change))
+        .is_some_and(|last| {
+            last.what != What::Deleted && at(&last.object, "/metadata/deletionTimestamp").is_null()
+        })
+}
+
+fn keys_deleted(changes: &[Change], records: &[Record]) -> Vec<Finding> {
+    let mut all = Vec::new();
+    let gone = changes.iter().filter(|change| {
+        change.kind == "Secret" && change.what == What::Deleted && is_key(&change.name)
+    });
+    for change in gone {
+        let by_it = records.iter().any(|record| {
+            record.call.verb == Verb::Delete
+                && record.upstream / 100 == 2
+                && record.call.resource == "secrets"
+                && record.call.name == change.name
+        });
+        if by_it && owner_lived(changes, change) {
+            let what = format!("Secret {} was deleted while its Cluster lived", change.name);
+            all.push(Finding::new(Kind::Key, what));
+        }
+    }
+    all
+}
+
+/// The finalizer of a key goes only when its Cluster does.
+fn keys_let_go(changes: &[Change]) -> Vec<Finding> {
+    let holds = |change: &Change| {
+        let finalizers = at(&change.object, "/metadata/finalizers").as_array();
+        finalizers
+            .into_iter()
+            .flatten()
+            .any(|name| name == KEY_FINALIZER)
+    };
+    let mut all = Vec::new();
+    let mut held: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for change in changes
+        .iter()
+        .filter(|change| change.kind == "Secret" && is_key(&change.name))
+    {
+        let uid = text(&change.object, "/metadata/uid");
+        let was_held = held.contains(&(&change.name, uid));
+        // Somebody who deletes a key gets it back under a new uid: its copy is there before it goes.
+        let goes = !at(&change.object, "/metadata/deletionTimestamp").is_null();
+        if holds(change) {
+            held.insert((&change.name, uid));
+        } else if was_held && !goes && owner_lived(changes, change) {
+            let what = format!("Secret {} was let go while its Cluster lived", change.name);
+            all.push(Finding::new(Kind::Key, what));
+        }
+    }
+    all
+}
+
+/// A Cluster goes after its pods' sets, and the control plane before its etcd.
+fn ends_in_order(changes: &[Change]) -> Vec<Finding> {
+    let mut all = Vec::new();
+    let ends = changes
+        .iter()
+        .filter(|change| change.kind == "Cluster" && change.what == What::Deleted);
+    for end in ends {
+        let uid = text(&end.object, "/metadata/uid");
+        let set_went = |name: &str| {
+            let mut its = changes.iter().filter(|change| {
+                change.kind == "StatefulSet" && change.name == name && owner(&change.object) == uid
+            });
+            let last = its.next_back()?;
+            Some(if last.what == What::Deleted {
+                version(last)
+            } else {
+                u64::MAX
+            })
+        };
+        let control_plane = set_went(&format!("kmc-{}", end.name)).unwrap_or(0);
+        let etcd = set_went(&format!("kmc-{}-etcd", end.name)).unwrap_or(0);
+        if control_plane > version(end) || etcd > version(end) {
+            let what = format!("Cluster {} was let go before its pods' sets", end.name);
+            all.push(Finding::new(Kind::Untrue, what));
+        } else if control_plane > etcd && etcd > 0 {
+            let what = format!("etcd of {} went before its control plane", end.name);
+            all.push(Finding::new(Kind::Untrue, what));
+        }
+    }
+    all
+}
+
+/// Nothing is written outside the namespace that it was given.
+fn elsewhere(namespace: &str, records: &[Record]) -> Vec<Finding> {
+    let outside: BTreeSet<String> = records
+        .iter()
+        .filter(|record| is_write(record) && record.call.namespace != namespace)
+        .map(|record| format!("{} in {:?}", record.call, record.call.namespace))
+        .collect();
+    outside
+        .into_iter()
+        .map(|what| Finding::new(Kind::Foreign, what))
+        .collect()
 }
 
 fn foreign(changes: &[Change], records: &[Record]) -> Vec<Finding> {
@@ -342,8 +468,11 @@ fn silent(changes: &[Change], records: &[Record]) -> Vec<Finding> {
     if first.call.resource.ends_with("/status") || !is_work(first) {
         return Vec::new();
     }
-    // It was tried once and not again, since there was no need any more.
     let tried = 1 + failing.count();
+    // It was tried once and not again, since there was no need any more.
+    if tried == 1 {
+        return Vec::new();
+    }
     let over = first.at + LASTS;
     let said = changes.iter().any(|change| {
         let conditions = at(&change.object, "/status/conditions").as_array();
@@ -378,9 +507,26 @@ pub fn noise(stage: &Stage, since: Instant, when: &str) -> Option<Finding> {
         .iter()
         .filter(|record| record.at >= since && is_write(record));
     let mut all: Vec<String> = late.map(|record| record.call.to_string()).collect();
+    let reads = records
+        .iter()
+        .filter(|record| record.at >= since && !is_write(record) && !is_lease(record));
+    // A start reads everything.
+    let reads: BTreeSet<String> = reads.map(|record| record.call.to_string()).collect();
     if all.is_empty() {
-        return None;
+        let loops = !when.contains("restart") && reads.len() > FEW;
+        let what = || {
+            format!(
+                "{when} it asks: {}",
+                reads.into_iter().collect::<Vec<_>>().join(", ")
+            )
+        };
+        return loops.then(|| Finding::new(Kind::Noise, what()));
     }
+    // Numbers of replicas are told a minute after a Cluster was created.
+    let only_status = all
+        .iter()
+        .all(|call| call.starts_with("patch clusters/status"));
+    let calls = all.len();
     let changes = stage.history.changes(namespace);
     for (index, change) in changes.iter().enumerate() {
         let mut earlier = changes.iter().take(index).rev();
@@ -400,8 +546,9 @@ pub fn noise(stage: &Stage, since: Instant, when: &str) -> Option<Finding> {
             ));
         }
     }
-    Some(Finding::new(
-        Kind::Noise,
-        format!("{when}: {}", all.join("; ")),
-    ))
+    if only_status && all.len() == calls {
+        return None;
+    }
+    let what = format!("{when}: {}", all.join("; "));
+    Some(Finding::new(Kind::Noise, what))
 }

@@ -12,6 +12,10 @@ use super::oracles;
 use super::stage::Stage;
 use super::state::{self, Leaves};
 
+/// The workloads with which the start of the program is disturbed: of one that finds nothing, of
+/// one that finds what another has left, and of one that competes.
+const FIRST: [&str; 3] = ["create", "takeover", "leader"];
+
 /// One thing to do to one request of a workload.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Plan {
@@ -64,8 +68,8 @@ impl FromStr for Typed {
 pub struct Reference {
     /// What everything had come to at each step.
     pub states: Vec<Leaves>,
-    /// Places that differ from run to run.
-    pub mask: BTreeSet<String>,
+    /// Places that differ from run to run, at each step.
+    pub masks: Vec<BTreeSet<String>>,
     /// How often each object was made.
     pub lives: BTreeMap<String, usize>,
     /// What can be disturbed.
@@ -107,20 +111,37 @@ fn points(records: &[Record]) -> BTreeSet<(Verb, Point)> {
 }
 
 impl Reference {
+    /// Places that differ and should not: only addresses and ports that are given out, and what is
+    /// made of keys, are of one run only.
+    pub fn unstable(&self) -> Vec<&str> {
+        const KNOWN: [&str; 7] = [
+            "lusterIP",
+            "odePort",
+            "/ports/",
+            "cluster-uid",
+            "digest",
+            "hash",
+            "/data/",
+        ];
+        let is_known = |place: &str| KNOWN.iter().any(|known| place.contains(known));
+        let all = self.masks.iter().flatten().map(String::as_str);
+        all.filter(|place| !is_known(place)).collect()
+    }
+
     /// What both have shown.
     pub fn of(one: &Recorded, other: &Recorded) -> Self {
-        let mut mask = BTreeSet::new();
-        for (one, other) in one.states.iter().zip(&other.states) {
-            mask.extend(state::differing(one, other));
+        let steps = one.states.iter().zip(&other.states);
+        let mut lives = one.lives.clone();
+        for (key, times) in &other.lives {
+            let most = lives.entry(key.clone()).or_default();
+            *most = (*most).max(*times);
         }
-        let lives = one.lives.iter().map(|(key, times)| {
-            let other = other.lives.get(key).copied().unwrap_or(0);
-            (key.clone(), other.max(*times))
-        });
         Self {
             states: one.states.clone(),
-            mask,
-            lives: lives.collect(),
+            masks: steps
+                .map(|(one, other)| state::differing(one, other))
+                .collect(),
+            lives,
             points: one.points.intersection(&other.points).cloned().collect(),
         }
     }
@@ -128,8 +149,23 @@ impl Reference {
     /// Every single fault at every request.
     pub fn singles(&self, workload: &'static str) -> Vec<Plan> {
         let mut all = Vec::new();
+        // How a program starts does not depend on what its users will do: that is disturbed in the
+        // first workload, and what is only read once more after a restart as well.
+        let elsewhere = !FIRST.contains(&workload);
         for (verb, point) in &self.points {
+            let starts = match verb {
+                Verb::List => point.occurrence <= 2,
+                Verb::Watch => point.occurrence == 2,
+                _ => false,
+            };
+            if elsewhere && starts && !point.call.contains("metadata.name=") {
+                continue;
+            }
             for fault in Fault::all_for(*verb) {
+                // There is no older one than the first.
+                if fault == Fault::OldList && point.occurrence == 1 {
+                    continue;
+                }
                 all.push(Plan {
                     workload,
                     faults: vec![(point.clone(), fault)],

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use mothership::proxy::{Proxy, Record};
 use serde_json::{Value, json};
@@ -19,9 +20,9 @@ use crate::light::scene::Scene;
 /// In a run without faults nothing goes on any more after so long.
 const SILENCE: Duration = Duration::from_millis(1500);
 
-/// What a single fault may cost beyond the time that it lasts: its own end (a call of the controller
-/// has ten seconds), the pause before the next try, and a busy machine.
-pub const RECOVERS: Duration = Duration::from_secs(40);
+/// What a single fault may cost beyond the time that it lasts: its own end (a list that hangs is given
+/// up after 45 s), the pause before the next try, and a busy machine.
+const RECOVERS: Duration = Duration::from_secs(70);
 
 /// What a run is compared with.
 #[derive(Clone, Debug)]
@@ -60,8 +61,18 @@ impl Stage {
         self.history.objects(&self.scene.namespace)
     }
 
-    fn leaves(&self) -> Leaves {
-        state::leaves(&self.objects(), &self.scene.namespace)
+    /// Waits until all is as it last was, though something has been done to the program.
+    pub async fn stays(&self) -> Result<()> {
+        let states = self
+            .states
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len();
+        if let (Against::Reference(reference), Some(last)) = (&self.against, states.checked_sub(1))
+        {
+            self.reaches(reference, last).await?;
+        }
+        Ok(())
     }
 
     /// Waits until the program has done what there was to do: in a run without faults until it is
@@ -106,11 +117,14 @@ impl Stage {
         let Some(expected) = reference.states.get(number) else {
             bail!("the reference has no state {number}");
         };
+        let mask = reference.masks.get(number).cloned().unwrap_or_default();
         let started = Instant::now();
         loop {
             self.operator.look_after()?;
-            let found = self.leaves();
-            let left = state::differences(expected, &found, &reference.mask);
+            let objects = self.objects();
+            let found = state::leaves(&objects, &self.scene.namespace);
+            let mut left = state::differences(expected, &found, &mask);
+            left.extend(state::about_an_old_spec(&objects));
             if left.is_empty() {
                 return Ok(found);
             }
@@ -130,19 +144,55 @@ impl Stage {
         }
     }
 
+    fn api(&self, kind: &str) -> Result<Api<DynamicObject>> {
+        if kind == "Cluster" {
+            Ok(self.raw())
+        } else {
+            children::api(&self.admin, &self.namespace, kind)
+        }
+    }
+
+    /// Waits until the history has what the user has done: until then all looks as it should be.
+    async fn is_seen(&self, key: &str, uid: &str, version: Option<&str>) -> Result<()> {
+        let namespace = &self.scene.namespace;
+        crate::light::until(
+            &format!("the history has {key}"),
+            Duration::from_secs(20),
+            async || {
+                let has = self.history.has_seen(namespace, key, uid, version);
+                has.then_some(()).ok_or_else(|| "it has not".to_owned())
+            },
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn is_seen_as(&self, kind: &str, object: &DynamicObject) -> Result<()> {
+        let key = format!("{kind}/{}", object.name_any());
+        let uid = object.uid().unwrap_or_default();
+        self.is_seen(&key, &uid, object.resource_version().as_deref())
+            .await
+    }
+
+    /// Creates a Cluster, by the user.
+    pub async fn create(&self, name: &str, spec: Value) -> Result<()> {
+        self.scene.create(name, spec).await?;
+        self.is_seen_as("Cluster", &self.raw().get(name).await?)
+            .await
+    }
+
     /// A JSON merge patch of any object, by the user.
     pub async fn patch(&self, key: &str, patch: Value) -> Result<()> {
         let (kind, name) = key.split_once('/').unwrap_or_default();
+        let api = self.api(kind)?;
         let patch = Patch::Merge(&patch);
-        if kind == "Cluster" {
-            self.raw()
-                .patch(name, &PatchParams::default(), &patch)
-                .await?;
-        } else {
-            let api = children::api(&self.admin, &self.namespace, kind)?;
-            api.patch(name, &PatchParams::default(), &patch).await?;
-        }
-        Ok(())
+        let patched = api.patch(name, &PatchParams::default(), &patch).await?;
+        self.is_seen_as(kind, &patched).await
+    }
+
+    /// A JSON merge patch of a Cluster, by the user.
+    pub async fn change(&self, name: &str, patch: Value) -> Result<()> {
+        self.patch(&format!("Cluster/{name}"), patch).await
     }
 
     /// Creates any object, by the user.
@@ -157,21 +207,32 @@ impl Stage {
             }
         }
         let body: DynamicObject = serde_json::from_value(body)?;
-        let api = children::api(&self.admin, &self.namespace, kind)?;
-        api.create(&PostParams::default(), &body).await?;
-        Ok(())
+        let made = self
+            .api(kind)?
+            .create(&PostParams::default(), &body)
+            .await?;
+        self.is_seen_as(kind, &made).await
     }
 
     /// Deletes any object, by the user.
     pub async fn delete(&self, key: &str) -> Result<()> {
         let (kind, name) = key.split_once('/').unwrap_or_default();
-        let background = DeleteParams::background();
-        let api: Api<DynamicObject> = if kind == "Cluster" {
-            self.raw()
-        } else {
-            children::api(&self.admin, &self.namespace, kind)?
-        };
-        api.delete(name, &background).await?;
+        let api = self.api(kind)?;
+        let uid = api.get(name).await?.uid().unwrap_or_default();
+        api.delete(name, &DeleteParams::background()).await?;
+        self.is_seen(key, &uid, None).await
+    }
+
+    /// Deletes all that the user has made, and waits for the end of it.
+    pub async fn clear_away(&self) -> Result<()> {
+        let objects = self.objects();
+        let clusters = objects.keys().filter(|key| key.starts_with("Cluster/"));
+        for key in clusters.clone() {
+            self.delete(key).await?;
+        }
+        for key in clusters {
+            self.gone(key).await?;
+        }
         Ok(())
     }
 
@@ -192,6 +253,11 @@ impl Stage {
         }
         Ok(())
     }
+}
+
+/// Whether it is for the program's lease, which is renewed whatever happens.
+pub fn is_lease(record: &Record) -> bool {
+    record.call.resource == "leases"
 }
 
 /// Whether a request is more than keeping a cache, a lease or a diary.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::history::Objects;
@@ -77,7 +79,22 @@ fn leave_out_numbers(cluster: &mut Value) {
 
 fn hide(object: &mut Value, field: &str) {
     if let Some(Value::Object(data)) = object.get_mut(field) {
-        data.values_mut().for_each(|value| *value = "…".into());
+        for value in data.values_mut() {
+            *value = sort_of(value.as_str().unwrap_or_default()).into();
+        }
+    }
+}
+
+/// What a value of a Secret is, since the value itself is another in each run.
+fn sort_of(encoded: &str) -> String {
+    let bytes = STANDARD.decode(encoded).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    match text.lines().next() {
+        Some(first) if first.starts_with("-----BEGIN") => first.to_owned(),
+        _ if text.contains("kind: Config") && text.contains("client-key-data") => {
+            "a kubeconfig".to_owned()
+        }
+        _ => text.into_owned(),
     }
 }
 
@@ -97,7 +114,12 @@ fn walk(path: String, value: &Value, namespace: &str, all: &mut Leaves) {
         }
         Value::Array(items) => {
             for (index, value) in items.iter().enumerate() {
-                walk(format!("{path}/{index}"), value, namespace, all);
+                // Of conditions the order says nothing.
+                let place = match value.get("type").and_then(Value::as_str) {
+                    Some(type_) if path.ends_with("/conditions") => type_.to_owned(),
+                    _ => index.to_string(),
+                };
+                walk(format!("{path}/{place}"), value, namespace, all);
             }
         }
         Value::String(text) if text.parse::<jiff::Timestamp>().is_ok() => {
@@ -132,6 +154,18 @@ pub fn differences(expected: &Leaves, found: &Leaves, mask: &BTreeSet<String>) -
             let found = found.get(place).unwrap_or(&absent);
             format!("{place}: expected {expected}, found {found}")
         })
+        .collect()
+}
+
+/// Clusters whose status is about a spec that is not any more.
+pub fn about_an_old_spec(objects: &Objects) -> Vec<String> {
+    let clusters = objects
+        .iter()
+        .filter(|(key, _)| key.starts_with("Cluster/"));
+    let old = clusters.filter(|(_, object)| {
+        at(object, "/metadata/generation") != at(object, "/status/observedGeneration")
+    });
+    old.map(|(key, _)| format!("{key}/status is about an old spec"))
         .collect()
 }
 
@@ -177,7 +211,7 @@ mod tests {
             json!({
                 "metadata": {"name": "a", "namespace": namespace, "resourceVersion": version,
                     "annotations": {"since": format!("2026-01-01T00:00:0{second}Z")}},
-                "data": {"key": key},
+                "data": {"key": STANDARD.encode(format!("-----BEGIN KEY-----\n{key}"))},
                 "type": "Opaque",
             })
         };

@@ -233,7 +233,27 @@ async fn namespace(stage: &Stage) -> Result<()> {
     all.delete(&stage.namespace, &DeleteParams::default())
         .await?;
     stage.gone("Cluster/one").await?;
-    stage.gone("Secret/one-ca").await
+    for key in [
+        "Secret/one-ca",
+        "Secret/one-sa",
+        "Secret/one-proxy",
+        "Secret/one-etcd",
+    ] {
+        stage.gone(key).await?;
+    }
+    let name = stage.namespace.clone();
+    let mine = || async { all.get_opt(&name).await.ok().flatten() };
+    let ((), _) = crate::light::until(
+        "the namespace is gone",
+        Duration::from_secs(60),
+        async || {
+            mine()
+                .await
+                .map_or(Ok(()), |found| Err(format!("{:?}", found.status)))
+        },
+    )
+    .await?;
+    Ok(())
 }
 
 /// What earlier operators of this API have made: keys owned by the Cluster and named by it.
