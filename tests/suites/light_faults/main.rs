@@ -9,7 +9,7 @@ use support::faults::{Scope, main as run};
 fn main() -> ExitCode {
     run(Scope {
         workloads: &["create", "again", "foreign"],
-        one_in: 12,
+        one_in: 24,
         quiet: Duration::from_secs(2),
     })
 }
