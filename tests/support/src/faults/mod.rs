@@ -2,10 +2,11 @@
 //! to every one of their requests, and each run has to come to what it comes to without it.
 //!
 //! A run has a namespace and a program of its own behind a [`Proxy`]; several run at once. What has
-//! to hold is in [`oracles`]. The program needs no more than a kubeconfig, so any other operator of
+//! to hold is in `oracles`. The program needs no more than a kubeconfig, so any other operator of
 //! the same API can stand in its place.
 
 mod history;
+mod keys;
 mod operator;
 mod oracles;
 mod plan;
@@ -453,6 +454,7 @@ impl Machine {
             history: Arc::clone(&self.history),
             proxy,
             operator,
+            program,
             against,
             states: Mutex::default(),
         })

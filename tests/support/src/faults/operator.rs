@@ -32,6 +32,13 @@ impl Program {
             .extend(words.iter().map(|word| (*word).to_owned()));
     }
 
+    /// Another word in place of one.
+    pub fn replace(&mut self, word: &str, other: &str) {
+        for found in self.words.iter_mut().filter(|found| *found == word) {
+            other.clone_into(found);
+        }
+    }
+
     /// Whether several can run beside each other, each in its namespace.
     pub fn keeps_to_a_namespace(&self) -> bool {
         self.words.iter().any(|word| word.contains(NAMESPACE))

@@ -97,6 +97,12 @@ pub fn check(
     all.extend(keys(&changes));
     all.extend(keys_deleted(&changes, &records));
     all.extend(keys_let_go(&changes));
+    let misfits = super::keys::misfits(&stage.objects());
+    all.extend(
+        misfits
+            .into_iter()
+            .map(|what| Finding::new(Kind::Key, what)),
+    );
     all.extend(ends_in_order(&changes));
     all.extend(elsewhere(&stage.scene.namespace, &records));
     all.extend(foreign(&changes, &records));
@@ -110,7 +116,7 @@ pub fn check(
     // Without its lease it has to end: somebody else may be writing already.
     let lost_lease = records
         .iter()
-        .any(|record| record.fault.is_some() && record.call.resource == "leases");
+        .any(|record| is_lease(record) && (record.fault.is_some() || record.upstream == 0));
     for ended in stage.operator.ended().into_iter().filter(|_| !lost_lease) {
         all.push(Finding::new(
             Kind::Crash,
@@ -156,8 +162,9 @@ fn recreated(changes: &[Change], expected: &BTreeMap<String, usize>) -> Vec<Find
 /// The finalizer that keeps a key.
 const KEY_FINALIZER: &str = crds::names::KEY_FINALIZER;
 
-/// How many reads are no loop: what a condition or a key is asked for now and then.
-const FEW: usize = 10;
+/// How often the same may be read while nothing happens: once for a start, and once more for what has
+/// failed in it.
+const FEW: usize = 3;
 
 /// The keys that nothing can replace.
 fn is_key(name: &str) -> bool {
@@ -510,17 +517,15 @@ pub fn noise(stage: &Stage, since: Instant, when: &str) -> Option<Finding> {
     let reads = records
         .iter()
         .filter(|record| record.at >= since && !is_write(record) && !is_lease(record));
-    // A start reads everything.
-    let reads: BTreeSet<String> = reads.map(|record| record.call.to_string()).collect();
+    let mut asked: BTreeMap<String, usize> = BTreeMap::new();
+    for read in reads {
+        *asked.entry(read.call.to_string()).or_default() += 1;
+    }
+    asked.retain(|_, times| *times > FEW);
     if all.is_empty() {
-        let loops = !when.contains("restart") && reads.len() > FEW;
-        let what = || {
-            format!(
-                "{when} it asks: {}",
-                reads.into_iter().collect::<Vec<_>>().join(", ")
-            )
-        };
-        return loops.then(|| Finding::new(Kind::Noise, what()));
+        let (call, times) = asked.into_iter().next()?;
+        let what = format!("{when}: {call} {times} times");
+        return Some(Finding::new(Kind::Noise, what));
     }
     // Numbers of replicas are told a minute after a Cluster was created.
     let only_status = all

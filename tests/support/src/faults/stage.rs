@@ -11,7 +11,7 @@ use mothership::proxy::{Proxy, Record};
 use serde_json::{Value, json};
 
 use super::history::{History, Objects};
-use super::operator::Operator;
+use super::operator::{Operator, Program};
 use super::plan::Reference;
 use super::state::{self, Leaves};
 use crate::light::children;
@@ -43,8 +43,17 @@ pub struct Stage {
     pub proxy: Arc<Proxy>,
     /// What is tested.
     pub operator: Operator,
+    pub(super) program: Program,
     pub(super) against: Against,
     pub(super) states: Mutex<Vec<Leaves>>,
+}
+
+/// A second program.
+pub struct Another {
+    /// What stands before its API server.
+    pub proxy: Proxy,
+    #[expect(dead_code, reason = "it ends with this")]
+    operator: Operator,
 }
 
 impl Deref for Stage {
@@ -221,6 +230,19 @@ impl Stage {
         let uid = api.get(name).await?.uid().unwrap_or_default();
         api.delete(name, &DeleteParams::background()).await?;
         self.is_seen(key, &uid, None).await
+    }
+
+    /// One more program for the same namespace, behind a proxy of its own.
+    pub async fn another(&self, identity: &str) -> Result<Another> {
+        let access = &self.scene.access;
+        let proxy = Proxy::start(access, &self.scene.user, &[]).await?;
+        let folder = access.dir().join("plans");
+        let kubeconfig = proxy.kubeconfig(access, &folder)?;
+        let log = folder.join(format!("{}-{identity}.log", self.scene.namespace));
+        let mut program = self.program.clone();
+        program.replace("--identity=a", &format!("--identity={identity}"));
+        let operator = Operator::start(&program, &self.scene.namespace, kubeconfig, log)?;
+        Ok(Another { proxy, operator })
     }
 
     /// Deletes all that the user has made, and waits for the end of it.

@@ -4,12 +4,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams};
 use serde_json::{Value, json};
 
-use super::stage::Stage;
+use super::stage::{Stage, is_write};
+use crate::light::children::at;
 
 /// A run of one.
 pub type Running<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
@@ -34,14 +35,14 @@ macro_rules! workloads {
             name: stringify!($name),
             run: |stage| Box::pin($name(stage)),
             one_in: if matches!(stringify!($name).as_bytes(), b"many") { 20 } else { 1 },
-            lease: matches!(stringify!($name).as_bytes(), b"leader"),
+            lease: matches!(stringify!($name).as_bytes(), b"leader" | b"failover"),
         }),*];
     };
 }
 
 workloads![
     create, ha, scale, upgrade, service, delete, again, labels, drift, edits, foreign, named, spec,
-    requests, namespace, takeover, leader, many,
+    requests, namespace, takeover, leader, failover, many,
 ];
 
 fn small() -> Value {
@@ -297,6 +298,47 @@ async fn leader(stage: &Stage) -> Result<()> {
         )
         .await?;
     stage.settles().await
+}
+
+/// Of two programs the one that works loses the way to its lease, and nothing else: it has to stop
+/// before the other one begins.
+async fn failover(stage: &Stage) -> Result<()> {
+    one(stage).await?;
+    let other = stage.another("b").await?;
+    stage.proxy.cut("leases", true);
+    // By then it must have given up, and nobody else may have taken over.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let label = json!({"metadata": {"labels": {"example.org/team": "a"}}});
+    stage.change("one", label).await?;
+    let labelled = async || {
+        let service = stage.history.object(&stage.namespace, "Service/kmc-one");
+        let labels = service
+            .as_deref()
+            .map(|service| at(service, "/metadata/labels").clone());
+        let labels = labels.unwrap_or_default();
+        labels
+            .get("example.org/team")
+            .map(drop)
+            .ok_or_else(|| labels.to_string())
+    };
+    crate::light::until(
+        "somebody writes the label",
+        Duration::from_secs(90),
+        labelled,
+    )
+    .await?;
+    stage.proxy.cut("leases", false);
+    stage.settles().await?;
+    let began = other
+        .proxy
+        .records()
+        .into_iter()
+        .find(is_write)
+        .map(|record| record.at);
+    let last = stage.proxy.last(is_write);
+    ensure!(began.is_some(), "the other one has written nothing");
+    ensure!(last < began, "both have written at a time");
+    Ok(())
 }
 
 async fn many(stage: &Stage) -> Result<()> {
