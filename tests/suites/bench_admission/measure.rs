@@ -9,8 +9,8 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use mothership::load::{self, Load};
 use mothership::paths;
 use serde_json::json;
+use support::light::PRODUCT;
 use support::light::scene::Scene;
-use support::light::world::PRODUCT;
 
 use super::reviews::{policies, review};
 

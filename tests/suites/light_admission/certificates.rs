@@ -6,10 +6,11 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
 use serde_json::json;
+use support::light::PRODUCT;
 use support::light::process::Process;
 use support::light::scene::Scene;
 use support::light::until;
-use support::light::world::{PRODUCT, World};
+use support::light::world::World;
 use support::runner::World as _;
 
 use super::objects::cluster;

@@ -7,10 +7,10 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::Api;
 use mothership::audit::Mark;
 use serde_json::json;
+use support::light::PRODUCT;
 use support::light::process::Process;
 use support::light::scene::Scene;
 use support::light::until;
-use support::light::world::PRODUCT;
 
 /// A candidate looks at the lease every 5 s; ten times that is a failure.
 const HANDED_OVER: Duration = Duration::from_secs(50);

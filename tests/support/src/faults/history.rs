@@ -1,7 +1,7 @@
 //! What has happened to the objects of each namespace: every version of every object, as watches of
 //! an administrator show it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -226,4 +226,34 @@ fn note(all: &Namespaces, kind: &'static str, what: What, object: &DynamicObject
         name,
         object,
     });
+}
+
+/// How often each object was made.
+pub fn lives(changes: &[Change]) -> BTreeMap<String, usize> {
+    let mut uids: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for change in changes.iter().filter(|change| change.kind != "Event") {
+        // A copy that is needed for a moment is there or not as it happens.
+        if change.name.ends_with("-restore") {
+            continue;
+        }
+        let key = format!("{}/{}", change.kind, change.name);
+        uids.entry(key)
+            .or_default()
+            .insert(text(&change.object, "/metadata/uid"));
+    }
+    uids.into_iter()
+        .map(|(key, uids)| (key, uids.len()))
+        .collect()
+}
+
+/// The uid of the first owner; empty without one.
+pub fn owner(object: &Value) -> &str {
+    text(object, "/metadata/ownerReferences/0/uid")
+}
+
+/// The version at which an object became what it is, or went.
+pub fn version(change: &Change) -> u64 {
+    text(&change.object, "/metadata/resourceVersion")
+        .parse()
+        .unwrap_or_default()
 }

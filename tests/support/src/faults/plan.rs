@@ -1,20 +1,10 @@
-//! Runs without faults, and what follows from them: which requests there are to disturb, and what
-//! everything has to come to.
+//! What is done to which request of a workload.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context as _, Result};
-use mothership::proxy::{Fault, Point, Record, Verb};
-
-use super::oracles;
-use super::stage::Stage;
-use super::state::{self, Leaves};
-
-/// The workloads with which the start of the program is disturbed: of one that finds nothing, of
-/// one that finds what another has left, and of one that competes.
-const FIRST: [&str; 3] = ["create", "takeover", "leader"];
+use mothership::proxy::{Fault, Point};
 
 /// One thing to do to one request of a workload.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -60,119 +50,6 @@ impl FromStr for Typed {
             workload,
             faults: parts.map(fault).collect::<Result<_>>()?,
         })
-    }
-}
-
-/// What two runs without faults have in common.
-#[derive(Clone, Debug, Default)]
-pub struct Reference {
-    /// What everything had come to at each step.
-    pub states: Vec<Leaves>,
-    /// Places that differ from run to run, at each step.
-    pub masks: Vec<BTreeSet<String>>,
-    /// How often each object was made.
-    pub lives: BTreeMap<String, usize>,
-    /// What can be disturbed.
-    pub points: Vec<(Verb, Point)>,
-}
-
-/// What one run has shown.
-#[derive(Clone, Debug)]
-pub struct Recorded {
-    states: Vec<Leaves>,
-    lives: BTreeMap<String, usize>,
-    points: BTreeSet<(Verb, Point)>,
-}
-
-impl Recorded {
-    /// What a run has shown.
-    pub fn of(stage: &Stage) -> Self {
-        let states = stage
-            .states
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        Self {
-            states: states.clone(),
-            lives: oracles::lives(&stage.history.changes(&stage.scene.namespace)),
-            points: points(&stage.proxy.records()),
-        }
-    }
-}
-
-fn points(records: &[Record]) -> BTreeSet<(Verb, Point)> {
-    let asked = records.iter().filter(|record| {
-        let resource = record.call.resource.as_str();
-        // A diary that is not written harms nobody, and there is no object behind a path.
-        !resource.starts_with('/') && resource != "events"
-    });
-    asked
-        .map(|record| (record.call.verb, record.point.clone()))
-        .collect()
-}
-
-impl Reference {
-    /// Places that differ and should not: only addresses and ports that are given out, and what is
-    /// made of keys, are of one run only.
-    pub fn unstable(&self) -> Vec<&str> {
-        const KNOWN: [&str; 7] = [
-            "lusterIP",
-            "odePort",
-            "/ports/",
-            "cluster-uid",
-            "digest",
-            "hash",
-            "/data/",
-        ];
-        let is_known = |place: &str| KNOWN.iter().any(|known| place.contains(known));
-        let all = self.masks.iter().flatten().map(String::as_str);
-        all.filter(|place| !is_known(place)).collect()
-    }
-
-    /// What both have shown.
-    pub fn of(one: &Recorded, other: &Recorded) -> Self {
-        let steps = one.states.iter().zip(&other.states);
-        let mut lives = one.lives.clone();
-        for (key, times) in &other.lives {
-            let most = lives.entry(key.clone()).or_default();
-            *most = (*most).max(*times);
-        }
-        Self {
-            states: one.states.clone(),
-            masks: steps
-                .map(|(one, other)| state::differing(one, other))
-                .collect(),
-            lives,
-            points: one.points.intersection(&other.points).cloned().collect(),
-        }
-    }
-
-    /// Every single fault at every request.
-    pub fn singles(&self, workload: &'static str) -> Vec<Plan> {
-        let mut all = Vec::new();
-        // How a program starts does not depend on what its users will do: that is disturbed in the
-        // first workload, and what is only read once more after a restart as well.
-        let elsewhere = !FIRST.contains(&workload);
-        for (verb, point) in &self.points {
-            let starts = match verb {
-                Verb::List => point.occurrence <= 2,
-                Verb::Watch => point.occurrence == 2,
-                _ => false,
-            };
-            if elsewhere && starts && !point.call.contains("metadata.name=") {
-                continue;
-            }
-            for fault in Fault::all_for(*verb) {
-                // There is no older one than the first.
-                if fault == Fault::OldList && point.occurrence == 1 {
-                    continue;
-                }
-                all.push(Plan {
-                    workload,
-                    faults: vec![(point.clone(), fault)],
-                });
-            }
-        }
-        all
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::history::{History, Objects};
 use super::operator::{Operator, Program};
-use super::plan::Reference;
+use super::reference::Reference;
 use super::state::{self, Leaves};
 use crate::light::children;
 use crate::light::scene::Scene;

@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, ensure};
 use mothership::paths;
 use tokio::io::AsyncWriteExt as _;
 
+use super::PRODUCT;
 use super::scene::Scene;
-use super::world::PRODUCT;
 
 /// What a command printed.
 #[derive(Debug)]

@@ -14,6 +14,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+/// The namespace of the product, where the lease is.
+pub const PRODUCT: &str = "k0smotron";
+
 /// What is promised to take a second fails a test only at ten times that.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -5,7 +5,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding, Subject};
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
 use kube::{Client, ResourceExt as _};
 
-use super::world::PRODUCT;
+use super::PRODUCT;
 
 /// Gives a user every right that a ServiceAccount of the product is installed with, and no more:
 /// each binding once more, for the user.

@@ -13,8 +13,7 @@ use mothership::Access;
 use serde_json::{Value, json};
 
 use super::process::Process;
-use super::world::PRODUCT;
-use super::{rights, until};
+use super::{PRODUCT, rights, until};
 
 /// The user that webhooks are.
 const USER: &str = "webhook";

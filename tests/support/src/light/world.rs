@@ -28,9 +28,6 @@ use super::webhook::Place;
 use crate::kubectl::kubectl as run_kubectl;
 use crate::runner;
 
-/// The namespace of the product, where the lease is.
-pub const PRODUCT: &str = "k0smotron";
-
 /// The mothership that a suite runs on.
 pub struct World {
     light: Light,

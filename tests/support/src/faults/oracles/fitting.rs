@@ -16,7 +16,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
 use serde_json::Value;
 
-use super::history::Objects;
+use crate::faults::history::Objects;
 use crate::light::children::{at, text};
 
 /// Leaves, and the CA that each is signed by.

@@ -1,0 +1,58 @@
+//! Plans and failures, counted.
+
+use std::collections::BTreeMap;
+
+use super::machine::Outcome;
+use super::oracles::Kind;
+
+/// Plans and what failed, by workload, by fault and by what did not hold.
+#[derive(Default)]
+pub struct Summary {
+    workloads: BTreeMap<&'static str, [usize; 3]>,
+    faults: BTreeMap<String, [usize; 2]>,
+    kinds: BTreeMap<Kind, usize>,
+}
+
+impl Summary {
+    /// Counts one more.
+    pub fn add(&mut self, outcome: &Outcome) {
+        let failed = usize::from(!outcome.findings.is_empty());
+        let [plans, failures, missed] = self.workloads.entry(outcome.plan.workload).or_default();
+        *plans += 1;
+        *failures += failed;
+        *missed += usize::from(!outcome.reached);
+        for (_, fault) in &outcome.plan.faults {
+            let [plans, failures] = self.faults.entry(fault.to_string()).or_default();
+            *plans += 1;
+            *failures += failed;
+        }
+        let mut kinds: Vec<Kind> = outcome
+            .findings
+            .iter()
+            .map(|finding| finding.kind)
+            .collect();
+        kinds.sort();
+        kinds.dedup();
+        for kind in kinds {
+            *self.kinds.entry(kind).or_default() += 1;
+        }
+    }
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "\nworkload            plans  failed  not reached")?;
+        for (name, [plans, failed, missed]) in &self.workloads {
+            writeln!(f, "{name:18} {plans:6} {failed:7} {missed:12}")?;
+        }
+        writeln!(f, "\nfault               plans  failed")?;
+        for (name, [plans, failed]) in &self.faults {
+            writeln!(f, "{name:18} {plans:6} {failed:7}")?;
+        }
+        writeln!(f, "\nwhat did not hold          plans")?;
+        for (kind, plans) in &self.kinds {
+            writeln!(f, "{:24} {plans:7}", kind.to_string())?;
+        }
+        Ok(())
+    }
+}
