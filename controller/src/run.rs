@@ -1,4 +1,5 @@
-//! The process: client, stores, leader election, controllers, health server, shutdown.
+//! The process: client, stores, leader election, controllers (a new kind of ours is registered here),
+//! health server, shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! The product's API: types, names, labels, versions and the rules that an object must meet.
 //!
-//! Nothing here does I/O, and nothing here knows the controller or the plugin.
+//! Nothing here does I/O, and nothing here knows the controller or the plugin. A folder is a version
+//! of `k0smotron.io`; kinds of another group get a folder of its name with versions below it.
 
 #![warn(missing_docs)]
 

@@ -1,5 +1,5 @@
-//! What a certificate says, and after how much of its life it is to be replaced: two thirds, for the
-//! controller's own and for the webhook's.
+//! What a certificate says, and after how much of its life it is to be replaced: two thirds, for
+//! those of hosted clusters and for the webhook's own. Who asks decides what follows.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -1,4 +1,4 @@
-//! What a reconcile works with.
+//! What a reconcile works with, the mothership in which its children are included.
 
 use crds::v1beta2::Cluster;
 use jiff::SignedDuration;

@@ -1,5 +1,5 @@
 //! One Cluster: deletion, or `settle` (`dereference -> validate -> children -> apply`, until nothing
-//! changes), `hosted`, `status`.
+//! changes), `hosted`, `status`. When it is looked at again without a change is its `Outcome`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! A Cluster and what was found, or all that is wrong with it.
+//! A Cluster and what was found, or all that is wrong with it. At which address the hosted API is
+//! reached is decided here, for each way in.
 
 use std::collections::BTreeMap;
 

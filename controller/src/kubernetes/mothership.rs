@@ -1,5 +1,6 @@
 //! One mothership: a cluster in which children are. A second one, the remote host cluster of
-//! `spec.remoteHostCluster`, is a second value of [`Mothership`]; today there is one.
+//! `spec.remoteHostCluster`, is a second value of [`Mothership`], chosen in
+//! `cluster/context.rs`; today there is one.
 
 use super::store::Store;
 use super::watches::Watches;

@@ -1,4 +1,5 @@
-//! Which Clusters and requests have to be looked at again after a change of an object.
+//! Which Clusters and requests have to be looked at again after a change of an object. When that is
+//! to be without a change, their reconciles say.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

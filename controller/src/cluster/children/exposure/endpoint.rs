@@ -1,4 +1,5 @@
-//! The ConfigMap that tells the hosted cluster where its own API is.
+//! The ConfigMap that tells the hosted cluster where its own API is. Where the controller finds that
+//! API is in `hosted/endpoint.rs`.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Where a hosted cluster keeps its state: each kind of storage with the objects that
+//! Storage: which kind a Cluster has is decided here, and each kind has a file with the objects that
 //! belong to it. Which kinds are not implemented yet is in `crds::validation::not_implemented`.
 
 pub mod etcd;
