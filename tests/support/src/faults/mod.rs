@@ -1,7 +1,7 @@
 //! The machine that finds faults: workloads are run once more for every single thing that can happen
 //! to every one of their requests, and each run has to come to what it comes to without it.
 //!
-//! A run has a namespace and a program of its own behind a [`Proxy`]; several run at once. What has
+//! A run has a namespace and a program of its own behind a proxy; several run at once. What has
 //! to hold is in `oracles`. The program needs no more than a kubeconfig, so any other operator of
 //! the same API can stand in its place.
 
