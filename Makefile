@@ -62,7 +62,7 @@ test-full: ## suites with pods and worker machines (root)
 	$(CHECK) suites
 	$(TEST) --test harness --test 'full_*' -- --test-threads=1
 
-test-long: ## every fault at every request of every workload, up to two hours (root)
+test-long: ## every fault at every request of every workload: hours on two cores (root)
 	$(CHECK) suites
 	$(TEST) --test 'long_*'
 
