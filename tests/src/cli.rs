@@ -284,7 +284,8 @@ async fn clean(dir: &Path) -> Result<()> {
     }
 }
 
-async fn interrupted() {
+/// Returns when somebody asks for the end: SIGINT or SIGTERM.
+pub async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut term) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;

@@ -78,7 +78,7 @@ impl fmt::Display for Call {
 
 impl Call {
     /// Reads it from the first line of a request, and for a create from its body.
-    pub fn of(method: &Method, uri: &Uri, body: &[u8]) -> Self {
+    pub fn from_request(method: &Method, uri: &Uri, body: &[u8]) -> Self {
         let path: Vec<&str> = uri
             .path()
             .split('/')
@@ -130,13 +130,6 @@ impl Call {
             dry_run: query.get("dryRun").is_some_and(|value| !value.is_empty()),
         }
     }
-
-    /// Whether a list goes on where an earlier one has stopped.
-    pub fn goes_on(uri: &Uri) -> bool {
-        Query(uri.query().unwrap_or_default())
-            .get("continue")
-            .is_some_and(|text| !text.is_empty())
-    }
 }
 
 /// The name of what a body creates.
@@ -165,7 +158,7 @@ mod tests {
     use super::*;
 
     fn told(method: &Method, uri: &str, body: &str) -> String {
-        let call = Call::of(method, &uri.parse().unwrap(), body.as_bytes());
+        let call = Call::from_request(method, &uri.parse().unwrap(), body.as_bytes());
         format!("{call} in {:?}", call.namespace)
     }
 

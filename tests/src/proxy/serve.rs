@@ -58,7 +58,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         .await
         .context("reading a request")?
         .to_bytes();
-    let call = Call::of(&head.method, &head.uri, &body);
+    let call = Call::from_request(&head.method, &head.uri, &body);
     let cut = shared.state().cut.contains(call.resource.as_str());
     let (record, fault) = shared.note(&call);
     if cut {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::plan::{Plan, Typed};
 use super::reference::Reference;
-use super::workloads::{ALL, Workload};
+use super::workloads::{ALL, Workload, named};
 
 /// Looks for faults: runs workloads of users with everything that can happen to each request.
 #[derive(clap::Parser, Debug)]
@@ -91,7 +91,7 @@ pub fn chosen(scope: Scope, arguments: &Arguments) -> Result<Vec<&'static Worklo
     };
     for name in &names {
         ensure!(
-            ALL.iter().any(|workload| workload.name == *name),
+            named(name).is_some(),
             "there is no workload {name:?}; there are {}",
             ALL.iter()
                 .map(|workload| workload.name)
@@ -128,8 +128,8 @@ pub fn plans(
         .iter()
         .flat_map(|(name, reference)| reference.singles(name))
         .filter(|plan| {
-            let workload = ALL.iter().find(|workload| workload.name == plan.workload);
-            workload.is_none_or(|workload| hash(&plan.to_string()) % workload.one_in == 0)
+            let one_in = named(plan.workload).map_or(1, |workload| workload.one_in);
+            hash(&plan.to_string()) % one_in == 0
         })
         .collect();
     let all = if arguments.pairs > 0 {

@@ -1,7 +1,7 @@
 //! Runs workloads and plans, each in a namespace of its own.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -15,7 +15,7 @@ use super::plan::Plan;
 use super::print;
 use super::reference::{Recorded, Reference};
 use super::stage::{self, Against, Stage};
-use super::workloads::{ALL, Workload};
+use super::workloads::{Workload, named};
 use crate::light::world::World;
 use crate::runner::World as _;
 
@@ -147,13 +147,9 @@ impl Machine {
             if let Some(finding) = findings.first() {
                 bail!("{}: {}", finding.kind, finding.what);
             }
-            let states = stage
-                .states
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone();
+            let states = stage.states().clone();
             let changes = stage.history.changes(&stage.scene.namespace);
-            let recorded = Recorded::of(states, &changes, &stage.proxy.records());
+            let recorded = Recorded::new(states, &changes, &stage.proxy.records());
             self.leave(&stage, true).await;
             anyhow::Ok(recorded)
         };
@@ -162,7 +158,7 @@ impl Machine {
         } else {
             (record().await?, record().await?)
         };
-        Ok(Reference::of(&one, &other))
+        Ok(Reference::from_runs(&one, &other))
     }
 
     /// What must not happen once all is done: writes that do not end, and a write after a restart.
@@ -204,8 +200,7 @@ impl Machine {
         let tried = async {
             let reference = reference.context("there is no reference")?;
             let against = Against::Reference(Arc::clone(&reference));
-            let workload = ALL.iter().find(|workload| workload.name == plan.workload);
-            let workload = workload.context("there is no such workload")?;
+            let workload = named(plan.workload).context("there is no such workload")?;
             let stage = self.stage(workload, against, &plan.faults).await?;
             let mut findings = Vec::new();
             match (workload.run)(&stage).await {

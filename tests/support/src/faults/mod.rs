@@ -26,6 +26,7 @@ use std::time::Instant;
 use anyhow::{Result, bail, ensure};
 use clap::Parser as _;
 use futures::StreamExt as _;
+use mothership::cli::interrupted;
 
 pub use self::choice::Scope;
 use self::choice::{Arguments, chosen, plans};
@@ -46,7 +47,7 @@ pub fn main(scope: Scope) -> ExitCode {
                 // What is dropped ends its processes.
                 tokio::select! {
                     outcome = run(scope, &arguments) => outcome,
-                    signal = ended_by_a_signal() => bail!("{signal}"),
+                    () = interrupted() => bail!("interrupted"),
                 }
             })
         });
@@ -54,26 +55,10 @@ pub fn main(scope: Scope) -> ExitCode {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(101),
         Err(error) => {
-            print(&format!("\nno test could run: {error:#}"));
+            print(&format!("\nstopped: {error:#}"));
             ExitCode::from(101)
         }
     }
-}
-
-async fn ended_by_a_signal() -> String {
-    use tokio::signal::unix::{SignalKind, signal};
-    let signals = [
-        ("SIGINT", SignalKind::interrupt()),
-        ("SIGTERM", SignalKind::terminate()),
-    ];
-    let waits = signals.into_iter().filter_map(|(name, kind)| {
-        let mut signal = signal(kind).ok()?;
-        Some(Box::pin(async move {
-            signal.recv().await;
-            format!("ended by {name}")
-        }))
-    });
-    futures::future::select_all(waits).await.0
 }
 
 fn print(text: &str) {

@@ -36,7 +36,7 @@ pub struct Recorded {
 
 impl Recorded {
     /// What a run has shown.
-    pub fn of(states: Vec<Leaves>, changes: &[Change], records: &[Record]) -> Self {
+    pub fn new(states: Vec<Leaves>, changes: &[Change], records: &[Record]) -> Self {
         Self {
             states,
             lives: history::lives(changes),
@@ -75,7 +75,7 @@ impl Reference {
     }
 
     /// What both have shown.
-    pub fn of(one: &Recorded, other: &Recorded) -> Self {
+    pub fn from_runs(one: &Recorded, other: &Recorded) -> Self {
         let steps = one.states.iter().zip(&other.states);
         let mut lives = one.lives.clone();
         for (key, times) in &other.lives {

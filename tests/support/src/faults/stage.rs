@@ -1,7 +1,7 @@
 //! One run of a workload: a namespace, the program behind its proxy, and its user.
 
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -70,13 +70,14 @@ impl Stage {
         self.history.objects(&self.scene.namespace)
     }
 
+    /// What all had come to at each step until now.
+    pub(super) fn states(&self) -> MutexGuard<'_, Vec<Leaves>> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits until all is as it last was, though something has been done to the program.
     pub async fn stays(&self) -> Result<()> {
-        let states = self
-            .states
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len();
+        let states = self.states().len();
         if let (Against::Reference(reference), Some(last)) = (&self.against, states.checked_sub(1))
         {
             self.reaches(reference, last).await?;
@@ -87,19 +88,12 @@ impl Stage {
     /// Waits until the program has done what there was to do: in a run without faults until it is
     /// silent, else until all is as it was then.
     pub async fn settles(&self) -> Result<()> {
-        let number = self
-            .states
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len();
+        let number = self.states().len();
         let reached = match &self.against {
             Against::Recording => self.silence().await?,
             Against::Reference(reference) => self.reaches(reference, number).await?,
         };
-        self.states
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(reached);
+        self.states().push(reached);
         Ok(())
     }
 

@@ -41,9 +41,14 @@ macro_rules! workloads {
 }
 
 workloads![
-    create, ha, scale, upgrade, service, delete, again, labels, drift, edits, foreign, named, spec,
+    create, ha, scale, upgrade, service, delete, again, labels, drift, edits, foreign, refs, spec,
     requests, namespace, takeover, leader, failover, many,
 ];
+
+/// The one of this name.
+pub fn named(name: &str) -> Option<&'static Workload> {
+    ALL.iter().find(|workload| workload.name == name)
+}
 
 fn small() -> Value {
     json!({"version": "v1.36.3", "service": {"type": "ClusterIP"}})
@@ -187,7 +192,7 @@ async fn foreign(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-async fn named(stage: &Stage) -> Result<()> {
+async fn refs(stage: &Stage) -> Result<()> {
     let pair = rcgen_pair()?;
     let labels = json!({"labels": {super::oracles::FOREIGN: "theirs"}});
     let body = json!({"metadata": labels, "type": "kubernetes.io/tls", "stringData": pair});

@@ -23,7 +23,7 @@ pub const FOREIGN: &str = "example.org/whose";
 pub enum Kind {
     /// It does not come to what it comes to without a fault, or hangs.
     EndState,
-    /// An object was made anew that should have stayed.
+    /// An object was recreated that should have stayed, or the other way round.
     Recreated,
     /// Something of somebody else's was changed or deleted.
     Foreign,
@@ -47,7 +47,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::EndState => "end state",
-            Self::Recreated => "made anew",
+            Self::Recreated => "recreated",
             Self::Foreign => "not its own",
             Self::Key => "key lost",
             Self::Leak => "leak",
