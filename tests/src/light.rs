@@ -30,6 +30,8 @@ pub struct LightOptions {
     pub detached: bool,
     /// Let etcd wait for the disk, as benchmarks of latency need.
     pub fsync: bool,
+    /// Range of Service addresses; without one, the usual.
+    pub services: Option<String>,
     /// Further flags of the API server, such as `--feature-gates=…`.
     pub api_flags: Vec<String>,
 }
@@ -93,7 +95,7 @@ impl Light {
                 api,
                 manager,
             },
-            services: "10.0.0.0/16".to_owned(),
+            services: options.services.unwrap_or_else(|| "10.0.0.0/16".to_owned()),
             fsync: options.fsync,
             // There is no address but loopback to advertise, and that one is refused.
             api_flags: [
@@ -118,7 +120,7 @@ impl Light {
             ready: false,
         };
         record.write(&dir)?;
-        plane.prepare(Ipv4Addr::new(10, 0, 0, 1))?;
+        plane.prepare(first_of(&plane.services)?)?;
         progress.say(format!(
             "starting etcd, API server and controller manager in {}",
             dir.display()
@@ -183,6 +185,17 @@ impl Drop for Light {
             Progress::new().say(format!("logs are kept in {}", self.access.dir().display()));
         }
     }
+}
+
+/// The first address of a range, which is the API server's own.
+fn first_of(range: &str) -> Result<Ipv4Addr> {
+    let (network, _) = range
+        .split_once('/')
+        .context("a range must have a length")?;
+    let network: Ipv4Addr = network
+        .parse()
+        .with_context(|| format!("the range of Services {range:?}"))?;
+    Ok(Ipv4Addr::from(u32::from(network).saturating_add(1)))
 }
 
 /// Ends whatever runs or was left in a light state folder, then removes the folder.

@@ -97,10 +97,17 @@ impl Authority {
             let path: PathBuf = dir.join(format!("{name}.{ending}"));
             std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
         };
-        let cert = read("crt")?;
-        let key = KeyPair::from_pem(&read("key")?).context("reading a CA key")?;
-        let issuer = Issuer::from_ca_cert_pem(&cert, key).context("reading a CA")?;
-        Ok(Self { issuer, cert })
+        Self::from_pem(&read("crt")?, &read("key")?)
+    }
+
+    /// From a certificate and its key.
+    pub fn from_pem(cert: &str, key: &str) -> Result<Self> {
+        let key = KeyPair::from_pem(key).context("reading a CA key")?;
+        let issuer = Issuer::from_ca_cert_pem(cert, key).context("reading a CA")?;
+        Ok(Self {
+            issuer,
+            cert: cert.to_owned(),
+        })
     }
 
     /// The CA's own certificate, as PEM.

@@ -6,13 +6,14 @@
 //! it needs no more than a kubeconfig, so it stands before any program that reads one.
 
 mod call;
+mod face;
 mod fault;
 mod serve;
 mod watch;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,13 +23,13 @@ use anyhow::{Context as _, Result, bail};
 use hyper::body::Bytes;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
 pub use self::call::{Call, Verb};
+pub use self::face::{Face, Listening};
 pub use self::fault::{FROZEN, Fault, LASTS, LATE};
 
 use crate::access::Access;
-use crate::pki::{self, Authority, Leaf};
+use crate::pki::{self, Authority};
 
 /// A request among those that are alike.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -101,6 +102,8 @@ type Kill = Box<dyn Fn() + Send + Sync>;
 
 struct Shared {
     upstream: kube::Client,
+    /// What stands before the calls of its points, where there are several proxies.
+    place: &'static str,
     state: Mutex<State>,
     kill: Mutex<Option<Kill>>,
 }
@@ -119,7 +122,7 @@ impl Shared {
     /// Notes a request, and says which record is its and what is to be done to it.
     fn note(&self, call: &Call) -> (usize, Option<Fault>) {
         let mut state = self.state();
-        let shown = call.to_string();
+        let shown = format!("{}{call}", self.place);
         let count = state.counts.entry(shown.clone()).or_default();
         *count += 1;
         let point = Point {
@@ -168,28 +171,36 @@ impl Rule {
 
 /// A running proxy; it ends with this handle.
 pub struct Proxy {
-    address: SocketAddr,
     shared: Arc<Shared>,
-    server: tokio::task::JoinHandle<()>,
+    front: Option<Listening>,
 }
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Proxy")
-            .field("address", &self.address)
+            .field("front", &self.front)
             .finish_non_exhaustive()
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.server.abort();
     }
 }
 
 impl Proxy {
     /// Starts one before this API server. It asks there as this user, whoever asks it.
     pub async fn start(access: &Access, user: &str, groups: &[&str]) -> Result<Self> {
+        let mut proxy = Self::before("", access, user, groups).await?;
+        let authority = Authority::load(&access.dir().join("pki"), "ca")?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let front = proxy.listen(listener, Face::of_anybody(&authority)?)?;
+        proxy.front = Some(front);
+        Ok(proxy)
+    }
+
+    /// One that nobody reaches before it listens; `place` stands before the calls of its points.
+    pub async fn before(
+        place: &'static str,
+        access: &Access,
+        user: &str,
+        groups: &[&str],
+    ) -> Result<Self> {
         let text = access.kubeconfig_text(user, groups)?;
         let kubeconfig = Kubeconfig::from_yaml(&text)?;
         let mut config =
@@ -199,30 +210,32 @@ impl Proxy {
         config.read_timeout = None;
         config.write_timeout = None;
         let upstream = kube::Client::try_from(config).context("making a client")?;
-        let acceptor = acceptor(&access.dir().join("pki"))?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             upstream,
+            place,
             state: Mutex::default(),
             kill: Mutex::default(),
         });
-        let server = tokio::spawn(serve::serve(listener, acceptor, Arc::clone(&shared)));
         Ok(Self {
-            address,
             shared,
-            server,
+            front: None,
         })
+    }
+
+    /// Takes requests at one more address, until the handle is dropped.
+    pub fn listen(&self, listener: TcpListener, face: Face) -> Result<Listening> {
+        Listening::start(listener, face, Arc::clone(&self.shared))
     }
 
     /// Writes a kubeconfig that leads here, into a folder.
     pub fn kubeconfig(&self, access: &Access, folder: &Path) -> Result<PathBuf> {
         let text = access.kubeconfig_text("whoever", &[])?;
-        let here = format!("https://{}", self.address);
+        let front = self.front.as_ref().context("nobody reaches this proxy")?;
+        let here = format!("https://{}", front.address);
         if !text.contains(access.server()) {
             bail!("the kubeconfig does not name {}", access.server());
         }
-        let path = folder.join(format!("proxy-{}.yaml", self.address.port()));
+        let path = folder.join(format!("proxy-{}.yaml", front.address.port()));
         pki::write_private(&path, &text.replace(access.server(), &here))?;
         Ok(path)
     }
@@ -282,35 +295,11 @@ impl Proxy {
             .max()
     }
 
-    /// How long ago the last fault was done, if all that were asked for were.
-    pub fn done_since(&self) -> Option<Duration> {
+    /// When each fault was first done that was asked for; nothing for what is still to come.
+    pub fn since(&self) -> Vec<Option<Instant>> {
         let state = self.shared.state();
-        let times: Option<Vec<Instant>> = state.rules.iter().map(|rule| rule.since).collect();
-        Some(times?.into_iter().max()?.elapsed())
+        state.rules.iter().map(|rule| rule.since).collect()
     }
-}
-
-fn acceptor(pki: &Path) -> Result<TlsAcceptor> {
-    use rustls::pki_types::pem::PemObject as _;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let pair = Authority::load(pki, "ca")?.issue(&Leaf {
-        common_name: "proxy",
-        names: &["localhost"],
-        addresses: &[IpAddr::V4(Ipv4Addr::LOCALHOST)],
-        ..Leaf::default()
-    })?;
-    let chain = CertificateDer::pem_slice_iter(pair.cert.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .context("reading the proxy's certificate")?;
-    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).context("reading its key")?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        // The user is the proxy's own, so nobody is asked who he is.
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 #[cfg(test)]

@@ -14,20 +14,23 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
 use super::call::{Call, Verb};
+use super::face::Face;
 use super::fault::{Fault, LATE};
 use super::{Shared, watch};
 
 /// A body that may end in the middle.
 pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
+/// What an API server tells whoever asks.
+const OPEN: [&str; 4] = ["/healthz", "/livez", "/readyz", "/version"];
+
 /// Longer than any client of ours waits for an answer.
 const FOR_EVER: Duration = Duration::from_secs(600);
 
 /// Serves until it is dropped.
-pub(super) async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>) {
+pub(super) async fn serve(listener: TcpListener, face: Face, shared: Arc<Shared>) {
     // The connections end with it.
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -35,10 +38,12 @@ pub(super) async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: 
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { continue };
                 let _ = stream.set_nodelay(true);
-                let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
+                let (face, shared) = (face.clone(), Arc::clone(&shared));
                 connections.spawn(async move {
-                    let Ok(stream) = acceptor.accept(stream).await else { return };
-                    let service = service_fn(move |request| handle(Arc::clone(&shared), request));
+                    let Ok(stream) = face.acceptor.accept(stream).await else { return };
+                    let is_known = !face.asks_who || stream.get_ref().1.peer_certificates().is_some();
+                    let service =
+                        service_fn(move |request| handle(Arc::clone(&shared), is_known, request));
                     // An error here is a cut connection, which is what was asked for.
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
@@ -51,7 +56,11 @@ pub(super) async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: 
 }
 
 /// An error ends the connection without an answer.
-async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>> {
+async fn handle(
+    shared: Arc<Shared>,
+    is_known: bool,
+    request: Request<Incoming>,
+) -> Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let body = body
         .collect()
@@ -75,6 +84,10 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         }
         Some(Fault::Answer(code) | Fault::Lasting(code)) => return Ok(refusal(call.verb, code)),
         _ => {}
+    }
+    if !is_known && !OPEN.contains(&call.resource.as_str()) {
+        shared.answered(record, 401);
+        return Ok(refusal(call.verb, 401));
     }
     let path = head
         .uri
@@ -194,6 +207,7 @@ pub(super) fn whole(bytes: impl Into<Bytes>) -> Body {
 /// An error as the API server words it.
 fn refusal(verb: Verb, code: u16) -> Response<Body> {
     let reason = match code {
+        401 => "Unauthorized",
         403 => "Forbidden",
         409 if verb == Verb::Create => "AlreadyExists",
         409 => "Conflict",

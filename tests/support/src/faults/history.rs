@@ -83,7 +83,8 @@ fn lock(namespaces: &Namespaces) -> MutexGuard<'_, HashMap<String, Namespace>> {
     namespaces.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn resource(kind: &str) -> Result<ApiResource> {
+/// Where a kind is served.
+pub fn resource(kind: &str) -> Result<ApiResource> {
     Ok(match kind {
         "Cluster" => ApiResource::erase::<Cluster>(&()),
         "JoinTokenRequest" => ApiResource::erase::<JoinTokenRequest>(&()),

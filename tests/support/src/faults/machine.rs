@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use mothership::LightOptions;
 use mothership::proxy::{Fault, Point, Proxy};
 
 use super::choice::{Arguments, Scope};
 use super::history::History;
+use super::hosted::{self, Backing, Hosted};
 use super::operator::{Operator, Program};
 use super::oracles::{self, Finding, Kind};
 use super::plan::Plan;
@@ -26,6 +28,7 @@ const USER: &str = "plans";
 pub struct Machine {
     world: World,
     history: Arc<History>,
+    backing: Option<Backing>,
     pub program: Program,
     /// It is this product's.
     own: bool,
@@ -46,9 +49,14 @@ pub struct Outcome {
 }
 
 impl Machine {
-    /// With the product installed, and the program that is asked for.
-    pub async fn start(scope: Scope, arguments: &Arguments) -> Result<Self> {
-        let world = World::without_admission().await?;
+    /// With the product installed, the program that is asked for, and hosted APIs if some are to
+    /// be served.
+    pub async fn start(scope: Scope, arguments: &Arguments, serves: bool) -> Result<Self> {
+        let options = LightOptions {
+            services: Some(hosted::services()),
+            ..LightOptions::default()
+        };
+        let world = World::without_admission(options).await?;
         world.grant(USER).await?;
         world.grant_leases(USER).await?;
         let own = || {
@@ -69,9 +77,15 @@ impl Machine {
         };
         let program = Program::new(words)?;
         let history = Arc::new(History::start(&world.admin()).await?);
+        let backing = if serves {
+            Some(Backing::start().await?)
+        } else {
+            None
+        };
         Ok(Self {
             world,
             history,
+            backing,
             program,
             own: arguments.operator.is_none(),
             quiet: arguments.quiet.map_or(scope.quiet, Duration::from_secs_f64),
@@ -82,6 +96,9 @@ impl Machine {
     /// Ends all of it; with `well` nothing is left to be looked at.
     pub async fn end(self, well: bool) -> Result<()> {
         drop(self.history);
+        if let Some(backing) = self.backing {
+            backing.end().await?;
+        }
         self.world.end(well).await
     }
 
@@ -94,8 +111,19 @@ impl Machine {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
         let scene = self.world.space(&format!("plan-{number:05}"), USER).await?;
         let proxy = Arc::new(Proxy::start(&scene.access, USER, &[]).await?);
+        let hosted = match &self.backing {
+            Some(backing) if workload.serves => {
+                Some(Hosted::start(backing, &self.history, &scene).await?)
+            }
+            _ => None,
+        };
         for (point, fault) in faults {
-            proxy.inject(point.clone(), *fault);
+            match &hosted {
+                Some(hosted) if point.call.starts_with(hosted::PLACE) => {
+                    hosted.proxy.inject(point.clone(), *fault);
+                }
+                _ => proxy.inject(point.clone(), *fault),
+            }
         }
         let folder = scene.access.dir().join("plans");
         std::fs::create_dir_all(&folder)?;
@@ -111,18 +139,20 @@ impl Machine {
             program.add(&lease);
         }
         let operator = Operator::start(&program, &scene.namespace, kubeconfig, log)?;
-        proxy.on_kill({
+        let proxies = [Some(&proxy), hosted.as_ref().map(|hosted| &hosted.proxy)];
+        for proxy in proxies.into_iter().flatten() {
             let operator = operator.clone();
-            move || {
+            proxy.on_kill(move || {
                 if let Err(error) = operator.restart() {
                     print(&format!("it cannot be started again: {error:#}"));
                 }
-            }
-        });
+            });
+        }
         Ok(Stage {
             scene,
             history: Arc::clone(&self.history),
             proxy,
+            hosted,
             operator,
             program,
             against,
@@ -137,6 +167,7 @@ impl Machine {
             (workload.run)(&stage).await?;
             let reference = Reference::default();
             let mut findings: Vec<Finding> = self.rest(&stage).await?.into_iter().collect();
+            findings.extend(oracles::tokens(&stage).await?);
             findings.extend(oracles::check(
                 &stage,
                 workload.name,
@@ -149,7 +180,7 @@ impl Machine {
             }
             let states = stage.states().clone();
             let changes = stage.history.changes(&stage.scene.namespace);
-            let recorded = Recorded::new(states, &changes, &stage.proxy.records());
+            let recorded = Recorded::new(states, &changes, &stage.records());
             self.leave(&stage, true).await;
             anyhow::Ok(recorded)
         };
@@ -184,11 +215,7 @@ impl Machine {
         tokio::time::sleep(self.quiet).await;
         stage.operator.look_after()?;
         // What fails for the first time now is said, and that is a write.
-        if stage
-            .proxy
-            .done_since()
-            .is_some_and(|ago| ago < since.elapsed())
-        {
+        if stage.done_since().is_some_and(|ago| ago < since.elapsed()) {
             return Ok(None);
         }
         Ok(noise(since, "after a restart with nothing to do"))
@@ -218,6 +245,7 @@ impl Machine {
                 }
                 Err(error) => findings.push(Finding::new(Kind::EndState, format!("{error:#}"))),
             }
+            findings.extend(oracles::tokens(&stage).await?);
             let fault = plan.faults.first().map(|(_, fault)| *fault);
             findings.extend(oracles::check(
                 &stage,
@@ -225,7 +253,7 @@ impl Machine {
                 &reference.lives,
                 fault,
             ));
-            let reached = stage.proxy.done_since().is_some();
+            let reached = stage.done_since().is_some();
             self.leave(&stage, findings.is_empty()).await;
             anyhow::Ok((findings, reached))
         };

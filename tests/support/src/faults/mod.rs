@@ -7,6 +7,7 @@
 
 mod choice;
 mod history;
+mod hosted;
 mod machine;
 mod operator;
 mod oracles;
@@ -69,7 +70,8 @@ fn print(text: &str) {
 /// How many plans failed.
 async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
     let workloads = chosen(scope, arguments)?;
-    let machine = Machine::start(scope, arguments).await?;
+    let serves = workloads.iter().any(|workload| workload.serves);
+    let machine = Machine::start(scope, arguments, serves).await?;
     let at_once = match arguments.test_threads {
         _ if !machine.program.keeps_to_a_namespace() => 1,
         threads => threads.unwrap_or(AT_ONCE).clamp(1, AT_ONCE),

@@ -10,7 +10,8 @@ use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams
 use mothership::proxy::{Proxy, Record};
 use serde_json::{Value, json};
 
-use super::history::{History, Objects};
+use super::history::{self, History, Objects};
+use super::hosted::Hosted;
 use super::operator::{Operator, Program};
 use super::reference::Reference;
 use super::state::{self, Leaves};
@@ -41,6 +42,8 @@ pub struct Stage {
     pub history: Arc<History>,
     /// What stands before the API server.
     pub proxy: Arc<Proxy>,
+    /// What would run in its pods, where that is needed.
+    pub hosted: Option<Hosted>,
     /// What is tested.
     pub operator: Operator,
     pub(super) program: Program,
@@ -68,6 +71,58 @@ impl Stage {
     /// The objects as they are.
     pub fn objects(&self) -> Objects {
         self.history.objects(&self.scene.namespace)
+    }
+
+    /// Everything that was asked until now, of the API server and of hosted ones.
+    pub fn records(&self) -> Vec<Record> {
+        let mut all = self.proxy.records();
+        if let Some(hosted) = &self.hosted {
+            all.extend(hosted.proxy.records());
+        }
+        all
+    }
+
+    /// How long what is done to requests lasts by itself.
+    pub fn lasts(&self) -> Duration {
+        let hosted = self.hosted.as_ref().and_then(|hosted| hosted.proxy.lasts());
+        self.proxy.lasts().max(hosted).unwrap_or_default()
+    }
+
+    /// How long ago the last fault was done, if all that were asked for were.
+    pub fn done_since(&self) -> Option<Duration> {
+        let hosted = self.hosted.as_ref().map(|hosted| hosted.proxy.since());
+        let all = self
+            .proxy
+            .since()
+            .into_iter()
+            .chain(hosted.into_iter().flatten());
+        let times: Option<Vec<Instant>> = all.collect();
+        Some(times?.into_iter().max()?.elapsed())
+    }
+
+    /// Waits until a Cluster's condition says this, which is not before a while without any fault.
+    pub async fn says(&self, cluster: &str, type_: &str, status: &str) -> Result<()> {
+        let started = Instant::now();
+        let key = format!("Cluster/{cluster}");
+        loop {
+            self.operator.look_after()?;
+            let object = self.history.object(&self.scene.namespace, &key);
+            let conditions = object
+                .as_deref()
+                .map(|object| children::at(object, "/status/conditions").clone());
+            let conditions = conditions.unwrap_or_default();
+            let mut all = conditions.as_array().into_iter().flatten();
+            if all.any(|condition| {
+                children::text(condition, "/type") == type_
+                    && children::text(condition, "/status") == status
+            }) {
+                return Ok(());
+            }
+            if started.elapsed() > RECOVERS + self.lasts() {
+                bail!("{type_} of {cluster} is not {status}: {conditions}");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// What all had come to at each step until now.
@@ -132,8 +187,7 @@ impl Stage {
                 return Ok(found);
             }
             // What lasts does not count, nor what has not happened yet.
-            let fault = self.proxy.lasts().unwrap_or_default();
-            if started.elapsed() > RECOVERS + fault {
+            if started.elapsed() > RECOVERS + self.lasts() {
                 let more = left.len().saturating_sub(4);
                 let more = if more == 0 {
                     String::new()
@@ -148,11 +202,12 @@ impl Stage {
     }
 
     fn api(&self, kind: &str) -> Result<Api<DynamicObject>> {
-        if kind == "Cluster" {
-            Ok(self.raw())
-        } else {
-            children::api(&self.admin, &self.namespace, kind)
-        }
+        let resource = history::resource(kind)?;
+        Ok(Api::namespaced_with(
+            self.admin.clone(),
+            &self.namespace,
+            &resource,
+        ))
     }
 
     /// Waits until the history has what the user has done: until then all looks as it should be.
@@ -200,7 +255,7 @@ impl Stage {
 
     /// Creates any object, by the user.
     pub async fn make(&self, kind: &str, name: &str, mut body: Value) -> Result<()> {
-        let resource = children::resource(kind)?;
+        let resource = history::resource(kind)?;
         if let Some(fields) = body.as_object_mut() {
             fields.insert("apiVersion".to_owned(), resource.api_version.clone().into());
             fields.insert("kind".to_owned(), kind.into());
@@ -257,8 +312,7 @@ impl Stage {
         let started = Instant::now();
         while let Some(object) = self.history.object(&self.scene.namespace, key) {
             self.operator.look_after()?;
-            let lasts = self.proxy.lasts().unwrap_or_default();
-            if started.elapsed() > Duration::from_secs(60) + lasts {
+            if started.elapsed() > Duration::from_secs(60) + self.lasts() {
                 bail!(
                     "{key} is not gone a minute after it was deleted: finalizers {}, conditions {}",
                     children::at(&object, "/metadata/finalizers"),

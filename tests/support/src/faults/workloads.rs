@@ -4,11 +4,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams};
 use serde_json::{Value, json};
 
+use super::hosted::Hosted;
 use super::stage::{Stage, is_write};
 use crate::light::children::at;
 
@@ -26,6 +27,8 @@ pub struct Workload {
     pub one_in: u64,
     /// The program competes for a lease.
     pub lease: bool,
+    /// The APIs of its Clusters answer.
+    pub serves: bool,
 }
 
 macro_rules! workloads {
@@ -36,13 +39,17 @@ macro_rules! workloads {
             run: |stage| Box::pin($name(stage)),
             one_in: if matches!(stringify!($name).as_bytes(), b"many") { 20 } else { 1 },
             lease: matches!(stringify!($name).as_bytes(), b"leader" | b"failover"),
+            serves: matches!(
+                stringify!($name).as_bytes(),
+                b"outage" | b"tokens" | b"expiry" | b"away"
+            ),
         }),*];
     };
 }
 
 workloads![
     create, ha, scale, upgrade, service, delete, again, labels, drift, edits, foreign, refs, spec,
-    requests, namespace, takeover, leader, failover, many,
+    requests, namespace, takeover, leader, failover, many, outage, tokens, expiry, away,
 ];
 
 /// The one of this name.
@@ -230,6 +237,63 @@ async fn requests(stage: &Stage) -> Result<()> {
         api.delete(name, &DeleteParams::default()).await?;
         stage.gone(&format!("JoinTokenRequest/{name}")).await?;
     }
+    stage.settles().await
+}
+
+/// With an API that answers.
+async fn served(stage: &Stage) -> Result<&Hosted> {
+    stage.create("one", small()).await?;
+    stage.says("one", "Available", "True").await?;
+    stage.settles().await?;
+    stage
+        .hosted
+        .as_ref()
+        .context("this workload has hosted APIs")
+}
+
+async fn outage(stage: &Stage) -> Result<()> {
+    let hosted = served(stage).await?;
+    for (serves, status) in [(false, "False"), (true, "True")] {
+        hosted.serves(serves).await;
+        stage.says("one", "Available", status).await?;
+        stage.settles().await?;
+    }
+    Ok(())
+}
+
+async fn tokens(stage: &Stage) -> Result<()> {
+    served(stage).await?;
+    let api = Api::namespaced(stage.admin.clone(), &stage.namespace);
+    crate::tokens::request(&api, "join", "one", "1h").await?;
+    stage.settles().await?;
+    stage.delete("JoinTokenRequest/join").await?;
+    stage.gone("JoinTokenRequest/join").await?;
+    stage.settles().await
+}
+
+async fn expiry(stage: &Stage) -> Result<()> {
+    served(stage).await?;
+    let api = Api::namespaced(stage.admin.clone(), &stage.namespace);
+    crate::tokens::request(&api, "join", "one", "6s").await?;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    stage.settles().await
+}
+
+/// A token is taken back only where it was made, so its request waits for that.
+async fn away(stage: &Stage) -> Result<()> {
+    let hosted = served(stage).await?;
+    let api = Api::namespaced(stage.admin.clone(), &stage.namespace);
+    crate::tokens::request(&api, "join", "one", "1h").await?;
+    stage.settles().await?;
+    hosted.serves(false).await;
+    stage.delete("JoinTokenRequest/join").await?;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let there = stage
+        .history
+        .object(&stage.namespace, "JoinTokenRequest/join");
+    ensure!(there.is_some(), "the request went before its token");
+    hosted.serves(true).await;
+    stage.gone("JoinTokenRequest/join").await?;
     stage.settles().await
 }
 

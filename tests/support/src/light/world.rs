@@ -50,8 +50,8 @@ impl World {
     }
 
     /// The same with nobody who refuses or changes what is submitted.
-    pub async fn without_admission() -> Result<Self> {
-        let world = Self::without_webhook().await?;
+    pub async fn without_admission(options: LightOptions) -> Result<Self> {
+        let world = Self::with_options(options).await?;
         let gone = DeleteParams::default();
         let validating: Api<ValidatingWebhookConfiguration> = Api::all(world.admin.clone());
         validating.delete("k0smotron", &gone).await?;
@@ -62,6 +62,10 @@ impl World {
 
     /// The same without a webhook: whoever starts one decides when and how.
     pub async fn without_webhook() -> Result<Self> {
+        Self::with_options(LightOptions::default()).await
+    }
+
+    async fn with_options(options: LightOptions) -> Result<Self> {
         let (program, webhook) = tokio::task::spawn_blocking(|| {
             let progress = Progress::new();
             anyhow::Ok((image::controller(&progress)?, image::webhook(&progress)?))
@@ -74,7 +78,7 @@ impl World {
             .keep();
         let light = Light::start(LightOptions {
             dir: Some(dir.clone()),
-            ..LightOptions::default()
+            ..options
         })
         .await?;
         let kubectl = Components::light(&Progress::new())?

@@ -4,6 +4,7 @@ mod fitting;
 mod keys;
 mod leaks;
 mod quiet;
+mod served;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,6 +12,7 @@ use std::fmt;
 use mothership::proxy::{Fault, Record, Verb};
 
 pub use self::quiet::noise;
+pub use self::served::tokens;
 use super::history::{self, Change, What, owner, version};
 use super::stage::{Stage, is_lease, is_write};
 use crate::light::children::{at, text};
@@ -41,6 +43,8 @@ pub enum Kind {
     Crash,
     /// It asked for what it has no right to.
     Rights,
+    /// A token is valid that should not be.
+    Token,
 }
 
 impl fmt::Display for Kind {
@@ -56,6 +60,7 @@ impl fmt::Display for Kind {
             Self::Untrue => "untrue",
             Self::Crash => "crash",
             Self::Rights => "rights",
+            Self::Token => "token",
         })
     }
 }
@@ -104,10 +109,10 @@ pub fn check(
     all.extend(foreign(&changes, &records));
     all.extend(recreated(&changes, lives));
     all.extend(leaks::leaks(&changes, &log));
-    all.extend(untrue(&changes));
+    all.extend(served::untrue(stage, &changes));
     all.extend(rights(workload, &records));
     if let Some(Fault::Lasting(_)) = fault {
-        all.extend(quiet::silent(&changes, &records));
+        all.extend(quiet::silent(&changes, &stage.records()));
     }
     // Without its lease it has to end: somebody else may be writing already.
     let lost_lease = records
@@ -230,26 +235,6 @@ fn foreign(changes: &[Change], records: &[Record]) -> Vec<Finding> {
         }
     }
     all
-}
-
-/// Nothing serves here, and a deletion is not over before it is.
-fn untrue(changes: &[Change]) -> Vec<Finding> {
-    let says = |change: &Change| {
-        let conditions = at(&change.object, "/status/conditions").as_array();
-        conditions.into_iter().flatten().any(|condition| {
-            text(condition, "/type") == "Available" && text(condition, "/status") == "True"
-        })
-    };
-    let found = changes
-        .iter()
-        .find(|change| change.kind == "Cluster" && says(change));
-    found
-        .map(|change| {
-            let what = format!("{} says Available, and nothing serves", change.name);
-            Finding::new(Kind::Untrue, what)
-        })
-        .into_iter()
-        .collect()
 }
 
 /// Nothing is asked for that the shipped roles do not allow.

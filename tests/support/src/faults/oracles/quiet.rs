@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mothership::proxy::{LASTS, Record};
+use mothership::proxy::{Fault, LASTS, Record};
 
 use super::{Finding, Kind};
 use crate::faults::history::{Change, What};
@@ -35,14 +35,22 @@ pub fn silent(changes: &[Change], records: &[Record]) -> Vec<Finding> {
         return Vec::new();
     }
     let over = first.at + LASTS;
+    // What a stranger's API says is not repeated; its code is.
+    let code = match first.fault {
+        Some(Fault::Answer(code) | Fault::Lasting(code)) => code,
+        _ => 0,
+    };
+    let words = ["injected".to_owned(), format!("status {code}")];
     let said = changes.iter().any(|change| {
         let conditions = at(&change.object, "/status/conditions").as_array();
         matches!(change.kind, "Cluster" | "JoinTokenRequest")
             && change.at >= first.at
             && change.at <= first.at + SAID_WITHIN
             && conditions.into_iter().flatten().any(|condition| {
-                text(condition, "/status") != "True"
-                    && text(condition, "/message").contains("injected")
+                (text(condition, "/status") != "True" || text(condition, "/type") == "Deleting")
+                    && words
+                        .iter()
+                        .any(|word| text(condition, "/message").contains(word))
             })
     });
     let gone_before = changes

@@ -1,0 +1,113 @@
+//! What hosted APIs have to do with: availability is what they do, and tokens end where they are valid.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Finding, Kind};
+use crate::faults::history::{Change, What};
+use crate::faults::hosted::PLACE;
+use crate::faults::stage::Stage;
+use crate::light::children::{at, text};
+
+/// How soon what a client feels is in the condition.
+const SEEN_WITHIN: Duration = Duration::from_secs(10);
+
+fn available(change: &Change) -> Option<bool> {
+    let mut conditions = at(&change.object, "/status/conditions")
+        .as_array()
+        .into_iter()
+        .flatten();
+    let found = conditions.find(|condition| text(condition, "/type") == "Available")?;
+    Some(text(found, "/status") == "True")
+}
+
+/// `Available` says True of what does not serve, or stops saying so of what does.
+pub fn untrue(stage: &Stage, changes: &[Change]) -> Vec<Finding> {
+    let mut all = BTreeSet::new();
+    // While hosted APIs are disturbed there is no telling what a client feels.
+    let disturbed: Vec<_> = stage
+        .records()
+        .into_iter()
+        .filter(|record| record.fault.is_some() && record.point.call.starts_with(PLACE))
+        .map(|record| record.at)
+        .collect();
+    let clusters = changes.iter().enumerate();
+    for (index, change) in clusters.filter(|(_, change)| change.kind == "Cluster") {
+        let says = available(change);
+        let since = |moment| {
+            let (since, serves) = stage.hosted.as_ref()?.at(&change.name, moment)?;
+            Some((change.at.duration_since(since), serves))
+        };
+        let now = since(change.at);
+        if says == Some(true) && now.is_none_or(|(ago, serves)| !serves && ago > SEEN_WITHIN) {
+            all.insert(format!(
+                "{} says Available, and nothing serves",
+                change.name
+            ));
+        }
+        let before = changes
+            .iter()
+            .take(index)
+            .rfind(|before| before.kind == "Cluster" && before.name == change.name);
+        let was = before
+            .filter(|before| before.what != What::Deleted)
+            .and_then(available);
+        let recent = |at: &std::time::Instant| {
+            change
+                .at
+                .checked_duration_since(*at)
+                .is_some_and(|ago| ago < 2 * SEEN_WITHIN)
+        };
+        if was == Some(true)
+            && says != Some(true)
+            && at(&change.object, "/metadata/deletionTimestamp").is_null()
+            && now.is_some_and(|(ago, serves)| serves && ago > SEEN_WITHIN)
+            && !disturbed.iter().any(recent)
+        {
+            all.insert(format!(
+                "{} serves, and stops saying Available",
+                change.name
+            ));
+        }
+    }
+    all.into_iter()
+        .map(|what| Finding::new(Kind::Untrue, what))
+        .collect()
+}
+
+/// The tokens that are valid are those of requests that are there, and no others.
+pub async fn tokens(stage: &Stage) -> Result<Vec<Finding>> {
+    let Some(hosted) = &stage.hosted else {
+        return Ok(Vec::new());
+    };
+    let objects = stage.objects();
+    let requests = objects
+        .iter()
+        .filter(|(key, _)| key.starts_with("JoinTokenRequest/"));
+    let ids: BTreeSet<_> = requests
+        .map(|(_, request)| format!("bootstrap-token-{}", text(request, "/status/tokenID")))
+        .collect();
+    let log = stage.operator.log();
+    let mut all = Vec::new();
+    for (name, secret) in hosted.tokens().await? {
+        if !ids.contains(&name) {
+            all.push(Finding::new(
+                Kind::Token,
+                format!("{name} is valid, and no request has it"),
+            ));
+        }
+        let data = secret.data.unwrap_or_default();
+        let half = data
+            .get("token-secret")
+            .map(|half| String::from_utf8_lossy(&half.0));
+        if half.is_some_and(|half| log.contains(&*half)) {
+            all.push(Finding::new(
+                Kind::Leak,
+                format!("the secret of {name} is in the log"),
+            ));
+        }
+    }
+    Ok(all)
+}
