@@ -26,6 +26,21 @@ pub struct World<'a> {
 }
 
 impl World<'_> {
+    /// What decides about the request and has not been seen yet. It is there: the API server has
+    /// looked. What is made at the same time, or a moment before, comes here before its watch does.
+    pub fn unseen(&self, request: &Request<'_>) -> Option<String> {
+        let (namespace, name) = (request.namespace, request.name);
+        if request.operation == Operation::Delete || request.is_ending() || namespace.is_empty() {
+            return None;
+        }
+        if !self.policies.is_empty() && self.mothership.namespace(namespace).is_none() {
+            return Some(format!("Namespace {namespace}"));
+        }
+        let is_scale = request.sub_resource == Some("scale");
+        (is_scale && self.mothership.cluster(namespace, name).is_none())
+            .then(|| format!("Cluster {namespace}/{name}"))
+    }
+
     fn input<'a>(&'a self, kind: PolicyKind, request: &'a Request<'a>) -> Input<'a> {
         Input {
             request,

@@ -198,6 +198,14 @@ fn respond<'a>(
                     old_object: old_object.as_ref(),
                     ..asked.head(operation)
                 };
+                if let Some(unseen) = world.unseen(&request) {
+                    let later = Response {
+                        uid: &asked.uid,
+                        status: Some(later(&unseen)),
+                        ..Response::default()
+                    };
+                    return (kind.name(), later);
+                }
                 match stage {
                     Stage::Mutate => defaulted(kind, &request, world, allowed),
                     Stage::Validate => {
@@ -335,6 +343,19 @@ fn denial(kind: &dyn Kind, request: &Request<'_>, errors: &[FieldError]) -> Stat
             ..StatusDetails::default()
         }),
         ..failure(code, reason, lines.join("\n"))
+    }
+}
+
+/// What depends on something that will be known in a moment. The API server hands the time on, and
+/// most of its clients ask again by themselves.
+fn later(unseen: &str) -> Status {
+    let message = format!("the {unseen} has not been seen here yet: try again");
+    Status {
+        details: Some(StatusDetails {
+            retry_after_seconds: Some(1),
+            ..StatusDetails::default()
+        }),
+        ..failure(503, "ServiceUnavailable", message)
     }
 }
 

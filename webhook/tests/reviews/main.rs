@@ -11,6 +11,7 @@
 
 mod answers;
 mod mutated;
+mod unseen;
 
 use crds::lookup::{Mothership, Unknown};
 use crds::policy::Policies;
