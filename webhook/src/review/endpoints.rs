@@ -7,6 +7,10 @@ use crate::metrics::Metrics;
 
 /// What answers, each from a body to a body.
 pub trait Endpoints: Send + Sync + 'static {
+    /// What a decision needs and has not come yet. Conversion needs nothing.
+    fn missing(&self) -> Option<String> {
+        None
+    }
     /// `/mutate`: an AdmissionReview.
     fn mutate(&self, body: &[u8]) -> Result<Vec<u8>, ReviewError>;
     /// `/validate`: an AdmissionReview.

@@ -3,13 +3,16 @@
 //! The API server speaks HTTP/1.1 with keep-alive, and it does not repeat a POST that met a
 //! connection about to close. So a connection is never closed while it is idle, but with an answer
 //! that says so (`Connection: close`), or after [`Limits::idle`], which is longer than the API
-//! server itself keeps an idle connection (90 s). HTTP/2 is not offered: the API server does not
+//! server itself keeps an idle connection (90 s), or when all connections are taken and its caller
+//! has most of them (see `shares`). HTTP/2 is not offered: the API server does not
 //! want it from webhooks, and each of its streams would be one more thing to limit.
 
 mod answer;
+mod shares;
 mod timed;
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,7 +26,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rand::Rng;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -32,6 +34,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
 pub use self::answer::router;
+use self::shares::{Share, Shares};
 use self::timed::{Progress, Timed};
 use crate::metrics::Metrics;
 
@@ -56,6 +59,8 @@ pub struct Limits {
     pub head: Duration,
     /// For a request's body.
     pub reading: Duration,
+    /// For what decisions depend on; less than the API server waits for an answer (5 s).
+    pub lists: Duration,
     /// For taking any part of an answer.
     pub writing: Duration,
     /// Without a request.
@@ -76,6 +81,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(5),
             head: Duration::from_secs(5),
             reading: Duration::from_secs(5),
+            lists: Duration::from_secs(3),
             writing: Duration::from_secs(10),
             idle: Duration::from_secs(180),
             age: Duration::from_secs(300),
@@ -93,7 +99,7 @@ pub async fn serve(
     metrics: Metrics,
     stop: CancellationToken,
 ) {
-    let slots = Arc::new(Semaphore::new(limits.connections));
+    let places = Shares::new(limits.connections);
     let shared = Arc::new(Shared {
         acceptor: TlsAcceptor::from(tls),
         router,
@@ -113,8 +119,8 @@ pub async fn serve(
             () = &mut drained => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, source) = match accepted {
+            Ok((stream, source)) => (stream, source.ip().to_canonical()),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 // Out of file descriptors, mostly: the next try would fail the same way.
@@ -122,14 +128,17 @@ pub async fn serve(
                 continue;
             }
         };
-        let Ok(slot) = slots.clone().try_acquire_owned() else {
+        let place = places.enter(source);
+        if place.take(1).is_err() {
             shared.metrics.rejected("connections");
             continue;
-        };
+        }
         let shared = shared.clone();
         tasks.spawn(async move {
-            shared.connection(stream).await;
-            drop(slot);
+            tokio::select! {
+                () = shared.connection(stream, source, &place) => {}
+                () = place.ended() => shared.metrics.rejected("connections"),
+            }
         });
     }
     drop(listener);
@@ -139,6 +148,10 @@ pub async fn serve(
         tracing::warn!("open requests did not finish in time");
     }
 }
+
+/// Who called.
+#[derive(Clone, Copy)]
+struct Source(IpAddr);
 
 struct Shared {
     acceptor: TlsAcceptor,
@@ -150,7 +163,7 @@ struct Shared {
 }
 
 impl Shared {
-    async fn connection(&self, stream: TcpStream) {
+    async fn connection(&self, stream: TcpStream, source: IpAddr, place: &Share) {
         // Answers are small and waited for.
         let _ = stream.set_nodelay(true);
         let tls = match timeout(self.limits.handshake, self.acceptor.accept(stream)).await {
@@ -171,16 +184,19 @@ impl Shared {
             .max_buf_size(64 << 10)
             .serve_connection(
                 io,
-                service_fn(|request: Request<Incoming>| {
+                service_fn(|mut request: Request<Incoming>| {
                     let mut router = self.router.clone();
                     let progress = progress.clone();
+                    request.extensions_mut().insert(Source(source));
                     async move {
                         let serving = progress.serving();
+                        place.works();
                         let mut response = router.call(request.map(Body::new)).await?;
                         if self.stop.is_cancelled() || born.elapsed() > age {
                             let close = HeaderValue::from_static("close");
                             response.headers_mut().insert(CONNECTION, close);
                         }
+                        place.waits();
                         drop(serving);
                         Ok::<_, Infallible>(response)
                     }

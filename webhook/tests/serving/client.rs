@@ -1,14 +1,14 @@
 //! A caller as slow and as rude as a test wants it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -55,7 +55,21 @@ impl Caller {
     }
 
     pub async fn connect_with(address: SocketAddr, config: ClientConfig) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        Self::over(TcpStream::connect(address).await?, config).await
+    }
+
+    /// From an address of its own: the host's loopback has many.
+    pub async fn connect_from(
+        source: Ipv4Addr,
+        address: SocketAddr,
+        roots: RootCertStore,
+    ) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        Self::over(socket.connect(address).await?, config(roots, &["http/1.1"])).await
+    }
+
+    async fn over(stream: TcpStream, config: ClientConfig) -> io::Result<Self> {
         let connector = TlsConnector::from(Arc::new(config));
         let stream = connector
             .connect(ServerName::try_from(NAME).unwrap(), stream)

@@ -1,5 +1,6 @@
 //! What the server refuses of slow, large and many requests.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use rustls::RootCertStore;
@@ -69,6 +70,32 @@ async fn what_is_no_request_is_told_so() {
         .await
         .unwrap();
     assert_eq!(soon(caller.answer()).await.unwrap().status, 405);
+}
+
+#[tokio::test]
+async fn before_the_lists_are_there_nothing_is_decided_and_all_is_converted() {
+    let lists = Duration::from_millis(300);
+    let scene = Scene::start(Limits { lists, ..limits() }).await;
+    scene.echo.waits.store(true, Relaxed);
+    let answer = soon(scene.caller().await.post("/mutate", "x")).await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.status, 503);
+    assert!(
+        answer.body.contains("the first list of Cluster"),
+        "{answer:?}"
+    );
+    assert!(answer.head.to_lowercase().contains("retry-after: 1"));
+    let mut caller = scene.caller().await;
+    let answer = soon(caller.post("/convert", "x")).await.unwrap();
+    assert_eq!(answer.body, "the request has no uid");
+    // A moment is waited for.
+    let come = async {
+        tokio::time::sleep(lists / 3).await;
+        scene.echo.waits.store(false, Relaxed);
+    };
+    let (answer, ()) = tokio::join!(soon(caller.post("/mutate", "x")), come);
+    assert_eq!(answer.unwrap().status, 200);
+    assert!(scene.metric(r#"k0smotron_webhook_rejected_total{reason="unready"} 1"#));
 }
 
 #[tokio::test]
@@ -144,83 +171,6 @@ async fn who_does_not_shake_hands_is_cut_off() {
     assert_eq!(soon(stream.read(&mut buffer)).await.unwrap_or(0), 0);
     let line = r#"k0smotron_webhook_tls_handshake_errors_total{reason="timeout"} 1"#;
     assert!(scene.metric(line));
-}
-
-#[tokio::test]
-async fn too_many_requests_are_told_to_come_again() {
-    let few = Limits {
-        requests: 1,
-        reading: Duration::from_secs(5),
-        ..limits()
-    };
-    let scene = Scene::start(few).await;
-    let mut slow = scene.caller().await;
-    let head = format!("POST /mutate HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 1\r\n\r\n");
-    slow.send(&head).await.unwrap();
-    let mut other = scene.caller().await;
-    let answer = soon(async {
-        loop {
-            let answer = other.post("/mutate", "x").await.unwrap();
-            if answer.status != 200 {
-                return answer;
-            }
-        }
-    })
-    .await;
-    assert_eq!(answer.status, 503);
-    assert!(answer.head.to_lowercase().contains("retry-after: 1"));
-    slow.send("x").await.unwrap();
-    assert_eq!(soon(slow.answer()).await.unwrap().status, 200);
-    assert_eq!(soon(other.post("/mutate", "x")).await.unwrap().status, 200);
-}
-
-#[tokio::test]
-async fn too_many_bytes_are_told_to_come_again() {
-    let scene = Scene::start(Limits {
-        reading: Duration::from_secs(5),
-        ..limits()
-    })
-    .await;
-    let head = format!("POST /mutate HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 65536\r\n\r\n");
-    let (mut first, mut second) = (scene.caller().await, scene.caller().await);
-    first.send(&head).await.unwrap();
-    second.send(&head).await.unwrap();
-    let mut third = scene.caller().await;
-    let answer = soon(async {
-        loop {
-            let answer = third.post("/mutate", "x").await.unwrap();
-            if answer.status != 200 {
-                return answer;
-            }
-        }
-    })
-    .await;
-    assert_eq!(answer.status, 503);
-}
-
-#[tokio::test]
-async fn connections_over_the_cap_are_closed_and_a_free_place_is_taken_again() {
-    let scene = Scene::start(Limits {
-        connections: 1,
-        ..limits()
-    })
-    .await;
-    let mut only = scene.caller().await;
-    soon(only.post("/mutate", "x")).await.unwrap();
-    let roots = roots(&scene.stored, &["ca.crt"]);
-    assert!(
-        soon(Caller::connect(scene.address, roots.clone()))
-            .await
-            .is_err()
-    );
-    assert_eq!(soon(only.post("/mutate", "x")).await.unwrap().status, 200);
-    drop(only);
-    soon(async {
-        while Caller::connect(scene.address, roots.clone()).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
 }
 
 #[tokio::test]

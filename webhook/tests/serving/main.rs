@@ -13,6 +13,7 @@ mod end;
 mod limits;
 mod renewal;
 mod scene;
+mod sharing;
 
 use std::time::Duration;
 

@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -24,9 +26,17 @@ use super::client::Caller;
 pub const NAME: &str = "k0smotron-webhook.k0smotron.svc";
 
 /// Says what it was sent, or panics when it is asked to.
-struct Echo;
+#[derive(Default)]
+pub struct Echo {
+    /// Whether something has yet to come.
+    pub waits: AtomicBool,
+}
 
 impl Endpoints for Echo {
+    fn missing(&self) -> Option<String> {
+        self.waits.load(Relaxed).then(|| "Cluster".to_owned())
+    }
+
     fn mutate(&self, body: &[u8]) -> Result<Vec<u8>, ReviewError> {
         Ok(body.to_vec())
     }
@@ -41,6 +51,7 @@ impl Endpoints for Echo {
 }
 
 pub struct Scene {
+    pub echo: Arc<Echo>,
     pub address: SocketAddr,
     pub served: Served,
     pub stored: Stored,
@@ -96,7 +107,8 @@ impl Scene {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let router = server::router(Arc::new(Echo), limits, metrics.clone());
+        let echo = Arc::new(Echo::default());
+        let router = server::router(echo.clone(), limits, metrics.clone());
         let tls = Arc::new(served.tls().unwrap());
         let task = tokio::spawn(server::serve(
             listener,
@@ -107,6 +119,7 @@ impl Scene {
             stop.clone(),
         ));
         Self {
+            echo,
             address,
             served,
             stored,
