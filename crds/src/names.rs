@@ -48,8 +48,8 @@ pub const READ_ONLY_LABEL: &str = "k0smotron.io/read-only-in-v1beta1";
 
 /// Namespace of the product.
 pub const SYSTEM_NAMESPACE: &str = "k0smotron";
-/// Service through which the API server has objects converted, in [`SYSTEM_NAMESPACE`].
-pub const CONVERSION_SERVICE: &str = "k0smotron-conversion";
+/// Service through which the API server has objects decided about and converted, in [`SYSTEM_NAMESPACE`].
+pub const CONVERSION_SERVICE: &str = "k0smotron-webhook";
 /// Path of the conversion at [`CONVERSION_SERVICE`].
 pub const CONVERSION_PATH: &str = "/convert";
 /// Port of [`CONVERSION_SERVICE`].

@@ -237,7 +237,7 @@ fn v1beta2_is_stored_and_v1beta1_is_served_with_a_warning() {
                 "strategy": "Webhook",
                 "webhook": {
                     "clientConfig": {"service": {
-                        "name": "k0smotron-conversion", "namespace": "k0smotron",
+                        "name": "k0smotron-webhook", "namespace": "k0smotron",
                         "path": "/convert", "port": 443,
                     }},
                     "conversionReviewVersions": ["v1"],

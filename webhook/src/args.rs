@@ -25,13 +25,9 @@ pub struct Args {
     #[arg(long, env = "POD_NAME")]
     pub identity: Option<String>,
 
-    /// Service under which the API server asks for admission
+    /// Service under which the API server asks for admission and conversion
     #[arg(long, default_value = "k0smotron-webhook")]
     pub service: String,
-
-    /// Service under which the API server asks for conversion
-    #[arg(long, default_value = "k0smotron-conversion")]
-    pub conversion_service: String,
 
     /// Secret with the certificate
     #[arg(long, default_value = "k0smotron-webhook-certificate")]
@@ -85,10 +81,7 @@ pub struct Args {
 impl Args {
     /// Every name that the certificate has to be good for.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = [&self.service, &self.conversion_service]
-            .iter()
-            .map(|service| format!("{service}.{}.svc", self.namespace))
-            .collect();
+        let mut names = vec![format!("{}.{}.svc", self.service, self.namespace)];
         for name in &self.sans {
             if !names.contains(name) {
                 names.push(name.clone());
@@ -114,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_certificate_is_good_for_both_services_and_for_what_is_asked_besides() {
+    fn the_certificate_is_good_for_the_service_and_for_what_is_asked_besides() {
         let args = Args::parse_from([
             "webhook",
             "--namespace=elsewhere",
@@ -123,11 +116,7 @@ mod tests {
         ]);
         assert_eq!(
             args.names(),
-            [
-                "k0smotron-webhook.elsewhere.svc",
-                "k0smotron-conversion.elsewhere.svc",
-                "127.0.0.1",
-            ]
+            ["k0smotron-webhook.elsewhere.svc", "127.0.0.1",]
         );
     }
 

@@ -24,9 +24,9 @@ pub struct Gates {
 }
 
 impl Gates {
-    fn missing(&self) -> Vec<String> {
+    fn missing<'a>(&self, lists: impl Iterator<Item = &'a str>) -> Vec<String> {
         let first_list = |kind: &str| format!("the first list of {kind}");
-        let mut missing: Vec<String> = self.watches.missing().map(first_list).collect();
+        let mut missing: Vec<String> = lists.map(first_list).collect();
         if !self.served.is_there() {
             missing.push("a certificate".to_owned());
         } else if !self.published.load(Relaxed) {
@@ -40,13 +40,13 @@ impl Gates {
         if self.stop.is_cancelled() {
             return Some("stopping".to_owned());
         }
-        let missing = self.missing();
+        let missing = self.missing(self.watches.missing_first());
         (!missing.is_empty()).then(|| format!("waiting for {}", missing.join(", ")))
     }
 
     /// Waits until nothing is missing.
     pub async fn ready(&self) {
-        while !self.missing().is_empty() {
+        while !self.missing(self.watches.missing()).is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -83,7 +83,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}: choose another --listen", args.listen))?;
     let gates = Gates {
-        watches,
+        watches: watches.clone(),
         served: served.clone(),
         published,
         stop: stop.clone(),
@@ -100,6 +100,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let endpoints = Arc::new(Reviews {
         handlers: Handlers::default(),
         cache: known,
+        watches,
         metrics: metrics.clone(),
     });
     let router = server::router(endpoints, limits, metrics.clone());

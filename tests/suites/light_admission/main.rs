@@ -8,6 +8,7 @@ mod outage;
 mod policies;
 mod rules;
 mod taken;
+mod unready;
 mod upgrades;
 mod upstream;
 mod versions;
@@ -24,6 +25,9 @@ fn main() -> ExitCode {
         &[
             // First, since it takes longest: a mothership of its own.
             case!(outage::without_its_webhook_a_mothership_goes_on),
+            case!(
+                unready::a_webhook_that_has_to_convert_for_itself_is_ready_and_decides_nothing_yet
+            ),
             case!(certificates::authorities_and_leaves_change_without_one_failed_admission),
             case!(rules::every_rule_lets_one_through_and_refuses_one),
             case!(rules::every_rule_on_changes_lets_one_through_and_refuses_one),

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest};
@@ -23,8 +23,15 @@ pub struct Watches {
     known: Cache,
     metrics: Metrics,
     stop: CancellationToken,
-    filled: Vec<(String, Arc<AtomicBool>)>,
+    lists: Vec<(String, Arc<AtomicU8>)>,
 }
+
+/// The first list of a kind has yet to come.
+const AWAITED: u8 = 0;
+/// It has yet to come, and needs somebody who converts.
+const UNCONVERTED: u8 = 1;
+/// It has come.
+const FILLED: u8 = 2;
 
 impl Watches {
     /// Starts the watch of every kind.
@@ -34,7 +41,7 @@ impl Watches {
             known,
             metrics,
             stop,
-            filled: Vec::new(),
+            lists: Vec::new(),
         };
         watches.add::<Cluster>();
         watches.add::<Service>();
@@ -48,16 +55,25 @@ impl Watches {
 
     /// Kinds whose first list has not come yet.
     pub fn missing(&self) -> impl Iterator<Item = &str> {
-        self.filled
-            .iter()
-            .filter(|(_, filled)| !filled.load(Relaxed))
+        self.lists_that(|list| list != FILLED)
+    }
+
+    /// The same without those that wait for somebody who converts what is stored in another
+    /// version: where no replica is ready, that is this one.
+    pub fn missing_first(&self) -> impl Iterator<Item = &str> {
+        self.lists_that(|list| list == AWAITED)
+    }
+
+    fn lists_that(&self, is_so: impl Fn(u8) -> bool) -> impl Iterator<Item = &str> {
+        let lists = self.lists.iter();
+        lists
+            .filter(move |(_, list)| is_so(list.load(Relaxed)))
             .map(|(kind, _)| kind.as_str())
     }
 
     fn add<K: Watched>(&mut self) {
-        let filled = Arc::new(AtomicBool::new(false));
-        self.filled
-            .push((K::kind(&()).into_owned(), filled.clone()));
+        let list = Arc::new(AtomicU8::new(AWAITED));
+        self.lists.push((K::kind(&()).into_owned(), list.clone()));
         let api: Api<DeserializeGuard<K>> = Api::all(self.client.clone());
         let (known, metrics, stop) = (self.known.clone(), self.metrics.clone(), self.stop.clone());
         tokio::spawn(async move {
@@ -68,7 +84,7 @@ impl Watches {
                 match event {
                     Ok(event) => {
                         if take(event, &known, &mut listed) {
-                            filled.store(true, Relaxed);
+                            list.store(FILLED, Relaxed);
                         }
                     }
                     Err(error) => {
@@ -79,7 +95,14 @@ impl Watches {
                             let mut tables = known.0.write();
                             K::retain(&HashSet::new(), &mut tables);
                             K::listed(&mut tables);
-                            filled.store(true, Relaxed);
+                            list.store(FILLED, Relaxed);
+                        } else if list.load(Relaxed) != FILLED {
+                            let state = if is_unconverted(&error) {
+                                UNCONVERTED
+                            } else {
+                                AWAITED
+                            };
+                            list.store(state, Relaxed);
                         }
                         tracing::warn!(%kind, %error, "watch failed, restarting");
                     }
@@ -119,4 +142,10 @@ fn take<K: Watched>(
 
 fn is_no_kind(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
+}
+
+/// The API server has found nobody who converts for it. It has no code of its own for that.
+fn is_unconverted(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status))
+        if status.message.starts_with("conversion webhook for "))
 }

@@ -1,7 +1,7 @@
 //! What the server asks, answered by what is known.
 
 use super::{ReviewError, Stage};
-use crate::cache::Cache;
+use crate::cache::{Cache, Watches};
 use crate::handlers::{Handlers, World};
 use crate::metrics::Metrics;
 
@@ -25,6 +25,8 @@ pub struct Reviews {
     pub handlers: Handlers,
     /// What is known.
     pub cache: Cache,
+    /// What fills it.
+    pub watches: Watches,
     /// Counts.
     pub metrics: Metrics,
 }
@@ -41,6 +43,11 @@ impl Reviews {
 }
 
 impl Endpoints for Reviews {
+    fn missing(&self) -> Option<String> {
+        let missing: Vec<&str> = self.watches.missing().collect();
+        (!missing.is_empty()).then(|| missing.join(", "))
+    }
+
     fn mutate(&self, body: &[u8]) -> Result<Vec<u8>, ReviewError> {
         self.admit(Stage::Mutate, body)
     }
