@@ -10,6 +10,7 @@ mod audit;
 mod breach;
 mod builtin;
 mod cel;
+mod change;
 mod compile;
 mod defaults;
 mod image;
@@ -25,6 +26,7 @@ mod view;
 mod tests;
 
 use std::borrow::Borrow;
+use std::sync::Arc;
 
 pub use audit::{Audit, Existing, MAX_VIOLATING};
 pub use compile::validate_policy;
@@ -49,7 +51,7 @@ const UNREADABLE: &str = "unreadable";
 #[derive(Debug)]
 pub struct Policies {
     /// By name, so that decisions and defaults don't depend on the order of a list.
-    list: Vec<Policy>,
+    list: Vec<Arc<Policy>>,
     engine: Engine,
 }
 
@@ -101,9 +103,9 @@ impl Policies {
     /// Reads policies.
     pub fn new<P: Borrow<ClusterPolicy>>(policies: impl IntoIterator<Item = P>) -> Self {
         let mut compiler = Compiler::default();
-        let mut list: Vec<Policy> = policies
+        let mut list: Vec<_> = policies
             .into_iter()
-            .map(|policy| Policy::read(policy.borrow(), &mut compiler))
+            .map(|policy| Arc::new(Policy::read(policy.borrow(), &mut compiler)))
             .collect();
         list.sort_by(|a, b| a.name.cmp(&b.name));
         Self {

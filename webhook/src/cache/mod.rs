@@ -51,6 +51,29 @@ impl Cache {
         self.0.read().policies().values().cloned().collect()
     }
 
+    /// Takes a policy in. To read it takes a while, in which no decision has to wait; there is one
+    /// watch of policies, so that nobody else changes them meanwhile.
+    fn put_policy(&self, name: String, policy: ClusterPolicy) {
+        let (is_news, compiled) = {
+            let tables = self.0.read();
+            let is_news = tables.is_news(&name, &policy) && tables.policies_listed;
+            (is_news, tables.compiled.clone())
+        };
+        let policy = Arc::new(policy);
+        let compiled = is_news.then(|| {
+            let more = compiled.with(&policy);
+            if !more.is_sparse() {
+                return more;
+            }
+            let others = self.stored_policies();
+            let others = others
+                .iter()
+                .filter(|other| other.metadata.name != policy.metadata.name);
+            Policies::new(others.chain([&policy]).map(|policy| &**policy))
+        });
+        self.0.write().put_policy(name, policy, compiled);
+    }
+
     /// Every Cluster.
     pub fn clusters(&self) -> Vec<Arc<Cluster>> {
         let tables = self.0.read();

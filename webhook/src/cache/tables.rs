@@ -25,7 +25,7 @@ pub(super) struct Tables {
     /// For the audit only.
     pub(super) requests: BTreeMap<Key, Arc<JoinTokenRequest>>,
     policies: BTreeMap<String, Arc<ClusterPolicy>>,
-    policies_listed: bool,
+    pub(super) policies_listed: bool,
     /// Counts changes of specs, labels and the like: not of a status.
     pub(super) changes: u64,
     /// The policies, ready to be asked.
@@ -50,40 +50,44 @@ pub(super) struct Ports {
 }
 
 impl Tables {
-    pub(super) fn put_policy(&mut self, name: String, policy: ClusterPolicy) {
-        // The status that the audit writes says nothing that decisions depend on.
-        let known = self.policies.get(&name);
-        let is_news = known.is_none_or(|known| known.spec != policy.spec);
-        self.policies.insert(name, Arc::new(policy));
-        if is_news {
-            self.changes += 1;
-            self.compile();
+    /// Whether a policy says something new. The status that the audit writes says nothing that
+    /// decisions depend on.
+    pub(super) fn is_news(&self, name: &str, policy: &ClusterPolicy) -> bool {
+        let known = self.policies.get(name);
+        known.is_none_or(|known| known.spec != policy.spec)
+    }
+
+    /// Takes a policy in, with what all say then, if that is something new.
+    pub(super) fn put_policy(
+        &mut self,
+        name: String,
+        policy: Arc<ClusterPolicy>,
+        compiled: Option<Policies>,
+    ) {
+        self.changes += u64::from(self.is_news(&name, &policy));
+        self.policies.insert(name, policy);
+        if let Some(compiled) = compiled {
+            self.compiled = Arc::new(compiled);
         }
     }
 
     pub(super) fn remove_policy(&mut self, name: &str) {
         if self.policies.remove(name).is_some() {
             self.changes += 1;
-            self.compile();
+            self.compiled = Arc::new(self.compiled.without(name));
         }
     }
 
     pub(super) fn policies_are_listed(&mut self) {
-        self.policies_listed = true;
-        self.compile();
+        if !std::mem::replace(&mut self.policies_listed, true) {
+            let policies = self.policies.values();
+            self.compiled = Arc::new(Policies::new(policies.map(|policy| &**policy)));
+        }
+    /// While the first list comes in, once at its end is enough.
     }
 
     pub(super) fn policies(&self) -> &BTreeMap<String, Arc<ClusterPolicy>> {
         &self.policies
-    }
-
-    /// While the first list comes in, once at its end is enough.
-    fn compile(&mut self) {
-        if self.policies_listed {
-            self.compiled = Arc::new(Policies::new(
-                self.policies.values().map(|policy| &**policy),
-            ));
-        }
     }
 
     pub(super) fn put_cluster(&mut self, key: Key, object: Cluster) {

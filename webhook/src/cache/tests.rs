@@ -9,7 +9,7 @@ use crate::cache::watched::{NamespaceMeta, ResourceQuota, Service, StorageClass,
 fn put<K: Watched>(known: &Cache, object: Value) {
     let object: K = serde_json::from_value(object).unwrap();
     let key = object.key();
-    object.put(key, &mut known.0.write());
+    object.put(key, known);
 }
 
 fn remove<K: Watched>(known: &Cache, namespace: &str, name: &str) {
@@ -290,4 +290,82 @@ fn what_kubectl_notes_about_an_object_is_not_kept() {
         .clone()
         .unwrap();
     assert_eq!(annotations.len(), 1);
+}
+
+#[test]
+fn a_host_is_the_same_however_it_is_written() {
+    let known = Cache::default();
+    let at = |address: &str| json!({"externalAddress": address, "service": {"type": "LoadBalancer", "apiPort": 6443}});
+    put::<Cluster>(&known, cluster("one", at("2001:db8:0::1")));
+    put::<Cluster>(&known, cluster("two", at("API.example.org.")));
+    for address in ["2001:db8::1", "2001:0DB8::0001"] {
+        assert_eq!(known.address(address, 6443), [holder("Cluster", "one")]);
+    }
+    for address in ["api.example.org", "api.Example.org."] {
+        assert_eq!(known.address(address, 6443), [holder("Cluster", "two")]);
+    }
+    remove::<Cluster>(&known, "a", "one");
+    assert_eq!(known.address("2001:db8::1", 6443), []);
+}
+
+#[test]
+fn a_folder_of_nodes_is_the_clusters_that_has_it() {
+    let known = Cache::default();
+    let on = |path: &str| json!({"persistence": {"type": "hostPath", "hostPath": path}});
+    put::<Cluster>(&known, cluster("one", on("/data//one/")));
+    assert_eq!(known.host_path("/data/one"), [holder("Cluster", "one")]);
+    put::<Cluster>(&known, cluster("one", on("/data/two")));
+    assert_eq!(known.host_path("/data/one"), []);
+    remove::<Cluster>(&known, "a", "one");
+    assert_eq!(known.host_path("/data/two"), []);
+}
+
+#[test]
+fn what_an_audit_looks_at_of_a_request_is_a_change() {
+    let known = Cache::default();
+    let mut request = json!({
+        "apiVersion": "k0smotron.io/v1beta2", "kind": "JoinTokenRequest",
+        "metadata": {"namespace": "a", "name": "one"}, "spec": {"clusterName": "one"},
+    });
+    put::<JoinTokenRequest>(&known, request.clone());
+    let mut last = known.changes();
+    for (field, value) in [
+        ("labels", json!({"a": "b"})),
+        ("annotations", json!({"a": "b"})),
+    ] {
+        request["metadata"][field] = value;
+        put::<JoinTokenRequest>(&known, request.clone());
+        assert!(known.changes() > last, "{field}");
+        last = known.changes();
+    }
+    request["status"] = json!({"tokenID": "x"});
+    put::<JoinTokenRequest>(&known, request);
+    assert_eq!(known.changes(), last);
+    assert!(known.has_request("a", "one") && !known.has_request("a", "two"));
+}
+
+#[test]
+fn a_policy_that_comes_changes_and_goes_is_known_at_once() {
+    let known = Cache::default();
+    let policy = |name: &str, version: &str| {
+        json!({
+            "apiVersion": "k0smotron.io/v1beta2", "kind": "ClusterPolicy",
+            "metadata": {"name": name}, "spec": {"versions": [version]},
+        })
+    };
+    put::<ClusterPolicy>(&known, policy("b", "no range"));
+    assert_eq!(known.policies().len(), 0, "the first list is yet to end");
+    ClusterPolicy::listed(&mut known.0.write());
+    let faults = |name: &str| known.policies().faults(name).map(<[_]>::len);
+    assert_eq!((faults("a"), faults("b")), (None, Some(1)));
+    put::<ClusterPolicy>(&known, policy("a", ">=1.35.0"));
+    put::<ClusterPolicy>(&known, policy("b", ">=1.35.0"));
+    assert_eq!((faults("a"), faults("b")), (Some(0), Some(0)));
+    remove::<ClusterPolicy>(&known, "", "a");
+    assert_eq!((faults("a"), faults("b")), (None, Some(0)));
+    // What is listed again is what is known.
+    let before = known.policies();
+    put::<ClusterPolicy>(&known, policy("b", ">=1.35.0"));
+    ClusterPolicy::listed(&mut known.0.write());
+    assert!(Arc::ptr_eq(&before, &known.policies()));
 }

@@ -15,6 +15,7 @@ use kube::runtime::watcher;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::cache::Cache;
 use crate::cache::tables::{Key, Ports, Tables};
 
 /// Annotation that kubectl writes with a copy of the whole object.
@@ -32,7 +33,12 @@ pub(super) trait Watched:
     }
 
     /// Takes one in.
-    fn put(self, key: Key, tables: &mut Tables);
+    fn put(self, key: Key, cache: &Cache) {
+        self.put_into(key, &mut cache.0.write());
+    }
+
+    /// The same, of a kind for which that takes no time.
+    fn put_into(self, _key: Key, _tables: &mut Tables) {}
 
     /// One is gone.
     fn remove(key: &Key, tables: &mut Tables);
@@ -70,7 +76,7 @@ fn forget_last_applied(metadata: &mut ObjectMeta) {
 }
 
 impl Watched for Cluster {
-    fn put(mut self, key: Key, tables: &mut Tables) {
+    fn put_into(mut self, key: Key, tables: &mut Tables) {
         forget_last_applied(&mut self.metadata);
         tables.put_cluster(key, self);
     }
@@ -85,7 +91,7 @@ impl Watched for Cluster {
 }
 
 impl Watched for JoinTokenRequest {
-    fn put(mut self, key: Key, tables: &mut Tables) {
+    fn put_into(mut self, key: Key, tables: &mut Tables) {
         forget_last_applied(&mut self.metadata);
         tables.put_request(key, self);
     }
@@ -100,9 +106,9 @@ impl Watched for JoinTokenRequest {
 }
 
 impl Watched for ClusterPolicy {
-    fn put(mut self, (_, name): Key, tables: &mut Tables) {
+    fn put(mut self, (_, name): Key, cache: &Cache) {
         forget_last_applied(&mut self.metadata);
-        tables.put_policy(name, self);
+        cache.put_policy(name, self);
     }
 
     fn remove((_, name): &Key, tables: &mut Tables) {
@@ -149,7 +155,7 @@ impl Watched for Service {
             .fields("spec.type!=ClusterIP")
     }
 
-    fn put(self, key: Key, tables: &mut Tables) {
+    fn put_into(self, key: Key, tables: &mut Tables) {
         let owner = self
             .metadata
             .owner_references
@@ -194,7 +200,7 @@ pub(super) struct NamespaceMeta {
 }
 
 impl Watched for NamespaceMeta {
-    fn put(mut self, (_, name): Key, tables: &mut Tables) {
+    fn put_into(mut self, (_, name): Key, tables: &mut Tables) {
         forget_last_applied(&mut self.metadata);
         tables.put_namespace(Namespace {
             name,
@@ -221,7 +227,7 @@ pub(super) struct StorageClass {
 }
 
 impl Watched for StorageClass {
-    fn put(self, (_, name): Key, tables: &mut Tables) {
+    fn put_into(self, (_, name): Key, tables: &mut Tables) {
         let annotations = self.metadata.annotations.unwrap_or_default();
         let is_default = annotations
             .get(DEFAULT_CLASS)
@@ -273,7 +279,7 @@ struct ResourceQuotaStatus {
 }
 
 impl Watched for ResourceQuota {
-    fn put(self, key: Key, tables: &mut Tables) {
+    fn put_into(self, key: Key, tables: &mut Tables) {
         // What it counts depends on more than is known of pods that do not exist yet.
         let is_scoped = !self.spec.scopes.is_empty() || self.spec.scope_selector.is_some();
         let ResourceQuotaStatus { hard, mut used } = self.status;

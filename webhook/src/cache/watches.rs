@@ -123,11 +123,11 @@ fn take<K: Watched>(
         Event::InitApply(object) => {
             let key = object.key();
             listed.insert(key.clone());
-            object.put(key, &mut known.0.write());
+            object.put(key, known);
         }
         Event::Apply(object) => {
             let key = object.key();
-            object.put(key, &mut known.0.write());
+            object.put(key, known);
         }
         Event::Delete(object) => K::remove(&object.key(), &mut known.0.write()),
         Event::InitDone => {

@@ -179,7 +179,7 @@ impl fmt::Display for Fault {
 }
 
 /// Reads expressions, and keeps what they have in common.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Compiler {
     patterns: HashMap<String, Regex>,
     places: IndexSet<Place>,
@@ -193,7 +193,7 @@ impl Compiler {
 
     /// What evaluates the expressions that were read.
     pub(super) fn finish(self) -> Engine {
-        let Self { patterns, places } = self;
+        let patterns = self.patterns.clone();
         let mut context = Context::default().with_all();
         context.add_function("@sized", sized);
         context.add_function(
@@ -205,7 +205,10 @@ impl Compiler {
                 None => Err(ExecutionError::function_error("matches", "unknown pattern")),
             },
         );
-        Engine { context, places }
+        Engine {
+            context,
+            compiler: self,
+        }
     }
 }
 
@@ -243,7 +246,27 @@ fn length(value: &Value) -> usize {
 /// Evaluates expressions.
 pub(super) struct Engine {
     context: Context<'static>,
-    places: IndexSet<Place>,
+    /// What has been read so far.
+    compiler: Compiler,
+}
+
+impl Engine {
+    /// Goes on reading where this one has ended: what was read before stays valid.
+    pub(super) fn reopen(&self) -> Compiler {
+        self.compiler.clone()
+    }
+
+    /// How many places and patterns are kept of all that was read so far.
+    pub(super) fn kept(&self) -> usize {
+        self.compiler.places.len() + self.compiler.patterns.len()
+    }
+}
+
+impl Expression {
+    /// How many places it looks at.
+    pub(super) const fn places(&self) -> usize {
+        self.places.len()
+    }
 }
 
 impl fmt::Debug for Engine {

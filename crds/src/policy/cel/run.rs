@@ -51,11 +51,11 @@ impl Engine {
     /// Lets expressions look at a request, from now on.
     pub(in crate::policy) fn view<'a>(&'a self, facts: Facts<'a>) -> View<'a> {
         View {
-            places: &self.places,
+            places: &self.compiler.places,
             facts,
             deadline: Instant::now() + LIMIT,
             context: self.context.new_inner_scope(),
-            costs: vec![None; self.places.len()],
+            costs: vec![None; self.compiler.places.len()],
         }
     }
 }

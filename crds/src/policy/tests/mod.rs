@@ -2,6 +2,7 @@
 
 mod any;
 mod audit;
+mod changes;
 mod decisions;
 mod speed;
 mod updates;
