@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crds::names;
 use crds::service_annotations::ServiceSettings;
 use crds::upgrade;
 use crds::v1beta2::{
@@ -172,10 +173,14 @@ pub fn validate(
         return Err(Refusal::NotImplemented(later));
     }
     let mut spec = cluster.spec.clone();
-    let wanted = upgrade::target(&spec, cluster.status.as_ref());
-    let version = wanted.parse().ok();
-    spec.version = Some(wanted.to_owned());
     let recorded = cluster.status.clone().unwrap_or_default();
+    let says_none = |version: &Option<String>| version.as_deref().is_none_or(str::is_empty);
+    if says_none(&spec.version) && says_none(&recorded.version) {
+        spec.version = found_version(observed);
+    }
+    let wanted = upgrade::target(&spec, cluster.status.as_ref()).to_owned();
+    let version = wanted.parse().ok();
+    spec.version = Some(wanted);
     let was_available = recorded.version.is_some() || recorded.is_true(ClusterStatus::AVAILABLE);
     let ports = cluster.wanted_ports().or(observed.node_ports()).both();
     let address = address(cluster, observed);
@@ -210,6 +215,18 @@ pub fn validate(
         leaf_lifetime,
         spec,
     })
+}
+
+/// The version that the pods have which were found: earlier installations recorded none.
+fn found_version(observed: &Observed) -> Option<String> {
+    let set = observed.control_plane.as_ref()?.spec.as_ref()?;
+    let containers = &set.template.spec.as_ref()?.containers;
+    let container = containers
+        .iter()
+        .find(|container| container.name == names::CONTROLLER_CONTAINER)?;
+    let (_, tag) = container.image.as_ref()?.rsplit_once(':')?;
+    let version: K0sVersion = tag.parse().ok()?;
+    Some(version.image_tag())
 }
 
 /// The class of a load balancer stays what it is, set or not: an apply that says otherwise is

@@ -55,6 +55,38 @@ fn a_cluster_that_names_no_version_stays_at_its_own() {
     assert_eq!(valid.running_version(), "v1.34.1-k0s.0");
 }
 
+#[rstest]
+#[case::upstreams("quay.io/k0sproject/k0s:v1.27.9-k0s.0", "v1.27.9-k0s.0")]
+#[case::of_a_registry_with_a_port("registry:5000/k0s:v1.35.1-k0s.0", "v1.35.1-k0s.0")]
+#[case::no_version("quay.io/k0sproject/k0s:latest", crds::version::DEFAULT_VERSION)]
+#[case::no_tag("registry:5000/k0s", crds::version::DEFAULT_VERSION)]
+fn a_cluster_that_says_no_version_anywhere_stays_at_the_one_of_its_pods(
+    #[case] image: &str,
+    #[case] version: &str,
+) {
+    let container = json!({"name": "controller", "image": image});
+    let set = json!({"spec": {"template": {"spec": {"containers": [container]}}}});
+    let observed = Observed {
+        control_plane: serde_json::from_value(set).unwrap(),
+        ..Observed::default()
+    };
+    let (none, nothing) = (json!({}), json!({}));
+    assert_eq!(of(&none, &nothing, &observed).running_version(), version);
+    // What the user or the status says goes first.
+    let (asked, ran) = (
+        json!({"version": "v1.36.1"}),
+        json!({"version": "v1.36.1-k0s.0"}),
+    );
+    assert_eq!(
+        of(&asked, &nothing, &observed).running_version(),
+        "v1.36.1-k0s.0"
+    );
+    assert_eq!(
+        of(&none, &ran, &observed).running_version(),
+        "v1.36.1-k0s.0"
+    );
+}
+
 fn of(spec: &Value, status: &Value, observed: &Observed) -> ValidCluster {
     let cluster = serde_json::from_value(json!({
         "metadata": {"name": "demo", "namespace": "ns", "uid": "1"},
