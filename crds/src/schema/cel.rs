@@ -1,7 +1,8 @@
 //! Rules in the schema, for what one object shows by itself: they hold without any webhook.
 //!
 //! A rule may only refuse what could never have worked: objects written for earlier releases have
-//! to stay acceptable. What depends on the mothership's settings is left to
+//! to stay acceptable. A name cannot be changed, and whatever is stored has to be able to go: its
+//! finalizers are taken off by an update, so names are looked at once. What depends on the mothership's settings is left to
 //! [`crate::validation`], and what upstream let through by accident to conditions.
 
 use kube::core::Rule;
@@ -9,23 +10,27 @@ use schemars::Schema;
 use serde_json::{Value, json};
 
 pub fn cluster_name_has_no_dot() -> Rule {
-    Rule::new("!self.metadata.name.contains('.')")
+    of_new("!self.metadata.name.contains('.')")
         .message("metadata.name: must not contain a dot, because Services are named after it")
 }
 
 /// The pods carry the StatefulSet's name plus a revision of at least eight digits as a label value,
 /// which ends at 63 characters: with a longer name there can be no pod at all.
 pub fn cluster_name_fits() -> Rule {
-    Rule::new("size(self.metadata.name) <= 50").message(
+    of_new("size(self.metadata.name) <= 50").message(
         "metadata.name: must be no longer than 50 characters, because pod labels are made from it",
     )
 }
 
 /// The Secret with the token carries the request's name as a label value.
 pub fn join_token_request_name_fits() -> Rule {
-    Rule::new("size(self.metadata.name) <= 63").message(
+    of_new("size(self.metadata.name) <= 63").message(
         "metadata.name: must be no longer than 63 characters, because a label is made from it",
     )
+}
+
+fn of_new(rule: &str) -> Rule {
+    Rule::new(format!("oldSelf.hasValue() || {rule}")).optional_old_self(true)
 }
 
 // The defaults of the whole spec are checked as they are written, without the defaults below them:

@@ -206,3 +206,80 @@ async fn the_examples_are_accepted() -> Result<()> {
     }
     light.down().await
 }
+
+/// As upstream or an earlier release may have stored it.
+#[tokio::test]
+async fn what_is_stored_under_a_name_that_is_refused_can_go() -> Result<()> {
+    let (light, admin) = installed().await?;
+    let definitions: Api<CustomResourceDefinition> = Api::all(admin.clone());
+    let mut failures = Vec::new();
+    for (plural, kind, name, spec) in [
+        ("clusters", "Cluster", "a.b".to_owned(), json!({})),
+        ("clusters", "Cluster", "a".repeat(51), json!({})),
+        (
+            "jointokenrequests",
+            "JoinTokenRequest",
+            "a".repeat(64),
+            json!({"clusterName": "c"}),
+        ),
+    ] {
+        let definition = format!("{plural}.k0smotron.io");
+        let shipped = definitions.get(&definition).await?;
+        let mut lenient = shipped.clone();
+        for version in &mut lenient.spec.versions {
+            let schema = version.schema.as_mut();
+            if let Some(root) = schema.and_then(|schema| schema.open_api_v3_schema.as_mut()) {
+                root.x_kubernetes_validations = None;
+            }
+        }
+        let replace = PostParams::default();
+        definitions.replace(&definition, &replace, &lenient).await?;
+        let resource =
+            ApiResource::from_gvk(&GroupVersionKind::gvk("k0smotron.io", "v1beta2", kind));
+        let api: Api<DynamicObject> = Api::namespaced_with(admin.clone(), "default", &resource);
+        let mut object = DynamicObject::new(&name, &resource);
+        object.metadata.finalizers = Some(vec!["example.org/x".to_owned()]);
+        object.data = json!({ "spec": spec });
+        let created = tokio::time::timeout(Duration::from_secs(20), async {
+            while api.create(&replace, &object).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        created.await.context("it is never stored")?;
+
+        lenient = definitions.get(&definition).await?;
+        lenient.spec = shipped.spec;
+        definitions.replace(&definition, &replace, &lenient).await?;
+        // The rule is in force again.
+        let refused = tokio::time::timeout(Duration::from_secs(20), async {
+            while create(&admin, kind, &format!("{name}x"), &spec)
+                .await
+                .is_ok()
+            {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        refused.await.context("it is never refused")?;
+
+        let status = json!({"status": {"ready": true}});
+        let label = json!({"metadata": {"labels": {"a": "b"}}});
+        let free = json!({"metadata": {"finalizers": null}});
+        let merge = PatchParams::default();
+        let written = async {
+            api.patch_status(&name, &merge, &Patch::Merge(&status))
+                .await?;
+            api.patch(&name, &merge, &Patch::Merge(&label)).await?;
+            api.delete(&name, &kube::api::DeleteParams::default())
+                .await?;
+            api.patch(&name, &merge, &Patch::Merge(&free)).await?;
+            api.get_opt(&name).await
+        };
+        match written.await {
+            Ok(None) => {}
+            other => failures.push(format!("{kind} {name}: {other:?}")),
+        }
+    }
+    light.down().await?;
+    ensure!(failures.is_empty(), "{}", failures.join("\n"));
+    Ok(())
+}
