@@ -17,7 +17,7 @@ const CONFIG_VERSION: &str = "k0s.k0sproject.io/v1beta1";
 const CONFIG_KIND: &str = "ClusterConfig";
 const WHEN_UNSATISFIABLE: [&str; 2] = ["DoNotSchedule", "ScheduleAnyway"];
 
-pub(super) const HOSTNAME: &str = "kubernetes.io/hostname";
+const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// Everything that keeps a Cluster from working and that shows without looking at anything else.
 ///

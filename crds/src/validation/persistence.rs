@@ -1,6 +1,5 @@
 //! Rules for `spec.persistence`: the volume of the control-plane pods' data directory.
 
-use super::cluster::HOSTNAME;
 use super::{Errors, metadata, quantity, texts};
 use crate::names;
 use crate::v1beta2::{ClusterSpec, PersistenceSpec, PersistenceType};
@@ -25,14 +24,6 @@ pub(super) fn validate(errors: &mut Errors, spec: &ClusterSpec) {
                     )
                     .hint("a directory of the node");
             }
-            if spec.replicas > 1 && !one_pod_a_node(spec) {
-                errors
-                    .forbidden(
-                        "spec.persistence.type",
-                        format!("may not be hostPath with {} replicas that can share a node: they would share one directory", spec.replicas),
-                    )
-                    .hint(format!("use type pvc, one replica, or a topologySpreadConstraint with topologyKey {HOSTNAME}, maxSkew 1 and DoNotSchedule"));
-            }
         }
         PersistenceType::Pvc => claim(errors, persistence),
         PersistenceType::Other(other) => {
@@ -43,14 +34,6 @@ pub(super) fn validate(errors: &mut Errors, spec: &ClusterSpec) {
             );
         }
     }
-}
-
-fn one_pod_a_node(spec: &ClusterSpec) -> bool {
-    spec.topology_spread_constraints.iter().any(|constraint| {
-        constraint.topology_key == HOSTNAME
-            && constraint.max_skew == 1
-            && constraint.when_unsatisfiable == "DoNotSchedule"
-    })
 }
 
 fn claim(errors: &mut Errors, persistence: &PersistenceSpec) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crds::labels::{self, Component};
 use crds::names;
 use crds::quantity::canonical_resources;
-use crds::v1beta2::StatusPorts;
+use crds::v1beta2::{PersistenceType, StatusPorts};
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, HTTPGetAction, Lifecycle, LifecycleHandler, PodSecurityContext,
@@ -98,6 +98,13 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
     Some(Desired::declared(Kind::StatefulSet, set))
 }
 
+/// Whether two replicas on one node would have one data directory.
+fn shares_a_directory(cluster: &ValidCluster) -> bool {
+    let persistence = cluster.spec.persistence.as_ref();
+    cluster.replicas() > 1
+        && persistence.is_some_and(|persistence| persistence.type_ == PersistenceType::HostPath)
+}
+
 fn pod_spec(
     cluster: &ValidCluster,
     ports: StatusPorts,
@@ -106,7 +113,7 @@ fn pod_spec(
     PodSpec {
         automount_service_account_token: Some(false),
         service_account_name: cluster.spec.service_account.clone(),
-        affinity: Some(pod::apart(selector)),
+        affinity: Some(pod::apart(selector, shares_a_directory(cluster))),
         topology_spread_constraints: pod::spread(cluster),
         security_context: Some(PodSecurityContext {
             seccomp_profile: Some(pod::runtime_default()),

@@ -33,24 +33,29 @@ pub fn retention(auto_delete: bool) -> StatefulSetPersistentVolumeClaimRetention
     }
 }
 
-/// Prefers another zone, then another node.
-pub fn apart(labels: &BTreeMap<String, String>) -> Affinity {
-    let term = |weight: i32, topology: &str| WeightedPodAffinityTerm {
-        weight,
-        pod_affinity_term: PodAffinityTerm {
-            topology_key: topology.to_owned(),
-            label_selector: Some(LabelSelector {
-                match_labels: Some(labels.clone()),
-                ..Default::default()
-            }),
+/// Prefers another zone, then another node; takes no other than that where pods would share what is
+/// on a node.
+pub fn apart(labels: &BTreeMap<String, String>, is_nodes_own: bool) -> Affinity {
+    const NODE: &str = "kubernetes.io/hostname";
+    let term = |topology: &str| PodAffinityTerm {
+        topology_key: topology.to_owned(),
+        label_selector: Some(LabelSelector {
+            match_labels: Some(labels.clone()),
             ..Default::default()
-        },
+        }),
+        ..Default::default()
+    };
+    let preferred = |weight: i32, topology: &str| WeightedPodAffinityTerm {
+        weight,
+        pod_affinity_term: term(topology),
     };
     Affinity {
         pod_anti_affinity: Some(PodAntiAffinity {
+            required_during_scheduling_ignored_during_execution: is_nodes_own
+                .then(|| vec![term(NODE)]),
             preferred_during_scheduling_ignored_during_execution: Some(vec![
-                term(100, "topology.kubernetes.io/zone"),
-                term(50, "kubernetes.io/hostname"),
+                preferred(100, "topology.kubernetes.io/zone"),
+                preferred(50, NODE),
             ]),
             ..Default::default()
         }),

@@ -123,6 +123,28 @@ fn what_a_spec_changes(#[case] name: &str, #[case] spec: &str) {
     insta::assert_snapshot!(name, text);
 }
 
+/// Two of them on a node would write to one folder.
+#[rstest]
+#[case(
+    r#"{"replicas": 3, "persistence": {"type": "hostPath", "hostPath": "/a"}}"#,
+    true
+)]
+#[case(r#"{"persistence": {"type": "hostPath", "hostPath": "/a"}}"#, false)]
+#[case(r#"{"replicas": 3}"#, false)]
+fn replicas_never_share_a_node_whose_folder_is_their_data(#[case] spec: &str, #[case] own: bool) {
+    let built = build(&valid(spec, &all_seen()));
+    let set = built.wanted.iter().find(|desired| {
+        (desired.key.kind, desired.key.name.as_str()) == (Kind::StatefulSet, "kmc-demo")
+    });
+    let anti = &set.unwrap().body["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"];
+    let required = &anti["requiredDuringSchedulingIgnoredDuringExecution"];
+    assert_eq!(
+        required[0]["topologyKey"] == "kubernetes.io/hostname",
+        own,
+        "{anti}"
+    );
+}
+
 fn keys(built: &Built, kind: Kind) -> Vec<&str> {
     let all = built
         .wanted

@@ -144,7 +144,7 @@ fn pod_spec(
     PodSpec {
         automount_service_account_token: Some(false),
         service_account_name: cluster.spec.service_account.clone(),
-        affinity: Some(pod::apart(labels)),
+        affinity: Some(pod::apart(labels, false)),
         topology_spread_constraints: pod::spread(cluster),
         security_context: Some(PodSecurityContext {
             fs_group: Some(GROUP),
