@@ -42,8 +42,10 @@ pub const LOAD_BALANCER_CLASS_ANNOTATION: &str =
 pub const ONLY_IN_V1BETA1_ANNOTATION: &str = "k0smotron.io/only-in-v1beta1";
 /// Annotation of v1beta1 objects: what v1beta2 says of them and v1beta1 cannot.
 pub const ONLY_IN_V1BETA2_ANNOTATION: &str = "k0smotron.io/only-in-v1beta2";
-/// Label of v1beta1 objects that can be read only: what v1beta2 says of them besides is more than
-/// fits into an annotation.
+/// Annotation of v1beta2 objects that come from v1beta1: what could not be taken over.
+pub const CONVERSION_ERROR_ANNOTATION: &str = "k0smotron.io/conversion-error";
+/// Label of v1beta1 objects that can be read only, with their uid: what v1beta2 says of them besides
+/// is more than fits into an annotation.
 pub const READ_ONLY_LABEL: &str = "k0smotron.io/read-only-in-v1beta1";
 
 /// Namespace of the product.

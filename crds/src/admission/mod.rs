@@ -2,6 +2,7 @@
 //! server, the plugin with a file. Pure functions of the request and of what is known besides.
 
 mod defaults;
+mod read;
 mod validate;
 
 pub(crate) use defaults::touched;

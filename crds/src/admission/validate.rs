@@ -2,15 +2,15 @@
 
 use kube::ResourceExt;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::read::{Fault, read};
 use super::{Decision, Kind, Operation, Request};
-use crate::before::{self, Found};
+use crate::before;
 use crate::lookup::Mothership;
-use crate::names::PROTECT_ANNOTATION;
+use crate::names::{CONVERSION_ERROR_ANNOTATION, PROTECT_ANNOTATION};
 use crate::v1beta2::{Cluster, JoinTokenRequest};
-use crate::validation::{self, ErrorType, FieldError, texts};
+use crate::validation::{self, FieldError, texts};
 use crate::{service_annotations, upgrade, version};
 
 /// What is wrong with a request, all of it at once, and what its author should know.
@@ -18,7 +18,18 @@ use crate::{service_annotations, upgrade, version};
 /// What is being deleted is never in the way, and what is wrong with an object as it is stored
 /// already is no reason to refuse another change of it.
 pub fn validate(kind: Kind, request: &Request<'_>, known: &dyn Mothership) -> Decision {
-    if request.is_ending() || leaves_spec(request) {
+    if request.is_ending() {
+        return Decision::default();
+    }
+    let left_out = |object| annotation(object, CONVERSION_ERROR_ANNOTATION);
+    let leaves_spec = leaves_spec(request);
+    // What is stored so may be labelled, and no more is lost by that.
+    if let Some(text) = left_out(request.object)
+        && !(leaves_spec && left_out(request.old_object) == Some(text))
+    {
+        return unconverted(text);
+    }
+    if leaves_spec {
         return Decision::default();
     }
     match (kind, request.operation, request.sub_resource) {
@@ -50,6 +61,10 @@ pub fn validate_new(
     known: &dyn Mothership,
 ) -> Option<Decision> {
     if request.operation != Operation::Create || request.sub_resource.is_some() {
+        return None;
+    }
+    // Read as a tree, it is told why.
+    if text.contains(CONVERSION_ERROR_ANNOTATION) {
         return None;
     }
     Some(match kind {
@@ -178,6 +193,18 @@ fn scale(request: &Request<'_>, known: &dyn Mothership) -> Decision {
     cluster(Some(&old), &new, known)
 }
 
+/// The object lacks what its v1beta1 form has.
+fn unconverted(text: &str) -> Decision {
+    let path = format!("metadata.annotations[{CONVERSION_ERROR_ANNOTATION}]");
+    Decision {
+        errors: vec![
+            FieldError::forbidden(path, format!("a part of the object would be lost: {text}"))
+                .hint("correct it, or remove this annotation from a v1beta2 object that says all"),
+        ],
+        warnings: Vec::new(),
+    }
+}
+
 fn delete(request: &Request<'_>, known: &dyn Mothership) -> Decision {
     let protect = match request.old_object {
         Some(_) => annotation(request.old_object, PROTECT_ANNOTATION).map(ToOwned::to_owned),
@@ -227,7 +254,7 @@ impl Decision {
     }
 
     /// The same, with what else was wrong with the object as it is stored.
-    fn after(mut self, stored: &[FieldError]) -> Self {
+    pub(super) fn after(mut self, stored: &[FieldError]) -> Self {
         let later = std::mem::take(&mut self.warnings);
         self.warn(stored);
         self.warnings.extend(later);
@@ -248,125 +275,4 @@ impl Decision {
             ));
         }
     }
-}
-
-/// Something that is wrong, and what it is told by from what was wrong before.
-#[derive(Clone)]
-struct Fault {
-    error: FieldError,
-    found: (Found, Option<ErrorType>, String, String),
-}
-
-impl Fault {
-    fn new(error: FieldError, object: &Value) -> Self {
-        let found = (
-            Found::at(object, &error.path),
-            error.sort,
-            error.value.clone(),
-            before::without_numbers(&error.message),
-        );
-        Self { error, found }
-    }
-
-    fn all<T: Serialize>(errors: Vec<FieldError>, object: &T) -> Vec<Self> {
-        let object = serde_json::to_value(object).unwrap_or_default();
-        let errors = errors.into_iter();
-        errors.map(|error| Self::new(error, &object)).collect()
-    }
-}
-
-/// The object as it was and as it shall be, and what of it cannot be read and is stored like this;
-/// or why it cannot be decided about.
-type Read<T> = Result<(Option<T>, T, Vec<FieldError>), Decision>;
-
-fn read<T: DeserializeOwned>(request: &Request<'_>) -> Read<T> {
-    let old = request
-        .old_object
-        .filter(|_| request.operation == Operation::Update);
-    let Some(object) = request.object else {
-        return Err(Decision {
-            errors: vec![unreadable("", "the request has no object")],
-            warnings: Vec::new(),
-        });
-    };
-    let mut before = Vec::new();
-    let old = old.and_then(|old| {
-        readable(old, |fault| {
-            before.push(fault.found);
-            true
-        })
-    });
-    let (mut stored, mut added) = (Vec::new(), Vec::new());
-    let new = readable(object, |fault| {
-        let known = before.iter().position(|found| *found == fault.found);
-        match known {
-            // Nobody can mend what nobody may write.
-            Some(at) => {
-                before.swap_remove(at);
-                stored.push(fault.error);
-            }
-            None => added.push(fault.error),
-        }
-        known.is_some()
-    });
-    match new {
-        Some(new) => Ok((old, new, stored)),
-        None => Err(Decision {
-            errors: added,
-            warnings: Vec::new(),
-        }
-        .after(&stored)),
-    }
-}
-
-/// Reads what can be read: a field of another type than it has to be is left out where that may be,
-/// and its list with it.
-fn readable<T: DeserializeOwned>(
-    object: &Value,
-    mut may_be: impl FnMut(Fault) -> bool,
-) -> Option<T> {
-    if let Ok(read) = T::deserialize(object) {
-        return Some(read);
-    }
-    let mut object = object.clone();
-    loop {
-        let error = match serde_path_to_error::deserialize::<_, T>(&object) {
-            Ok(read) => return Some(read),
-            Err(error) => error,
-        };
-        let path = error.path().to_string();
-        let path = if path == "." { "" } else { &path };
-        let error = unreadable(path, &error.inner().to_string());
-        if !may_be(Fault::new(error, &object)) || !leave_out(&mut object, path) {
-            return None;
-        }
-    }
-}
-
-/// Whether there was anything to leave out.
-fn leave_out(object: &mut Value, path: &str) -> bool {
-    let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
-    let name = name.split('[').next().unwrap_or_default();
-    let parent = match parent {
-        "" => Some(object),
-        parent => object.pointer_mut(&before::pointer(parent)),
-    };
-    let Some(fields) = parent.and_then(Value::as_object_mut) else {
-        return false;
-    };
-    if path == "spec" {
-        // There is always one.
-        return fields.insert(name.to_owned(), json!({})) != Some(json!({}));
-    }
-    fields.remove(name).is_some()
-}
-
-fn unreadable(path: &str, message: &str) -> FieldError {
-    let path = if path.is_empty() { "object" } else { path };
-    // The sort says it already.
-    let mut said = ["invalid type: ", "invalid value: "].into_iter();
-    let message = said
-        .find_map(|said| message.strip_prefix(said))
-        .unwrap_or(message);
-    FieldError::invalid(path, "", message).hint("kubectl explain shows what is valid")
 }

@@ -24,7 +24,11 @@ use serde_json::Value;
 
 use self::carried::Carried;
 use self::differences::Differences;
-use crate::names::{ONLY_IN_V1BETA1_ANNOTATION, ONLY_IN_V1BETA2_ANNOTATION, READ_ONLY_LABEL};
+use crate::names::{
+    CONVERSION_ERROR_ANNOTATION, EXTERNAL_TRAFFIC_POLICY_ANNOTATION,
+    LOAD_BALANCER_CLASS_ANNOTATION, ONLY_IN_V1BETA1_ANNOTATION, ONLY_IN_V1BETA2_ANNOTATION,
+    READ_ONLY_LABEL, SERVICE_ANNOTATIONS_ANNOTATION, SERVICE_LABELS_ANNOTATION,
+};
 use crate::{v1beta1, v1beta2};
 
 /// What Kubernetes allows an object's annotations to be together: 256 KiB.
@@ -125,7 +129,11 @@ impl Kind {
     /// The object in the other version, without what that cannot say.
     fn mapped(self, object: &Value, to: Version) -> Result<Value, ConversionError> {
         let mut object = object.clone();
-        for key in [ONLY_IN_V1BETA1_ANNOTATION, ONLY_IN_V1BETA2_ANNOTATION] {
+        for key in [
+            ONLY_IN_V1BETA1_ANNOTATION,
+            ONLY_IN_V1BETA2_ANNOTATION,
+            CONVERSION_ERROR_ANNOTATION,
+        ] {
             tree::remove_annotation(&mut object, key);
         }
         match (self, to) {
@@ -170,12 +178,15 @@ pub fn prepare() {
 /// `object` in the version `desired_api_version`, such as `k0smotron.io/v1beta2`. In its own version
 /// it comes back as it is.
 ///
-/// Reading never fails for what an annotation holds: a v1beta2 object that the API server has stored
-/// has a v1beta1 form. Writing does, since what is left out by mistake would be gone.
+/// It never fails for what an annotation holds: one object that cannot be converted takes the list
+/// of all with it, and what is stored as v1beta1 is read on the way on which v1beta1 is written. What
+/// is left out of an object is said in [`CONVERSION_ERROR_ANNOTATION`], with which it is refused when
+/// it is written ([`crate::admission`]). Only what carries its own uid in [`READ_ONLY_LABEL`] fails:
+/// nothing but a conversion writes that, into an object that is stored as v1beta2.
 ///
 /// # Errors
-/// Unknown kinds and versions, fields of the wrong type, and v1beta1 objects that are not fit to be
-/// written, each with the field's path.
+/// Unknown kinds and versions, fields of the wrong type, and what can be read only, each with the
+/// field's path.
 pub fn convert(object: Value, desired_api_version: &str) -> Result<Value, ConversionError> {
     let text = |field: &str| {
         object
@@ -190,12 +201,14 @@ pub fn convert(object: Value, desired_api_version: &str) -> Result<Value, Conver
         return Ok(object);
     }
     tree::check_metadata(&object)?;
-    if from == Version::V1Beta1 && tree::has_label(&object, READ_ONLY_LABEL) {
+    let uid = tree::uid(&object);
+    if from == Version::V1Beta1 && uid.is_some() && tree::label(&object, READ_ONLY_LABEL) == uid {
         return Err(ConversionError::ReadOnly);
     }
 
     let mut source = object;
     let mut result = kind.mapped(&source, to)?;
+    let mut left_out = None;
     let carried = Carried::from_object(&source, to)
         .map(|carried| carried.and_then(|carried| restored(kind, &result, &carried, to)));
     match carried {
@@ -203,11 +216,9 @@ pub fn convert(object: Value, desired_api_version: &str) -> Result<Value, Conver
             tree::remove_annotation(&mut source, to.annotation());
             result = restored;
         }
-        Some(Err(reason)) if from == Version::V1Beta1 => {
-            return Err(ConversionError::Annotation(reason));
-        }
         // What is wrong stays in the source, and so is among what is carried back.
-        Some(Err(_)) | None => {}
+        Some(Err(reason)) => left_out = Some(ConversionError::Annotation(reason)),
+        None => {}
     }
 
     let back = kind.mapped(&result, from)?;
@@ -215,7 +226,21 @@ pub fn convert(object: Value, desired_api_version: &str) -> Result<Value, Conver
     if !lost.is_empty() {
         tree::set_annotation(&mut result, from.annotation(), lost.to_text())?;
     }
-    fitting(result, to)
+    if to == Version::V1Beta2 {
+        left_out = left_out.or(fitting(&mut result));
+        if let Some(left_out) = left_out {
+            tree::set_annotation(
+                &mut result,
+                CONVERSION_ERROR_ANNOTATION,
+                left_out.to_string(),
+            )?;
+        }
+    } else if tree::annotations_size(&result) > MAX_ANNOTATIONS {
+        tree::remove_annotation(&mut result, ONLY_IN_V1BETA2_ANNOTATION);
+        let uid = uid.unwrap_or_else(|| "true".to_owned());
+        tree::set_label(&mut result, READ_ONLY_LABEL, &uid)?;
+    }
+    Ok(result)
 }
 
 /// `result` with what was carried along.
@@ -234,18 +259,22 @@ fn restored(
     }
 }
 
-fn fitting(mut result: Value, version: Version) -> Result<Value, ConversionError> {
-    let size = tree::annotations_size(&result);
+/// Leaves out what does not fit into the annotations of a v1beta2 object.
+fn fitting(result: &mut Value) -> Option<ConversionError> {
+    let size = tree::annotations_size(result);
     if size <= MAX_ANNOTATIONS {
-        return Ok(result);
+        return None;
     }
-    if version == Version::V1Beta2 {
-        return Err(ConversionError::TooLarge(size));
+    for key in [
+        ONLY_IN_V1BETA1_ANNOTATION,
+        SERVICE_ANNOTATIONS_ANNOTATION,
+        SERVICE_LABELS_ANNOTATION,
+        EXTERNAL_TRAFFIC_POLICY_ANNOTATION,
+        LOAD_BALANCER_CLASS_ANNOTATION,
+    ] {
+        tree::remove_annotation(result, key);
     }
-    // One object that cannot be shown would take the whole list of all with it.
-    tree::remove_annotation(&mut result, ONLY_IN_V1BETA2_ANNOTATION);
-    tree::set_label(&mut result, READ_ONLY_LABEL, "true")?;
-    Ok(result)
+    Some(ConversionError::TooLarge(size))
 }
 
 /// Moves fields, and removes what only one version has of the rest.

@@ -156,10 +156,14 @@ pub fn annotations_size(object: &Value) -> usize {
         .sum()
 }
 
-/// Whether the object has a label.
-pub fn has_label(object: &Value, key: &str) -> bool {
-    object
-        .get("metadata")
-        .and_then(|metadata| metadata.get("labels"))
-        .is_some_and(|labels| labels.get(key).is_some())
+/// The value of a label.
+pub fn label(object: &Value, key: &str) -> Option<String> {
+    let label = object.get("metadata")?.get("labels")?.get(key)?;
+    label.as_str().map(str::to_owned)
+}
+
+/// What the API server calls the object, if it has stored it.
+pub fn uid(object: &Value) -> Option<String> {
+    let uid = object.get("metadata")?.get("uid")?;
+    uid.as_str().map(str::to_owned)
 }

@@ -363,3 +363,35 @@ fn a_token_for_ever_is_warned_of() {
     );
     assert_eq!(daily, Decision::default());
 }
+
+/// What comes from v1beta1 with something that cannot be taken over, as a conversion says it.
+#[test]
+fn what_would_lose_a_part_is_refused_and_what_has_lost_it_stays_manageable() {
+    const ERROR: &str = "metadata.annotations[k0smotron.io/conversion-error]";
+    let sound = cluster(json!({}));
+    let mut lossy = sound.clone();
+    lossy["metadata"]["annotations"] = json!({"k0smotron.io/conversion-error": "too large"});
+    let refused = create(Kind::Cluster, &lossy);
+    assert_eq!(paths(&refused), [ERROR]);
+    assert!(refused.errors[0].message.contains("too large"));
+    assert_eq!(paths(&update(Kind::Cluster, &sound, &lossy)), [ERROR]);
+
+    let mut labelled = lossy.clone();
+    labelled["metadata"]["labels"] = json!({"a": "b"});
+    assert_eq!(update(Kind::Cluster, &lossy, &labelled).errors, []);
+    let mut changed = lossy.clone();
+    changed["spec"]["replicas"] = json!(3);
+    assert_eq!(paths(&update(Kind::Cluster, &lossy, &changed)), [ERROR]);
+    let mended = cluster(json!({"replicas": 3}));
+    assert_eq!(update(Kind::Cluster, &lossy, &mended).errors, []);
+    changed["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    assert_eq!(update(Kind::Cluster, &lossy, &changed).errors, []);
+
+    let mut token = json!({
+        "apiVersion": "k0smotron.io/v1beta2", "kind": "JoinTokenRequest",
+        "metadata": {"name": "c", "namespace": "n"}, "spec": {"clusterName": "c"},
+    });
+    assert_eq!(create(Kind::JoinTokenRequest, &token).errors, []);
+    token["metadata"]["annotations"] = lossy["metadata"]["annotations"].clone();
+    assert_eq!(paths(&create(Kind::JoinTokenRequest, &token)), [ERROR]);
+}

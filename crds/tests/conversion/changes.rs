@@ -150,13 +150,16 @@ fn labelling_through_v1beta1_changes_no_spec(#[case] spec: Value) {
     r#"[{"path": "/spec/storage/type", "value": "tape", "over": "etcd"}]"#,
     "tape"
 )]
-fn a_tampered_annotation_is_refused_when_written(#[case] text: &str, #[case] message: &str) {
+fn a_tampered_annotation_is_named_and_goes_along(#[case] text: &str, #[case] message: &str) {
     let mut old = older(&nats());
     old["metadata"]["annotations"] = json!({"k0smotron.io/only-in-v1beta2": text});
-    let error = try_newer(&old).unwrap_err().to_string();
+    let new = newer(&old);
+    let error = annotations(&new)["k0smotron.io/conversion-error"].as_str();
+    let error = error.unwrap();
     let beginning = "metadata.annotations[k0smotron.io/only-in-v1beta2]: ";
     assert!(error.starts_with(beginning), "{error}");
     assert!(error.contains(message), "{error}");
+    assert_eq!(older(&new), old);
 }
 
 /// One object that cannot be read would take the list of all with it.
