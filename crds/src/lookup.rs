@@ -85,6 +85,16 @@ pub trait Mothership {
         Vec::new()
     }
 
+    /// Clusters whose data directories are this folder of nodes.
+    fn host_path(&self, _path: &str) -> Vec<Holder> {
+        Vec::new()
+    }
+
+    /// Whether there is a JoinTokenRequest of this name.
+    fn has_request(&self, _namespace: &str, _name: &str) -> bool {
+        false
+    }
+
     /// Whether there is a storage class of this name, or a default one.
     fn storage_class(&self, _name: Option<&str>) -> Option<bool> {
         None

@@ -107,6 +107,14 @@ pub fn data(cluster: &str, spec: &ClusterSpec) -> String {
         .unwrap_or_else(|| names::control_plane(cluster))
 }
 
+/// The folder of nodes that is the data directory, in the one way to write it.
+pub fn host_path(spec: &ClusterSpec) -> Option<String> {
+    let persistence = spec.persistence.as_ref()?;
+    let path = persistence.host_path.as_deref()?;
+    let is_there = persistence.type_ == PersistenceType::HostPath && !path.is_empty();
+    is_there.then(|| place(path))
+}
+
 /// The user's manifests, with their numbers. Upstream writes the endpoint's into the spec as well:
 /// that one is added anyway.
 pub(crate) fn manifests<'a>(

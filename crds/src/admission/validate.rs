@@ -44,7 +44,7 @@ pub fn validate(kind: Kind, request: &Request<'_>, known: &dyn Mothership) -> De
         },
         (Kind::JoinTokenRequest, _, None) => match read::<JoinTokenRequest>(request) {
             Ok((old, new, stored)) => {
-                join_token_request(old.as_ref(), &placed(new, request)).after(&stored)
+                join_token_request(old.as_ref(), &placed(new, request), known).after(&stored)
             }
             Err(decision) => decision,
         },
@@ -74,7 +74,7 @@ pub fn validate_new(
         }
         Kind::JoinTokenRequest => {
             let new = serde_json::from_str(text).ok()?;
-            join_token_request(None, &placed(new, request))
+            join_token_request(None, &placed(new, request), known)
         }
     })
 }
@@ -132,7 +132,11 @@ fn cluster(old: Option<&Cluster>, new: &Cluster, known: &dyn Mothership) -> Deci
     decision
 }
 
-fn join_token_request(old: Option<&JoinTokenRequest>, new: &JoinTokenRequest) -> Decision {
+fn join_token_request(
+    old: Option<&JoinTokenRequest>,
+    new: &JoinTokenRequest,
+    known: &dyn Mothership,
+) -> Decision {
     if old.is_some_and(|old| old.spec == new.spec) {
         return Decision::default();
     }
@@ -142,6 +146,9 @@ fn join_token_request(old: Option<&JoinTokenRequest>, new: &JoinTokenRequest) ->
         let findings = validation::join_token_request_update(old, new);
         decision.errors.extend(findings.errors);
         decision.warn(&findings.warnings);
+    } else {
+        let taken = validation::request_namesakes(new, known);
+        decision.errors.extend(taken);
     }
     decision.warn(&validation::join_token_request_warnings(new));
     let later = validation::not_implemented_join_token_request(new);

@@ -5,7 +5,17 @@
 //! An empty text is no host in either place. While a change is under way the two differ: the spec
 //! says what is to be, the status what pods and kubeconfigs were made for.
 
+use std::net::IpAddr;
+
 use super::{Cluster, ClusterSpec, ServiceType};
+
+/// The one way to write a host: an address can be written in many, and so can a name.
+pub fn canonical_host(host: &str) -> String {
+    host.parse::<IpAddr>().map_or_else(
+        |_| host.strip_suffix('.').unwrap_or(host).to_lowercase(),
+        |address| address.to_canonical().to_string(),
+    )
+}
 
 impl ClusterSpec {
     /// The host that is asked for.

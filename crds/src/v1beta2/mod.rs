@@ -24,6 +24,7 @@ pub use cluster_policy::{
     PolicyAction, PolicyKind, PolicyRule, QuantityBounds, ReplicaBounds, RequiredKey,
     ResourceLimits, ResourcePolicy, ViolatingObject,
 };
+pub use host::canonical_host;
 pub use ingress::IngressSpec;
 pub use join_token_request::{
     JoinTokenDeprecatedStatus, JoinTokenRequest, JoinTokenRequestSpec, JoinTokenRequestStatus,

@@ -2,9 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Errors, Findings, is_served, quota};
+use super::{Errors, Findings, is_served, namesakes, quota};
 use crate::lookup::{Holder, Mothership};
 use crate::v1beta2::{Cluster, PersistenceType, Ports, ServiceType, StorageType};
+use crate::volumes::host_path;
 
 /// The range is a setting of the API server, which few outside know.
 const USUAL_NODE_PORTS: RangeInclusive<i32> = 30000..=32767;
@@ -22,7 +23,12 @@ pub fn conflicts(old: Option<&Cluster>, new: &Cluster, known: &dyn Mothership) -
     search.node_ports();
     search.hosts();
     search.address();
+    search.host_path();
     search.storage_classes();
+    search
+        .errors
+        .0
+        .extend(namesakes::of_cluster(old, new, known));
     quota::warn(&mut search.warnings, old, new, known);
     Findings::new(search.errors, search.warnings)
 }
@@ -180,6 +186,26 @@ impl Search<'_> {
                     .duplicate(path, port, format!("already used at {address} by {holder}"))
                     .hint("another port, or another spec.externalAddress");
             }
+        }
+    }
+
+    /// Control planes on one node would overwrite each other's keys.
+    fn host_path(&mut self) {
+        let Some(path) = host_path(&self.new.spec) else {
+            return;
+        };
+        let place = |cluster: &Cluster| host_path(&cluster.spec);
+        if !(self.is_new(place) || self.begins()) {
+            return;
+        }
+        if let Some(holder) = self.other(self.known.host_path(&path)) {
+            self.errors
+                .duplicate(
+                    "spec.persistence.hostPath",
+                    path,
+                    format!("already used by {holder}"),
+                )
+                .hint("a folder of its own for each cluster");
         }
     }
 

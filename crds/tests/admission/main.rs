@@ -12,6 +12,7 @@
 mod conflicts;
 mod defaults;
 mod exposure;
+mod namesakes;
 mod objects;
 mod properties;
 mod requests;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crds::lookup::{Holder, Mothership, Namespace, Quota, Usage};
 use crds::policy::Policies;
-use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest};
+use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest, canonical_host};
 use parking_lot::RwLock;
 
 use self::tables::{Key, Tables};
@@ -105,14 +105,23 @@ impl Mothership for Cache {
     }
 
     fn host(&self, host: &str) -> Vec<Holder> {
-        self.0.read().hosts.holders(&host.to_lowercase())
+        self.0.read().hosts.holders(&canonical_host(host))
     }
 
     fn address(&self, address: &str, port: i32) -> Vec<Holder> {
         self.0
             .read()
             .addresses
-            .holders(&(address.to_lowercase(), port))
+            .holders(&(canonical_host(address), port))
+    }
+
+    fn host_path(&self, path: &str) -> Vec<Holder> {
+        self.0.read().host_paths.holders(&path.to_owned())
+    }
+
+    fn has_request(&self, namespace: &str, name: &str) -> bool {
+        let key = (namespace.to_owned(), name.to_owned());
+        self.0.read().requests.contains_key(&key)
     }
 
     fn storage_class(&self, name: Option<&str>) -> Option<bool> {

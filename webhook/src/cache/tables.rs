@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crds::lookup::{Holder, Namespace, Quota};
 use crds::policy::Policies;
-use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest, ServiceType};
+use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest, ServiceType, canonical_host};
 use crds::validation::is_served;
+use crds::volumes::host_path;
 
 use crate::cache::reservations::Reservations;
 
@@ -33,6 +34,7 @@ pub(super) struct Tables {
     pub(super) node_ports: Reservations<i32>,
     pub(super) hosts: Reservations<String>,
     pub(super) addresses: Reservations<(String, i32)>,
+    pub(super) host_paths: Reservations<String>,
 }
 
 /// A Cluster and what it holds alone.
@@ -41,6 +43,7 @@ pub(super) struct Stored {
     node_ports: Vec<i32>,
     hosts: Vec<String>,
     addresses: Vec<(String, i32)>,
+    host_path: Option<String>,
 }
 
 /// The node ports of a Service, and who is said to hold them.
@@ -111,6 +114,9 @@ impl Tables {
         for address in &stored.addresses {
             self.addresses.add(address, &holder);
         }
+        if let Some(path) = &stored.host_path {
+            self.host_paths.add(path, &holder);
+        }
         self.clusters.insert(key, stored);
     }
 
@@ -158,6 +164,9 @@ impl Tables {
     }
 
     pub(super) fn put_service(&mut self, key: Key, ports: Ports) {
+        if let Some(path) = &stored.host_path {
+            self.host_paths.remove(path, &holder);
+        }
         self.remove_service(&key);
         for port in &ports.ports {
             self.node_ports.add(port, &ports.holder);
@@ -201,7 +210,7 @@ impl Stored {
             .iter()
             .filter(|_| is_served)
             .flat_map(|ingress| [&ingress.api_host, &ingress.konnectivity_host])
-            .map(|host| host.to_lowercase())
+            .map(|host| canonical_host(host))
             .collect();
         let address = if is_served {
             object.wanted_host()
@@ -212,7 +221,7 @@ impl Stored {
         let address = address.filter(|_| spec.ingress.is_none());
         let addresses = address
             .into_iter()
-            .flat_map(|address| ports.iter().map(|port| (address.to_lowercase(), *port)))
+            .flat_map(|address| ports.iter().map(|port| (canonical_host(address), *port)))
             .collect();
         let on_nodes = spec.service.type_ == ServiceType::NodePort;
         Self {
@@ -223,3 +232,4 @@ impl Stored {
         }
     }
 }
+            host_path: host_path(&object.spec).filter(|_| is_served),
