@@ -32,6 +32,7 @@ pub use field_error::{ErrorType, FieldError};
 pub use join_token_request::{join_token_request_update, validate_join_token_request};
 pub use namesakes::of_request as request_namesakes;
 pub use not_implemented::{not_implemented, not_implemented_join_token_request};
+pub use storage::{etcd_flag, is_etcds_own};
 pub use texts::{SUBDOMAIN, is_obeyed};
 pub use update::cluster_update;
 pub use warnings::{cluster_warnings, join_token_request_warnings};

@@ -13,18 +13,65 @@ pub(super) fn validate(errors: &mut Errors, spec: &ClusterSpec) {
 
 /// What decides whether a member without data starts a store of its own. The controller knows
 /// whether there is data already; an argument that says otherwise would be stronger than that.
-const BEGINNING: [&str; 3] = [
+const BEGINNING: [&str; 8] = [
+    "discovery",
+    "discovery-endpoints",
+    "discovery-srv",
+    "discovery-srv-name",
+    "discovery-token",
+    "force-new-cluster",
     "initial-cluster",
     "initial-cluster-state",
-    "force-new-cluster",
 ];
+
+/// What tells members apart, and how they and their clients find and trust each other. The last of
+/// two arguments counts, and the user's come last.
+const OURS: [&str; 17] = [
+    "advertise-client-urls",
+    "cert-file",
+    "client-cert-auth",
+    "config-file",
+    "initial-advertise-peer-urls",
+    "key-file",
+    "listen-client-http-urls",
+    "listen-client-urls",
+    "listen-metrics-urls",
+    "listen-peer-urls",
+    "name",
+    "peer-cert-file",
+    "peer-client-cert-auth",
+    "peer-key-file",
+    "peer-trusted-ca-file",
+    "trusted-ca-file",
+    "wal-dir",
+];
+
+/// The flag that an argument of etcd's sets.
+pub fn etcd_flag(arg: &str) -> Option<&str> {
+    let flag = arg.strip_prefix("--").or_else(|| arg.strip_prefix('-'))?;
+    flag.split('=').next()
+}
+
+/// Whether an argument of etcd's is left to the product.
+pub fn is_etcds_own(flag: &str) -> bool {
+    BEGINNING.contains(&flag) || OURS.contains(&flag)
+}
 
 fn etcd(errors: &mut Errors, spec: &ClusterSpec) {
     let etcd = &spec.storage.etcd;
     for (index, arg) in etcd.args.iter().enumerate() {
-        let flag = arg.strip_prefix("--").or_else(|| arg.strip_prefix('-'));
-        let flag = flag.and_then(|flag| flag.split('=').next());
-        if flag.is_some_and(|flag| BEGINNING.contains(&flag)) {
+        let Some(flag) = etcd_flag(arg) else {
+            continue;
+        };
+        if OURS.contains(&flag) {
+            errors
+                .forbidden(
+                    format!("spec.storage.etcd.args[{index}]"),
+                    format!("{arg:?} may not be set: members would not find or trust each other"),
+                )
+                .hint("leave it out: it is set for every member");
+        }
+        if BEGINNING.contains(&flag) {
             errors
                 .forbidden(
                     format!("spec.storage.etcd.args[{index}]"),

@@ -52,6 +52,14 @@ pub(super) fn validate(errors: &mut Errors, cluster: &str, spec: &ClusterSpec) {
                 &mount.path,
                 "must be a path below /",
             );
+        } else if place == "/proc" || place.starts_with("/proc/") {
+            errors
+                .invalid(
+                    format!("{path}.path"),
+                    &mount.path,
+                    "must not be /proc or below: no container starts with a mount there",
+                )
+                .hint("mount it elsewhere, such as /host/proc");
         } else if place.contains(':') {
             errors.invalid(format!("{path}.path"), &mount.path, "must not contain ':'");
         } else if let Some(owner) = places.insert(place, path.clone()) {
@@ -104,19 +112,17 @@ fn is_same(one: &Mount, other: &Mount) -> bool {
 }
 
 fn source(errors: &mut Errors, path: &str, volume: &Volume) {
-    let sources: Vec<String> = match serde_json::to_value(volume) {
-        Ok(Value::Object(fields)) => fields
-            .into_iter()
-            .map(|(key, _)| key)
-            .filter(|key| key != "name")
-            .collect(),
-        _ => Vec::new(),
-    };
+    let volume = serde_json::to_value(volume).unwrap_or_default();
+    let fields = volume.as_object().into_iter().flatten();
+    let sources: Vec<&str> = fields
+        .map(|(key, _)| key.as_str())
+        .filter(|key| *key != "name")
+        .collect();
     match sources.len() {
         0 => errors
             .required(path, "must specify a volume source")
             .hint("such as configMap, secret or persistentVolumeClaim"),
-        1 => {}
+        1 => incomplete(errors, path, &volume),
         _ => {
             let message = format!(
                 "may not specify more than 1 volume source: {}",
@@ -124,5 +130,55 @@ fn source(errors: &mut Errors, path: &str, volume: &Volume) {
             );
             errors.forbidden(path, message);
         }
+    }
+}
+
+/// What Kubernetes takes no pod without.
+const REQUIRED: [(&str, &str); 7] = [
+    ("configMap", "name"),
+    ("secret", "secretName"),
+    ("persistentVolumeClaim", "claimName"),
+    ("hostPath", "path"),
+    ("csi", "driver"),
+    ("nfs", "server"),
+    ("nfs", "path"),
+];
+
+/// The kinds of things that a path of the node may lead to.
+const HOST_PATH_TYPES: [&str; 8] = [
+    "",
+    "BlockDevice",
+    "CharDevice",
+    "Directory",
+    "DirectoryOrCreate",
+    "File",
+    "FileOrCreate",
+    "Socket",
+];
+
+/// A pod with less is refused, and so is every later change of it.
+fn incomplete(errors: &mut Errors, path: &str, volume: &Value) {
+    for (source, field) in REQUIRED {
+        let Some(source_fields) = volume.get(source) else {
+            continue;
+        };
+        let text = source_fields.get(field).and_then(Value::as_str);
+        if text.is_none_or(str::is_empty) {
+            errors.required(format!("{path}.{source}.{field}"), "must be specified");
+        }
+    }
+    let type_ = volume.pointer("/hostPath/type").and_then(Value::as_str);
+    if let Some(type_) = type_.filter(|type_| !HOST_PATH_TYPES.contains(type_)) {
+        let known = HOST_PATH_TYPES
+            .into_iter()
+            .filter(|known| !known.is_empty());
+        errors.not_supported(format!("{path}.hostPath.type"), type_, known);
+    }
+    let medium = volume.pointer("/emptyDir/medium").and_then(Value::as_str);
+    if let Some(medium) = medium.filter(|medium| {
+        !matches!(*medium, "" | "Memory" | "HugePages") && !medium.starts_with("HugePages-")
+    }) {
+        let known = ["Memory", "HugePages", "HugePages-SIZE"];
+        errors.not_supported(format!("{path}.emptyDir.medium"), medium, known);
     }
 }

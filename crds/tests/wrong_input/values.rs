@@ -54,6 +54,21 @@ fn etcd_args(arg: &str) -> Value {
     "spec.storage.etcd.args[0]",
     etcd_args("--auto-compaction-mode=revision")
 )]
+#[case::etcd_discovered(
+    etcd_args("--discovery-srv=example.org"),
+    "spec.storage.etcd.args[0]",
+    etcd_args("--max-request-bytes=2000000")
+)]
+#[case::etcd_without_certificates(
+    etcd_args("--client-cert-auth=false"),
+    "spec.storage.etcd.args[0]",
+    etcd_args("--tls-min-version=TLS1.3")
+)]
+#[case::etcd_elsewhere(
+    etcd_args("--wal-dir=/tmp"),
+    "spec.storage.etcd.args[0]",
+    etcd_args("--data-dir=/var/lib/k0s/etcd")
+)]
 #[case::persistence(json!({"persistence": {"type": "PVC"}}), "spec.persistence.type", json!({"persistence": {"type": "emptyDir"}}))]
 #[case::no_host_path(
     json!({"persistence": {"type": "hostPath"}}), "spec.persistence.hostPath",
@@ -177,6 +192,29 @@ fn etcd_args(arg: &str) -> Value {
     json!({"manifests": [
         {"name": "run", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}, {"name": "certs", "emptyDir": {}},
         {"name": "kmc-c-config", "emptyDir": {}},
+#[case::mount_in_proc(
+    json!({"mounts": [{"path": "/proc/x/../self", "emptyDir": {}}]}), "spec.mounts[0].path",
+    json!({"mounts": [
+        {"path": "/process", "emptyDir": {}}, {"path": "/sys/fs/bpf", "hostPath": {"path": "/sys/fs/bpf"}},
+        {"path": "/dev/fuse", "hostPath": {"path": "/dev/fuse", "type": "CharDevice"}},
+    ]})
+)]
+#[case::mount_of_no_secret(
+    json!({"mounts": [{"path": "/a", "secret": {}}]}), "spec.mounts[0].secret.secretName",
+    json!({"mounts": [{"path": "/a", "secret": {"secretName": "a"}}]})
+)]
+#[case::manifest_of_no_config_map(
+    json!({"manifests": [{"name": "a", "configMap": {}}]}), "spec.manifests[0].configMap.name",
+    json!({"manifests": [{"name": "a", "configMap": {"name": "a"}}]})
+)]
+#[case::mount_of_an_unknown_kind(
+    json!({"mounts": [{"path": "/a", "hostPath": {"path": "/a", "type": "Folder"}}]}), "spec.mounts[0].hostPath.type",
+    json!({"mounts": [{"path": "/a", "hostPath": {"path": "/a", "type": ""}}]})
+)]
+#[case::mount_of_an_unknown_medium(
+    json!({"mounts": [{"path": "/a", "emptyDir": {"medium": "Disk"}}]}), "spec.mounts[0].emptyDir.medium",
+    json!({"mounts": [{"path": "/a", "emptyDir": {"medium": "HugePages-2Mi"}}]})
+)]
     ]})
 )]
 #[case::mount_empty(

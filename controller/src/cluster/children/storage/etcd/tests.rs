@@ -246,3 +246,22 @@ fn left_over_claims_are_no_members(
     }
     assert_eq!(valid(1, None, &observed).etcd_members, 1);
 }
+
+/// What the user may set besides has to be said here: everything else is refused at the door.
+#[test]
+fn what_members_find_each_other_by_is_nobody_elses_to_set() {
+    let free = [
+        "auto-compaction-mode",
+        "auto-compaction-retention",
+        "data-dir",
+        "enable-pprof",
+        "snapshot-count",
+        "tls-min-version",
+    ];
+    let cluster = valid(3, RAN, &Observed::default());
+    for arg in arguments(&cluster, &cluster.spec.storage.etcd) {
+        let flag = crds::validation::etcd_flag(&arg).unwrap();
+        let own = crds::validation::is_etcds_own(flag);
+        assert_ne!(own, free.contains(&flag), "{flag}");
+    }
+}
