@@ -210,6 +210,7 @@ fn policy() -> Result<Example, Error> {
         forbidden_fields: vec![
             "spec.patches".to_owned(),
             "spec.mounts[*].hostPath".to_owned(),
+            "spec.manifests[*].hostPath".to_owned(),
         ],
         rules: vec![PolicyRule {
             name: "three-in-production".to_owned(),

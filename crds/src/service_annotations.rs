@@ -139,7 +139,7 @@ fn load_balancer_class(cluster: &Cluster, faults: &mut Errors) -> Option<String>
         "a JSON string",
         faults,
     )?;
-    if class.is_empty() || metadata::is_key(&class) {
+    if class.is_empty() || metadata::is_label_key(&class) {
         return Some(class).filter(|class| !class.is_empty());
     }
     ignored(

@@ -19,7 +19,7 @@ use crate::v1beta2::{
     ClusterDefaults, ClusterPolicy, ClusterPolicySpec, NamespaceLimits, PolicyAction, PolicyKind,
     PolicyRule, QuantityBounds, RequiredKey,
 };
-use crate::validation::{FieldError, metadata, parse_go_duration, texts};
+use crate::validation::{Errors, FieldError, metadata, parse_go_duration, texts};
 
 /// The largest program that the pattern of a label may become, in bytes.
 const MAX_PATTERN: usize = 64 * 1024;
@@ -73,26 +73,33 @@ pub fn validate_policy(policy: &ClusterPolicy) -> Vec<FieldError> {
             errors.0.push(FieldError::duplicate(&path, &rule.name, ""));
         }
     }
-    let mut key = |path: String, key: &str| {
-        if !metadata::is_key(key) {
-            errors.invalid(&path, key, texts::KEY);
-        }
-    };
-    for (field, required) in [
-        ("requiredLabels", &spec.required_labels),
-        ("requiredAnnotations", &spec.required_annotations),
-    ] {
+    let labels: (_, _, fn(&str) -> bool) = (
+        "requiredLabels",
+        &spec.required_labels,
+        metadata::is_label_key,
+    );
+    let annotations: (_, _, fn(&str) -> bool) = (
+        "requiredAnnotations",
+        &spec.required_annotations,
+        metadata::is_annotation_key,
+    );
+    for (field, required, is_key) in [labels, annotations] {
         for (index, required) in required.iter().enumerate() {
-            key(format!("spec.{field}[{index}].key"), &required.key);
+            if !is_key(&required.key) {
+                let path = format!("spec.{field}[{index}].key");
+                errors.invalid(&path, &required.key, texts::KEY);
+            }
         }
     }
     if let Some(defaults) = &spec.defaults {
-        for name in defaults.labels.keys() {
-            key(format!("spec.defaults.labels[{name}]"), name);
-        }
-        for name in defaults.annotations.keys() {
-            key(format!("spec.defaults.annotations[{name}]"), name);
-        }
+        let mut carried = Errors::default();
+        metadata::labels(&mut carried, "spec.defaults.labels", &defaults.labels);
+        metadata::annotations(
+            &mut carried,
+            "spec.defaults.annotations",
+            &defaults.annotations,
+        );
+        errors.0.extend(carried.0);
         errors.0.extend(defaults::validate(defaults));
     }
     errors.0

@@ -281,7 +281,7 @@ fn spread(errors: &mut Errors, spec: &ClusterSpec) {
                 WHEN_UNSATISFIABLE,
             );
         }
-        if !metadata::is_key(&constraint.topology_key) {
+        if !metadata::is_label_key(&constraint.topology_key) {
             errors
                 .invalid(
                     format!("{path}.topologyKey"),

@@ -6,7 +6,9 @@ use crate::names;
 
 pub(crate) fn labels(errors: &mut Errors, path: &str, labels: &Labels) {
     for (key, value) in labels {
-        keys(errors, path, key);
+        if !is_label_key(key) {
+            errors.invalid(format!("{path}[{key}]"), key, texts::KEY);
+        }
         if !value.is_empty() && !is_word(value) {
             errors.invalid(format!("{path}[{key}]"), value, texts::LABEL_VALUE);
         }
@@ -15,22 +17,25 @@ pub(crate) fn labels(errors: &mut Errors, path: &str, labels: &Labels) {
 
 pub(crate) fn annotations(errors: &mut Errors, path: &str, annotations: &Labels) {
     for key in annotations.keys() {
-        keys(errors, path, key);
-    }
-}
-
-fn keys(errors: &mut Errors, path: &str, key: &str) {
-    if !is_key(key) {
-        errors.invalid(format!("{path}[{key}]"), key, texts::KEY);
-    }
-}
-
-/// Whether Kubernetes takes it as the key of a label or annotation.
-pub(crate) fn is_key(key: &str) -> bool {
-    match key.split_once('/') {
-        Some((prefix, name)) => {
-            names::is_object_name(&prefix.to_ascii_lowercase()) && is_word(name)
+        if !is_annotation_key(key) {
+            errors.invalid(format!("{path}[{key}]"), key, texts::KEY);
         }
+    }
+}
+
+/// Whether Kubernetes takes it as the key of a label.
+pub(crate) fn is_label_key(key: &str) -> bool {
+    match key.split_once('/') {
+        Some((prefix, name)) => names::is_object_name(prefix) && is_word(name),
+        None => is_word(key),
+    }
+}
+
+/// Whether Kubernetes takes it as the key of an annotation: there it does not mind capitals before
+/// the slash.
+pub(crate) fn is_annotation_key(key: &str) -> bool {
+    match key.split_once('/') {
+        Some((prefix, name)) => is_label_key(&format!("{}/{name}", prefix.to_ascii_lowercase())),
         None => is_word(key),
     }
 }

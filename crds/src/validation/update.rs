@@ -24,9 +24,9 @@ pub fn cluster_update(old: &Cluster, new: &Cluster) -> Findings {
         errors: Errors::default(),
         warnings: Errors::default(),
     };
-    change.nats_replicas();
     change.members();
     if change.status.is_some_and(ClusterStatus::is_built) {
+        change.nats_replicas();
         change.storage();
         change.persistence();
     }

@@ -35,18 +35,19 @@ fn scale(replicas: Value, known: &dyn Mothership) -> Decision {
     validate(Kind::Cluster, &request, known)
 }
 
-fn host_path() -> Value {
-    cluster(json!({"persistence": {"type": "hostPath", "hostPath": "/a"}}))
+fn without_database() -> Value {
+    cluster(json!({"storage": {"type": "kine", "kine": {}}}))
 }
 
 #[test]
 fn scale_meets_the_rules_of_the_cluster() {
-    let nats = one(cluster(json!({"storage": {"type": "nats"}, "replicas": 1})));
+    let nats = cluster(json!({"storage": {"type": "nats"}, "replicas": 1}));
+    let nats = one(with_status(nats, json!({"replicas": 1})));
     assert_eq!(paths(&scale(json!(3), &nats)), ["spec.replicas"]);
     assert_eq!(scale(json!(1), &nats), Decision::default());
     assert_eq!(
-        paths(&scale(json!(3), &one(host_path()))),
-        ["spec.persistence.type"]
+        paths(&scale(json!(3), &one(without_database()))),
+        ["spec.storage.kine"]
     );
     assert_eq!(scale(json!(3), &one(cluster(json!({})))).errors, []);
 }
@@ -168,7 +169,7 @@ fn a_request_without_an_object_is_refused() {
 
 #[test]
 fn what_was_stored_wrong_can_be_labelled_and_changed_elsewhere() {
-    let mut spec = json!({"replicas": 3, "persistence": {"type": "hostPath", "hostPath": "/a"}});
+    let mut spec = json!({"replicas": 3, "storage": {"type": "kine", "kine": {}}});
     let old = cluster(spec.clone());
     let mut labelled = old.clone();
     labelled["metadata"]["labels"] = json!({"a": "b"});
@@ -180,13 +181,13 @@ fn what_was_stored_wrong_can_be_labelled_and_changed_elsewhere() {
         decision
             .warnings
             .iter()
-            .any(|text| text.starts_with("spec.persistence.type"))
+            .any(|text| text.starts_with("spec.storage.kine"))
     );
     // More of it is refused.
     spec["replicas"] = json!(5);
     assert_eq!(
         paths(&update(Kind::Cluster, &old, &cluster(spec))),
-        ["spec.persistence.type"]
+        ["spec.storage.kine"]
     );
 }
 

@@ -74,12 +74,6 @@ fn etcd_args(arg: &str) -> Value {
     json!({"persistence": {"type": "hostPath"}}), "spec.persistence.hostPath",
     json!({"persistence": {"type": "hostPath", "hostPath": "/data"}})
 )]
-#[case::shared_host_path(
-    json!({"replicas": 3, "persistence": {"type": "hostPath", "hostPath": "/data"}}), "spec.persistence.type",
-    json!({"replicas": 3, "persistence": {"type": "hostPath", "hostPath": "/data"}, "topologySpreadConstraints": [
-        {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule"},
-    ]})
-)]
 #[case::no_claim(
     json!({"persistence": {"type": "pvc"}}), "spec.persistence.persistentVolumeClaim",
     claim(json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}))
@@ -192,6 +186,12 @@ fn etcd_args(arg: &str) -> Value {
     json!({"manifests": [
         {"name": "run", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}, {"name": "certs", "emptyDir": {}},
         {"name": "kmc-c-config", "emptyDir": {}},
+    ]})
+)]
+#[case::mount_empty(
+    json!({"mounts": [{"path": "/a"}]}), "spec.mounts[0]",
+    json!({"mounts": [{"path": "/a", "hostPath": {"path": "/a"}}]})
+)]
 #[case::mount_in_proc(
     json!({"mounts": [{"path": "/proc/x/../self", "emptyDir": {}}]}), "spec.mounts[0].path",
     json!({"mounts": [
@@ -215,12 +215,6 @@ fn etcd_args(arg: &str) -> Value {
     json!({"mounts": [{"path": "/a", "emptyDir": {"medium": "Disk"}}]}), "spec.mounts[0].emptyDir.medium",
     json!({"mounts": [{"path": "/a", "emptyDir": {"medium": "HugePages-2Mi"}}]})
 )]
-    ]})
-)]
-#[case::mount_empty(
-    json!({"mounts": [{"path": "/a"}]}), "spec.mounts[0]",
-    json!({"mounts": [{"path": "/a", "hostPath": {"path": "/a"}}]})
-)]
 #[case::limits(
     json!({"resources": {"requests": {"cpu": 2}, "limits": {"cpu": "1500m"}}}), "spec.resources.requests.cpu",
     json!({"resources": {"requests": {"cpu": "1.5"}, "limits": {"cpu": "1500m"}}})
@@ -229,6 +223,10 @@ fn etcd_args(arg: &str) -> Value {
 #[case::kubeconfig_label(
     json!({"kubeconfigSecretMetadata": {"labels": {"a": "b c"}}}), "spec.kubeconfigSecretMetadata.labels[a]",
     json!({"kubeconfigSecretMetadata": {"labels": {"a": "b-c"}}})
+)]
+#[case::kubeconfig_label_with_capitals(
+    json!({"kubeconfigSecretMetadata": {"labels": {"Example.com/x": "a"}}}), "spec.kubeconfigSecretMetadata.labels[Example.com/x]",
+    json!({"kubeconfigSecretMetadata": {"labels": {"example.com/X": "a"}, "annotations": {"Example.com/x": "a"}}})
 )]
 #[case::kubeconfig_annotation(
     json!({"kubeconfigSecretMetadata": {"annotations": {"a b": ""}}}), "spec.kubeconfigSecretMetadata.annotations[a b]",

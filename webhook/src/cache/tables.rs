@@ -81,12 +81,12 @@ impl Tables {
         }
     }
 
+    /// While the first list comes in, once at its end is enough.
     pub(super) fn policies_are_listed(&mut self) {
         if !std::mem::replace(&mut self.policies_listed, true) {
             let policies = self.policies.values();
             self.compiled = Arc::new(Policies::new(policies.map(|policy| &**policy)));
         }
-    /// While the first list comes in, once at its end is enough.
     }
 
     pub(super) fn policies(&self) -> &BTreeMap<String, Arc<ClusterPolicy>> {
@@ -128,7 +128,11 @@ impl Tables {
 
     pub(super) fn put_request(&mut self, key: Key, request: JoinTokenRequest) {
         let known = self.requests.get(&key);
-        let is_news = known.is_none_or(|known| known.spec != request.spec);
+        let is_news = known.is_none_or(|known| {
+            known.spec != request.spec
+                || known.metadata.labels != request.metadata.labels
+                || known.metadata.annotations != request.metadata.annotations
+        });
         self.changes += u64::from(is_news);
         self.requests.insert(key, Arc::new(request));
     }
@@ -160,13 +164,13 @@ impl Tables {
         for address in &stored.addresses {
             self.addresses.remove(address, &holder);
         }
+        if let Some(path) = &stored.host_path {
+            self.host_paths.remove(path, &holder);
+        }
         true
     }
 
     pub(super) fn put_service(&mut self, key: Key, ports: Ports) {
-        if let Some(path) = &stored.host_path {
-            self.host_paths.remove(path, &holder);
-        }
         self.remove_service(&key);
         for port in &ports.ports {
             self.node_ports.add(port, &ports.holder);
@@ -228,8 +232,8 @@ impl Stored {
             node_ports: if on_nodes { ports.clone() } else { Vec::new() },
             hosts: hosts.into_iter().collect(),
             addresses,
+            host_path: host_path(&object.spec).filter(|_| is_served),
             object: Arc::new(object),
         }
     }
 }
-            host_path: host_path(&object.spec).filter(|_| is_served),

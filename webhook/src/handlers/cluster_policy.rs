@@ -5,6 +5,7 @@ use crds::policy::validate_policy;
 use crds::v1beta2;
 use crds::validation::FieldError;
 use serde::Deserialize as _;
+use serde_json::Value;
 
 use super::{Kind, World};
 
@@ -24,7 +25,10 @@ impl Kind for ClusterPolicy {
         let (Some(object), None) = (request.object, request.sub_resource) else {
             return Decision::default();
         };
-        if request.operation == Operation::Delete || request.is_ending() {
+        let spec = |object: Option<&Value>| object.and_then(|object| object.get("spec").cloned());
+        let leaves_spec = request.operation == Operation::Update
+            && spec(request.old_object) == spec(request.object);
+        if request.operation == Operation::Delete || request.is_ending() || leaves_spec {
             return Decision::default();
         }
         let errors = match v1beta2::ClusterPolicy::deserialize(object) {

@@ -1,4 +1,4 @@
-//! What comes before the watches have brought what decides about it.
+//! What comes before the watches have brought what decides about it, and what is stored already.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -127,4 +127,29 @@ fn how_many_a_cluster_may_have_is_decided_when_it_was_seen() {
     ));
     let response = answered(&seen, &none, Stage::Validate, &scaled);
     assert_eq!(response["allowed"], true, "{response}");
+}
+
+#[test]
+fn a_policy_that_is_stored_and_invalid_can_be_labelled_and_let_go() {
+    let mut stored = json!({
+        "apiVersion": "k0smotron.io/v1beta2", "kind": "ClusterPolicy",
+        "metadata": {"name": "p"}, "spec": {"versions": ["no range"]},
+    });
+    let mut changed = review(stored.clone());
+    changed["request"]["resource"]["resource"] = json!("clusterpolicies");
+    changed["request"]["namespace"] = json!("");
+    let (seen, none) = (Seen::default(), Policies::default());
+    let response = answered(&seen, &none, Stage::Validate, &changed);
+    assert_eq!(response["allowed"], false, "{response}");
+
+    changed["request"]["operation"] = json!("UPDATE");
+    changed["request"]["oldObject"] = stored.clone();
+    stored["metadata"]["labels"] = json!({"a": "b"});
+    changed["request"]["object"] = stored.clone();
+    let response = answered(&seen, &none, Stage::Validate, &changed);
+    assert_eq!(response["allowed"], true, "{response}");
+    stored["spec"]["versions"] = json!(["no range either"]);
+    changed["request"]["object"] = stored;
+    let response = answered(&seen, &none, Stage::Validate, &changed);
+    assert_eq!(response["allowed"], false, "{response}");
 }
