@@ -11,6 +11,7 @@ pub mod conditions;
 pub mod conversion;
 pub mod definitions;
 pub mod generate;
+pub mod k0s_config;
 pub mod labels;
 pub mod lookup;
 pub mod names;

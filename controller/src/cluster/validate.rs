@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crds::k0s_config;
 use crds::names;
 use crds::service_annotations::ServiceSettings;
 use crds::upgrade;
@@ -181,6 +182,7 @@ pub fn validate(
     let wanted = upgrade::target(&spec, cluster.status.as_ref()).to_owned();
     let version = wanted.parse().ok();
     spec.version = Some(wanted);
+    spec.k0s_config = spec.k0s_config.map(k0s_config::canonical);
     let was_available = recorded.version.is_some() || recorded.is_true(ClusterStatus::AVAILABLE);
     let ports = cluster.wanted_ports().or(observed.node_ports()).both();
     let address = address(cluster, observed);

@@ -3,18 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::{
     Errors, FieldError, Findings, ingress, metadata, patches, persistence, quantity, texts, volumes,
 };
-use crate::names;
 use crate::v1beta2::{Cluster, ClusterSpec, ServiceType, StorageType};
 use crate::validation::storage;
 use crate::version::{self, K0sVersion};
+use crate::{k0s_config, names};
 
 const CONFIG_VERSION: &str = "k0s.k0sproject.io/v1beta1";
-const CONFIG_KIND: &str = "ClusterConfig";
 const WHEN_UNSATISFIABLE: [&str; 2] = ["DoNotSchedule", "ScheduleAnyway"];
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
@@ -38,7 +35,7 @@ pub fn validate_cluster(cluster: &Cluster) -> Vec<FieldError> {
     storage::validate(&mut errors, spec);
     ingress::validate(&mut errors, spec);
     patches::validate(&mut errors, spec);
-    k0s_config(&mut errors, spec);
+    self::k0s_config(&mut errors, cluster);
     flags(&mut errors, spec);
     certificates(&mut errors, spec);
     volumes::validate(&mut errors, name, spec);
@@ -188,44 +185,17 @@ fn service(errors: &mut Errors, spec: &ClusterSpec) {
     }
 }
 
-fn k0s_config(errors: &mut Errors, spec: &ClusterSpec) {
-    let Some(config) = &spec.k0s_config else {
-        return;
-    };
-    let Some(config) = config.as_object() else {
-        errors.invalid("spec.k0sConfig", config, "must be an object");
-        return;
-    };
-    if let Some(found) = config.get("apiVersion")
+fn k0s_config(errors: &mut Errors, cluster: &Cluster) {
+    let config = cluster.spec.k0s_config.as_ref();
+    if let Some(found) = config.and_then(|config| config.get("apiVersion"))
         && found.as_str() != Some(CONFIG_VERSION)
     {
-        errors.not_supported("spec.k0sConfig.apiVersion", text(found), [CONFIG_VERSION]);
+        let found = found
+            .as_str()
+            .map_or_else(|| found.to_string(), str::to_owned);
+        errors.not_supported("spec.k0sConfig.apiVersion", found, [CONFIG_VERSION]);
     }
-    if let Some(inner) = config.get("spec")
-        && !matches!(inner, Value::Object(_) | Value::Null)
-    {
-        errors.invalid("spec.k0sConfig.spec", inner, "must be an object");
-    }
-}
-
-/// k0s never looks at the kind, and gets the right one anyway.
-pub(super) fn warn(warnings: &mut Errors, spec: &ClusterSpec) {
-    let config = spec.k0s_config.as_ref();
-    if let Some(kind) = config.and_then(|config| config.get("kind"))
-        && !["", CONFIG_KIND].contains(&text(kind).as_str())
-    {
-        warnings.warning(
-            "spec.k0sConfig.kind",
-            text(kind),
-            format!("is read as {CONFIG_KIND}"),
-        );
-    }
-}
-
-fn text(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), ToOwned::to_owned)
+    errors.0.extend(k0s_config::findings(cluster).errors);
 }
 
 fn flags(errors: &mut Errors, spec: &ClusterSpec) {

@@ -62,7 +62,7 @@ impl Findings {
         self.warnings.extend(other.warnings);
     }
 
-    fn new(errors: Errors, warnings: Errors) -> Self {
+    pub(crate) fn new(errors: Errors, warnings: Errors) -> Self {
         Self {
             errors: errors.0,
             // A stored object may have what a new one may not.

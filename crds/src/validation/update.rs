@@ -7,11 +7,11 @@
 mod exposure;
 mod volumes;
 
-use serde_json::Value;
+use std::net::Ipv6Addr;
 
 use super::{Errors, Findings};
-use crate::names;
 use crate::v1beta2::{CertificateType, Cluster, ClusterSpec, ClusterStatus, StorageType};
+use crate::{k0s_config, names};
 
 /// What of a changed Cluster cannot be, and what its author should know.
 pub fn cluster_update(old: &Cluster, new: &Cluster) -> Findings {
@@ -83,19 +83,35 @@ impl Change<'_> {
     }
 
     fn network(&mut self) {
-        for (field, default) in [
-            ("serviceCIDR", "10.96.0.0/12"),
-            ("podCIDR", "10.244.0.0/16"),
-            ("clusterDomain", "cluster.local"),
+        let dual = ["dualStack", "enabled"];
+        let is_v6 = self
+            .stored
+            .served_host()
+            .is_some_and(|host| host.parse::<Ipv6Addr>().is_ok());
+        let family = if is_v6 { "IPv6" } else { "IPv4" };
+        for (path, default) in [
+            (&["serviceCIDR"] as &[&str], "10.96.0.0/12"),
+            (&["podCIDR"], "10.244.0.0/16"),
+            (&["clusterDomain"], "cluster.local"),
+            (&dual, "false"),
+            (&["dualStack", "IPv6podCIDR"], ""),
+            (&["dualStack", "IPv6serviceCIDR"], ""),
+            (&["primaryAddressFamily"], family),
         ] {
             let (old, new) = (
-                setting(self.old, field, default),
-                setting(self.new, field, default),
+                k0s_config::network(self.old, path, default),
+                k0s_config::network(self.new, path, default),
             );
-            if old != new {
+            // Without a second family nothing was made with what is said of it.
+            let is_of_two = default.is_empty() || default == family;
+            let are_two = [self.old, self.new]
+                .iter()
+                .all(|spec| k0s_config::network(spec, &dual, "false") == "true");
+            if old != new && (are_two || !is_of_two) {
+                let old = if old.is_empty() { "none" } else { &old };
                 self.errors
                     .immutable(
-                        format!("spec.k0sConfig.spec.network.{field}"),
+                        format!("spec.k0sConfig.spec.network.{}", path.join(".")),
                         new,
                         format!(
                             "Services, pods and certificates of the cluster were created with {old}"
@@ -104,11 +120,9 @@ impl Change<'_> {
                     .hint(format!("keep {old}, or create another cluster"));
             }
         }
-        let (old, new) = (
-            setting(self.old, "provider", "kuberouter"),
-            setting(self.new, "provider", "kuberouter"),
-        );
-        if old != new {
+        let provider = |spec| k0s_config::network(spec, &["provider"], "kuberouter");
+        let (old, new) = (provider(self.old), provider(self.new));
+        if old != new && k0s_config::is_provider(&old) {
             self.warnings
                 .warning(
                     "spec.k0sConfig.spec.network.provider",
@@ -146,17 +160,4 @@ impl Change<'_> {
             }
         }
     }
-}
-
-fn given(text: Option<&str>) -> Option<&str> {
-    text.filter(|text| !text.is_empty())
-}
-
-/// A text of the k0s configuration's network, or what k0s takes without it.
-fn setting<'a>(spec: &'a ClusterSpec, field: &str, default: &'a str) -> &'a str {
-    let network = spec
-        .k0s_config
-        .as_ref()
-        .and_then(|config| config.get("spec")?.get("network")?.get(field));
-    given(network.and_then(Value::as_str)).unwrap_or(default)
 }

@@ -1,6 +1,7 @@
 //! What is likely a mistake in an object, and yet can be right.
 
-use super::{Errors, FieldError, cluster, ingress, parse_go_duration, patches};
+use super::{Errors, FieldError, ingress, parse_go_duration, patches};
+use crate::k0s_config;
 use crate::v1beta2::{Cluster, JoinTokenRequest};
 use crate::validation::storage;
 
@@ -19,7 +20,7 @@ pub fn cluster_warnings(cluster: &Cluster) -> Vec<FieldError> {
             .warning("spec.replicas", replicas, "etcd is created with 3 members")
             .hint("usually 1 or 3");
     }
-    cluster::warn(&mut warnings, &cluster.spec);
+    warnings.0.extend(k0s_config::findings(cluster).warnings);
     storage::warn(&mut warnings, &cluster.spec);
     ingress::warn(&mut warnings, &cluster.spec);
     patches::warn(&mut warnings, &cluster.spec);

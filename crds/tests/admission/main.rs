@@ -13,6 +13,7 @@ mod conflicts;
 mod defaults;
 mod exposure;
 mod namesakes;
+mod k0s_config;
 mod objects;
 mod properties;
 mod requests;

@@ -6,7 +6,9 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
+use crds::k0s_config::names_no_address;
 use crds::labels::Component;
 use crds::names;
 use crds::version::K0sVersion;
@@ -93,12 +95,17 @@ pub fn merged(cluster: &ValidCluster) -> Option<Value> {
         return None;
     }
     let mut config = cluster.spec.k0s_config.clone().unwrap_or_else(|| json!({}));
-    let user_sans: BTreeSet<String> = config["spec"]["api"]
+    let user = &mut config["spec"]["api"];
+    let own_address = take(user, "address").and_then(|address| address.as_str().map(str::to_owned));
+    // A pod has to listen at its own address, and can at no other.
+    take(user, "onlyBindToAddress");
+    let user_sans: BTreeSet<String> = user
         .get("sans")
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
         .filter_map(|san| san.as_str().map(str::to_owned))
+        .chain(own_address.filter(|address| address.parse::<IpAddr>().is_ok()))
         .collect();
     let mut api = json!({
         "port": ports.api,
@@ -108,6 +115,11 @@ pub fn merged(cluster: &ValidCluster) -> Option<Value> {
     if load_balancing != &Value::Bool(true) {
         api["externalAddress"] = match &cluster.address {
             Address::External(host) => Value::String(host.clone()),
+            // Somebody else publishes the Service, and k0s alone is told where.
+            Address::Internal if names_no_address(&cluster.spec) => {
+                let told = config["spec"]["api"]["externalAddress"].as_str();
+                Value::from(told.unwrap_or_default())
+            }
             Address::Internal | Address::Waiting { .. } => Value::String(String::new()),
         };
     }
@@ -225,6 +237,10 @@ fn sans(cluster: &ValidCluster) -> Vec<String> {
         sans.push(host.clone());
     }
     sans
+}
+
+fn take(object: &mut Value, field: &str) -> Option<Value> {
+    object.as_object_mut()?.remove(field)
 }
 
 /// Maps are merged, anything else is replaced.

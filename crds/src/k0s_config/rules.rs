@@ -1,0 +1,322 @@
+//! What fields of the configuration must be to each other.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::PATH;
+use super::kubelet::KUBELET;
+use super::schema::{Field, IMAGES, Kind};
+use super::text::{self, Range, get, get_text};
+use super::walk::{Walk, shown};
+use crate::validation::FieldError;
+
+/// Not in a worker profile: k0s sets them.
+const RESERVED: [&str; 3] = ["clusterDNS", "clusterDomain", "staticPodURL"];
+
+pub(super) fn check(walk: &mut Walk<'_>, config: &Value) {
+    let Some(spec) = get(config, &["spec"]) else {
+        return;
+    };
+    api(walk, spec);
+    if let Some(network) = get(spec, &["network"]) {
+        self::network(walk, spec, network);
+    }
+    if let Some(images) = get(spec, &["images"])
+        && walk.reader.minor() >= 32
+        && get_text(images, &["repository"]).is_some_and(|repository| !repository.is_empty())
+    {
+        nulls(walk, IMAGES, images, &format!("{PATH}.spec.images"));
+    }
+    profiles(walk, spec);
+    live(walk, spec);
+}
+
+fn items<'a>(
+    value: &'a Value,
+    path: &[&str],
+) -> impl Iterator<Item = (usize, &'a Value)> + use<'a> {
+    let items = get(value, path).and_then(Value::as_array);
+    items.into_iter().flatten().enumerate()
+}
+
+fn api(walk: &mut Walk<'_>, spec: &Value) {
+    let external = get_text(spec, &["api", "externalAddress"]).filter(|text| !text.is_empty());
+    let Some(external) = external else {
+        return;
+    };
+    let balanced = get(spec, &["network", "nodeLocalLoadBalancing", "enabled"]);
+    if balanced == Some(&Value::Bool(true)) {
+        walk.errors.forbidden(
+            format!("{PATH}.spec.network.nodeLocalLoadBalancing.enabled"),
+            "may not be true when spec.k0sConfig.spec.api.externalAddress is set",
+        );
+    } else if walk.reader.keeps_address
+        && (!text::is_host(text::host(external)) || ["0.0.0.0", "::"].contains(&external))
+    {
+        walk.errors.invalid(
+            format!("{PATH}.spec.api.externalAddress"),
+            shown(external),
+            text::HOST,
+        );
+    }
+}
+
+fn network(walk: &mut Walk<'_>, spec: &Value, network: &Value) {
+    let path = |field: &str| format!("{PATH}.spec.network.{field}");
+    let minor = walk.reader.minor();
+    let dual = get(network, &["dualStack", "enabled"]) == Some(&Value::Bool(true));
+    let given = |field: &str, default: &'static str| {
+        get_text(network, &[field]).unwrap_or(default).to_owned()
+    };
+    let (pod, service) = (
+        given("podCIDR", "10.244.0.0/16"),
+        given("serviceCIDR", "10.96.0.0/12"),
+    );
+    let (pods, services) = (text::range(&pod), text::range(&service));
+    if let (Some(pods), Some(services)) = (pods, services) {
+        if minor >= 34 && pods.is_v4() != services.is_v4() {
+            walk.errors.invalid(
+                path("podCIDR"),
+                &pod,
+                "must be of the same IP family as serviceCIDR",
+            );
+        }
+        if minor >= 34 && !dual && !pods.is_v4() && !walk.reader.only_ipv6 {
+            walk.errors
+                .invalid(path("podCIDR"), &pod, "must be of IPv4")
+                .hint("for IPv6 alone, add --feature-gates=IPv6SingleStack=true to spec.controlPlaneFlags; for both, set dualStack");
+        }
+        if services.free_bits() < 3 {
+            walk.errors.invalid(
+                path("serviceCIDR"),
+                &service,
+                "must hold at least 8 addresses",
+            );
+        } else if minor >= 35 && !services.is_v4() && services.free_bits() < 20 {
+            walk.errors.invalid(
+                path("serviceCIDR"),
+                &service,
+                "must have a mask of /108 or shorter",
+            );
+        }
+        if pods.meets(&services) {
+            walk.warnings.warning(
+                path("podCIDR"),
+                &pod,
+                format!("overlaps with the addresses of Services, {service}"),
+            );
+        }
+        narrow(walk, spec, &pod, &pods, dual);
+    }
+    if dual {
+        self::dual(walk, network, pods, services);
+    }
+    balancing(walk, network);
+}
+
+/// A node gets a /24 unless arguments say otherwise.
+fn narrow(walk: &mut Walk<'_>, spec: &Value, pod: &str, pods: &Range, dual: bool) {
+    let manager = |field: &str| get(spec, &["controllerManager", field]);
+    let sized = manager("extraArgs")
+        .and_then(Value::as_object)
+        .is_some_and(|arguments| arguments.keys().any(|key| key.contains("node-cidr")))
+        || manager("rawArgs").is_some();
+    if pods.is_v4() && pods.mask > 24 && !sized {
+        let which = if dual { "-ipv4" } else { "" };
+        walk.warnings
+            .warning(
+                format!("{PATH}.spec.network.podCIDR"),
+                pod,
+                "is too small for a node, which gets 256 addresses: kube-controller-manager ends",
+            )
+            .hint(format!(
+                "a mask of /24 or shorter, or controllerManager.extraArgs[node-cidr-mask-size{which}]"
+            ));
+    }
+}
+
+fn dual(walk: &mut Walk<'_>, network: &Value, pods: Option<Range>, services: Option<Range>) {
+    let minor = walk.reader.minor();
+    let at = |field: &str| format!("{PATH}.spec.network.{field}");
+    for (field, range) in [("podCIDR", pods), ("serviceCIDR", services)] {
+        if minor >= 34 && range.is_some_and(|range| !range.is_v4()) {
+            let value = get_text(network, &[field]).unwrap_or_default();
+            walk.errors
+                .invalid(at(field), shown(value), "must be of IPv4 with dualStack");
+        }
+    }
+    for field in ["IPv6podCIDR", "IPv6serviceCIDR"] {
+        let path = at(&format!("dualStack.{field}"));
+        let given = get_text(network, &["dualStack", field]).unwrap_or_default();
+        match text::range(given) {
+            None if given.is_empty() => {
+                walk.errors
+                    .required(path, "must be specified when dualStack is enabled");
+            }
+            None => {
+                walk.errors.invalid(path, shown(given), text::CIDR);
+            }
+            Some(range) if minor >= 35 && range.is_v4() => {
+                walk.errors.invalid(path, given, "must be of IPv6");
+            }
+            Some(range) if minor >= 35 && field == "IPv6serviceCIDR" && range.free_bits() > 20 => {
+                walk.errors
+                    .invalid(path, given, "must have a mask of /108 or longer");
+            }
+            Some(range) if field == "IPv6serviceCIDR" && range.free_bits() < 3 => {
+                walk.errors
+                    .invalid(path, given, "must hold at least 8 addresses");
+            }
+            Some(_) => {}
+        }
+    }
+    let mode = get_text(network, &["calico", "mode"]).unwrap_or("vxlan");
+    if get_text(network, &["provider"]) == Some("calico") && mode != "bird" {
+        walk.errors
+            .forbidden(
+                at("calico.mode"),
+                format!("may not be {} with dualStack", shown(mode)),
+            )
+            .hint("bird");
+    }
+}
+
+fn balancing(walk: &mut Walk<'_>, network: &Value) {
+    let keepalived = ["controlPlaneLoadBalancing", "keepalived"];
+    let Some(keepalived) = get(network, &keepalived) else {
+        return;
+    };
+    let at = format!("{PATH}.spec.network.controlPlaneLoadBalancing.keepalived");
+    for (index, instance) in items(keepalived, &["vrrpInstances"]) {
+        let source = get_text(instance, &["unicastSourceIP"]).unwrap_or_default();
+        let peers: Vec<_> = items(instance, &["unicastPeers"]).collect();
+        if walk.reader.minor() < 32 || peers.is_empty() {
+            continue;
+        }
+        if !text::is_ip(source) {
+            walk.errors
+                .invalid(
+                    format!("{at}.vrrpInstances[{index}].unicastSourceIP"),
+                    shown(source),
+                    text::IP,
+                )
+                .hint("required with unicastPeers");
+        }
+        for (number, peer) in peers {
+            let peer = peer.as_str().unwrap_or_default();
+            let path = format!("{at}.vrrpInstances[{index}].unicastPeers[{number}]");
+            if !text::is_ip(peer) {
+                walk.errors.invalid(path, shown(peer), text::IP);
+            } else if peer == source {
+                walk.errors
+                    .invalid(path, peer, "must be different from unicastSourceIP");
+            }
+        }
+    }
+    for (index, server) in items(keepalived, &["virtualServers"]) {
+        let delay = get_text(server, &["delayLoop"]).unwrap_or_default();
+        if delay.starts_with('-') {
+            walk.errors.invalid(
+                format!("{at}.virtualServers[{index}].delayLoop"),
+                shown(delay),
+                "must be greater than 0",
+            );
+        }
+    }
+}
+
+/// k0s puts its repository into every image, and ends where there is none.
+fn nulls(walk: &mut Walk<'_>, fields: &[Field], images: &Value, path: &str) {
+    for (key, value) in images.as_object().into_iter().flatten() {
+        let field = super::walk::find(fields, key).filter(|field| walk.reader.has(field));
+        let Some((field, Kind::Object(inner))) = field.map(|field| (field, &field.kind)) else {
+            continue;
+        };
+        let path = format!("{path}.{}", field.name);
+        if value.is_null() {
+            walk.errors
+                .required(path, "may not be null when images.repository is set")
+                .hint("leave it out");
+        } else {
+            nulls(walk, inner, value, &path);
+        }
+    }
+}
+
+fn profiles(walk: &mut Walk<'_>, spec: &Value) {
+    let minor = walk.reader.minor();
+    for (index, profile) in items(spec, &["workerProfiles"]) {
+        let path = format!("{PATH}.spec.workerProfiles[{index}].values");
+        let values = get(profile, &["values"]);
+        let (Some(values), Some(object)) = (values, values.and_then(Value::as_object)) else {
+            if values.is_none() && minor < 34 {
+                walk.errors.required(path, "");
+            }
+            continue;
+        };
+        let mut forbid = |field: &str| {
+            walk.errors.forbidden(
+                format!("{path}.{field}"),
+                "may not be set in a worker profile: k0s sets it",
+            );
+        };
+        if minor < 34 {
+            let reserved = RESERVED.iter().chain(&["apiVersion", "kind"]);
+            reserved
+                .filter(|field| object.contains_key(**field))
+                .for_each(|field| forbid(field));
+            continue;
+        }
+        for field in RESERVED {
+            if get(values, &[field]).is_some_and(|value| value != "") {
+                forbid(field);
+            }
+        }
+        let mut kubelet = Walk::new(walk.reader, &path).lenient();
+        kubelet.object(KUBELET, object, values);
+        walk.errors.0.extend(kubelet.errors.0);
+        walk.warnings.0.extend(kubelet.warnings.0);
+    }
+}
+
+/// What the hosted API refuses of the part that k0s puts there at its start.
+fn live(walk: &mut Walk<'_>, spec: &Value) {
+    if !walk.reader.live {
+        return;
+    }
+    let hairpin = get_text(spec, &["network", "kuberouter", "hairpin"]).unwrap_or_default();
+    let known = ["Enabled", "Allowed", "Disabled"];
+    if !hairpin.is_empty()
+        && !known.contains(&hairpin)
+        && get_text(spec, &["network", "provider"]).is_none_or(|provider| provider != "calico")
+    {
+        walk.enumerated(FieldError::not_supported(
+            format!("{PATH}.spec.network.kuberouter.hairpin"),
+            shown(hairpin),
+            known,
+        ));
+    }
+    for list in ["workerProfiles", "featureGates"] {
+        let names = items(spec, &[list]).filter_map(|(index, item)| {
+            Some((format!("[{index}].name"), get_text(item, &["name"])?))
+        });
+        unique(walk, &format!("{PATH}.spec.{list}"), names);
+    }
+    for (index, gate) in items(spec, &["featureGates"]) {
+        let components = items(gate, &["components"])
+            .filter_map(|(number, name)| Some((format!("[{number}]"), name.as_str()?)));
+        let path = format!("{PATH}.spec.featureGates[{index}].components");
+        unique(walk, &path, components);
+    }
+}
+
+fn unique<'a>(walk: &mut Walk<'_>, path: &str, names: impl Iterator<Item = (String, &'a str)>) {
+    let mut seen = BTreeSet::new();
+    for (at, name) in names {
+        if !name.is_empty() && !seen.insert(name) {
+            walk.errors
+                .duplicate(format!("{path}{at}"), shown(name), "");
+        }
+    }
+}
