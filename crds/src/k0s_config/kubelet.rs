@@ -4,7 +4,8 @@
 //! A kubelet checks more than this before it starts; what depends on feature gates or on other
 //! fields is left to it.
 
-use super::schema::{Field, INT, INT32, Kind, MAP, TEXT, TEXTS, Text, field};
+use super::kind::{Field, INT, INT32, Kind, MAP, TEXT, TEXTS, Text, field};
+use super::text;
 
 const MOST: i64 = i32::MAX as i64;
 const NOT_NEGATIVE: Kind = Kind::Integer(0, MOST);
@@ -130,7 +131,7 @@ pub(super) const KUBELET: &[Field] = &[
     field("resolvConf", TEXT),
     field("runOnce", Kind::Bool),
     field("cpuCFSQuota", Kind::Bool),
-    field("cpuCFSQuotaPeriod", Kind::Duration),
+    field("cpuCFSQuotaPeriod", Kind::DurationOrNull),
     field("nodeStatusMaxImages", Kind::Integer(-1, MOST)),
     field("maxOpenFiles", Kind::Integer(0, i64::MAX)),
     field("contentType", TEXT),
@@ -153,24 +154,52 @@ pub(super) const KUBELET: &[Field] = &[
     field("iptablesDropBit", BIT),
     field("featureGates", Kind::Map(&Kind::Bool)),
     field("failSwapOn", Kind::Bool),
-    field("memorySwap", Kind::Object(&[field("swapBehavior", TEXT)])),
+    field(
+        "memorySwap",
+        Kind::Object(&[field(
+            "swapBehavior",
+            Kind::Text(Text::OneOf(&["LimitedSwap", "NoSwap", ""])),
+        )]),
+    ),
     field("containerLogMaxSize", TEXT),
     field("containerLogMaxFiles", Kind::Integer(2, MOST)),
     field("containerLogMaxWorkers", Kind::Integer(1, MOST)),
-    field("containerLogMonitorInterval", Kind::Duration),
+    field("containerLogMonitorInterval", Kind::DurationOrNull),
     field("configMapAndSecretChangeDetectionStrategy", TEXT),
     field("systemReserved", MAP),
     field("kubeReserved", MAP),
-    field("reservedSystemCPUs", TEXT),
+    field(
+        "reservedSystemCPUs",
+        Kind::Text(Text::Like(text::is_cpu_set, text::CPU_SET)),
+    ),
     field("showHiddenMetricsForVersion", TEXT),
     field("systemReservedCgroup", TEXT),
     field("kubeReservedCgroup", TEXT),
-    field("enforceNodeAllocatable", TEXTS),
+    field(
+        "enforceNodeAllocatable",
+        Kind::List(&Kind::Text(Text::OneOf(&[
+            "none",
+            "pods",
+            "system-reserved",
+            "system-reserved-compressible",
+            "kube-reserved",
+            "kube-reserved-compressible",
+        ]))),
+    ),
     field("allowedUnsafeSysctls", TEXTS),
     field("volumePluginDir", TEXT),
     field("providerID", TEXT),
     field("kernelMemcgNotification", Kind::Bool),
-    field("logging", ANY),
+    field(
+        "logging",
+        Kind::Object(&[
+            field("format", Kind::Text(Text::OneOf(&["text", "json", ""]))),
+            field("flushFrequency", Kind::Any),
+            field("verbosity", Kind::Any),
+            field("vmodule", Kind::Any),
+            field("options", Kind::Any),
+        ]),
+    ),
     field("enableSystemLogHandler", Kind::Bool),
     field("enableSystemLogQuery", Kind::Bool),
     field("shutdownGracePeriod", Kind::Duration),
@@ -184,7 +213,7 @@ pub(super) const KUBELET: &[Field] = &[
     ),
     field(
         "crashLoopBackOff",
-        Kind::Object(&[field("maxContainerRestartPeriod", Kind::Duration)]),
+        Kind::Object(&[field("maxContainerRestartPeriod", Kind::DurationOrNull)]),
     ),
     field(
         "reservedMemory",
@@ -196,7 +225,7 @@ pub(super) const KUBELET: &[Field] = &[
     field("enableProfilingHandler", Kind::Bool),
     field("enableDebugFlagsHandler", Kind::Bool),
     field("seccompDefault", Kind::Bool),
-    field("memoryThrottlingFactor", Kind::Number),
+    field("memoryThrottlingFactor", Kind::Fraction),
     field("memoryReservationPolicy", TEXT),
     field("registerWithTaints", Kind::List(&ANY)),
     field("registerNode", Kind::Bool),

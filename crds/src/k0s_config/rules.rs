@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::PATH;
+use super::kind::{Field, Kind};
 use super::kubelet::KUBELET;
-use super::schema::{Field, IMAGES, Kind};
+use super::schema::IMAGES;
 use super::text::{self, Range, get, get_text};
 use super::walk::{Walk, shown};
 use crate::validation::FieldError;
@@ -277,6 +278,49 @@ fn profiles(walk: &mut Walk<'_>, spec: &Value) {
         kubelet.object(KUBELET, object, values);
         walk.errors.0.extend(kubelet.errors.0);
         walk.warnings.0.extend(kubelet.warnings.0);
+        self::kubelet(walk, values, &path);
+    }
+}
+
+/// What a kubelet's fields must be to each other.
+fn kubelet(walk: &mut Walk<'_>, values: &Value, path: &str) {
+    const SECOND: i128 = 1_000_000_000;
+    let given = |field: &str| get_text(values, &[field]);
+    let time = |field: &str| given(field).and_then(text::duration);
+    let mut refuse = |field: &str, message: &str| {
+        let value = given(field).map(shown).unwrap_or_default();
+        walk.errors
+            .invalid(format!("{path}.{field}"), value, message);
+    };
+    if time("imageMinimumGCAge").is_some_and(|age| age < 0) {
+        refuse("imageMinimumGCAge", "must be greater than or equal to 0");
+    }
+    if time("containerLogMonitorInterval").is_some_and(|interval| interval < 3 * SECOND) {
+        refuse("containerLogMonitorInterval", "must be at least 3s");
+    }
+    let grace = ["shutdownGracePeriod", "shutdownGracePeriodCriticalPods"];
+    for field in grace {
+        if time(field).is_some_and(|time| time != 0 && time < SECOND) {
+            refuse(field, "must be 0 or at least 1s");
+        }
+    }
+    let [all, critical] = grace.map(|field| time(field).unwrap_or_default());
+    if critical > all.max(0) && critical >= SECOND {
+        refuse(grace[1], "must be no longer than shutdownGracePeriod");
+    }
+    let percent = |field, default| {
+        get(values, &[field])
+            .and_then(Value::as_f64)
+            .unwrap_or(default)
+    };
+    let high = percent("imageGCHighThresholdPercent", 85.0);
+    let low = percent("imageGCLowThresholdPercent", 80.0);
+    if low >= high && high <= 100.0 && low <= 100.0 {
+        walk.errors.invalid(
+            format!("{path}.imageGCLowThresholdPercent"),
+            low,
+            format!("must be less than imageGCHighThresholdPercent, {high}"),
+        );
     }
 }
 

@@ -19,6 +19,10 @@ pub(super) const IMAGE_VERSION: &str = "must be the tag of an image";
 pub(super) const LABEL: &str = texts::LABEL;
 pub(super) const RELEASE_NAME: &str = "must be the name of a Helm release: lower case alphanumeric characters, '-' or '.', no more than 53 of them";
 
+pub(super) const CPU_SET: &str = "must be a set of CPUs, such as 0-3,8";
+
+static CPUS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$").ok());
 static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*[._]?$").ok()
 });
@@ -128,11 +132,14 @@ pub(super) fn is_cidr(text: &str) -> bool {
 
 /// Unlike those of our own API they may be negative.
 pub(super) fn is_duration(text: &str) -> bool {
-    let rest = text.strip_prefix('-');
-    match rest {
-        Some(rest) => !rest.starts_with('+') && parse_go_duration(rest).is_ok(),
-        None => parse_go_duration(text).is_ok(),
-    }
+    !text.starts_with("-+") && duration(text).is_some()
+}
+
+/// In nanoseconds.
+pub(super) fn duration(text: &str) -> Option<i128> {
+    let (sign, rest) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let nanoseconds = i128::try_from(parse_go_duration(rest).ok()?.as_nanos()).ok()?;
+    Some(sign * nanoseconds)
 }
 
 pub(super) fn is_label(text: &str) -> bool {
@@ -141,6 +148,10 @@ pub(super) fn is_label(text: &str) -> bool {
 
 pub(super) fn is_release_name(text: &str) -> bool {
     text.len() <= 53 && matches(&RELEASE, text)
+}
+
+pub(super) fn is_cpu_set(text: &str) -> bool {
+    matches(&CPUS, text)
 }
 
 pub(super) fn is_trimmed(text: &str) -> bool {

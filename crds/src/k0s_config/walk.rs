@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use super::Reader;
-use super::schema::{Field, Kind, Text};
+use super::kind::{Field, Kind, Text};
 use super::text;
 use crate::validation::{Errors, FieldError};
 
@@ -132,9 +132,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A null is a value that is left out.
+    /// Nearly everywhere a null is a value that is left out.
     fn value(&mut self, kind: &Kind, value: &Value, required: bool) {
         match (kind, value) {
+            (Kind::Duration, Value::Null) => self.mistyped(kind, value),
             (_, Value::Null) | (Kind::Any, _) | (Kind::Bool, Value::Bool(_)) => {}
             (Kind::Object(fields), Value::Object(object)) => self.object(fields, object, value),
             (Kind::Map(kind), Value::Object(object)) => {
@@ -153,7 +154,10 @@ impl<'a> Walk<'a> {
                     self.text(*form, text);
                 }
             }
-            (Kind::Duration | Kind::DurationOrNumber, Value::String(text)) => {
+            (
+                Kind::Duration | Kind::DurationOrNull | Kind::DurationOrNumber,
+                Value::String(text),
+            ) => {
                 if !text::is_duration(text) {
                     self.errors.invalid(
                         &self.path,
@@ -168,7 +172,16 @@ impl<'a> Walk<'a> {
             (Kind::DurationOrNumber, Value::Number(number)) => {
                 self.integer(number, i64::MIN, i64::MAX);
             }
-            (Kind::Number, Value::Number(_)) => {}
+            (Kind::Fraction, Value::Number(number)) => {
+                let number = number.as_f64().unwrap_or_default();
+                if number <= 0.0 || number > 1.0 {
+                    self.errors.invalid(
+                        &self.path,
+                        number,
+                        "must be greater than 0 and no more than 1",
+                    );
+                }
+            }
             _ => self.mistyped(kind, value),
         }
     }
@@ -247,7 +260,7 @@ impl<'a> Walk<'a> {
             Kind::Any => return,
             Kind::Bool => ("must be true or false", ""),
             Kind::Integer(..) => ("must be a whole number", ""),
-            Kind::Number => ("must be a number", ""),
+            Kind::Fraction => ("must be a number", ""),
             Kind::Text(_) => (
                 "must be a text",
                 if value.is_boolean() || value.is_number() {
@@ -256,7 +269,9 @@ impl<'a> Walk<'a> {
                     ""
                 },
             ),
-            Kind::Duration | Kind::DurationOrNumber => (crate::validation::texts::DURATION, ""),
+            Kind::Duration | Kind::DurationOrNull | Kind::DurationOrNumber => {
+                (crate::validation::texts::DURATION, "")
+            }
             Kind::Map(_) | Kind::Object(_) => ("must be an object", ""),
             Kind::List(Kind::Text(_)) => ("must be a list of texts", ""),
             Kind::List(_) => ("must be a list", ""),
@@ -278,10 +293,14 @@ pub(super) fn find<'a>(fields: &'a [Field], key: &str) -> Option<&'a Field> {
 }
 
 fn near(fields: &[Field], key: &str) -> Option<&'static str> {
+    if key.len() > 64 {
+        return None;
+    }
     let allowed = (key.len() / 3).clamp(1, 3);
-    let distance = |field: &Field| strsim::osa_distance(key, field.name);
+    let key = key.to_lowercase();
+    let distance = |field: &Field| strsim::osa_distance(&key, &field.name.to_lowercase());
     let nearest = fields.iter().min_by_key(|field| distance(field))?;
-    (key.len() < 64 && distance(nearest) <= allowed).then_some(nearest.name)
+    (distance(nearest) <= allowed).then_some(nearest.name)
 }
 
 const fn type_of(value: &Value) -> &'static str {

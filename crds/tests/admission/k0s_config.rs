@@ -38,3 +38,151 @@ fn what_k0s_refuses_is_refused_and_what_it_takes_is_taken() {
         differences.len()
     );
 }
+
+fn of(version: &str, config: Value) -> (Vec<String>, String) {
+    let mut object = with(&config);
+    object["spec"]["version"] = json!(version);
+    let decision = create(Kind::Cluster, &object);
+    let errors = paths(&decision).into_iter().map(str::to_owned).collect();
+    (errors, decision.warnings.join("\n"))
+}
+
+#[rstest]
+#[case::unknown("v1.36.3-k0s.2", json!({"spec": {"netwrok": {}}}), Some("spec.k0sConfig.spec.netwrok"), "")]
+#[case::of_a_newer_k0s("v1.37.0-k0s.0", json!({"spec": {"netwrok": {}}}), None, "spec.k0sConfig.spec.netwrok")]
+#[case::of_a_newer_patch("v1.36.9-k0s.0", json!({"spec": {"netwrok": {}}}), None, "spec.k0sConfig.spec.netwrok")]
+#[case::choice_of_a_newer_k0s("v1.37.0-k0s.0", json!({"spec": {"network": {"provider": "x"}}}), None, "network.provider: \"x\": supported values")]
+#[case::type_with_a_newer_k0s("v1.37.0-k0s.0", json!({"spec": {"network": {"provider": 1}}}), Some("spec.k0sConfig.spec.network.provider"), "")]
+#[case::before_it_was_there("v1.33.1-k0s.0", json!({"spec": {"scheduler": {"rawArgs": []}}}), Some("spec.k0sConfig.spec.scheduler.rawArgs"), "")]
+#[case::since_it_is_there("v1.34.1-k0s.0", json!({"spec": {"scheduler": {"rawArgs": []}}}), None, "")]
+#[case::before_the_patch("v1.33.5-k0s.0", json!({"spec": {"konnectivity": {"externalAddress": "x"}}}), Some("spec.k0sConfig.spec.konnectivity.externalAddress"), "")]
+#[case::since_the_patch("v1.33.6-k0s.0", json!({"spec": {"konnectivity": {"externalAddress": "x"}}}), None, "")]
+#[case::where_k0s_goes_on("v1.36.3-k0s.2", json!({"spec": {"network": {"podCidrs": []}}}), None, "spec.k0sConfig.spec.network.podCidrs: k0s v1.36.3+k0s.2 does not know the field, and goes on without it (did you mean podCIDR?)")]
+#[case::in_capitals("v1.36.3-k0s.2", json!({"spec": {"network": {"Provider": "x"}}}), Some("spec.k0sConfig.spec.network.provider"), "network.Provider: is read as provider")]
+#[case::old_profiles("v1.33.1-k0s.0", json!({"spec": {"workerProfiles": [{"name": "A", "values": {"kind": "KubeletConfiguration"}}]}}), Some("spec.k0sConfig.spec.workerProfiles[0].values.kind"), "")]
+#[case::families_of_old("v1.33.1-k0s.0", json!({"spec": {"network": {"podCIDR": "fd00::/64", "serviceCIDR": "fd01::/108"}}}), None, "")]
+fn a_release_is_held_to_what_it_knows(
+    #[case] version: &str,
+    #[case] config: Value,
+    #[case] refused: Option<&str>,
+    #[case] warned: &str,
+) {
+    let (errors, warnings) = of(version, config);
+    assert_eq!(errors, refused.into_iter().collect::<Vec<_>>());
+    assert!(warnings.contains(warned), "{warnings}");
+}
+
+#[rstest]
+#[case(json!({"api": {"sans": "a.b"}}), "spec.k0sConfig.spec.api.sans: Invalid value: \"string\": must be a list of texts")]
+#[case(json!({"api": {"sans": ["*.a.b"]}}), "spec.k0sConfig.spec.api.sans[0]: Invalid value: \"*.a.b\": must be an IP address or a DNS name")]
+#[case(json!({"scheduler": {"extraArgs": {"profiling": false}}}), "spec.k0sConfig.spec.scheduler.extraArgs[profiling]: Invalid value: \"boolean\": must be a text (write it as a text, in quotes)")]
+#[case(json!({"network": {"provider": "Calico"}}), "spec.k0sConfig.spec.network.provider: Unsupported value: \"Calico\": supported values: \"kuberouter\", \"calico\", \"custom\"")]
+#[case(json!({"netwrok": {}}), "spec.k0sConfig.spec.netwrok: Forbidden: k0s v1.36.3+k0s.2 does not know the field, and ends (did you mean network?)")]
+#[case(json!({"extensions": {"helm": {"repositories": [{"name": "a", "url": "b", "password": 12}]}}}), "spec.k0sConfig.spec.extensions.helm.repositories[0].password: Invalid value: \"number\": must be a text (write it as a text, in quotes)")]
+fn a_refusal_says_what_to_write(#[case] spec: Value, #[case] text: &str) {
+    let decision = create(Kind::Cluster, &with(&json!({"spec": spec})));
+    let errors: Vec<_> = decision.errors.iter().map(ToString::to_string).collect();
+    assert_eq!(errors, [text]);
+}
+
+#[test]
+fn what_is_ours_is_warned_of() {
+    let (errors, warnings) = of(
+        "v1.36.3-k0s.2",
+        json!({"kind": "Cluster", "spec": {
+            "api": {"address": "192.0.2.1", "port": 6443, "externalAddress": "a.b", "onlyBindToAddress": true},
+            "konnectivity": {"agentPort": 8132},
+            "storage": {"type": "kine", "kine": {"dataSource": "x"}},
+        }}),
+    );
+    assert_eq!(errors, [""; 0]);
+    for said in [
+        "spec.k0sConfig.kind: \"Cluster\": is read as ClusterConfig",
+        "spec.api.address: \"192.0.2.1\": is left out",
+        "spec.api.onlyBindToAddress: \"true\": is left out",
+        "spec.api.port: \"6443\": is replaced by spec.service.apiPort",
+        "spec.api.externalAddress: \"a.b\": is told to k0s alone",
+        "spec.konnectivity.agentPort: \"8132\": is replaced",
+        "spec.storage.type: \"kine\": is replaced",
+        "spec.storage.kine: has no effect",
+    ] {
+        assert!(warnings.contains(said), "{said}\n{warnings}");
+    }
+    let (_, warnings) = of("v1.36.3-k0s.2", json!({"spec": {"api": {"port": 30443}}}));
+    assert_eq!(warnings, "");
+}
+
+#[test]
+fn what_is_stored_is_a_warning_and_what_is_added_is_refused() {
+    let stored = with(&json!({"spec": {"netwrok": {}, "api": {"sans": "a.b"}}}));
+    let mut scaled = stored.clone();
+    scaled["spec"]["replicas"] = json!(3);
+    let decision = update(Kind::Cluster, &stored, &scaled);
+    assert_eq!(paths(&decision), [""; 0]);
+    assert_eq!(decision.warnings.len(), 2, "{:?}", decision.warnings);
+    scaled["spec"]["k0sConfig"]["spec"]["network"] = json!({"provider": "x"});
+    assert_eq!(
+        paths(&update(Kind::Cluster, &stored, &scaled)),
+        ["spec.k0sConfig.spec.network.provider"]
+    );
+}
+
+#[rstest]
+#[case::switched_on(json!({}), json!({"dualStack": {"enabled": true, "IPv6podCIDR": "fd00::/108", "IPv6serviceCIDR": "fd01::/112"}}), Some("dualStack.enabled"))]
+#[case::said_to_be_off(json!({}), json!({"dualStack": {"enabled": false}}), None)]
+#[case::ranges_without_it(json!({}), json!({"dualStack": {"IPv6podCIDR": "fd00::/108"}}), None)]
+#[case::another_range(
+    json!({"dualStack": {"enabled": true, "IPv6podCIDR": "fd00::/108", "IPv6serviceCIDR": "fd01::/112"}}),
+    json!({"dualStack": {"enabled": true, "IPv6podCIDR": "fd02::/108", "IPv6serviceCIDR": "fd01::/112"}}),
+    Some("dualStack.IPv6podCIDR"))]
+#[case::the_family_that_it_is(
+    json!({"dualStack": {"enabled": true, "IPv6podCIDR": "fd00::/108", "IPv6serviceCIDR": "fd01::/112"}}),
+    json!({"primaryAddressFamily": "IPv4", "dualStack": {"enabled": true, "IPv6podCIDR": "fd00::/108", "IPv6serviceCIDR": "fd01::/112"}}),
+    None)]
+#[case::the_other_family(
+    json!({"dualStack": {"enabled": true, "IPv6podCIDR": "fd00::/108", "IPv6serviceCIDR": "fd01::/112"}}),
+    json!({"primaryAddressFamily": "IPv6", "dualStack": {"enabled": true, "IPv6podCIDR": "fd00::/108", "IPv6serviceCIDR": "fd01::/112"}}),
+    Some("primaryAddressFamily"))]
+#[case::in_capitals(json!({}), json!({"podcidr": "10.9.0.0/16"}), Some("podCIDR"))]
+fn networks_of_a_running_cluster_stay(
+    #[case] old: Value,
+    #[case] new: Value,
+    #[case] refused: Option<&str>,
+) {
+    let of = |network: &Value| {
+        let mut object = with(&json!({"spec": {"network": network}}));
+        object["spec"]["version"] = json!("v1.36.3-k0s.2");
+        with_status(object, serving("v1.36.3-k0s.2"))
+    };
+    let decision = update(Kind::Cluster, &of(&old), &of(&new));
+    let refused = refused.map(|field| format!("spec.k0sConfig.spec.network.{field}"));
+    assert_eq!(paths(&decision), refused.into_iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_hostile_configuration_is_answered_shortly() {
+    let many: serde_json::Map<_, _> = (0..100_000).map(|i| (format!("x{i}"), json!(1))).collect();
+    let mut deep = json!(1);
+    for _ in 0..100 {
+        deep = json!({"a": [deep]});
+    }
+    for config in [
+        json!({"spec": many}),
+        json!({"spec": {"network": many}}),
+        json!({"spec": {"api": {"extraArgs": many}}}),
+        json!({"spec": {"api": deep}}),
+        json!({"spec": {"workerProfiles": vec![json!(null); 100_000]}}),
+    ] {
+        let decision = create(Kind::Cluster, &with(&config));
+        assert!(decision.errors.len() + decision.warnings.len() <= 100);
+    }
+}
+
+#[test]
+fn capitals_are_written_as_k0s_writes_them() {
+    let odd = json!({"SPEC": {"Api": {"SANS": ["a"], "extraArgs": {"X": "y"}}, "api": {"sans": null, "port": 1}}});
+    assert_eq!(
+        crds::k0s_config::canonical(odd),
+        json!({"spec": {"api": {"sans": ["a"], "extraArgs": {"X": "y"}, "port": 1}}})
+    );
+}

@@ -15,6 +15,7 @@ pub fn plain() -> Value {
 /// What the spec gets, how it is let through, how it is refused, and the field that is named.
 fn new_clusters() -> Vec<(Value, Value, &'static str)> {
     let ingress = |api: &str| json!({"ingress": {"apiHost": api, "konnectivityHost": "k.example.org", "annotations": {"a": "b"}}});
+    let k0s = |spec: Value| json!({"k0sConfig": {"spec": spec}});
     let patch = |type_: &str, content: &str| {
         json!({"patches": [{"target": {"kind": "Service", "component": "control-plane"},
             "patch": {"type": type_, "content": content}}]})
@@ -59,6 +60,38 @@ fn new_clusters() -> Vec<(Value, Value, &'static str)> {
             json!({"k0sConfig": {"apiVersion": "k0s.k0sproject.io/v1beta1", "spec": {}}}),
             json!({"k0sConfig": {"apiVersion": "k0s.k0sproject.io/v1", "spec": {}}}),
             "spec.k0sConfig",
+        ),
+        (
+            k0s(json!({"network": {"provider": "calico", "podCIDR": "10.1.0.0/16"}})),
+            k0s(json!({"network": {"provider": "Calico"}})),
+            "spec.k0sConfig.spec.network.provider",
+        ),
+        (
+            k0s(json!({"network": {"isLeftOut": 1}})),
+            k0s(json!({"netwrok": {"provider": "custom"}})),
+            "did you mean network?",
+        ),
+        (
+            k0s(json!({"api": {"sans": ["api.example.org", "192.0.2.1", "fd00::1"]}})),
+            k0s(json!({"api": {"sans": ["api.example.org", "*.example.org"]}})),
+            "spec.k0sConfig.spec.api.sans[1]",
+        ),
+        (
+            k0s(json!({"api": {"address": "192.0.2.1"}})),
+            k0s(json!({"api": {"sans": "api.example.org"}})),
+            "spec.k0sConfig.spec.api.sans",
+        ),
+        (
+            k0s(json!({"controllerManager": {"extraArgs": {"profiling": "false"}}})),
+            k0s(json!({"controllerManager": {"extraArgs": {"profiling": false}}})),
+            "spec.k0sConfig.spec.controllerManager.extraArgs",
+        ),
+        (
+            k0s(
+                json!({"network": {"dualStack": {"enabled": true, "IPv6podCIDR": "fd00::/108", "IPv6serviceCIDR": "fd01::/112"}}}),
+            ),
+            k0s(json!({"network": {"dualStack": {"enabled": true}}})),
+            "spec.k0sConfig.spec.network.dualStack.IPv6podCIDR",
         ),
         (
             json!({"controlPlaneFlags": ["--debug", "--flag 'a value'"]}),
@@ -206,6 +239,14 @@ fn changes() -> Vec<(Value, Value, Value, &'static str)> {
             network(json!({"provider": "custom"})),
             network(json!({"serviceCIDR": "10.128.0.0/12"})),
             "spec.k0sConfig.spec.network.serviceCIDR",
+        ),
+        (
+            network(json!({})),
+            network(json!({"dualStack": {"enabled": false}})),
+            network(
+                json!({"dualStack": {"enabled": true, "IPv6podCIDR": "fd00::/108", "IPv6serviceCIDR": "fd01::/112"}}),
+            ),
+            "spec.k0sConfig.spec.network.dualStack.enabled",
         ),
         (
             json!({}),
