@@ -47,8 +47,8 @@ impl Events {
         tokio::spawn(async move {
             match tokio::time::timeout(DEADLINE, recorder.publish(&event, &about)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "an event could not be published"),
-                Err(_) => tracing::debug!("an event could not be published in time"),
+                Ok(Err(error)) => tracing::warn!(%error, "an event could not be published"),
+                Err(_) => tracing::warn!("an event could not be published in time"),
             }
         });
     }

@@ -62,6 +62,8 @@ pub struct User {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ObjectRef {
+    /// Empty for the oldest one.
+    pub api_group: String,
     /// Plural, lower case.
     pub resource: String,
     /// `status`, `scale`, `log`; empty for the object itself.

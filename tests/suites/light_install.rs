@@ -272,13 +272,11 @@ async fn controller_role_is_enough_and_no_more() -> Result<()> {
     const NEEDED: &[(&str, &[&str])] = &[
         ("k0smotron.io/clusters", &["get", "list", "watch", "patch"]),
         ("k0smotron.io/clusters/status", &["patch"]),
-        ("k0smotron.io/clusters/finalizers", &["update"]),
         (
             "k0smotron.io/jointokenrequests",
-            &["get", "list", "watch", "patch"],
+            &["list", "watch", "patch", "delete"],
         ),
         ("k0smotron.io/jointokenrequests/status", &["patch"]),
-        ("k0smotron.io/jointokenrequests/finalizers", &["update"]),
         ("/services", &["list", "watch", "create", "patch", "delete"]),
         (
             "/configmaps",
@@ -305,6 +303,8 @@ async fn controller_role_is_enough_and_no_more() -> Result<()> {
             &["create", "update", "delete", "deletecollection"],
         ),
         ("k0smotron.io/clusters/scale", &["get", "update", "patch"]),
+        ("k0smotron.io/clusters/finalizers", &["update"]),
+        ("k0smotron.io/jointokenrequests", &["get", "create", "update"]),
         ("/pods", &["get", "list", "create", "patch", "delete"]),
         ("/pods/exec", &["get", "create"]),
         ("/pods/log", &["get"]),

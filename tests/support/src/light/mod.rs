@@ -5,7 +5,7 @@ pub mod children;
 pub mod forbid;
 pub mod kubectl;
 pub mod process;
-mod rights;
+pub mod rights;
 pub mod scene;
 pub mod webhook;
 pub mod world;

@@ -87,7 +87,8 @@ impl Scene {
         .await
     }
 
-    fn log(&self) -> PathBuf {
+    /// Where its controllers log.
+    pub fn log(&self) -> PathBuf {
         self.access
             .dir()
             .join("log")

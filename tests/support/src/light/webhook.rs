@@ -1,7 +1,7 @@
 //! The webhook as a process, and the shipped configurations pointed at it: all else is as shipped.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -13,10 +13,10 @@ use mothership::Access;
 use serde_json::{Value, json};
 
 use super::process::Process;
-use super::{PRODUCT, rights, until};
+use super::{PRODUCT, until};
 
-/// The user that webhooks are.
-const USER: &str = "webhook";
+/// The user that webhooks are: the ServiceAccount that they are installed with.
+pub const USER: &str = "system:serviceaccount:k0smotron:k0smotron-webhook";
 
 /// What the API server asks, with the place of the URL in it.
 const CALLERS: [(&str, &str, &str); 5] = [
@@ -65,7 +65,7 @@ fn caller(client: &Client, (version, kind, _): (&str, &str, &str)) -> Result<Api
 }
 
 impl Place {
-    /// A free port, a user with the shipped rights, and the configurations pointed there.
+    /// A free port, and the configurations pointed there.
     pub async fn prepare(access: Access, admin: Client, program: PathBuf) -> Result<Self> {
         // Free now; a second later somebody else may have it, and the start fails and says so.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
@@ -75,9 +75,13 @@ impl Place {
             admin,
             program,
         };
-        rights::grant(&place.admin, "k0smotron-webhook", USER).await?;
         place.point().await?;
         Ok(place)
+    }
+
+    /// The webhook as it was built.
+    pub(super) fn program(&self) -> &Path {
+        &self.program
     }
 
     /// The same place for another build of the webhook.

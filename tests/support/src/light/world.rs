@@ -28,6 +28,9 @@ use super::webhook::Place;
 use crate::kubectl::kubectl as run_kubectl;
 use crate::runner;
 
+/// As the README installs it.
+const PLAIN: (&str, &str) = ("--filename", "deploy/install.yaml");
+
 /// The mothership that a suite runs on.
 pub struct World {
     light: Light,
@@ -51,7 +54,7 @@ impl World {
 
     /// The same with nobody who refuses or changes what is submitted.
     pub async fn without_admission(options: LightOptions) -> Result<Self> {
-        let world = Self::with_options(options).await?;
+        let world = Self::installed(PLAIN, None, options).await?;
         let gone = DeleteParams::default();
         let validating: Api<ValidatingWebhookConfiguration> = Api::all(world.admin.clone());
         validating.delete("k0smotron", &gone).await?;
@@ -62,10 +65,21 @@ impl World {
 
     /// The same without a webhook: whoever starts one decides when and how.
     pub async fn without_webhook() -> Result<Self> {
-        Self::with_options(LightOptions::default()).await
+        Self::installed(PLAIN, None, LightOptions::default()).await
     }
 
-    async fn with_options(options: LightOptions) -> Result<Self> {
+    /// The same from an overlay that needs a namespace of this name.
+    pub async fn overlay(path: &str, namespace: &str) -> Result<Self> {
+        let mut world = Self::installed(("--kustomize", path), Some(namespace), LightOptions::default()).await?;
+        world.webhook = Some(world.place.start(&[]).await?);
+        Ok(world)
+    }
+
+    async fn installed(
+        (flag, path): (&str, &str),
+        namespace: Option<&str>,
+        options: LightOptions,
+    ) -> Result<Self> {
         let (program, webhook) = tokio::task::spawn_blocking(|| {
             let progress = Progress::new();
             anyhow::Ok((image::controller(&progress)?, image::webhook(&progress)?))
@@ -78,20 +92,29 @@ impl World {
             .keep();
         let light = Light::start(LightOptions {
             dir: Some(dir.clone()),
+            // As some distributions have it: who changes an owner needs a right to delete.
+            api_flags: vec![
+                "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement"
+                    .to_owned(),
+            ],
             ..options
         })
         .await?;
         let kubectl = Components::light(&Progress::new())?
             .path("kubectl")?
             .to_owned();
-        let install = paths::workspace().join("deploy/install.yaml");
+        let kubeconfig = light.admin_kubeconfig()?;
+        if let Some(namespace) = namespace {
+            run_kubectl(&kubectl, &kubeconfig, &["create", "namespace", namespace]).await?;
+        }
+        let install = paths::workspace().join(path);
         let apply: [&OsStr; 4] = [
             "apply".as_ref(),
             "--server-side".as_ref(),
-            "--filename".as_ref(),
+            flag.as_ref(),
             install.as_ref(),
         ];
-        run_kubectl(&kubectl, &light.admin_kubeconfig()?, &apply).await?;
+        run_kubectl(&kubectl, &kubeconfig, &apply).await?;
         let admin = light.admin().await?;
         let place = Place::prepare(Access::clone(&light), admin.clone(), webhook).await?;
         Ok(Self {
@@ -151,7 +174,12 @@ impl World {
             .create(&PostParams::default(), &body)
             .await
             .context("creating a namespace")?;
-        Ok(Scene {
+        Ok(self.scene_in(namespace, user))
+    }
+
+    /// A namespace that is there already, to work in for a user who has its rights.
+    pub fn scene_in(&self, namespace: &str, user: &str) -> Scene {
+        Scene {
             access: Access::clone(&self.light),
             admin: self.admin.clone(),
             namespace: namespace.to_owned(),
@@ -161,7 +189,17 @@ impl World {
             kubectl: self.kubectl.clone(),
             case: namespace.to_owned(),
             told: Mutex::default(),
-        })
+        }
+    }
+
+    /// A webhook with the arguments that it is installed with.
+    pub async fn start_webhook(&self) -> Result<Process> {
+        self.place.start(&[]).await
+    }
+
+    /// The webhook as it was built.
+    pub fn webhook_program(&self) -> &Path {
+        self.place.program()
     }
 }
 
