@@ -304,7 +304,10 @@ async fn controller_role_is_enough_and_no_more() -> Result<()> {
         ),
         ("k0smotron.io/clusters/scale", &["get", "update", "patch"]),
         ("k0smotron.io/clusters/finalizers", &["update"]),
-        ("k0smotron.io/jointokenrequests", &["get", "create", "update"]),
+        (
+            "k0smotron.io/jointokenrequests",
+            &["get", "create", "update"],
+        ),
         ("/pods", &["get", "list", "create", "patch", "delete"]),
         ("/pods/exec", &["get", "create"]),
         ("/pods/log", &["get"]),

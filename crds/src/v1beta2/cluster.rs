@@ -15,8 +15,8 @@ use serde_json::Value;
 
 use super::absent::{self, texts_or};
 use super::{
-    CertificateRef, ClusterStatus, IngressSpec, Manifest, MonitoringSpec, Mount, PatchSpec,
-    PersistenceSpec, RemoteHostCluster, ServiceSpec, StorageSpec,
+    CertificateRef, ClusterStatus, IngressSpec, Manifest, MonitoringSpec, Mount, NetworkPolicySpec,
+    PatchSpec, PersistenceSpec, RemoteHostCluster, ServiceSpec, StorageSpec,
 };
 use crate::schema;
 use crate::schema::cel;
@@ -162,6 +162,10 @@ pub struct ClusterSpec {
     /// Containers beside the control plane that offer the hosted cluster's metrics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monitoring: Option<MonitoringSpec>,
+    /// NetworkPolicies that let nobody reach the pods who does not have to. They need a network
+    /// plugin that knows them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_policy: Option<NetworkPolicySpec>,
     /// Changes to generated objects, applied in this order before the objects are written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub patches: Vec<PatchSpec>,
@@ -193,6 +197,7 @@ impl Default for ClusterSpec {
             service_account: None,
             kubeconfig_secret_metadata: None,
             monitoring: None,
+            network_policy: None,
             patches: Vec::new(),
             remote_host_cluster: None,
         }

@@ -8,6 +8,7 @@ mod host;
 mod ingress;
 mod join_token_request;
 mod monitoring;
+mod network_policy;
 mod patch;
 mod persistence;
 mod ports;
@@ -31,6 +32,7 @@ pub use join_token_request::{
     JoinTokenRole, JoinTokenV1Beta1Status,
 };
 pub use monitoring::MonitoringSpec;
+pub use network_policy::NetworkPolicySpec;
 pub use patch::{Patch, PatchSpec, PatchTarget, PatchType};
 pub use persistence::{
     ClaimMetadata, PersistenceSpec, PersistenceType, PersistentVolumeClaimTemplate,

@@ -9,6 +9,7 @@ mod failures;
 mod keys;
 mod leader;
 mod named;
+mod network_policies;
 mod ports;
 mod refusals;
 mod replicas;
@@ -79,6 +80,8 @@ fn main() -> ExitCode {
             case!(named::a_key_that_was_kept_and_is_named_can_be_deleted),
             case!(failures::what_running_pods_mount_stays_while_their_set_cannot_be_written),
             case!(refusals::a_foreign_object_without_any_label_is_left_alone),
+            case!(network_policies::network_policies_are_there_for_who_asks),
+            case!(network_policies::somebody_elses_network_policy_is_named_and_stays),
             case!(upstream::zeros_that_are_stored_are_taken_as_left_out),
         ],
     )

@@ -27,6 +27,7 @@ pub async fn of_a_cluster(scene: &Scene, args: &[&str]) -> Result<()> {
         .create(
             "one",
             json!({"version": "v1.36.3", "replicas": 3, "service": {"type": "LoadBalancer"},
+                "networkPolicy": {"enabled": true},
                 "externalAddress": format!("{}.example.org", scene.namespace)}),
         )
         .await?;
@@ -34,6 +35,7 @@ pub async fn of_a_cluster(scene: &Scene, args: &[&str]) -> Result<()> {
         ("StatefulSet", "kmc-one"),
         ("StatefulSet", "kmc-one-etcd"),
         ("PodDisruptionBudget", "kmc-one"),
+        ("NetworkPolicy", "kmc-one"),
         ("ConfigMap", "kmc-one-endpoint"),
         ("Secret", "one-kubeconfig"),
     ] {
@@ -43,9 +45,13 @@ pub async fn of_a_cluster(scene: &Scene, args: &[&str]) -> Result<()> {
     key_comes_back(scene).await?;
 
     scene
-        .change("one", json!({"spec": {"replicas": 1}}))
+        .change(
+            "one",
+            json!({"spec": {"replicas": 1, "networkPolicy": null}}),
+        )
         .await?;
     gone(scene, "PodDisruptionBudget/kmc-one").await?;
+    gone(scene, "NetworkPolicy/kmc-one").await?;
     let service = json!({"type": "ClusterIP"});
     scene
         .change("one", json!({"spec": {"service": service}}))
@@ -101,6 +107,7 @@ async fn labels(scene: &Scene) -> Result<()> {
         "Secret/one-kubeconfig",
         "StatefulSet/kmc-one",
         "PodDisruptionBudget/kmc-one",
+        "NetworkPolicy/kmc-one",
     ] {
         until(&format!("{child} has the label"), LIMIT, async || {
             let found = scene.child(child).await;

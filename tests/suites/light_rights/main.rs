@@ -1,6 +1,7 @@
 //! What the product is allowed to do: every right that is shipped is used, and each that is taken
 //! away is missed and said, for the installation as it is and for the one that keeps to a namespace.
 
+mod documented;
 mod life;
 mod missed;
 mod used;
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
     runner::main(
         Installed::start(),
         &[
+            case!(documented::each_rule_has_a_row_in_the_book),
             case!(used::every_right_is_used_and_nothing_else_is_asked_for),
             case!(used::the_overlay_for_one_namespace_is_enough_and_no_more),
             case!(missed::each_right_of_the_controller_is_missed_and_said),

@@ -19,6 +19,7 @@ pub mod control_plane;
 pub mod disruption_budget;
 pub mod exposure;
 pub mod kubeconfig;
+pub mod network_policy;
 pub mod pod;
 pub mod storage;
 pub mod telemetry;
@@ -52,6 +53,7 @@ pub fn build(cluster: &ValidCluster) -> Built {
         wanted.extend(control_plane::stateful_set(cluster));
     }
     wanted.extend(disruption_budget::all(cluster));
+    wanted.extend(network_policy::all(cluster));
     let obsolete = obsolete(cluster, &wanted);
     Built { wanted, obsolete }
 }
@@ -63,8 +65,11 @@ fn obsolete(cluster: &ValidCluster, wanted: &[Desired]) -> BTreeSet<ObjectKey> {
     let services = ServiceType::ALL
         .iter()
         .map(|type_| key(Kind::Service, names::service(name, *type_)));
-    let budgets = [names::control_plane(name), names::etcd(name)]
-        .map(|name| key(Kind::PodDisruptionBudget, name));
+    let of_pods = [Kind::PodDisruptionBudget, Kind::NetworkPolicy]
+        .into_iter()
+        .flat_map(|kind| {
+            [names::control_plane(name), names::etcd(name)].map(|name| key(kind, name))
+        });
     let endpoint = matches!(cluster.address, Address::Internal)
         .then(|| key(Kind::ConfigMap, names::endpoint_config(name)));
     let copies = CertificateType::ROOTS.map(|type_| {
@@ -72,7 +77,7 @@ fn obsolete(cluster: &ValidCluster, wanted: &[Desired]) -> BTreeSet<ObjectKey> {
         key(Kind::Secret, format!("{original}{COPY_SUFFIX}"))
     });
     services
-        .chain(budgets)
+        .chain(of_pods)
         .chain(endpoint)
         .chain(copies)
         .filter(|key| wanted.iter().all(|wanted| wanted.key != *key))

@@ -90,6 +90,7 @@ fn what_is_built_where_everything_is_left_out() {
 #[case::low_port("low-port", include_str!("../../../tests/clusters/low-port.yaml"))]
 #[case::host_path("host-path", include_str!("../../../tests/clusters/host-path.yaml"))]
 #[case::claim("claim", include_str!("../../../tests/clusters/claim.yaml"))]
+#[case::policies("policies", "networkPolicy: {enabled: true}")]
 #[case::extras("extras", include_str!("../../../tests/clusters/extras.yaml"))]
 fn what_a_spec_changes(#[case] name: &str, #[case] spec: &str) {
     let plain = build(&valid(PLAIN, &all_seen()));
@@ -183,7 +184,7 @@ fn each_child_waits_for_its_own() {
 
 /// What an earlier spec asked for goes; keys never do.
 #[test]
-fn what_is_obsolete_are_services_budgets_the_endpoint_and_copies() {
+fn what_is_obsolete_are_services_budgets_policies_the_endpoint_and_copies() {
     let of = |spec: &str| {
         let built = build(&valid(spec, &all_seen()));
         built
@@ -203,6 +204,8 @@ fn what_is_obsolete_are_services_budgets_the_endpoint_and_copies() {
     Secret team/demo-sa-restore
     PodDisruptionBudget team/kmc-demo
     PodDisruptionBudget team/kmc-demo-etcd
+    NetworkPolicy team/kmc-demo
+    NetworkPolicy team/kmc-demo-etcd
     ");
     let exposed = of(include_str!("../../../tests/clusters/node-port.yaml"));
     assert!(exposed.iter().all(|key| !key.contains("kmc-demo-endpoint")));

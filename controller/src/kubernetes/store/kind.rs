@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Secret, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ApiResource;
 
@@ -18,6 +19,8 @@ pub enum Kind {
     StatefulSet,
     /// `policy/v1` PodDisruptionBudget.
     PodDisruptionBudget,
+    /// `networking.k8s.io/v1` `NetworkPolicy`.
+    NetworkPolicy,
     /// `v1` Node.
     Node,
     /// `v1` `PersistentVolumeClaim`: only read.
@@ -26,12 +29,13 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Service,
         Self::ConfigMap,
         Self::Secret,
         Self::StatefulSet,
         Self::PodDisruptionBudget,
+        Self::NetworkPolicy,
         Self::Node,
         Self::PersistentVolumeClaim,
     ];
@@ -63,6 +67,12 @@ impl Kind {
             Self::PodDisruptionBudget => row(
                 "PodDisruptionBudget",
                 erased::<PodDisruptionBudget>,
+                &[OURS],
+                Kept::Said,
+            ),
+            Self::NetworkPolicy => row(
+                "NetworkPolicy",
+                erased::<NetworkPolicy>,
                 &[OURS],
                 Kept::Said,
             ),

@@ -173,6 +173,7 @@ fn of_each_kind_as_much_is_kept_as_a_reconcile_compares() {
             "data metadata spec",
         ),
         (Kind::PodDisruptionBudget, &nothing, "metadata spec"),
+        (Kind::NetworkPolicy, &nothing, "metadata spec"),
         (Kind::Node, &nothing, "metadata status"),
         (Kind::PersistentVolumeClaim, &nothing, "metadata"),
         (

@@ -16,11 +16,12 @@ use serde_json::Value;
 use crate::light::children::{self, at, text};
 
 /// What is watched.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "Cluster",
     "JoinTokenRequest",
     "ConfigMap",
     "Event",
+    "NetworkPolicy",
     "PersistentVolumeClaim",
     "PodDisruptionBudget",
     "Secret",

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, TypeMeta};
 use kube::{Client, ResourceExt as _};
@@ -14,8 +15,9 @@ use serde_json::Value;
 pub type Children = BTreeMap<String, Value>;
 
 /// The kinds that the controller makes.
-pub const KINDS: [&str; 5] = [
+pub const KINDS: [&str; 6] = [
     "ConfigMap",
+    "NetworkPolicy",
     "PodDisruptionBudget",
     "Secret",
     "Service",
@@ -26,6 +28,7 @@ pub const KINDS: [&str; 5] = [
 pub fn resource(kind: &str) -> Result<ApiResource> {
     Ok(match kind {
         "ConfigMap" => ApiResource::erase::<ConfigMap>(&()),
+        "NetworkPolicy" => ApiResource::erase::<NetworkPolicy>(&()),
         "PersistentVolumeClaim" => ApiResource::erase::<PersistentVolumeClaim>(&()),
         "PodDisruptionBudget" => ApiResource::erase::<PodDisruptionBudget>(&()),
         "Secret" => ApiResource::erase::<Secret>(&()),

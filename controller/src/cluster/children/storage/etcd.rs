@@ -31,6 +31,7 @@ use crate::kubernetes::store::Kind;
 pub mod certificates;
 pub mod claims;
 pub mod initial;
+pub mod network_policy;
 pub mod services;
 #[cfg(test)]
 mod tests;

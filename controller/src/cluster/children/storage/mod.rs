@@ -17,6 +17,11 @@ pub fn services(cluster: &ValidCluster) -> Vec<Desired> {
     ]
 }
 
+/// Who may reach it, where the Cluster asks for that.
+pub fn network_policy(cluster: &ValidCluster) -> Option<Desired> {
+    Some(etcd::network_policy::members(cluster))
+}
+
 /// What members are told.
 pub fn config(cluster: &ValidCluster) -> Option<Desired> {
     etcd::initial::members_config(cluster)
