@@ -40,7 +40,7 @@ demo-down: ## end the demo's mothership and everything that belongs to it
 	$(BIN)/demo --down
 
 ##@ Develop
-.PHONY: test test-unit test-light test-full test-long bench lint generate check-generated deps components
+.PHONY: test test-unit test-light test-full test-long fuzz bench lint generate check-generated deps components
 test: ## unit, light and full suites; the full ones need root
 	$(CHECK) suites
 	@# Not as prerequisites, which would be made although the check failed where make keeps going.
@@ -62,9 +62,24 @@ test-full: ## suites with pods and worker machines (root)
 	$(CHECK) suites
 	$(TEST) --test harness --test 'full_*' -- --test-threads=1
 
-test-long: ## every fault at every request of every workload: hours on two cores (root)
+test-long: ## every fault at every request of every workload, every value of every field: hours on two cores (root)
 	$(CHECK) suites
 	$(TEST) --test 'long_*'
+	FIELDS=all $(TEST) --test light_fields
+
+# How long each target goes on before it is another's turn, and which; where the input lies that ended
+# a whole process.
+FUZZ_SECONDS ?= 60
+FUZZ ?= fuzz::
+FUZZ_LAST ?= $(abspath $(or $(CARGO_TARGET_DIR),target))/fuzz/last
+
+fuzz: ## what others send, wrong in every way, until something fails or it is stopped (FUZZ= FUZZ_SECONDS=)
+	$(CHECK) build
+	mkdir -p $(FUZZ_LAST)
+	while :; do \
+	  FUZZ_LAST=$(FUZZ_LAST) BOLERO_RANDOM_TEST_TIME_MS=$$(( $(FUZZ_SECONDS) * 1000 )) \
+	    $(TEST) --profile fuzz --lib -- $(FUZZ); \
+	done
 
 bench: ## what is measured: requests, time to Available, loss of a pod, the plugin, admission under load (root)
 	$(CHECK) suites

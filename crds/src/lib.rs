@@ -10,6 +10,8 @@ mod before;
 pub mod conditions;
 pub mod conversion;
 pub mod definitions;
+#[cfg(test)]
+mod fuzz;
 pub mod generate;
 pub mod k0s_config;
 pub mod labels;

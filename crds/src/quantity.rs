@@ -73,6 +73,9 @@ fn parse(text: &str) -> Option<(i128, bool)> {
     if fraction.len() > 12 || whole.len() > 18 {
         return None;
     }
+    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
     let scale = 10_i128.pow(u32::try_from(fraction.len()).ok()?);
     let (factor, binary) = match suffix {
@@ -173,6 +176,7 @@ mod tests {
     #[case("1Gi", "1Gi")]
     #[case("0", "0")]
     #[case("nonsense", "nonsense")]
+    #[case(".+11", ".+11")]
     fn canonical_form(#[case] written: &str, #[case] kept: &str) {
         assert_eq!(canonical(written), kept);
     }

@@ -23,6 +23,9 @@ pub struct K0sVersion {
     suffix: String,
 }
 
+/// The longest tag that an image can have, in bytes.
+const MAX_TAG: usize = 128;
+
 /// What the text of a version must be.
 pub(crate) const FORM: &str =
     "must be a k0s version such as v1.36.3, v1.36.3-k0s.2 or v1.36.3+k0s.2";
@@ -75,10 +78,12 @@ impl FromStr for K0sVersion {
             text: text.to_owned(),
         };
         let plain = text.strip_prefix('v').unwrap_or(text);
-        let (kubernetes, k0s) = match (plain.split_once("+k0s."), plain.split_once("-k0s.")) {
-            (Some(parts), _) | (None, Some(parts)) => (parts.0, parts.1),
-            (None, None) => (plain, "0"),
-        };
+        // The first of them, however it is written: as a tag it is written otherwise.
+        let first = ["+k0s.", "-k0s."]
+            .into_iter()
+            .filter_map(|mark| plain.split_once(mark))
+            .min_by_key(|(kubernetes, _)| kubernetes.len());
+        let (kubernetes, k0s) = first.unwrap_or((plain, "0"));
         let kubernetes = Version::parse(kubernetes).map_err(|_| error())?;
         if kubernetes.build != BuildMetadata::EMPTY {
             return Err(error());
@@ -94,11 +99,15 @@ impl FromStr for K0sVersion {
         if !suffix_fits || (number.len() > 1 && number.starts_with('0')) {
             return Err(error());
         }
-        Ok(Self {
+        let version = Self {
             kubernetes,
             k0s: number.parse().map_err(|_| error())?,
             suffix: suffix.to_owned(),
-        })
+        };
+        if version.image_tag().len() > MAX_TAG {
+            return Err(error());
+        }
+        Ok(version)
     }
 }
 

@@ -186,6 +186,8 @@ fn versions(#[case] text: &str, #[case] tag: &str, #[case] shown: &str) {
 #[case("v1.36.3+k0s.1 ")]
 #[case("v1.36.3+other")]
 #[case("vv1.36.3")]
+#[case("v1.36.3-k0s.1.36.3+k0s.2")]
+#[case::longer_than_a_tag(&format!("v1.36.3-k0s.2-{}", "a".repeat(128)))]
 fn no_versions(#[case] text: &str) {
     assert!(text.parse::<K0sVersion>().is_err());
 }

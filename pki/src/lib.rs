@@ -20,6 +20,8 @@ pub mod leaf;
 pub mod token;
 
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod key;
 mod pem;
 mod validity;

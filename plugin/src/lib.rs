@@ -11,6 +11,8 @@ mod duration;
 mod error;
 mod escape;
 mod flags;
+#[cfg(test)]
+mod fuzz;
 mod hosted;
 mod kubeconfig;
 mod lines;

@@ -21,7 +21,7 @@ fn sources(program: &str) -> Vec<(String, PathBuf)> {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            if ["tests", "testing", "fixtures"].contains(&&*name) {
+            if ["tests", "testing", "fixtures", "fuzz"].contains(&&*name) {
                 continue;
             }
             if path.is_dir() {

@@ -16,6 +16,8 @@ mod deletion;
 pub mod dereference;
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod fuzz;
 mod hosted;
 mod settle;
 pub mod status;

@@ -77,7 +77,13 @@ impl From<kube::Error> for HostedError {
                 code @ (401 | 403) => Self::Unauthorized { code },
                 code => Self::Api {
                     code,
-                    reason: status.reason.chars().take(64).collect(),
+                    // The peer's own text, and a word where there is one.
+                    reason: status
+                        .reason
+                        .chars()
+                        .filter(char::is_ascii_alphanumeric)
+                        .take(64)
+                        .collect(),
                 },
             };
         }
@@ -161,5 +167,11 @@ mod tests {
         assert!(matches!(api(403), HostedError::Unauthorized { code: 403 }));
         assert!(api(503).is_status(503));
         assert!(!api(422).to_string().contains("etcd is busy"));
+        let strange = kube::core::Status::failure("", "\u{1b}[2JConflict\n").with_code(409);
+        let error = HostedError::from(kube::Error::Api(strange.boxed()));
+        assert_eq!(
+            error.to_string(),
+            "hosted API responded with status 409 2JConflict"
+        );
     }
 }

@@ -26,6 +26,11 @@ use super::{Endpoint, HostedError, connect, deadline};
 const CONCURRENCY: usize = 8;
 /// Nodes of one answer.
 const PAGE: u32 = 500;
+/// How long all pages may take together: a hosted API that always has another one must not keep
+/// others from being asked.
+const ALL_PAGES: Duration = Duration::from_secs(60);
+/// In bytes.
+const LONGEST_VERSION: usize = 64;
 
 /// How long to wait between two counts.
 #[derive(Clone, Debug)]
@@ -175,26 +180,38 @@ impl Counting {
     async fn count(&self, endpoint: &Endpoint, cert: &PemPair) -> Result<StatusNodes, HostedError> {
         let _place = self.0.shared.place().await;
         let api: Api<Seen> = Api::all(connect(endpoint, Some(cert))?);
-        let mut nodes = StatusNodes::default();
-        let mut oldest: Option<semver::Version> = None;
-        let mut page = ListParams::default().limit(PAGE);
-        loop {
-            let answer = deadline(api.list(&page)).await?;
-            for node in &answer.items {
-                nodes.joined += 1;
-                nodes.ready += i32::from(node.is_ready());
-                let text = &node.status.node_info.kubelet_version;
-                if let Some(version) = kubelet(text)
-                    && oldest.as_ref().is_none_or(|oldest| version < *oldest)
-                {
-                    oldest = Some(version);
-                    nodes.oldest_kubelet = Some(text.clone());
-                }
+        within(every_page(&api)).await
+    }
+}
+
+async fn within(
+    count: impl Future<Output = Result<StatusNodes, HostedError>>,
+) -> Result<StatusNodes, HostedError> {
+    tokio::time::timeout(ALL_PAGES, count)
+        .await
+        .unwrap_or(Err(HostedError::Timeout))
+}
+
+async fn every_page(api: &Api<Seen>) -> Result<StatusNodes, HostedError> {
+    let mut nodes = StatusNodes::default();
+    let mut oldest: Option<semver::Version> = None;
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let answer = deadline(api.list(&page)).await?;
+        for node in &answer.items {
+            nodes.joined += 1;
+            nodes.ready += i32::from(node.is_ready());
+            let text = &node.status.node_info.kubelet_version;
+            if let Some(version) = kubelet(text)
+                && oldest.as_ref().is_none_or(|oldest| version < *oldest)
+            {
+                oldest = Some(version);
+                nodes.oldest_kubelet = Some(text.clone());
             }
-            match answer.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => page.continue_token = Some(token),
-                None => return Ok(nodes),
-            }
+        }
+        match answer.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page.continue_token = Some(token),
+            None => return Ok(nodes),
         }
     }
 }
@@ -212,7 +229,14 @@ fn pick(range: &Range<Duration>) -> Duration {
 }
 
 /// `v1.36.3+k0s`; what stands behind the plus has no order.
+///
+/// A node says it of itself and no API looks at it, and it is written into a status of the mothership:
+/// what looks like no version is none.
 fn kubelet(text: &str) -> Option<semver::Version> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".+-_".contains(&byte);
+    if text.len() > LONGEST_VERSION || !text.bytes().all(fits) {
+        return None;
+    }
     let plain = text.strip_prefix('v').unwrap_or(text);
     let plain = plain.split_once('+').map_or(plain, |(plain, _)| plain);
     semver::Version::parse(plain).ok()

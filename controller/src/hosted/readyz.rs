@@ -132,4 +132,6 @@ fn describe(status: StatusCode, body: &str) -> String {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -13,27 +13,21 @@ use std::borrow::Cow;
 
 use regex::{Captures, Regex};
 
+use self::names::Says;
 use crate::error::Error;
 
 /// What stands in the place of something secret.
 pub const MARK: &str = "[redacted]";
 
-/// What is secret wherever it stands, and what takes its place. The order matters: a whole key
-/// before a part of one.
-const SHAPES: [(&str, &str); 13] = [
-    // Private keys: whole, without an end, without a beginning; line ends may be escaped.
-    (
-        r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----.*?-----END [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----",
-        MARK,
-    ),
-    (
-        r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----(?:(?:\\+[nr]|\s)*[A-Za-z0-9+/=]+)*",
-        MARK,
-    ),
-    (
-        r"(?:[A-Za-z0-9+/=]+(?:\\+[nr]|\s)+)*-----END [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----",
-        MARK,
-    ),
+/// Private keys; line ends may be escaped.
+const WHOLE_KEY: &str = r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----.*?-----END [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----";
+const KEY_WITHOUT_END: &str =
+    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----(?:(?:\\+[nr]|\s)*[A-Za-z0-9+/=]+)*";
+const KEY_WITHOUT_BEGINNING: &str =
+    r"(?:[A-Za-z0-9+/=]+(?:\\+[nr]|\s)+)*-----END [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----";
+
+/// What else is secret wherever it stands, and what takes its place.
+const SHAPES: [(&str, &str); 10] = [
     // A k0s join token: a compressed kubeconfig.
     (r"H4sI[A-Za-z0-9+/_=-]{16,}", MARK),
     // PEM in base64, as kubeconfigs and Secrets have it.
@@ -67,6 +61,9 @@ const SHAPES: [(&str, &str); 13] = [
 /// Takes out secrets; the patterns are compiled once.
 #[derive(Debug)]
 pub struct Redactor {
+    whole_key: Regex,
+    key_without_end: Regex,
+    key_without_beginning: Regex,
     shapes: Vec<(Regex, &'static str)>,
     /// A name and what stands between it and its value; `value` itself may, as in
     /// `{name: PASSWORD, value: x}`.
@@ -91,6 +88,9 @@ impl Redactor {
             .map(|(pattern, with)| Ok((compile(pattern)?, *with)));
         let (strong, weak) = (names::STRONG, names::WEAK);
         Ok(Self {
+            whole_key: compile(WHOLE_KEY)?,
+            key_without_end: compile(KEY_WITHOUT_END)?,
+            key_without_beginning: compile(KEY_WITHOUT_BEGINNING)?,
             shapes: shapes.collect::<Result<_, Error>>()?,
             named: compile(&format!(
                 r#"(?i)(?P<name>[\w.-]*(?:{strong}|{weak}|\bauth\b)[\w.-]*)(?P<between>\\*["']?(?:[,\s]+\\*["']?value\\*["']?)?[ \t]*(?:=>|[:=]|%3D)[ \t]*|[ \t]+)"#
@@ -101,19 +101,57 @@ impl Redactor {
     }
 
     /// The text without what is secret in it: a log, a message, a table.
+    ///
+    /// The order matters: a whole key before a part of one, and names before shapes, of which some
+    /// would take a name for a part of what is secret, and leave its value.
     pub fn text(&self, text: &str) -> String {
-        let mut text = Cow::Borrowed(text);
+        let text = self.whole_key.replace_all(text, MARK);
+        let text = self
+            .key_without_end
+            .replace_all(&text, |found: &Captures<'_>| {
+                let found = found.get(0);
+                let after = found.map_or("", |found| text.get(found.end()..).unwrap_or_default());
+                let rest = self.after_key(found.map_or("", |found| found.as_str()), after);
+                format!("{MARK}{rest}")
+            });
+        let text = self.key_without_beginning.replace_all(&text, MARK);
+        let mut text = self.without_values(&text);
         for (shape, with) in &self.shapes {
             if let Cow::Owned(changed) = shape.replace_all(&text, *with) {
-                text = Cow::Owned(changed);
+                text = changed;
             }
         }
-        let text = self.without_values(&text);
         let without_keys = self.base64.replace_all(&text, |found: &Captures<'_>| {
             let found = found.get(0).map_or("", |found| found.as_str());
             if is_random(found) { MARK } else { found }.to_owned()
         });
         without_keys.into_owned()
+    }
+
+    /// What is no part of a key that has no end, though its letters could be: from the first word on
+    /// that names a secret, and the beginning of a word that goes on as no key does.
+    fn after_key<'t>(&self, key: &'t str, after: &str) -> &'t str {
+        let is_apart = |c: char| c.is_whitespace() || c == '\\';
+        let header = key.rfind("-----").map_or(0, |at| at + 5);
+        let mut start = header;
+        let mut words = key
+            .get(header..)
+            .unwrap_or_default()
+            .split_inclusive(is_apart);
+        let named = words.find_map(|word| {
+            let at = start;
+            start += word.len();
+            let name = word.split('=').next().unwrap_or_default();
+            (names::says(&self.strong, name) != Says::Nothing).then_some(at)
+        });
+        let last = || {
+            let last = key.rfind(is_apart).map_or(header, |at| at + 1);
+            after.starts_with(['-', '_', '.']).then_some(last)
+        };
+        named
+            .or_else(last)
+            .and_then(|at| key.get(at..))
+            .unwrap_or_default()
     }
 }
 

@@ -72,6 +72,11 @@ const PLANTED: &str = "Pl4nted";
     r"key: -----BEGIN PRIVATE KEY-----\nMHcPl4nted\nPl4nted==\n-----END PRIVATE KEY-----\n"
 )]
 #[case::private_key_without_an_end("-----BEGIN RSA PRIVATE KEY-----\nMHcPl4nted\nPl4nted")]
+#[case::a_password_behind_a_key_without_an_end(
+    "-----BEGIN PRIVATE KEY-----\nAA a\n\npassword: Pl4nted-x"
+)]
+#[case::another_behind_one("-----BEGIN PRIVATE KEY-----\nAA\napi_key=\"Pl4nted x\"")]
+#[case::a_password_where_a_header_has_one("basic\n\npassword: Pl4nted-x")]
 #[case::private_key_without_a_beginning("MHcPl4nted\nPl4nted==\n-----END RSA PRIVATE KEY-----")]
 #[case::key_data("client-key-data: LS0tLS1CRUdJTiBQl4nPl4ntedPl4nted")]
 #[case::pem_in_base64("x LS0tLS1CRUdJTiBFQyBQUklWPl4nted y")]

@@ -8,6 +8,8 @@
 //! ```
 
 pub mod ca_bundles;
+#[cfg(test)]
+mod fuzz;
 pub mod plan;
 pub mod resolver;
 pub mod rotator;

@@ -5,6 +5,8 @@
 mod admission;
 mod conversion;
 mod endpoints;
+#[cfg(test)]
+mod fuzz;
 mod object;
 
 pub use admission::{Stage, admit};

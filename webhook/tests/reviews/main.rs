@@ -12,6 +12,7 @@
 mod answers;
 mod mutated;
 mod unseen;
+mod largest;
 
 use crds::lookup::{Mothership, Unknown};
 use crds::policy::Policies;

@@ -163,3 +163,30 @@ async fn the_last_count_stands_while_the_api_does_not_answer() {
     census.forget("1");
     assert_eq!(census.last("1"), None);
 }
+
+#[test]
+fn what_a_node_says_of_itself_is_a_version_or_nothing() {
+    assert!(kubelet("v1.36.3+k0s").is_some());
+    for text in [
+        "v1.36.3+\u{1b}[2Jowned",
+        "v1.36.3+\u{202e}",
+        &format!("v1.36.3-{}", "a".repeat(1 << 20)),
+    ] {
+        assert_eq!(kubelet(text), None);
+    }
+}
+
+/// An API that always has another page is left for the next one in line.
+#[tokio::test(start_paused = true)]
+async fn a_count_without_an_end_is_ended() {
+    let endless = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let page = json!({"metadata": {"continue": "more"}, "items": []}).to_string();
+        Ok::<_, std::convert::Infallible>(http::Response::new(kube::client::Body::from(
+            page.into_bytes(),
+        )))
+    });
+    let api = Api::all(kube::Client::new(endless, "default"));
+    let answer = within(every_page(&api)).await;
+    assert!(matches!(answer, Err(HostedError::Timeout)), "{answer:?}");
+}

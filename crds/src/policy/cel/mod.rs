@@ -7,6 +7,8 @@
 //! smaller ones pays for them, or is left out.
 
 mod compile;
+#[cfg(test)]
+mod fuzz;
 mod parts;
 mod run;
 mod source;

@@ -137,6 +137,13 @@ pub fn merge(
             changes.push(change);
         }
     }
+    if !matches!(
+        before.get("current-context"),
+        None | Some(Value::Null | Value::String(_))
+    ) {
+        let message = "its current-context must be a name".to_owned();
+        return Err(Problem::Unusable(message));
+    }
     let known = current_of(&before);
     let becomes_current = match current {
         Current::Switch => true,
@@ -330,5 +337,7 @@ fn has_comments(text: &str) -> bool {
         .any(|line| line.trim_start().starts_with('#') || line.contains(" #"))
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 use crate::kubeconfig::merge::*;
 
-const SECRET: &str = "\
+pub(super) const SECRET: &str = "\
 apiVersion: v1
 kind: Config
 current-context: demo-admin@demo-k0s
@@ -321,6 +321,7 @@ fn what_is_no_kubeconfig_is_refused() {
         "a: [\n",
         "a: 1\n---\nb: 2\n",
         "a: 1\na: 2\n",
+        "current-context: [a]\n",
     ] {
         let refused = merge(text, &entry(), &owner(), "demo", Current::IfNone);
         assert!(

@@ -2,6 +2,8 @@
 
 mod failure;
 mod fleet;
+#[cfg(test)]
+mod fuzz;
 mod host;
 mod nodes;
 mod remote;
