@@ -14,7 +14,7 @@ use crate::fields::{Kind, kinds};
 use crate::values::all;
 
 /// How many values `make test` tries.
-const SHARE: usize = 1200;
+const SHARE: usize = 1000;
 const AT_ONCE: usize = 8;
 
 /// What came back.
@@ -61,7 +61,7 @@ pub async fn every_value_is_accepted_or_refused_by_name(scene: &Scene) -> Result
     let kinds = kinds()?;
     let all = all(&kinds);
     let count = all.len();
-    let (cases, how) = chosen(all, SHARE)?;
+    let (cases, how) = chosen(all, SHARE, count)?;
     scene.say(format!("{} of {count} values ({how})", cases.len()));
     let accepted = AtomicUsize::new(0);
     let failures: Vec<String> = futures::stream::iter(&cases)

@@ -5,10 +5,16 @@ use anyhow::{Context as _, Result};
 use crate::values::Case;
 
 /// What the environment asks for, else so many, evenly from the fields below `spec`: there are more
-/// kinds of volumes than of all else together. Says how to come back to it.
-pub fn chosen<'k>(all: Vec<Case<'k>>, share: usize) -> Result<(Vec<Case<'k>>, String)> {
-    match std::env::var("FIELDS").ok().as_deref() {
-        Some("all") => Ok((all, "FIELDS=all".to_owned())),
+/// kinds of volumes than of all else together. Where all are asked for, there are at most so many.
+/// Says how to come back to it.
+pub fn chosen(all: Vec<Case<'_>>, share: usize, most: usize) -> Result<(Vec<Case<'_>>, String)> {
+    let seed = match std::env::var("FIELDS_SEED") {
+        Ok(seed) => seed.parse().context("FIELDS_SEED must be a number")?,
+        Err(_) => u64::from(std::process::id()),
+    };
+    let share = match std::env::var("FIELDS").ok().as_deref() {
+        Some("all") => most,
+        None => share,
         Some(numbers) => {
             let numbers: Vec<usize> = numbers
                 .split(',')
@@ -18,20 +24,14 @@ pub fn chosen<'k>(all: Vec<Case<'k>>, share: usize) -> Result<(Vec<Case<'k>>, St
             let asked = all
                 .into_iter()
                 .filter(|case| numbers.contains(&case.number));
-            Ok((asked.collect(), "by number".to_owned()))
+            return Ok((asked.collect(), "by number".to_owned()));
         }
-        None => {
-            let seed = match std::env::var("FIELDS_SEED") {
-                Ok(seed) => seed.parse().context("FIELDS_SEED must be a number")?,
-                Err(_) => u64::from(std::process::id()),
-            };
-            Ok((evenly(all, share, seed), format!("FIELDS_SEED={seed}")))
-        }
-    }
+    };
+    Ok((evenly(all, share, seed), format!("FIELDS_SEED={seed}")))
 }
 
-fn evenly<'k>(all: Vec<Case<'k>>, share: usize, seed: u64) -> Vec<Case<'k>> {
-    let mut groups: Vec<Vec<Case<'k>>> = Vec::new();
+fn evenly(all: Vec<Case<'_>>, share: usize, seed: u64) -> Vec<Case<'_>> {
+    let mut groups: Vec<Vec<Case<'_>>> = Vec::new();
     for case in all {
         match groups.iter_mut().find(|group| {
             group.first().is_some_and(|first| {

@@ -82,8 +82,12 @@ impl Kind {
     /// The smallest spec that has this field with this value; without one, that lacks it.
     pub fn with(&self, field: &Field, value: Option<Value>) -> Value {
         let mut spec = self.base();
+        let gone = value.is_none();
         put(&mut spec, &self.schema, &field.steps, value);
         complete(&mut spec, &field.text());
+        if gone {
+            put(&mut spec, &self.schema, &field.steps, None);
+        }
         spec
     }
 }
@@ -211,7 +215,8 @@ fn put(at: &mut Value, schema: &Value, steps: &[Step], value: Option<Value>) {
     let below = inner(schema, step);
     match step {
         Step::Item => {
-            let mut item = Value::Null;
+            let found = at.as_array_mut().filter(|items| !items.is_empty());
+            let mut item = found.map_or(Value::Null, |items| items.swap_remove(0));
             put(&mut item, below, rest, value);
             *at = Value::Array(vec![item]);
         }
