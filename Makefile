@@ -81,11 +81,12 @@ fuzz: ## what others send, wrong in every way, until something fails or it is st
 	    $(TEST) --profile fuzz --lib -- $(FUZZ); \
 	done
 
-bench: ## what is measured: requests, time to Available, loss of a pod, the plugin, admission under load (root)
+bench: ## what is measured: requests, time to Available, loss of a pod, many Clusters, the plugin, admission under load (root)
 	$(CHECK) suites
 	$(TEST) --test light_controller -- requests:: --nocapture
 	$(TEST) --test full_clusters -- ready:: highly_available:: --nocapture
 	$(TEST) --test bench_plugin -- --nocapture
+	$(TEST) --test bench_scale
 	@# Optimised, or the load would take most of the processors that it shares with the webhook.
 	$(TEST) --release --test bench_admission -- --nocapture
 

@@ -358,6 +358,7 @@ fn plane(dir: &Path, range: Range, options: &FullOptions) -> Plane {
         },
         services: range.services(),
         fsync: options.fsync,
+        large: false,
         api_flags: std::iter::once(format!("--advertise-address={}", range.node()))
             .chain(options.api_flags.iter().cloned())
             .collect(),

@@ -34,6 +34,8 @@ pub struct LightOptions {
     pub services: Option<String>,
     /// Further flags of the API server, such as `--feature-gates=…`.
     pub api_flags: Vec<String>,
+    /// Room for hundreds of thousands of objects: space in etcd, and memory.
+    pub large: bool,
 }
 
 /// A running light mothership. Unless detached it ends when this is dropped, and also when the
@@ -97,6 +99,7 @@ impl Light {
             },
             services: options.services.unwrap_or_else(|| "10.0.0.0/16".to_owned()),
             fsync: options.fsync,
+            large: options.large,
             // There is no address but loopback to advertise, and that one is refused.
             api_flags: [
                 "--bind-address=127.0.0.1",

@@ -23,6 +23,8 @@ pub(crate) struct Plane {
     pub services: String,
     /// Without it etcd does not wait for the disk: quicker, and wrong for a benchmark of latency.
     pub fsync: bool,
+    /// Whether it is to hold hundreds of thousands of objects.
+    pub large: bool,
     /// Extra flags of the API server.
     pub api_flags: Vec<String>,
     /// Extra flags of the controller manager.
@@ -108,15 +110,25 @@ impl Plane {
             .flag("initial-advertise-peer-urls", &peer)
             .flag("initial-cluster", format!("mothership={peer}"))
             .flag("unsafe-no-fsync", !self.fsync)
+            // All versions of five minutes are kept.
+            .flag(
+                "quota-backend-bytes",
+                if self.large { 16_u64 << 30 } else { 2 << 30 },
+            )
             .flag("log-level", "warn")
     }
 
     fn api_server(&self, program: &Path) -> Service {
+        // Its heap is small, and is collected again and again: with Go's default a quarter of
+        // its time goes there, on cores that it shares with what it is there to test.
+        let (growth, memory) = if self.large {
+            ("200", "8GiB")
+        } else {
+            ("1000", "1GiB")
+        };
         Service::new(&self.dir, "kube-apiserver", program)
-            // Its heap is small, and is collected again and again: with Go's default a quarter of
-            // its time goes there, on cores that it shares with what it is there to test.
-            .env("GOGC", "1000")
-            .env("GOMEMLIMIT", "1GiB")
+            .env("GOGC", growth)
+            .env("GOMEMLIMIT", memory)
             .flag(
                 "etcd-servers",
                 format!("http://127.0.0.1:{}", self.ports.etcd),

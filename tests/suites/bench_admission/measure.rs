@@ -1,5 +1,4 @@
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -7,10 +6,10 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use mothership::load::{self, Load};
-use mothership::paths;
 use serde_json::json;
 use support::light::PRODUCT;
 use support::light::scene::Scene;
+use support::released;
 
 use super::reviews::{policies, review};
 
@@ -21,23 +20,6 @@ const P99_LARGE: Duration = Duration::from_millis(50);
 const P99_SATURATED: Duration = Duration::from_millis(10);
 const READY: Duration = Duration::from_millis(300);
 const RESIDENT_MIB: f64 = 40.0;
-
-/// A release build of the webhook.
-async fn release() -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = tokio::process::Command::new(cargo)
-        .current_dir(paths::workspace())
-        .args(["build", "--quiet", "--release", "--workspace"])
-        .args(["--bin", "k0smotron-webhook"])
-        .stdin(Stdio::null())
-        .status()
-        .await
-        .context("running cargo")?;
-    ensure!(status.success(), "cargo build: {status}");
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| paths::workspace().join("target"), PathBuf::from);
-    Ok(target.join("release/k0smotron-webhook"))
-}
 
 /// Fills the API server with Clusters and policies, past a webhook that is not there yet.
 async fn fill(scene: &Scene) -> Result<()> {
@@ -97,7 +79,7 @@ fn pin(pid: u32, to: &[usize]) -> Result<()> {
 }
 
 pub async fn admission_under_load(scene: &Scene) -> Result<()> {
-    let program = release().await?;
+    let program = tokio::task::spawn_blocking(|| released::program("k0smotron-webhook")).await??;
     fill(scene).await?;
     // The certificate is made by the first start, which is not measured.
     let place = scene.place.clone().with_program(program);

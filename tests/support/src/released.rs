@@ -1,4 +1,5 @@
-//! What `make release` makes, in a folder of its own.
+//! What `make release` makes, in a folder of its own, and programs as images have them, but
+//! optimised.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,6 +9,28 @@ use mothership::paths;
 
 /// Where the archives of a release that nobody publishes would lie.
 pub const URL: &str = "https://releases.example.org/v0";
+
+/// A program of the workspace, optimised.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .current_dir(paths::workspace())
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--workspace",
+            "--bin",
+            name,
+        ])
+        .stdin(Stdio::null())
+        .status()
+        .context("running cargo")?;
+    ensure!(status.success(), "cargo build: {status}");
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| paths::workspace().join("target"), PathBuf::from);
+    Ok(target.join("release").join(name))
+}
 
 /// A release.
 pub struct Released {

@@ -10,7 +10,6 @@
 )]
 
 mod answers;
-mod mutated;
 mod unseen;
 mod largest;
 

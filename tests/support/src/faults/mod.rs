@@ -9,7 +9,7 @@ mod choice;
 mod history;
 mod hosted;
 mod machine;
-mod operator;
+pub mod operator;
 mod oracles;
 mod plan;
 mod reference;

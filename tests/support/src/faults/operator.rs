@@ -135,6 +135,11 @@ impl Operator {
         running.start()
     }
 
+    /// Its process id, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.running().child.as_ref().map(Child::id)
+    }
+
     /// SIGKILL.
     pub fn kill(&self) {
         self.running().kill();

@@ -29,7 +29,41 @@ use crate::kubectl::kubectl as run_kubectl;
 use crate::runner;
 
 /// As the README installs it.
-const PLAIN: (&str, &str) = ("--filename", "deploy/install.yaml");
+pub const PLAIN: (&str, &str) = ("--filename", "deploy/install.yaml");
+
+/// Applies a file or an overlay of the repository, with the kubectl that comes back.
+pub async fn install(
+    light: &Light,
+    (flag, path): (&str, &str),
+    namespace: Option<&str>,
+) -> Result<PathBuf> {
+    let kubectl = Components::light(&Progress::new())?
+        .path("kubectl")?
+        .to_owned();
+    let kubeconfig = light.admin_kubeconfig()?;
+    if let Some(namespace) = namespace {
+        run_kubectl(&kubectl, &kubeconfig, &["create", "namespace", namespace]).await?;
+    }
+    let install = paths::workspace().join(path);
+    let apply: [&OsStr; 4] = [
+        "apply".as_ref(),
+        "--server-side".as_ref(),
+        flag.as_ref(),
+        install.as_ref(),
+    ];
+    run_kubectl(&kubectl, &kubeconfig, &apply).await?;
+    Ok(kubectl)
+}
+
+/// From now on nobody refuses or changes what is submitted.
+pub async fn disregard_webhook(admin: &Client) -> Result<()> {
+    let gone = DeleteParams::default();
+    let validating: Api<ValidatingWebhookConfiguration> = Api::all(admin.clone());
+    validating.delete("k0smotron", &gone).await?;
+    let mutating: Api<MutatingWebhookConfiguration> = Api::all(admin.clone());
+    mutating.delete("k0smotron", &gone).await?;
+    Ok(())
+}
 
 /// The mothership that a suite runs on.
 pub struct World {
@@ -55,11 +89,7 @@ impl World {
     /// The same with nobody who refuses or changes what is submitted.
     pub async fn without_admission(options: LightOptions) -> Result<Self> {
         let world = Self::installed(PLAIN, None, options).await?;
-        let gone = DeleteParams::default();
-        let validating: Api<ValidatingWebhookConfiguration> = Api::all(world.admin.clone());
-        validating.delete("k0smotron", &gone).await?;
-        let mutating: Api<MutatingWebhookConfiguration> = Api::all(world.admin.clone());
-        mutating.delete("k0smotron", &gone).await?;
+        disregard_webhook(&world.admin).await?;
         Ok(world)
     }
 
@@ -76,7 +106,7 @@ impl World {
     }
 
     async fn installed(
-        (flag, path): (&str, &str),
+        what: (&str, &str),
         namespace: Option<&str>,
         options: LightOptions,
     ) -> Result<Self> {
@@ -100,21 +130,7 @@ impl World {
             ..options
         })
         .await?;
-        let kubectl = Components::light(&Progress::new())?
-            .path("kubectl")?
-            .to_owned();
-        let kubeconfig = light.admin_kubeconfig()?;
-        if let Some(namespace) = namespace {
-            run_kubectl(&kubectl, &kubeconfig, &["create", "namespace", namespace]).await?;
-        }
-        let install = paths::workspace().join(path);
-        let apply: [&OsStr; 4] = [
-            "apply".as_ref(),
-            "--server-side".as_ref(),
-            flag.as_ref(),
-            install.as_ref(),
-        ];
-        run_kubectl(&kubectl, &kubeconfig, &apply).await?;
+        let kubectl = install(&light, what, namespace).await?;
         let admin = light.admin().await?;
         let place = Place::prepare(Access::clone(&light), admin.clone(), webhook).await?;
         Ok(Self {
