@@ -65,6 +65,9 @@ pub struct Pace {
     pub quickest: Duration,
     /// What the wait grows to.
     pub slowest: Duration,
+    /// While no pod is ready: nobody stands behind the address then, and one that becomes ready has
+    /// it asked at once.
+    pub vacant: Duration,
     /// Once it is ready: anything in this range, so that many clusters are spread.
     pub settled: Range<Duration>,
 }
@@ -76,6 +79,7 @@ impl Default for Pace {
         Self {
             quickest: Duration::from_millis(500),
             slowest: Duration::from_secs(4),
+            vacant: Duration::from_secs(300),
             settled: Duration::from_secs(2)..Duration::from_secs(3),
         }
     }
@@ -83,11 +87,15 @@ impl Default for Pace {
 
 impl Pace {
     /// The wait before the next question, `since` the moment from which on it was not ready.
-    fn wait(&self, since: Option<Duration>) -> Duration {
+    fn wait(&self, since: Option<Duration>, is_vacant: bool) -> Duration {
         let mut rng = rand::rng();
         match since {
             Some(since) => {
-                let wait = (since / 10).max(self.quickest).min(self.slowest);
+                let wait = if is_vacant {
+                    self.vacant
+                } else {
+                    (since / 10).max(self.quickest).min(self.slowest)
+                };
                 wait.mul_f64(rng.random_range(0.8..1.2))
             }
             None if self.settled.is_empty() => self.settled.start,
@@ -105,6 +113,8 @@ struct Target {
     client_cert: Option<PemPair>,
     /// When the certificate is due to be replaced.
     renew_at: Option<Timestamp>,
+    /// No pod of it is ready.
+    is_vacant: bool,
 }
 
 impl Target {
@@ -171,12 +181,16 @@ impl ReadinessPoller {
             endpoint,
             client_cert,
             renew_at,
+            is_vacant: false,
         };
         let change = |polled: &Polled<Target, Option<Health>>, target: Target| {
             polled.target.send_if_modified(|current| {
                 let is_new = current.endpoint != target.endpoint
                     || current.client_cert != target.client_cert;
-                *current = target;
+                *current = Target {
+                    is_vacant: current.is_vacant,
+                    ..target
+                };
                 is_new
             });
         };
@@ -193,6 +207,17 @@ impl ReadinessPoller {
     /// another answer likely: a pod has become ready, or is gone.
     pub fn hurry(&self, uid: &str) {
         self.0.with(uid, |polled| polled.now.notify_one());
+    }
+
+    /// Whether no pod of it is ready: seldom asked then. Told again and again, and no reason to ask by
+    /// itself.
+    pub fn vacant(&self, uid: &str, is_vacant: bool) {
+        self.0.with(uid, |polled| {
+            polled.target.send_if_modified(|target| {
+                target.is_vacant = is_vacant;
+                false
+            })
+        });
     }
 
     /// Stops asking and drops what is known, for a Cluster that is gone or asleep.
@@ -242,6 +267,8 @@ impl Asking {
             } else {
                 failures += 1;
                 since.get_or_insert_with(Instant::now);
+                // It takes as much memory as all else that is known of a Cluster.
+                client = None;
             }
             let is_changed = self.note(outcome, failures);
             let is_due = target.is_due() && !is_due_told;
@@ -249,11 +276,16 @@ impl Asking {
                 is_due_told |= is_due;
                 self.task.shared.changed(&target.namespace, &target.name);
             }
-            let wait = self
+            // Before it is told that it is not ready it is asked as often as that takes.
+            let is_told = self
                 .task
-                .shared
-                .pace
-                .wait(since.map(|since| since.elapsed()));
+                .last
+                .lock()
+                .as_ref()
+                .is_some_and(|last| !last.ready);
+            let is_vacant = is_told && self.task.target.borrow().is_vacant;
+            let since_then = since.map(|since| since.elapsed());
+            let wait = self.task.shared.pace.wait(since_then, is_vacant);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = self.task.now.notified() => since = since.map(|_| Instant::now()),

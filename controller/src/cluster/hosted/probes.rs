@@ -41,7 +41,9 @@ pub async fn readiness(
             .as_ref()
             .and_then(|status| status.ready_replicas);
         let serves = observed.health.as_ref().is_some_and(|health| health.ready);
-        if (started.unwrap_or_default() > 0) != serves {
+        let started = started.unwrap_or_default() > 0;
+        context.prober.vacant(&uid, !started);
+        if started != serves {
             context.prober.hurry(&uid);
         }
         return Ok(true);

@@ -54,6 +54,7 @@ fn quick() -> Pace {
     Pace {
         quickest: Duration::from_millis(10),
         slowest: Duration::from_millis(20),
+        vacant: Duration::from_secs(60),
         settled: Duration::from_millis(20)..Duration::from_millis(40),
     }
 }
@@ -103,6 +104,31 @@ async fn a_change_is_called_and_sameness_is_not() {
 }
 
 #[tokio::test]
+async fn without_a_pod_it_is_asked_when_there_is_one_again() {
+    let api = Api::default();
+    api.set(true);
+    let server = api.start().await;
+    let (prober, mut calls) = prober(4, quick());
+    prober.observe("u", "ns", "a", server.endpoint.clone(), None, false);
+    called(&mut calls).await;
+    // Its outage is told as soon as any.
+    api.set(false);
+    prober.vacant("u", true);
+    called(&mut calls).await;
+    assert!(!prober.last("u").unwrap().ready);
+    let asked = api.asked();
+    not_called(&mut calls, Duration::from_millis(300)).await;
+    assert_eq!(api.asked(), asked, "nobody stands behind the address");
+    prober.vacant("u", false);
+    prober.hurry("u");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(api.asked() > asked + 2, "it may answer at any moment");
+    api.set(true);
+    called(&mut calls).await;
+    assert!(prober.last("u").unwrap().ready);
+}
+
+#[tokio::test]
 async fn a_single_failure_ends_no_readiness() {
     let api = Api::default();
     api.set(true);
@@ -110,6 +136,7 @@ async fn a_single_failure_ends_no_readiness() {
     let slow = Pace {
         quickest: Duration::from_millis(500),
         slowest: Duration::from_millis(500),
+        vacant: Duration::from_millis(500),
         settled: Duration::from_millis(10)..Duration::from_millis(11),
     };
     let (prober, mut calls) = prober(4, slow);
@@ -245,10 +272,11 @@ fn the_pace_slows_with_the_time_it_takes() {
         );
     };
     for _ in 0..100 {
-        within(pace.wait(Some(Duration::ZERO)), 0.4, 0.6);
-        within(pace.wait(Some(Duration::from_secs(5))), 0.4, 0.6);
-        within(pace.wait(Some(Duration::from_secs(20))), 1.6, 2.4);
-        within(pace.wait(Some(Duration::from_hours(1))), 3.2, 4.8);
-        within(pace.wait(None), 2.0, 3.0);
+        within(pace.wait(Some(Duration::ZERO), false), 0.4, 0.6);
+        within(pace.wait(Some(Duration::from_secs(5)), false), 0.4, 0.6);
+        within(pace.wait(Some(Duration::from_secs(20)), false), 1.6, 2.4);
+        within(pace.wait(Some(Duration::from_hours(1)), false), 3.2, 4.8);
+        within(pace.wait(None, false), 2.0, 3.0);
+        within(pace.wait(Some(Duration::ZERO), true), 240.0, 360.0);
     }
 }
