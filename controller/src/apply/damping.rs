@@ -67,6 +67,11 @@ impl Row {
         }
     }
 
+    /// Whether it would be as if nothing had been written: it was left alone for long enough.
+    fn is_over(since: Instant, wait: Duration, now: Instant) -> bool {
+        now.saturating_duration_since(since) > PEACE + wait * 2
+    }
+
     fn after_failure(&self) -> Duration {
         let over = self.failures.saturating_sub(1).min(8);
         let passing = self
@@ -117,7 +122,7 @@ impl Damping {
     /// The object was written; `rival` is who else writes it.
     pub fn wrote(&self, key: &ObjectKey, hash: &str, rival: Option<String>, now: Instant) {
         self.change(key, hash, now, |row| {
-            if now.saturating_duration_since(row.rewritten) > PEACE + row.after_rewrite() * 2 {
+            if Row::is_over(row.rewritten, row.after_rewrite(), now) {
                 row.rewrites = 0;
             }
             row.rewrites += 1;
@@ -157,6 +162,18 @@ impl Damping {
         change(row)
     }
 
+    /// Forgets what is over: nothing would be held back because of it.
+    pub fn forget_old(&self, now: Instant) {
+        let mut rows = self.0.lock();
+        rows.retain(|_, row| {
+            let failed = row.failed.as_ref();
+            !Row::is_over(row.rewritten, row.after_rewrite(), now)
+                || failed.is_some_and(|(at, _)| !Row::is_over(*at, row.after_failure(), now))
+        });
+        let room = rows.len() * 2;
+        rows.shrink_to(room);
+    }
+
     /// Forgets the objects of a Cluster that is gone.
     pub fn forget<'k>(&self, keys: impl IntoIterator<Item = &'k ObjectKey>) {
         let mut rows = self.0.lock();
@@ -187,6 +204,28 @@ mod tests {
                 allowed
             })
             .count()
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten_and_nothing_else() {
+        let (damping, start) = (Damping::default(), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let rows = || damping.0.lock().len();
+        damping.wrote(&key(), "h", None, start);
+        damping.forget_old(after(60));
+        assert_eq!(rows(), 1);
+        damping.forget_old(after(61));
+        assert_eq!(rows(), 0);
+        // A fight goes on after its pause, and so does what the API server fails to do.
+        writes(&damping, start, 60);
+        damping.forget_old(after(130));
+        assert!(damping.allow(&key(), "h", after(61)).is_err());
+        let other = ObjectKey::new(Kind::Secret, "ns", "a");
+        let failed = Problem::new(&other, "no");
+        damping.failed(&other, "h", failed, after(130));
+        damping.forget_old(after(185));
+        assert_eq!(rows(), 1, "the fight is over, the failure is not");
+        assert!(damping.0.lock().contains_key(&other));
     }
 
     #[test]

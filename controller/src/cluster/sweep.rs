@@ -3,7 +3,7 @@
 //! their own finalizer off any more; and the questions that its API is asked.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crds::v1beta2::{CertificateType, Cluster};
 use crds::{labels, names};
@@ -27,7 +27,8 @@ pub async fn run(clusters: Reader<Cluster>, context: &Context) {
         let known: HashSet<_> = clusters.state().iter().filter_map(|c| c.uid()).collect();
         context.prober.retain(&known);
         context.census.retain(&known);
-        for (key, live) in context.mothership.store.of_kind(Kind::Secret) {
+        context.damping.forget_old(Instant::now());
+        for (key, live) in context.mothership.store.deleting(Kind::Secret) {
             let Some(cluster) = left_behind(&live, &known) else {
                 continue;
             };

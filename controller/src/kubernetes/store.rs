@@ -71,11 +71,28 @@ impl Store {
 
     /// Every object of a kind.
     pub fn of_kind(&self, kind: Kind) -> Vec<(ObjectKey, Arc<Live>)> {
+        self.those(|key, _| key.kind == kind)
+    }
+
+    /// Every object of a kind that is being deleted.
+    pub fn deleting(&self, kind: Kind) -> Vec<(ObjectKey, Arc<Live>)> {
+        self.those(|key, live| live.deleting && key.kind == kind)
+    }
+
+    /// What this watch of a kind has delivered.
+    pub fn held_by(&self, kind: Kind, holder: u32) -> Vec<ObjectKey> {
+        self.those(|key, live| live.holders & holder != 0 && key.kind == kind)
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect()
+    }
+
+    fn those(&self, are_meant: impl Fn(&ObjectKey, &Live) -> bool) -> Vec<(ObjectKey, Arc<Live>)> {
         self.0
             .read()
             .objects
             .iter()
-            .filter(|(key, _)| key.kind == kind)
+            .filter(|(key, live)| are_meant(key, live))
             .map(|(key, live)| (key.clone(), live.clone()))
             .collect()
     }
@@ -112,6 +129,7 @@ impl Store {
         if let Some(before) = &before {
             live.holders = before.holders | holder;
             if is_older(&live.resource_version, &before.resource_version) {
+                inner.hold(&key, before, live.holders);
                 return Vec::new();
             }
         } else {
@@ -157,9 +175,7 @@ impl Store {
         }
         let holders = live.holders & !holder;
         if holders != 0 {
-            let mut held = Live::clone(&live);
-            held.holders = holders;
-            inner.objects.insert(key.clone(), Arc::new(held));
+            inner.hold(key, &live, holders);
             return Vec::new();
         }
         inner.remember_gone(live.uid.clone());
@@ -186,6 +202,14 @@ impl Inner {
     fn is_gone(&self, uid: &str) -> bool {
         let mut gone = self.gone.iter();
         gone.any(|(at, gone)| gone == uid && at.elapsed() <= ON_ITS_WAY)
+    }
+
+    fn hold(&mut self, key: &ObjectKey, live: &Live, holders: u32) {
+        if live.holders != holders {
+            let mut held = live.clone();
+            held.holders = holders;
+            self.objects.insert(key.clone(), Arc::new(held));
+        }
     }
 
     fn disown(&mut self, uid: &str, key: &ObjectKey) {

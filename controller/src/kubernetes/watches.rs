@@ -140,7 +140,8 @@ impl Watches {
     ) {
         let events = watcher(api, config).default_backoff();
         pin_mut!(events);
-        let mut delivered = Delivered::default();
+        // Of a list that has begun. One that was cut off is begun anew.
+        let mut listed = HashSet::new();
         let mut first = true;
         loop {
             let event = tokio::select! {
@@ -150,15 +151,16 @@ impl Watches {
             let Some(event) = event else { return };
             let touched = match event {
                 Ok(Event::Init) => {
-                    delivered.list_begins();
+                    listed.clear();
                     continue;
                 }
                 Ok(Event::InitApply(object)) => {
-                    delivered.listed(key_of(kind, &object));
+                    listed.extend(key_of(kind, &object));
                     self.store.put(kind, object, holder)
                 }
                 Ok(Event::InitDone) => {
-                    let gone = delivered.list_ends();
+                    let gone = self.missing(kind, holder, place.as_ref(), &listed);
+                    listed = HashSet::new();
                     if std::mem::take(&mut first) && place.is_none() {
                         self.synced.send_modify(|synced| *synced += 1);
                     }
@@ -166,16 +168,11 @@ impl Watches {
                         .flat_map(|key| self.store.release(key, None, holder))
                         .collect()
                 }
-                Ok(Event::Apply(object)) => {
-                    delivered.changed(key_of(kind, &object));
-                    self.store.put(kind, object, holder)
-                }
+                Ok(Event::Apply(object)) => self.store.put(kind, object, holder),
                 Ok(Event::Delete(object)) => match key_of(kind, &object) {
-                    Some(key) => {
-                        delivered.gone(&key);
-                        self.store
-                            .release(&key, object.metadata.uid.as_deref(), holder)
-                    }
+                    Some(key) => self
+                        .store
+                        .release(&key, object.metadata.uid.as_deref(), holder),
                     None => Touched::new(),
                 },
                 Err(error) => {
@@ -189,6 +186,23 @@ impl Watches {
         }
     }
 
+    /// What this watch has delivered, or a list that was cut off, and is not in its next list: it has
+    /// gone meanwhile.
+    fn missing(
+        &self,
+        kind: Kind,
+        holder: u32,
+        place: Option<&(String, String)>,
+        listed: &HashSet<ObjectKey>,
+    ) -> Vec<ObjectKey> {
+        let is_its = |key: &ObjectKey| {
+            place.is_none_or(|(namespace, name)| key.namespace == *namespace && key.name == *name)
+        };
+        let held = self.store.held_by(kind, holder).into_iter();
+        held.filter(|key| is_its(key) && !listed.contains(key))
+            .collect()
+    }
+
     fn wake_named(&self, place: Option<&(String, String)>) {
         let Some(place) = place else { return };
         if let Some(secret) = self.named.lock().get_mut(place) {
@@ -198,40 +212,6 @@ impl Watches {
                 self.triggers.requests_of(&place.0, cluster);
             }
         }
-    }
-}
-
-/// What one watch has delivered: who is missing in its next list has gone meanwhile.
-#[derive(Default)]
-struct Delivered {
-    known: HashSet<ObjectKey>,
-    listed: HashSet<ObjectKey>,
-}
-
-impl Delivered {
-    /// A list that was cut off is begun anew. What it has brought is in the store, and has gone if
-    /// the next one does not bring it again.
-    fn list_begins(&mut self) {
-        self.known.extend(self.listed.drain());
-    }
-
-    fn listed(&mut self, key: Option<ObjectKey>) {
-        self.listed.extend(key);
-    }
-
-    /// Those that are known and were not listed.
-    fn list_ends(&mut self) -> Vec<ObjectKey> {
-        let gone = self.known.difference(&self.listed).cloned().collect();
-        self.known = std::mem::take(&mut self.listed);
-        gone
-    }
-
-    fn changed(&mut self, key: Option<ObjectKey>) {
-        self.known.extend(key);
-    }
-
-    fn gone(&mut self, key: &ObjectKey) {
-        self.known.remove(key);
     }
 }
 
@@ -252,37 +232,6 @@ fn key_of(kind: Kind, object: &DynamicObject) -> Option<ObjectKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn key(name: &str) -> ObjectKey {
-        ObjectKey::new(Kind::ConfigMap, "n", name)
-    }
-
-    fn names(keys: Vec<ObjectKey>) -> Vec<String> {
-        let mut names: Vec<_> = keys.into_iter().map(|key| key.name).collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn what_is_missing_in_the_next_list_has_gone() {
-        let mut delivered = Delivered::default();
-        delivered.list_begins();
-        for name in ["a", "b"] {
-            delivered.listed(Some(key(name)));
-        }
-        assert_eq!(delivered.list_ends(), []);
-        delivered.changed(Some(key("c")));
-        delivered.gone(&key("a"));
-        // The watch begins anew, and its first list is cut off.
-        delivered.list_begins();
-        delivered.listed(Some(key("b")));
-        delivered.listed(Some(key("e")));
-        delivered.list_begins();
-        delivered.listed(Some(key("d")));
-        assert_eq!(names(delivered.list_ends()), ["b", "c", "e"]);
-        delivered.list_begins();
-        assert_eq!(names(delivered.list_ends()), ["d"]);
-    }
 
     /// Each watch has a bit of its own, and one is for Secrets that users name.
     #[test]

@@ -68,6 +68,23 @@ fn an_object_of_two_watches_stays_until_both_let_go() {
     assert!(store.get(&key()).is_none());
 }
 
+/// A watch that begins anew finds out by what it holds what has gone meanwhile.
+#[test]
+fn a_watch_holds_what_it_has_delivered_in_whatever_version() {
+    let store = Store::default();
+    let held = |holder| store.held_by(Kind::Secret, holder);
+    // The answer to our own write came first, and no watch holds that.
+    store.put(Kind::Secret, secret("10", "c", "bmV3"), 0);
+    assert_eq!((held(1), held(2)), (vec![], vec![]));
+    store.put(Kind::Secret, secret("9", "c", "b2xk"), 1);
+    assert_eq!(store.get(&key()).unwrap().resource_version, "10");
+    assert_eq!((held(1), held(2)), (vec![key()], vec![]));
+    store.put(Kind::Secret, secret("11", "c", "eA=="), 2);
+    store.release(&key(), None, 1);
+    assert_eq!((held(1), held(2)), (vec![], vec![key()]));
+    assert_eq!(store.held_by(Kind::ConfigMap, 2), []);
+}
+
 /// Nothing would ever take it out again.
 #[test]
 fn the_answer_to_a_write_brings_back_nothing_that_has_gone_meanwhile() {
