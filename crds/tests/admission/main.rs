@@ -12,8 +12,8 @@
 mod conflicts;
 mod defaults;
 mod exposure;
-mod namesakes;
 mod k0s_config;
+mod namesakes;
 mod objects;
 mod properties;
 mod requests;

@@ -113,7 +113,7 @@ impl Place {
             ..LightOptions::default()
         };
         let light = Light::start_with(options, components, &Progress::new()).await?;
-        world::install(&light).await?;
+        world::install(&light, world::PLAIN, None).await?;
         let admin = light.admin().await?;
         world::disregard_webhook(&admin).await?;
         match subject.who {

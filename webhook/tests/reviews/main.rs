@@ -10,8 +10,8 @@
 )]
 
 mod answers;
-mod unseen;
 mod largest;
+mod unseen;
 
 use crds::lookup::{Mothership, Unknown};
 use crds::policy::Policies;

@@ -100,7 +100,12 @@ impl World {
 
     /// The same from an overlay that needs a namespace of this name.
     pub async fn overlay(path: &str, namespace: &str) -> Result<Self> {
-        let mut world = Self::installed(("--kustomize", path), Some(namespace), LightOptions::default()).await?;
+        let mut world = Self::installed(
+            ("--kustomize", path),
+            Some(namespace),
+            LightOptions::default(),
+        )
+        .await?;
         world.webhook = Some(world.place.start(&[]).await?);
         Ok(world)
     }
