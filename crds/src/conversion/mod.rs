@@ -227,8 +227,8 @@ pub fn convert(object: Value, desired_api_version: &str) -> Result<Value, Conver
         tree::set_annotation(&mut result, from.annotation(), lost.to_text())?;
     }
     if to == Version::V1Beta2 {
-        left_out = left_out.or(fitting(&mut result));
-        if let Some(left_out) = left_out {
+        let too_large = fitting(&mut result);
+        if let Some(left_out) = left_out.or(too_large) {
             tree::set_annotation(
                 &mut result,
                 CONVERSION_ERROR_ANNOTATION,

@@ -5,7 +5,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::server::Server;
-use crate::{V1BETA2, annotations, cluster, newer, older, request, try_newer};
+use crate::{V1BETA2, annotations, cluster, newer, older, request};
 
 fn nats() -> Value {
     cluster(

@@ -43,8 +43,8 @@ fn new_clusters() -> Vec<(Value, Value, &'static str)> {
         ),
         (
             json!({"persistence": {"type": "hostPath", "hostPath": "/var/lib/x"}}),
-            json!({"replicas": 3, "persistence": {"type": "hostPath", "hostPath": "/var/lib/x"}}),
-            "spec.persistence.type",
+            json!({"persistence": {"type": "hostPath"}}),
+            "spec.persistence.hostPath",
         ),
         (
             json!({"storage": {"etcd": {"persistence": {"size": "2Gi"}}}}),

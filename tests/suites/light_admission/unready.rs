@@ -9,7 +9,7 @@ use support::light::until;
 use support::light::world::World;
 use support::runner::World as _;
 
-use super::objects::{accepted, cluster, try_apply};
+use super::objects::{accepted, cluster, try_apply, with};
 
 const DEFINITION: &str = "clusters.k0smotron.io";
 
@@ -53,8 +53,8 @@ async fn converts_for_itself(scene: &Scene, told: &Scene) -> Result<()> {
     let spec = json!({"version": "v1.36.3-k0s.2", "service": {"type": "ClusterIP"}});
     let webhook = scene.place.start(&[]).await?;
     stores(scene, true).await?;
-    let mut old = cluster("one", &spec);
-    old["apiVersion"] = json!("k0smotron.io/v1beta1");
+    let version = json!({"apiVersion": "k0smotron.io/v1beta1"});
+    let old = with(cluster("one", &spec), &version);
     until(
         "one is stored as v1beta1",
         Duration::from_secs(20),

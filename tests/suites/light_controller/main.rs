@@ -24,7 +24,6 @@ mod volumes;
 use std::process::ExitCode;
 
 use mothership::LightOptions;
-
 use support::light::world::World;
 use support::{case, runner};
 

@@ -57,7 +57,6 @@ pub fn apart(labels: &BTreeMap<String, String>, is_nodes_own: bool) -> Affinity 
                 preferred(100, "topology.kubernetes.io/zone"),
                 preferred(50, NODE),
             ]),
-            ..Default::default()
         }),
         ..Default::default()
     }
