@@ -240,16 +240,26 @@ impl<R: Inputs> Desired<R> {
         self.difference(live).is_none()
     }
 
+    /// What somebody has added to the files in a ConfigMap: pods read all of them, and k0s applies its
+    /// manifests with every right.
+    pub fn foreign<'l>(&'l self, live: &'l Value) -> impl Iterator<Item = (&'static str, &'l str)> {
+        let fields = ["data", "binaryData"].into_iter();
+        fields
+            .filter(move |_| self.key.kind == Kind::ConfigMap)
+            .flat_map(move |field| {
+                let keys = live[field].as_object().into_iter().flatten();
+                keys.filter(move |(key, _)| self.body[field].get(key).is_none())
+                    .map(move |(key, _)| (field, key.as_str()))
+            })
+    }
+
     /// The path of the first field that the live object says otherwise.
     pub fn difference(&self, live: &Value) -> Option<String> {
         if live["metadata"]["annotations"].get(APPLIED_HASH) != Some(&Value::from(self.hash())) {
             return Some(format!(".metadata.annotations.{APPLIED_HASH}"));
         }
-        // A selector with one label more selects something else.
-        if self.key.kind == Kind::Service
-            && live["spec"].get("selector") != self.body["spec"].get("selector")
-        {
-            return Some(".spec.selector".to_owned());
+        if let Some((field, key)) = self.foreign(live).next() {
+            return Some(format!(".{field}.{key}"));
         }
         // The store keeps no `apiVersion` and `kind`: the key says them.
         let parts = self.body.as_object().into_iter().flatten();

@@ -9,11 +9,18 @@ pub fn contains(live: &Value, wanted: &Value) -> bool {
     difference(live, wanted).is_none()
 }
 
+/// The fields that nobody else adds to without changing what they mean: one label more selects other
+/// pods.
+const SELECTORS: [&str; 2] = ["selector", "labelSelector"];
+
 /// The path of the first field that `live` says otherwise than `wanted`.
 pub fn difference(live: &Value, wanted: &Value) -> Option<String> {
     match (live, wanted) {
         (Value::Object(live), Value::Object(wanted)) => wanted.iter().find_map(|(key, wanted)| {
             let below = match live.get(key) {
+                Some(live) if SELECTORS.contains(&key.as_str()) => {
+                    difference(live, wanted).or_else(|| difference(wanted, live))
+                }
                 Some(live) => difference(live, wanted),
                 // The API server drops empty maps, lists and strings.
                 None => (!is_empty(wanted)).then(String::new),
@@ -85,6 +92,14 @@ mod tests {
     #[case::lists_by_name(json!([{"name": "b", "x": 1}, {"name": "a"}]), json!([{"name": "a"}]), true)]
     #[case::lists_by_position(json!(["a", "b"]), json!(["b", "a"]), false)]
     #[case::longer_lists_differ(json!(["a", "b"]), json!(["a"]), false)]
+    #[case::a_selector_with_one_label_more(
+        json!({"selector": {"matchLabels": {"a": "b", "c": "d"}}}),
+        json!({"selector": {"matchLabels": {"a": "b"}}}), false)]
+    #[case::a_label_selector_with_an_expression_more(
+        json!([{"labelSelector": {"matchLabels": {}, "matchExpressions": [{"key": "x"}]}}]),
+        json!([{"labelSelector": {"matchLabels": {}}}]), false)]
+    #[case::a_selector_without_what_is_empty(
+        json!({"labelSelector": {}}), json!({"labelSelector": {"matchLabels": {}}}), true)]
     #[case::false_is_said(json!({}), json!({"a": false}), false)]
     fn comparing(#[case] live: Value, #[case] wanted: Value, #[case] same: bool) {
         assert_eq!(contains(&live, &wanted), same);

@@ -161,7 +161,10 @@ impl Round<'_> {
                 let body = self.with_data(wanted, recipe).await?;
                 self.writer.apply(&wanted.key, &body, &live.uid).await?;
             }
-            (_, Content::Declared) => self.apply(wanted, &live.uid).await?,
+            (_, Content::Declared) => {
+                self.take_out(wanted, live).await?;
+                self.apply(wanted, &live.uid).await?;
+            }
             (_, Content::Made(_) | Content::Kept(_)) => {
                 relabel(self.writer, wanted, &live.uid).await?;
             }
@@ -194,6 +197,20 @@ impl Round<'_> {
             .damping
             .failed(&wanted.key, wanted.hash(), problem, Instant::now());
         Outcome::Held(held)
+    }
+
+    /// An apply leaves what another client has added.
+    async fn take_out(&self, wanted: &Desired, live: &Live) -> Result<(), WriteError> {
+        let tree = live.value();
+        let mut patch = json!({});
+        for (field, key) in wanted.foreign(&tree) {
+            patch[field][key] = json!(null);
+        }
+        if patch == json!({}) {
+            return Ok(());
+        }
+        patch["metadata"] = json!({"uid": live.uid});
+        self.writer.merge(&wanted.key, &patch).await
     }
 
     async fn apply(&self, wanted: &Desired, uid: &str) -> Result<(), WriteError> {

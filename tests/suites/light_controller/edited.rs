@@ -46,6 +46,26 @@ fn edits() -> Vec<(&'static str, &'static str, Value)> {
         ),
         (
             "ConfigMap/kmc-one-telemetry-config",
+            "a manifest more",
+            json!({"data": {"x.yaml": "kind: ClusterRoleBinding"}}),
+        ),
+        (
+            "ConfigMap/kmc-one-telemetry-config",
+            "a binary manifest more",
+            json!({"binaryData": {"x.yaml": garbage}}),
+        ),
+        (
+            "ConfigMap/kmc-one-config",
+            "a key more",
+            json!({"data": {"x": "y"}}),
+        ),
+        (
+            "PodDisruptionBudget/kmc-one",
+            "a label more in its selector",
+            json!({"spec": {"selector": {"matchLabels": {"x": "y"}}}}),
+        ),
+        (
+            "ConfigMap/kmc-one-telemetry-config",
             "no data",
             json!({"data": null}),
         ),
