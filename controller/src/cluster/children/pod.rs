@@ -140,6 +140,29 @@ pub fn projected(name: &str, sources: impl Into<Vec<VolumeProjection>>) -> Volum
     }
 }
 
+/// Whether claim templates say more or less than those that are there, but for what the API server
+/// adds. Both are refused.
+fn is_changed(
+    live: &Option<Vec<PersistentVolumeClaim>>,
+    wanted: &Option<Vec<PersistentVolumeClaim>>,
+) -> bool {
+    let plain = |claims: &Option<Vec<PersistentVolumeClaim>>| {
+        let mut claims = claims.clone().unwrap_or_default();
+        for claim in &mut claims {
+            claim.status = None;
+            claim.metadata.creation_timestamp = None;
+            if let Some(spec) = &mut claim.spec
+                && spec.volume_mode.as_deref() == Some("Filesystem")
+            {
+                spec.volume_mode = None;
+            }
+        }
+        serde_json::to_value(claims).unwrap_or_default()
+    };
+    let (live, wanted) = (plain(live), plain(wanted));
+    !contains(&live, &wanted) || !contains(&wanted, &live)
+}
+
 /// A StatefulSet that exists keeps what the API server does not let change, upstream's included:
 /// its selector, claim templates, Service name and pod policy. Its template carries what its
 /// selector wants.
@@ -148,13 +171,7 @@ pub fn keep_immutable(set: &mut StatefulSet, live: Option<&StatefulSet>) {
     else {
         return;
     };
-    let tree = |claims| {
-        serde_json::to_value::<&Option<Vec<PersistentVolumeClaim>>>(claims).unwrap_or_default()
-    };
-    if !contains(
-        &tree(&live.volume_claim_templates),
-        &tree(&spec.volume_claim_templates),
-    ) {
+    if is_changed(&live.volume_claim_templates, &spec.volume_claim_templates) {
         spec.volume_claim_templates
             .clone_from(&live.volume_claim_templates);
     }
@@ -179,5 +196,45 @@ pub fn keep_immutable(set: &mut StatefulSet, live: Option<&StatefulSet>) {
     if live.pod_management_policy != spec.pod_management_policy {
         spec.pod_management_policy
             .clone_from(&live.pod_management_policy);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn set(claim: &Value) -> StatefulSet {
+        serde_json::from_value(json!({"spec": {"selector": {}, "template": {},
+            "volumeClaimTemplates": [claim]}}))
+        .unwrap()
+    }
+
+    fn claim(metadata: Value, limits: Value) -> Value {
+        let mut metadata = metadata;
+        metadata["name"] = json!("data");
+        json!({"metadata": metadata, "spec": {"accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}, "limits": limits}}})
+    }
+
+    /// What is taken off is refused as what is added.
+    #[rstest]
+    #[case::nothing(claim(json!({"labels": {"a": "b"}}), json!({"storage": "2Gi"})), false)]
+    #[case::a_label(claim(json!({"labels": {"c": "d"}}), json!({"storage": "2Gi"})), true)]
+    #[case::a_label_off(claim(json!({}), json!({"storage": "2Gi"})), true)]
+    #[case::limits_off(claim(json!({"labels": {"a": "b"}}), json!(null)), true)]
+    fn claim_templates_stay_as_they_are(#[case] wanted: Value, #[case] changed: bool) {
+        let mut live = claim(json!({"labels": {"a": "b"}}), json!({"storage": "2Gi"}));
+        live["apiVersion"] = json!("v1");
+        live["spec"]["volumeMode"] = json!("Filesystem");
+        live["status"] = json!({"phase": "Pending"});
+        let live = set(&live);
+        let asked = set(&wanted);
+        let mut kept = asked.clone();
+        keep_immutable(&mut kept, Some(&live));
+        assert_eq!(kept == live, changed, "all of it is the live one's");
+        assert_eq!(kept == asked, !changed);
     }
 }
