@@ -107,6 +107,8 @@ fn observed(name: &str) -> Observed {
                 secret: names::certificate(name, type_),
                 users: false,
                 digest: Some("seen".to_owned()),
+                public_key: Some("seen".to_owned()),
+                replaced: false,
                 certificate: None,
             };
             (type_, secret)

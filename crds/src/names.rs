@@ -23,6 +23,9 @@ pub const FIELD_MANAGER: &str = "k0smotron-operator";
 
 /// Annotation of children: hash of the body that was applied last.
 pub const APPLIED_HASH_ANNOTATION: &str = "k0smotron.io/applied-hash";
+/// Annotation of StatefulSets: digests of the public keys that their pods were made with, by the type
+/// of the certificate, as JSON.
+pub const PUBLIC_KEYS_ANNOTATION: &str = "k0smotron.io/public-keys";
 /// Annotation that `JoinTokenRequests` carried over from v1beta1 have: namespace of the Cluster.
 pub const CLUSTER_REF_NAMESPACE_ANNOTATION: &str = "k0smotron.io/cluster-ref-namespace";
 

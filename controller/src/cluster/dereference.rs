@@ -22,8 +22,13 @@ pub struct CertificateSecret {
     pub secret: String,
     /// The user named it in `certificateRefs`: it is only read.
     pub users: bool,
-    /// Digest of its certificate or public key; `None` while there is no such Secret.
+    /// Digest of its certificate or public key; `None` while there is no such Secret, or not the one
+    /// that the pods run with.
     pub digest: Option<String>,
+    /// The public key that the pods were made with, else the one that they will be.
+    pub public_key: Option<String>,
+    /// The pods were made with another key: what this one signs nobody trusts.
+    pub replaced: bool,
     /// The certificate of a CA, in PEM; the key pair of service accounts has none.
     pub certificate: Option<String>,
 }
@@ -233,8 +238,9 @@ fn certificate_secrets(
         .chain(named.map(|reference| reference.type_))
         .collect();
     let mut unread = false;
+    let in_use = public_keys_in_use(cluster, store);
     let secrets = types.into_iter().map(|type_| {
-        let found = certificate_secret(cluster, type_, store);
+        let found = certificate(cluster, type_, in_use.get(&type_), store);
         let key = ObjectKey::new(Kind::Secret, &namespace, &found.secret);
         let is_watched = match store.get(&key) {
             // The watches by label show what is the Cluster's own.
@@ -258,10 +264,34 @@ fn user_named(reference: &CertificateRef) -> bool {
     reference.name.as_ref().is_some_and(|name| !name.is_empty())
 }
 
+/// The public keys that the pods were made with, as their StatefulSets say.
+fn public_keys_in_use(cluster: &Cluster, store: &Store) -> BTreeMap<CertificateType, String> {
+    let name = cluster.name_any();
+    let noted = |set: String| -> Option<BTreeMap<CertificateType, String>> {
+        let namespace = cluster.namespace().unwrap_or_default();
+        let key = ObjectKey::new(Kind::StatefulSet, namespace, set);
+        let live = store.get_owned(&key, &cluster.uid().unwrap_or_default())?;
+        serde_json::from_str(&live.annotation(names::PUBLIC_KEYS_ANNOTATION)?).ok()
+    };
+    let mut all = noted(names::etcd(&name)).unwrap_or_default();
+    all.extend(noted(names::control_plane(&name)).unwrap_or_default());
+    all
+}
+
 /// The Secret of one certificate of a Cluster as it is.
 pub fn certificate_secret(
     cluster: &Cluster,
     type_: CertificateType,
+    store: &Store,
+) -> CertificateSecret {
+    let in_use = public_keys_in_use(cluster, store);
+    certificate(cluster, type_, in_use.get(&type_), store)
+}
+
+fn certificate(
+    cluster: &Cluster,
+    type_: CertificateType,
+    in_use: Option<&String>,
     store: &Store,
 ) -> CertificateSecret {
     let references = &cluster.spec.certificate_refs;
@@ -286,9 +316,14 @@ pub fn certificate_secret(
     } else {
         store.get_fitting(&key, &uid)
     };
+    let found = live.as_ref().and_then(|live| live.public_key());
+    let replaced = found.is_some() && in_use.is_some_and(|in_use| Some(in_use) != found.as_ref());
+    let live = live.filter(|_| !replaced);
     CertificateSecret {
         secret,
         users,
+        public_key: in_use.cloned().or(found),
+        replaced,
         digest: live
             .as_ref()
             .and_then(|live| live.digest(names::TLS_CERT_KEY)),

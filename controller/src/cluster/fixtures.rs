@@ -15,6 +15,8 @@ pub fn made() -> Observed {
             secret: names::certificate("demo", type_),
             users: false,
             digest: Some("seen".to_owned()),
+            public_key: Some("seen".to_owned()),
+            replaced: false,
             certificate: None,
         };
         (type_, secret)

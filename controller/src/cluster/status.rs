@@ -46,6 +46,8 @@ pub const AVAILABLE: &str = ClusterStatus::AVAILABLE;
 
 /// Reason for a key that was there and is not any more.
 const KEY_LOST: &str = ClusterStatus::KEY_LOST;
+/// Reason for a key that is another one than the pods run with.
+const KEY_REPLACED: &str = ClusterStatus::KEY_REPLACED;
 
 /// For how long after a Cluster was created numbers of replicas alone are no news.
 const STARTS: Duration = Duration::from_mins(1);

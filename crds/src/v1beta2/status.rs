@@ -76,6 +76,9 @@ impl ClusterStatus {
     /// Reason for a key that was there and is not any more.
     pub const KEY_LOST: &str = "KeyLost";
 
+    /// Reason for a key that is another one than the pods run with.
+    pub const KEY_REPLACED: &str = "KeyReplaced";
+
     /// The condition of a type.
     pub fn condition(&self, type_: &str) -> Option<&Condition> {
         self.conditions
@@ -89,8 +92,8 @@ impl ClusterStatus {
             .is_some_and(|condition| condition.status == "True")
     }
 
-    /// Whether every key was there once. A condition that was True says so, and so does the reason
-    /// that follows it.
+    /// Whether every key was there once. A condition that was True says so, and so do the reasons
+    /// that follow it.
     pub fn keys_were_made(&self) -> bool {
         let reason = || {
             self.condition(Self::CERTIFICATES)
@@ -98,7 +101,7 @@ impl ClusterStatus {
         };
         self.version.is_some()
             || self.is_true(Self::CERTIFICATES)
-            || reason() == Some(Self::KEY_LOST)
+            || matches!(reason(), Some(Self::KEY_LOST | Self::KEY_REPLACED))
     }
 
     /// Whether anything was made for the Cluster that it depends on from then on: ports, etcd

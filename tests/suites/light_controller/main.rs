@@ -12,6 +12,7 @@ mod named;
 mod network_policies;
 mod ports;
 mod refusals;
+mod replaced;
 mod replicas;
 mod requests;
 mod revoking;
@@ -83,6 +84,8 @@ fn main() -> ExitCode {
             case!(refusals::a_foreign_object_without_any_label_is_left_alone),
             case!(network_policies::network_policies_are_there_for_who_asks),
             case!(network_policies::somebody_elses_network_policy_is_named_and_stays),
+            case!(replaced::a_ca_that_its_user_replaces_signs_nothing),
+            case!(replaced::an_etcd_ca_that_its_user_replaces_signs_nothing),
             case!(upstream::zeros_that_are_stored_are_taken_as_left_out),
         ],
     )

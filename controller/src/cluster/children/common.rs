@@ -51,6 +51,18 @@ pub fn certificate_exists(cluster: &ValidCluster, type_: CertificateType) -> boo
     )
 }
 
+/// What a StatefulSet says of the keys that its pods are made with. They read them from Secrets that
+/// others may replace; what was signed before fits only these.
+pub fn public_keys(cluster: &ValidCluster) -> Option<BTreeMap<String, String>> {
+    let secrets = cluster.certificate_secrets.iter();
+    let roots = secrets.filter(|(type_, _)| CertificateType::ROOTS.contains(type_));
+    let keys: BTreeMap<_, _> = roots
+        .filter_map(|(type_, secret)| Some((type_, secret.public_key.as_ref()?)))
+        .collect();
+    let noted = serde_json::to_string(&keys).ok()?;
+    Some(map([(names::PUBLIC_KEYS_ANNOTATION, &noted)]))
+}
+
 /// Whether the cluster is exposed by node ports.
 pub fn is_node_port(cluster: &ValidCluster) -> bool {
     cluster.spec.service.type_ == ServiceType::NodePort

@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::apply::desired::Desired;
-use crate::cluster::children::common::{all_exist, certificate_exists, metadata};
+use crate::cluster::children::common::{all_exist, certificate_exists, metadata, public_keys};
 use crate::cluster::children::control_plane::k0s_config::{FILE, FOLDER, PKI, anonymous_health};
 use crate::cluster::children::pod;
 use crate::cluster::validate::{Address, ValidCluster};
@@ -68,6 +68,7 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
     let mut metadata = metadata(cluster, name, Component::ControlPlane);
     let labels = metadata.labels.get_or_insert_default();
     labels.insert(labels::CONTROL_PLANE.to_owned(), "true".to_owned());
+    metadata.annotations = public_keys(cluster);
     let mut set = StatefulSet {
         metadata,
         spec: Some(StatefulSetSpec {

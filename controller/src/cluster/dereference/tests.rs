@@ -1,5 +1,10 @@
 //! Whose a certificate is, and which address a node has.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use k8s_openapi::api::core::v1::Node;
+
 use super::*;
 
 fn node(name: &str, addresses: &[(&str, &str)]) -> Node {
@@ -226,4 +231,47 @@ fn claims_are_read_by_number_with_what_they_say_of_themselves() {
         (8, None, false, false),
     ];
     assert_eq!(said, expected);
+}
+
+/// The pods were made with the key of the first pair.
+#[test]
+fn a_key_that_is_not_the_pods_own_counts_as_none() {
+    let now = jiff::Timestamp::now();
+    let pair = || pki::ca::new("kubernetes", now, pki::ca::LIFETIME).unwrap();
+    let (ours, theirs) = (pair(), pair());
+    let put = |store: &Store, certificate: &str, version: &str| {
+        let secret = serde_json::json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "my-ca", "namespace": "ns", "uid": "s", "resourceVersion": version},
+            "data": {"tls.crt": BASE64_STANDARD.encode(certificate)},
+        });
+        store.put(Kind::Secret, serde_json::from_value(secret).unwrap(), 1);
+    };
+    let named = serde_json::json!([{"type": "ca", "name": "my-ca"}]);
+    let cluster = cluster(&named, true);
+    let found = |store: &Store| certificate_secret(&cluster, CertificateType::Ca, store);
+    let store = Store::default();
+    put(&store, &ours.certificate, "1");
+    let first = found(&store);
+    let keys = serde_json::json!({"ca": first.public_key}).to_string();
+    for set in [names::etcd("demo"), names::control_plane("demo")] {
+        let set = serde_json::json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet",
+            "metadata": {"name": set, "namespace": "ns", "uid": set, "resourceVersion": "1",
+                "annotations": {names::PUBLIC_KEYS_ANNOTATION: keys},
+                "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+                    "name": "demo", "uid": UID, "controller": true}]},
+        });
+        store.put(Kind::StatefulSet, serde_json::from_value(set).unwrap(), 1);
+    }
+    assert_eq!(found(&store), first);
+    put(&store, &theirs.certificate, "2");
+    let other = found(&store);
+    assert!(other.replaced && other.digest.is_none() && other.certificate.is_none());
+    assert_eq!(
+        other.public_key, first.public_key,
+        "what the pods run with stays noted"
+    );
+    put(&store, &ours.certificate, "3");
+    assert_eq!(found(&store), first, "it is back");
 }

@@ -7,11 +7,11 @@ use kube::Resource;
 
 use super::functional::{functional, has_served, without_etcd};
 use crate::apply::Problem;
-use crate::cluster::children::{control_plane, storage};
-use crate::cluster::dereference::Observed;
+use crate::cluster::children::storage;
+use crate::cluster::dereference::{CertificateSecret, Observed};
 use crate::cluster::status::{
     ACCEPTED, APPLIED, AVAILABLE, CERTIFICATES, DELETING, EXPOSED, FUNCTIONAL, Facts, KEY_LOST,
-    KUBECONFIG, SCALING, UP_TO_DATE, condition, keys_were_made,
+    KEY_REPLACED, KUBECONFIG, SCALING, UP_TO_DATE, condition, keys_were_made,
 };
 use crate::cluster::validate::{Address, Refusal, ValidCluster};
 
@@ -244,108 +244,36 @@ fn exposed(valid: &ValidCluster, observed: &Observed) -> ConditionFinding {
 }
 
 fn certificates(observed: &Observed, old: Option<&ClusterStatus>) -> ConditionFinding {
-    let missing = || {
+    let unfit = || {
         let all = observed.certificate_secrets.values();
         all.filter(|secret| secret.digest.is_none())
     };
-    let lost = keys_were_made(old) && missing().any(|secret| !secret.users);
-    let missing: Vec<_> = missing().map(|secret| secret.secret.as_str()).collect();
-    if missing.is_empty() {
-        return finding(CERTIFICATES, true, "Created", "");
-    }
-    finding(
-        CERTIFICATES,
-        false,
-        if lost { KEY_LOST } else { "SecretMissing" },
-        format!(
-            "Secrets are missing or have no tls.crt: {}",
-            missing.join(", ")
-        ),
-    )
-}
-
-fn scaling(now: i32, wanted: i32) -> ConditionFinding {
-    match now.cmp(&wanted) {
-        std::cmp::Ordering::Less => finding(
-            SCALING,
-            true,
-            "ScalingUp",
-            format!("{now} of {wanted} replicas"),
-        ),
-        std::cmp::Ordering::Greater => finding(
-            SCALING,
-            true,
-            "ScalingDown",
-            format!("{now} replicas, {wanted} desired"),
-        ),
-        std::cmp::Ordering::Equal => finding(SCALING, false, "ControlPlaneWithDesiredReplicas", ""),
-    }
-}
-
-/// Whether every replica runs what the spec says: the set says so of itself, so it has to be the
-/// one that is wanted.
-pub(super) fn is_up_to_date(facts: &Facts<'_>, valid: &ValidCluster) -> bool {
-    let set = facts.observed.control_plane.as_ref();
-    // By what was applied, and not by the image: others may write that otherwise, by its digest or
-    // another registry.
-    let applied = set
-        .and_then(|set| set.metadata.annotations.as_ref())
-        .and_then(|annotations| annotations.get(names::APPLIED_HASH_ANNOTATION));
-    let wanted = control_plane::stateful_set(valid);
-    let is_wanted = wanted.is_some_and(|wanted| {
-        applied.map(String::as_str) == Some(wanted.hash())
-            && facts
-                .problems
-                .iter()
-                .all(|p| p.about != wanted.key.to_string())
-    });
-    is_wanted && replicas(set).is_up_to_date(valid.replicas())
-}
-
-fn up_to_date(replicas: &Replicas, valid: &ValidCluster, is_up_to_date: bool) -> ConditionFinding {
-    if is_up_to_date {
-        return finding(UP_TO_DATE, true, "AllReplicasUpToDate", "");
-    }
-    let message = if replicas.all > 0 && control_plane::stateful_set(valid).is_none() {
-        "the StatefulSet of the control plane is not changed while something that its pods need is \
-         missing"
-            .to_owned()
+    let missing = || unfit().filter(|secret| !secret.replaced);
+    let named = |secrets: Vec<&CertificateSecret>| {
+        let names: Vec<_> = secrets
+            .iter()
+            .map(|secret| secret.secret.as_str())
+            .collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    let reason = if keys_were_made(old) && missing().any(|secret| !secret.users) {
+        KEY_LOST
+    } else if missing().next().is_some() {
+        "SecretMissing"
     } else {
+        KEY_REPLACED
+    };
+    let missing = named(missing().collect())
+        .map(|names| format!("Secrets are missing or have no tls.crt: {names}"));
+    let replaced = named(unfit().filter(|secret| secret.replaced).collect()).map(|names| {
         format!(
             "{} of {} replicas are up to date with the spec",
             replicas.updated,
             valid.replicas()
         )
-    };
-    finding(UP_TO_DATE, false, "NotAllReplicasUpToDate", message)
-}
-
-/// Numbers of the control plane's StatefulSet.
-#[derive(Default)]
-pub(super) struct Replicas {
-    pub(super) all: i32,
-    pub(super) ready: i32,
-    pub(super) updated: i32,
-    /// The numbers are about the StatefulSet as it was last written.
-    current: bool,
-}
-
-impl Replicas {
-    pub(super) const fn is_up_to_date(&self, wanted: i32) -> bool {
-        self.current && self.updated == wanted && self.all == wanted
-    }
-}
-
-/// What the StatefulSet says.
-pub(super) fn replicas(set: Option<&StatefulSet>) -> Replicas {
-    let Some((set, status)) = set.and_then(|set| Some((set, set.status.as_ref()?))) else {
-        return Replicas::default();
-    };
-    Replicas {
-        all: status.replicas,
-        ready: status.ready_replicas.unwrap_or_default(),
-        updated: status.updated_replicas.unwrap_or_default(),
-        current: status.observed_generation.unwrap_or_default()
-            >= set.meta().generation.unwrap_or_default(),
+    });
+    let all: Vec<_> = missing.into_iter().chain(replaced).collect();
+    if all.is_empty() {
+        return finding(CERTIFICATES, true, "Created", "");
     }
 }

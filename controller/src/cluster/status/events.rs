@@ -6,7 +6,9 @@ use crds::v1beta2::{Cluster, ClusterStatus};
 use crds::version::K0sVersion;
 
 use crate::cluster::context::{Context, reference};
-use crate::cluster::status::{ACCEPTED, APPLIED, AVAILABLE, EXPOSED, UP_TO_DATE, condition};
+use crate::cluster::status::{
+    ACCEPTED, APPLIED, AVAILABLE, CERTIFICATES, EXPOSED, KEY_REPLACED, UP_TO_DATE, condition,
+};
 
 /// Publishes what the new status says otherwise than the old one.
 pub fn publish(cluster: &Cluster, new: &ClusterStatus, context: &Context) {
@@ -15,7 +17,7 @@ pub fn publish(cluster: &Cluster, new: &ClusterStatus, context: &Context) {
             .events
             .warning(&reference(cluster), "UpgradeForced", &note);
     }
-    for type_ in [ACCEPTED, APPLIED, EXPOSED, AVAILABLE] {
+    for type_ in [ACCEPTED, APPLIED, EXPOSED, CERTIFICATES, AVAILABLE] {
         let Some(now) = condition(Some(new), type_) else {
             continue;
         };
@@ -40,7 +42,12 @@ pub fn publish(cluster: &Cluster, new: &ClusterStatus, context: &Context) {
                     .events
                     .warning(&reference(cluster), &now.reason, &note);
             }
-            (EXPOSED, _) if now.reason == "NodeGone" => {
+            (EXPOSED, _) if ["NodeGone", "BalancerGone"].contains(&now.reason.as_str()) => {
+                context
+                    .events
+                    .warning(&reference(cluster), &now.reason, &note);
+            }
+            (CERTIFICATES, _) if now.reason == KEY_REPLACED => {
                 context
                     .events
                     .warning(&reference(cluster), &now.reason, &note);

@@ -1,7 +1,7 @@
 //! One object of the mothership as it was last seen, pruned.
 
 use crds::labels;
-use crds::names::FIELD_MANAGER;
+use crds::names::{FIELD_MANAGER, TLS_CERT_KEY};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -117,6 +117,13 @@ impl Live {
     /// The digest of one key of a Secret.
     pub fn digest(&self, key: &str) -> Option<String> {
         Some(self.value().get("digests")?.get(key)?.as_str()?.to_owned())
+    }
+
+    /// The digest of the public key in a Secret, whichever certificate of that key it holds.
+    pub fn public_key(&self) -> Option<String> {
+        let value = self.value();
+        let key = || Some(value.get("certificate")?.get("key")?.as_str()?.to_owned());
+        key().or_else(|| self.digest(TLS_CERT_KEY))
     }
 
     /// The certificate in a Secret with a CA, in PEM.

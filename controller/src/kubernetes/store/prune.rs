@@ -86,6 +86,7 @@ fn certificate(pem: &[u8]) -> Option<Value> {
     let mut facts = json!({
         "notBefore": found.not_before.as_second(),
         "notAfter": found.not_after.as_second(),
+        "key": found.spki_digest,
     });
     if found.is_ca {
         facts["pem"] = Value::from(pem);

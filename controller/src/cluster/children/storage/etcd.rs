@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use self::services::{CLIENT_PORT, PEER_PORT};
 use crate::apply::desired::Desired;
 use crate::cluster::children::common::{
-    all_exist, certificate_exists, certificate_secret, map, metadata,
+    all_exist, certificate_exists, certificate_secret, map, metadata, public_keys,
 };
 use crate::cluster::children::pod;
 use crate::cluster::dereference::{INITIAL_TOKEN, knows_token};
@@ -92,7 +92,10 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
     let size = canonical(&settings.persistence.size.0);
     let class = settings.persistence.storage_class.clone();
     let mut set = StatefulSet {
-        metadata: metadata(cluster, name.clone(), Component::Etcd),
+        metadata: ObjectMeta {
+            annotations: public_keys(cluster),
+            ..metadata(cluster, name.clone(), Component::Etcd)
+        },
         spec: Some(StatefulSetSpec {
             replicas: Some(cluster.etcd_members),
             service_name: Some(name),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crds::names;
+use crds::v1beta2::CertificateType;
 
 use super::*;
 use crate::cluster::dereference::Claim;
@@ -60,7 +61,7 @@ impl Scene {
 type Change = fn(&mut Scene);
 type Case = (&'static str, &'static str, &'static str, Change);
 
-const CASES: [Case; 38] = [
+const CASES: [Case; 41] = [
     (ACCEPTED, "True", "Accepted", |_| ()),
     (ACCEPTED, "False", "NotImplemented", |scene| {
         scene.spec(json!({"storage": {"type": "kine", "kine": {"dataSourceURL": "sqlite:///x"}}}));
@@ -91,8 +92,11 @@ const CASES: [Case; 38] = [
         scene.spec(json!({"externalAddress": "a.example.org"}));
     }),
     (EXPOSED, "True", "NodeGone", |scene| {
-        scene.spec(json!({"externalAddress": "a.example.org"}));
+        scene.exposed_at("NodePort", "10.0.0.1");
         scene.observed.node_address_alive = false;
+    }),
+    (EXPOSED, "True", "BalancerGone", |scene| {
+        scene.exposed_at("LoadBalancer", "192.0.2.1");
     }),
     (EXPOSED, "False", "NoNodeAddress", |scene| {
         scene.begin();
@@ -121,9 +125,17 @@ const CASES: [Case; 38] = [
             secret.digest = None;
         }
     }),
+    (CERTIFICATES, "False", "KeyReplaced", |scene| {
+        let secrets = &mut scene.observed.certificate_secrets;
+        let ca = secrets.get_mut(&CertificateType::Ca).unwrap();
+        (ca.digest, ca.replaced) = (None, true);
+    }),
     (KUBECONFIG, "True", "Created", |_| ()),
     (KUBECONFIG, "False", "Waiting", Scene::begin),
     (FUNCTIONAL, "True", "Ready", |_| ()),
+    (FUNCTIONAL, "True", "Degraded", |scene| {
+        scene.spec(json!({"replicas": 3}));
+    }),
     (FUNCTIONAL, "Unknown", "NotAsked", Scene::begin),
     (FUNCTIONAL, "False", "Unreachable", |scene| {
         scene.health("Unreachable");
