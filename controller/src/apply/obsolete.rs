@@ -37,7 +37,7 @@ pub(super) fn unwanted<'o>(
 }
 
 /// What is obsolete and goes now. The old way in may be the only one while the new one could not be
-/// made, and pods mount what their template says until all of them have another.
+/// made, and pods listen and mount as their template says until all of them have another.
 pub(super) fn going<'o>(
     store: &Store,
     uid: &str,
@@ -61,8 +61,7 @@ pub(super) fn going<'o>(
         .any(|(key, live)| is_set(key) && is_rolling(live));
     let mut going = unwanted(store, before, obsolete);
     going.retain(|(key, _)| match key.kind {
-        Kind::Service => !is_stuck,
-        Kind::ConfigMap => !is_stuck && !rolls,
+        Kind::Service | Kind::ConfigMap => !is_stuck && !rolls,
         _ => true,
     });
     going

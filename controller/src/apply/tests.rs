@@ -155,7 +155,7 @@ fn a_set_rolls_while_it_may_have_pods_of_an_older_template(
 
 /// A template that has changed in this very round has not rolled yet.
 #[test]
-fn what_pods_mount_stays_in_the_round_that_writes_their_set() {
+fn what_pods_mount_and_are_reached_by_stays_in_the_round_that_writes_their_set() {
     let store = Store::default();
     let owned = |kind: &str, name: &str, more: &Value| {
         let mut object = json!({
@@ -178,12 +178,16 @@ fn what_pods_mount_stays_in_the_round_that_writes_their_set() {
         owned("ConfigMap", "mounted", &json!({})),
         1,
     );
+    store.put(Kind::Service, owned("Service", "dialled", &json!({})), 1);
     let before = store.owned_by(UID);
     let body = json!({"metadata": {"name": "set", "namespace": "n"}});
     let wanted = [Desired::new(Kind::StatefulSet, body, Content::Declared)];
-    let obsolete = BTreeSet::from([ObjectKey::new(Kind::ConfigMap, "n", "mounted")]);
-    let goes = || !going(&store, UID, &wanted, &before, &obsolete, &[]).is_empty();
-    assert!(goes());
+    let obsolete = BTreeSet::from([
+        ObjectKey::new(Kind::ConfigMap, "n", "mounted"),
+        ObjectKey::new(Kind::Service, "n", "dialled"),
+    ]);
+    let goes = || going(&store, UID, &wanted, &before, &obsolete, &[]).len();
+    assert_eq!(goes(), 2);
     store.put(Kind::StatefulSet, set(3), 2);
-    assert!(!goes());
+    assert_eq!(goes(), 0);
 }

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
 use super::status::keys_were_made;
+use crate::apply::desired::APPLIED_HASH;
 use crate::hosted::health::{Health, ReadinessPoller};
 use crate::kubernetes::store::{Kind, Live, ObjectKey, Store};
 use crate::kubernetes::watches::Watches;
@@ -67,8 +68,9 @@ pub struct Observed {
     pub claims: BTreeMap<i32, Claim>,
     /// The Secrets of its roots, and of what else the user names.
     pub certificate_secrets: BTreeMap<CertificateType, CertificateSecret>,
-    /// Names of the Secrets and ConfigMaps of its own that exist.
-    pub existing: BTreeSet<String>,
+    /// The Secrets and ConfigMaps of its own that exist, by name, each with the digest of what was
+    /// applied last.
+    pub existing: BTreeMap<String, Option<String>>,
     /// Address of a node, for NodePort.
     pub node_address: Option<String>,
     /// The recorded address is still one of a node's, or none of a node's business.
@@ -183,7 +185,7 @@ pub fn dereference(
             .filter(|(key, live)| {
                 matches!(key.kind, Kind::Secret | Kind::ConfigMap) && !live.deleting
             })
-            .map(|(key, _)| key.name.clone())
+            .map(|(key, live)| (key.name.clone(), live.annotation(APPLIED_HASH)))
             .collect(),
         node_address_alive: !of_node || is_alive(cluster, &nodes),
         node_address: node_address(&nodes),

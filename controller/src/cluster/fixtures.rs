@@ -5,6 +5,8 @@ use crds::v1beta2::CertificateType;
 use jiff::SignedDuration;
 use serde_json::json;
 
+use super::children::control_plane::k0s_config;
+use super::children::storage;
 use super::dereference::{CertificateSecret, Observed};
 use super::validate::{ValidCluster, validate};
 
@@ -30,7 +32,11 @@ pub fn made() -> Observed {
     ];
     Observed {
         certificate_secrets: certificate_secrets.into(),
-        existing: certificates.into_iter().chain(configs).collect(),
+        existing: certificates
+            .into_iter()
+            .chain(configs)
+            .map(|name| (name, None))
+            .collect(),
         node_address_alive: true,
         ..Observed::default()
     }
@@ -43,4 +49,16 @@ pub fn valid(replicas: i32, ran: Option<&str>, observed: &Observed) -> ValidClus
         "spec": {"replicas": replicas}, "status": {"version": ran},
     }));
     validate(&cluster.unwrap(), observed, SignedDuration::from_hours(1)).unwrap()
+}
+
+/// The same once what pods read at their start is as it is wanted.
+pub fn written(mut cluster: ValidCluster) -> ValidCluster {
+    cluster.has_ports = true;
+    let configs = [storage::config(&cluster), k0s_config::config_map(&cluster)];
+    for config in configs.into_iter().flatten() {
+        if let Some(hash) = cluster.existing.get_mut(&config.key.name) {
+            *hash = Some(config.hash().to_owned());
+        }
+    }
+    cluster
 }

@@ -18,10 +18,12 @@ use crate::apply::Problem;
 mod conditions;
 mod events;
 mod functional;
+mod rollout;
 #[cfg(test)]
 mod tests;
 
-use crate::cluster::status::conditions::{ConditionFinding, finding, findings, replicas};
+use crate::cluster::status::conditions::{ConditionFinding, finding, findings};
+use crate::cluster::status::rollout::{is_up_to_date, replicas};
 
 /// The spec can be worked on.
 pub const ACCEPTED: &str = "Accepted";
@@ -34,7 +36,7 @@ pub const CERTIFICATES: &str = ClusterStatus::CERTIFICATES;
 /// The kubeconfig Secret is there.
 pub const KUBECONFIG: &str = "KubeconfigSecretAvailable";
 /// The hosted API answers that it is ready.
-pub const FUNCTIONAL: &str = "ControlPlaneFunctional";
+pub const FUNCTIONAL: &str = ClusterStatus::FUNCTIONAL;
 /// The number of replicas is changing.
 pub const SCALING: &str = "ControlPlaneScaling";
 /// Every replica runs what the spec says.
@@ -134,13 +136,12 @@ pub fn status(facts: &Facts<'_>) -> ClusterStatus {
     new.selector = Some(labels::to_selector(&labels::control_plane_selector(
         &valid.name,
     )));
-    new.endpoint = valid.endpoint();
+    if valid.has_ports || new.endpoint.is_none() {
+        new.endpoint = valid.endpoint();
+    }
     // A number is known to be free only once the Service has it: one that was refused must not
     // bind the Cluster.
-    if valid
-        .ports
-        .is_some_and(|ports| facts.observed.serves(ports))
-    {
+    if valid.has_ports {
         new.ports = valid.ports;
     }
     new.etcd_members = valid.begun_members();
@@ -163,7 +164,7 @@ pub fn status(facts: &Facts<'_>) -> ClusterStatus {
         .as_ref()
         .is_none_or(|old| old.version.is_none())
         || replicas.ready == valid.replicas();
-    if available && ended && conditions::is_up_to_date(facts, valid) {
+    if available && ended && is_up_to_date(facts, valid) {
         new.version = Some(valid.running_version());
     }
     new.deprecated = Some(DeprecatedStatus {

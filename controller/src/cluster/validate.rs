@@ -18,6 +18,8 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
+use crate::apply::desired::Desired;
+
 use super::dereference::{CertificateSecret, Claim, Observed, addresses, knows_token};
 
 /// Why nothing is done for a Cluster.
@@ -69,6 +71,8 @@ pub struct ValidCluster {
     /// The numbers that its ports are to have, once they are known: those that are wanted, else
     /// those that the API server has allocated.
     pub ports: Option<StatusPorts>,
+    /// The Service has these ports: until then nobody must listen on them, or be told of them.
+    pub has_ports: bool,
     /// Addresses of its Service inside the mothership, once it exists.
     pub service_ips: Vec<String>,
     /// The Service of etcd's clients was made with an address of its own.
@@ -79,8 +83,9 @@ pub struct ValidCluster {
     pub etcd_members: i32,
     /// The Secrets of its roots, and of what else the user names.
     pub certificate_secrets: BTreeMap<CertificateType, CertificateSecret>,
-    /// Which Secrets and ConfigMaps of its own exist.
-    pub existing: std::collections::BTreeSet<String>,
+    /// The Secrets and ConfigMaps of its own that exist, by name, each with the digest of what was
+    /// applied last.
+    pub existing: BTreeMap<String, Option<String>>,
     /// The control plane's StatefulSet as it is.
     pub control_plane: Option<StatefulSet>,
     /// The etcd StatefulSet as it is.
@@ -151,6 +156,12 @@ impl ValidCluster {
         Volumes::new(&self.name, &self.spec)
     }
 
+    /// Whether an object is there as it was last asked for: what reads it only once follows then.
+    pub fn has(&self, wanted: &Desired) -> bool {
+        let applied = self.existing.get(&wanted.key.name);
+        applied.is_some_and(|hash| hash.as_deref() == Some(wanted.hash()))
+    }
+
     /// The Secret with the certificate of this type.
     pub fn certificate_secret(&self, type_: CertificateType) -> Option<&CertificateSecret> {
         self.certificate_secrets.get(&type_)
@@ -199,6 +210,7 @@ pub fn validate(
         image: crds::version::image(&spec),
         version,
         owner: cluster.controller_owner_ref(&()).unwrap_or_default(),
+        has_ports: ports.is_some_and(|ports| observed.serves(ports)),
         ports,
         service_ips: addresses(observed.service.as_ref()),
         etcd_clients_have_an_address: !addresses(observed.etcd_clients.as_ref()).is_empty(),

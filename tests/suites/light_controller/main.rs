@@ -6,6 +6,7 @@ mod deleted;
 mod deletion;
 mod edited;
 mod failures;
+mod gates;
 mod keys;
 mod leader;
 mod named;
@@ -86,6 +87,8 @@ fn main() -> ExitCode {
             case!(network_policies::somebody_elses_network_policy_is_named_and_stays),
             case!(replaced::a_ca_that_its_user_replaces_signs_nothing),
             case!(replaced::an_etcd_ca_that_its_user_replaces_signs_nothing),
+            case!(gates::pods_follow_when_their_configuration_is_written),
+            case!(gates::pods_follow_when_the_service_has_their_ports),
             case!(upstream::zeros_that_are_stored_are_taken_as_left_out),
         ],
     )

@@ -28,7 +28,7 @@ pub fn metadata(cluster: &ValidCluster, name: String, component: Component) -> O
 
 /// Whether everything that a pod mounts is there: a pod that starts before waits for minutes.
 pub fn all_exist<'a>(cluster: &ValidCluster, mut names: impl Iterator<Item = &'a str>) -> bool {
-    names.all(|name| cluster.existing.contains(name))
+    names.all(|name| cluster.existing.contains_key(name))
 }
 
 /// Name of the Secret with a leaf certificate: the user's where `certificateRefs` names one.
@@ -45,7 +45,7 @@ pub fn certificate_exists(cluster: &ValidCluster, type_: CertificateType) -> boo
         || {
             cluster
                 .existing
-                .contains(&names::certificate(&cluster.name, type_))
+                .contains_key(&names::certificate(&cluster.name, type_))
         },
         |named| named.digest.is_some(),
     )

@@ -2,7 +2,8 @@
 //! for those that are made alike.
 //!
 //! A child whose inputs are not there yet is not built: what exists of it stays. Rounds of build
-//! and apply go on until nothing changes, so a child follows as soon as its inputs do.
+//! and apply go on until nothing changes, so a child follows as soon as its inputs do. Pods read
+//! their configuration once: their set follows when it and the ports of the Service are written.
 
 use std::collections::BTreeSet;
 
@@ -41,15 +42,21 @@ pub fn build(cluster: &ValidCluster) -> Built {
     let mut wanted = vec![service::exposed(cluster)];
     wanted.extend(storage::services(cluster));
     wanted.push(telemetry::config(cluster));
-    wanted.extend(storage::config(cluster));
+    let storage_config = storage::config(cluster);
+    let config = k0s_config::config_map(cluster).filter(|_| cluster.has_ports);
+    let has = |config: &Option<Desired>| config.as_ref().is_some_and(|c| cluster.has(c));
+    let (has_storage_config, has_config) = (has(&storage_config), has(&config));
+    wanted.extend(storage_config);
     wanted.extend(certificates::all(cluster));
-    wanted.extend(kubeconfig::secret(cluster));
-    wanted.extend(k0s_config::config_map(cluster));
-    if !matches!(cluster.address, Address::Internal) {
+    wanted.extend(kubeconfig::secret(cluster).filter(|_| cluster.has_ports));
+    wanted.extend(config);
+    if cluster.has_ports && !matches!(cluster.address, Address::Internal) {
         wanted.extend(endpoint::config_map(cluster));
     }
-    wanted.extend(storage::stateful_set(cluster));
-    if storage::in_the_way(cluster).is_none() {
+    if has_storage_config {
+        wanted.extend(storage::stateful_set(cluster));
+    }
+    if has_config && storage::in_the_way(cluster).is_none() {
         wanted.extend(control_plane::stateful_set(cluster));
     }
     wanted.extend(disruption_budget::all(cluster));

@@ -45,7 +45,7 @@ fn all_seen() -> Observed {
 }
 
 fn valid(spec: &str, observed: &Observed) -> ValidCluster {
-    validate(&cluster(spec), observed, LEAF_LIFETIME).unwrap()
+    fixtures::written(validate(&cluster(spec), observed, LEAF_LIFETIME).unwrap())
 }
 
 const PLAIN: &str = include_str!("../../../tests/clusters/plain.yaml");
@@ -180,6 +180,33 @@ fn each_child_waits_for_its_own() {
         let built = build(&valid("{}", &seen));
         assert_eq!(keys(&built, Kind::StatefulSet), sets, "{missing}");
     }
+}
+
+/// Pods read their configuration once, and nobody must be told of ports that no Service has.
+#[test]
+fn a_set_follows_what_its_pods_read_at_their_start() {
+    let written = valid("{}", &all_seen());
+    for (stale, sets) in [
+        ("kmc-demo-config", &["kmc-demo-etcd"][..]),
+        ("kmc-demo-etcd-config", &["kmc-demo"]),
+    ] {
+        let mut cluster = written.clone();
+        let earlier = Some("of an earlier spec".to_owned());
+        cluster.existing.insert(stale.to_owned(), earlier);
+        let built = build(&cluster);
+        assert_eq!(keys(&built, Kind::StatefulSet), sets, "{stale}");
+        assert!(
+            keys(&built, Kind::ConfigMap).contains(&stale),
+            "it is written"
+        );
+    }
+    let mut refused = written;
+    refused.has_ports = false;
+    let built = build(&refused);
+    assert_eq!(keys(&built, Kind::StatefulSet), ["kmc-demo-etcd"]);
+    assert!(!keys(&built, Kind::ConfigMap).contains(&"kmc-demo-config"));
+    assert!(!keys(&built, Kind::Secret).contains(&"demo-kubeconfig"));
+    assert!(keys(&built, Kind::Service).contains(&"kmc-demo"));
 }
 
 /// What an earlier spec asked for goes; keys never do.

@@ -24,10 +24,8 @@ pub async fn readiness(
     keys: &SigningKeys,
     context: &Context,
 ) -> Result<bool, Problem> {
-    let ports = match valid {
-        Some(valid) => valid.ports,
-        None => cluster.status.as_ref().and_then(|status| status.ports),
-    };
+    let ports = valid.filter(|valid| valid.has_ports);
+    let ports = ports.map_or_else(|| cluster.recorded_ports().both(), |valid| valid.ports);
     let (Some(control_plane), Some((endpoint, ca_secret))) = (
         observed.control_plane.as_ref(),
         access::endpoint(observed, ports),

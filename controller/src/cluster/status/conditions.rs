@@ -1,11 +1,9 @@
 //! What each condition says, before it has a time.
 
-use crds::names;
-use crds::v1beta2::ClusterStatus;
-use k8s_openapi::api::apps::v1::StatefulSet;
-use kube::Resource;
+use crds::v1beta2::{ClusterStatus, ServiceType};
 
-use super::functional::{functional, has_served, without_etcd};
+use super::functional::{degraded, functional, has_served, without_etcd};
+use super::rollout::{is_up_to_date, replicas, scaling, up_to_date};
 use crate::apply::Problem;
 use crate::cluster::children::storage;
 use crate::cluster::dereference::{CertificateSecret, Observed};

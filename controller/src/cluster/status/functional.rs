@@ -3,7 +3,8 @@
 use crds::names;
 use crds::v1beta2::Cluster;
 
-use super::conditions::{ConditionFinding, earlier, finding, replicas, unknown};
+use super::conditions::{ConditionFinding, earlier, finding, unknown};
+use super::rollout::replicas;
 use super::{FUNCTIONAL, Facts};
 use crate::cluster::children::storage;
 use crate::cluster::validate::ValidCluster;

@@ -2,7 +2,7 @@
 
 mod reasons;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crds::names;
 use rstest::rstest;
@@ -358,7 +358,7 @@ fn an_authority_that_cannot_be_read_for_now_takes_nothing_from_available() {
 fn a_set_that_cannot_be_made_is_not_called_late() {
     let cluster = settled();
     let observed = Observed {
-        existing: BTreeSet::new(),
+        existing: BTreeMap::new(),
         ..written(&cluster, 1)
     };
     let new = later(&cluster, &observed, &[]);

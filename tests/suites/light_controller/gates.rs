@@ -1,0 +1,152 @@
+//! What waits for what: pods for their configuration and for the ports of their Service.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use kube::api::DeleteParams;
+use serde_json::{Value, json};
+use support::light::children::{self, at, text};
+use support::light::forbid::{self, Forbidden};
+use support::light::scene::Scene;
+use support::light::{PATIENCE, until};
+
+/// Longer than the next two attempts take.
+const MEANWHILE: Duration = Duration::from_secs(2);
+
+/// What the pods of a control plane are made from.
+async fn template(scene: &Scene, cluster: &str) -> Result<Value> {
+    let set = scene.get("StatefulSet", &format!("kmc-{cluster}")).await?;
+    Ok(at(&set.context("no set")?, "/spec/template").clone())
+}
+
+async fn rolled(scene: &Scene, cluster: &str, before: &Value) -> Result<()> {
+    until("the pods roll", PATIENCE, async || {
+        match template(scene, cluster).await {
+            Ok(now) if now != *before => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+pub async fn pods_follow_when_their_configuration_is_written(scene: &Scene) -> Result<()> {
+    let controller = scene.controller().await?;
+    scene
+        .complete("one", json!({"service": {"type": "ClusterIP"}}))
+        .await?;
+    let before = template(scene, "one").await?;
+    let frozen = Forbidden {
+        resource: ("", "configmaps"),
+        operation: "UPDATE",
+        probe: "ConfigMap/kmc-one-config",
+    };
+    forbid::forbid(scene, frozen).await?;
+    let config = json!({"spec": {"api": {"extraArgs": {"v": "4"}}}});
+    scene
+        .change("one", json!({"spec": {"k0sConfig": config}}))
+        .await?;
+    let message = scene
+        .says("one", "Applied", "False", "ChildRefused")
+        .await?;
+    ensure!(message.contains("kmc-one-config"), "{message}");
+    tokio::time::sleep(MEANWHILE).await;
+    let message = scene
+        .says(
+            "one",
+            "ControlPlaneUpToDate",
+            "False",
+            "NotAllReplicasUpToDate",
+        )
+        .await?;
+    scene.say(message);
+    ensure!(
+        template(scene, "one").await? == before,
+        "pods roll onto the old configuration"
+    );
+    forbid::allow(scene, frozen).await?;
+    scene.says("one", "Applied", "True", "Applied").await?;
+    rolled(scene, "one", &before).await?;
+    controller.stop().await
+}
+
+pub async fn pods_follow_when_the_service_has_their_ports(scene: &Scene) -> Result<()> {
+    let spec = |api: i32, konnectivity: i32| {
+        json!({
+            "service": {"type": "NodePort", "apiPort": api, "konnectivityPort": konnectivity},
+            "externalAddress": "192.0.2.1",
+        })
+    };
+    let controller = scene.controller().await?;
+    scene.complete("first", spec(31543, 31232)).await?;
+    let before = scene.complete("second", spec(31643, 31732)).await?;
+    let pods = template(scene, "second").await?;
+    let kubeconfig = scene.get("Secret", "second-kubeconfig").await?;
+    scene
+        .change("second", json!({"spec": spec(31543, 31232)}))
+        .await?;
+    scene
+        .says("second", "Applied", "False", "ChildRefused")
+        .await?;
+    tokio::time::sleep(MEANWHILE).await;
+    ensure!(
+        template(scene, "second").await? == pods,
+        "pods listen where no Service sends"
+    );
+    ensure!(
+        scene.get("Secret", "second-kubeconfig").await? == kubeconfig,
+        "users are told a port that another Cluster has"
+    );
+    let config = scene.get("ConfigMap", "kmc-second-config").await?;
+    let config = config.context("no configuration")?;
+    let config: Value = serde_saphyr::from_str(text(&config, "/data/K0SMOTRON_K0S_YAML"))?;
+    ensure!(
+        at(&config, "/spec/api/port") == 31643,
+        "a pod that restarts listens where no Service sends: {config}"
+    );
+    let (was, now) = (before.status, scene.clusters().get("second").await?.status);
+    let endpoint = |status: Option<crds::v1beta2::ClusterStatus>| status.and_then(|s| s.endpoint);
+    ensure!(endpoint(was) == endpoint(now), "the status names another");
+
+    scene
+        .change("second", json!({"spec": spec(31544, 31233)}))
+        .await?;
+    scene.says("second", "Applied", "True", "Applied").await?;
+    rolled(scene, "second", &pods).await?;
+    controller.stop().await
+}
+
+pub async fn keys_are_kept_while_a_spec_is_refused(scene: &Scene) -> Result<()> {
+    let controller = scene.controller().await?;
+    scene
+        .complete("one", json!({"service": {"type": "ClusterIP"}}))
+        .await?;
+    let monitoring = json!({"spec": {"monitoring": {"enabled": true}}});
+    scene.change("one", monitoring).await?;
+    scene
+        .says("one", "Accepted", "False", "NotImplemented")
+        .await?;
+    let before = scene.get("Secret", "one-ca").await?.context("no key")?;
+    children::api(&scene.admin, &scene.namespace, "Secret")?
+        .delete("one-ca", &DeleteParams::default())
+        .await?;
+    let (back, _) = until("the key is back", PATIENCE, async || {
+        match scene.get("Secret", "one-ca").await {
+            Ok(Some(now)) if at(&now, "/metadata/uid") != at(&before, "/metadata/uid") => Ok(now),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    ensure!(at(&back, "/data") == at(&before, "/data"), "another key");
+    until("its copy goes", PATIENCE, async || {
+        match scene.get("Secret", "one-ca-restore").await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    scene
+        .says("one", "CertificatesAvailable", "True", "Created")
+        .await?;
+    controller.stop().await
+}
