@@ -6,15 +6,18 @@ use std::sync::Arc;
 use crds::v1beta2::{CertificateRef, CertificateType, Cluster, Ports, ServiceType, StatusPorts};
 use crds::{labels, names};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Node, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
+use self::nodes::{is_alive, node_address, nodes};
 use super::status::keys_were_made;
 use crate::apply::desired::APPLIED_HASH;
 use crate::hosted::health::{Health, ReadinessPoller};
 use crate::kubernetes::store::{Kind, Live, ObjectKey, Store};
 use crate::kubernetes::watches::Watches;
+
+mod nodes;
 
 /// The Secret with one CA, or with the key pair of service accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,20 +120,19 @@ impl Observed {
         has(names::API_PORT, ports.api) && has(names::KONNECTIVITY_PORT, ports.konnectivity)
     }
 
-    /// The first address of the load balancer; an IP address before a host name.
-    pub fn load_balancer_address(&self) -> Option<String> {
+    /// The addresses of the load balancer; IP addresses before host names.
+    pub fn load_balancer_addresses(&self) -> Vec<String> {
         let status = self
             .service
-            .as_ref()?
-            .status
-            .as_ref()?
-            .load_balancer
-            .as_ref()?;
-        let ingress = status.ingress.as_ref()?;
-        ingress
-            .iter()
-            .find_map(|entry| entry.ip.clone())
-            .or_else(|| ingress.iter().find_map(|entry| entry.hostname.clone()))
+            .as_ref()
+            .and_then(|service| service.status.as_ref());
+        let balancer = status.and_then(|status| status.load_balancer.as_ref());
+        let ingress = balancer.and_then(|balancer| balancer.ingress.as_ref());
+        let ingress = || ingress.into_iter().flatten();
+        ingress()
+            .filter_map(|entry| entry.ip.clone())
+            .chain(ingress().filter_map(|entry| entry.hostname.clone()))
+            .collect()
     }
 }
 
@@ -160,11 +162,7 @@ pub fn dereference(
     let of_node =
         cluster.spec.service.type_ == ServiceType::NodePort && cluster.spec.asked_host().is_none();
     let nodes = if of_node {
-        store
-            .of_kind(Kind::Node)
-            .into_iter()
-            .filter_map(|(_, live)| live.read())
-            .collect()
+        nodes(cluster, store, watches)
     } else {
         Vec::new()
     };
@@ -257,7 +255,8 @@ fn certificate_secrets(
     (secrets.collect(), unread)
 }
 
-fn is_named(cluster: &Cluster, type_: CertificateType) -> bool {
+/// Whether the user names the Secret of a certificate.
+pub fn is_named(cluster: &Cluster, type_: CertificateType) -> bool {
     let mut references = cluster.spec.certificate_refs.iter();
     references.any(|reference| reference.type_ == type_ && user_named(reference))
 }
@@ -342,20 +341,6 @@ fn is_own(cluster: &Cluster, live: Option<&Live>, uid: &str) -> bool {
     }
 }
 
-/// The first external address of any node, else the first internal one: what upstream takes.
-fn node_address(nodes: &[Node]) -> Option<String> {
-    let mut nodes: Vec<_> = nodes.iter().collect();
-    nodes.sort_by_key(|node| node.metadata.name.clone());
-    let of = |types: &[&str]| {
-        nodes.iter().find_map(|node| {
-            node_addresses(node)
-                .find(|(type_, _)| types.contains(type_))
-                .map(|(_, address)| address.to_owned())
-        })
-    };
-    of(&["ExternalDNS", "ExternalIP"]).or_else(|| of(&["InternalIP"]))
-}
-
 /// Whether a set is one of ours: upstream's members have no token of their own.
 pub fn knows_token(set: &StatefulSet) -> bool {
     let pod = set
@@ -366,21 +351,6 @@ pub fn knows_token(set: &StatefulSet) -> bool {
         .flat_map(|pod| &pod.containers)
         .flat_map(|container| container.env.iter().flatten())
         .any(|variable| variable.name == INITIAL_TOKEN)
-}
-
-/// Whether the recorded address, if there is one, is a node's.
-fn is_alive(cluster: &Cluster, nodes: &[Node]) -> bool {
-    cluster.recorded_host().is_none_or(|recorded| {
-        let mut addresses = nodes.iter().flat_map(node_addresses);
-        addresses.any(|(_, address)| address == recorded)
-    })
-}
-
-fn node_addresses(node: &Node) -> impl Iterator<Item = (&str, &str)> {
-    node.status
-        .iter()
-        .flat_map(|status| status.addresses.iter().flatten())
-        .map(|address| (address.type_.as_str(), address.address.as_str()))
 }
 
 #[cfg(test)]

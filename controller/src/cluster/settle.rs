@@ -70,8 +70,7 @@ pub async fn settle(
                 }
             }
         }
-        if must_record_first(&cluster, &valid) {
-            let recorded = recorded(&cluster, &valid);
+        if let Some(recorded) = recorded_first(&cluster, &valid) {
             cluster = context.primary.status(&cluster, &recorded).await?;
         }
         let applied = apply_round(&cluster, &valid, keys, context).await;
@@ -125,25 +124,25 @@ async fn apply_round(
     round.run(&built.wanted, &built.obsolete).await
 }
 
-/// An address or a port that was found out is written down before anything relies on it: k0s
-/// listens on it and workers dial it for the cluster's life.
-fn must_record_first(cluster: &Cluster, valid: &ValidCluster) -> bool {
-    let allocated = cluster.spec.service.asked_ports().both().is_none();
-    let ports = cluster.recorded_ports().both() != valid.ports;
-    let address = match &valid.address {
-        Address::External(host) => cluster.recorded_host() != Some(host),
-        Address::Internal | Address::Waiting { .. } => false,
-    };
-    allocated && valid.ports.is_some() && (ports || address)
-}
-
-/// The status that is there, with what was found out.
-fn recorded(cluster: &Cluster, valid: &ValidCluster) -> ClusterStatus {
+/// What was found out is written down before anything relies on it: k0s listens on the ports and
+/// workers dial the address for the cluster's life.
+fn recorded_first(cluster: &Cluster, valid: &ValidCluster) -> Option<ClusterStatus> {
+    valid.ports?;
     let mut status = cluster.status.clone().unwrap_or_default();
-    status.ports = valid.ports;
-    if let Address::External(host) = &valid.address {
+    // A fixed number may be taken: it is recorded when the Service has it.
+    let allocated = cluster.spec.service.asked_ports().both().is_none();
+    if allocated {
+        status.ports = valid.ports;
+    }
+    if let Address::External(host) = &valid.address
+        && (allocated || cluster.spec.asked_host().is_none())
+    {
         status.external_address = Some(host.clone());
     }
+    let old = cluster.status.as_ref();
+    let is_known = old.is_some_and(|old| {
+        (old.ports, &old.external_address) == (status.ports, &status.external_address)
+    }) || (status.ports, &status.external_address) == (None, &None);
     status.etcd_members = valid.begun_members();
-    status
+    (!is_known).then_some(status)
 }

@@ -79,6 +79,8 @@ pub struct ValidCluster {
     pub etcd_clients_have_an_address: bool,
     /// Where it is reached from outside.
     pub address: Address,
+    /// The node or the load balancer that the address came from does not have it any more.
+    pub address_is_gone: bool,
     /// How many etcd members it was created with.
     pub etcd_members: i32,
     /// The Secrets of its roots, and of what else the user names.
@@ -196,7 +198,7 @@ pub fn validate(
     spec.k0s_config = spec.k0s_config.map(k0s_config::canonical);
     let was_available = recorded.version.is_some() || recorded.is_true(ClusterStatus::AVAILABLE);
     let ports = cluster.wanted_ports().or(observed.node_ports()).both();
-    let address = address(cluster, observed);
+    let (address, address_is_gone) = address(cluster, observed, was_available);
     let etcd_members = recorded
         .etcd_members
         .or_else(|| found_members(cluster, observed))
@@ -215,6 +217,7 @@ pub fn validate(
         service_ips: addresses(observed.service.as_ref()),
         etcd_clients_have_an_address: !addresses(observed.etcd_clients.as_ref()).is_empty(),
         address,
+        address_is_gone,
         etcd_members,
         certificate_secrets: observed.certificate_secrets.clone(),
         existing: observed.existing.clone(),
@@ -276,38 +279,52 @@ fn found_members(cluster: &Cluster, observed: &Observed) -> Option<i32> {
     found.max(of_claims).filter(|members| *members > 0)
 }
 
-/// The wanted host, else what the mothership offers now. A load balancer's address is taken as it is
-/// now, whatever is recorded: it is the balancer that decides.
-fn address(cluster: &Cluster, observed: &Observed) -> Address {
-    let own = |host: Option<&str>| host.map(str::to_owned);
-    let wanted = own(cluster.wanted_host());
-    match cluster.spec.service.type_ {
-        ServiceType::ClusterIP => wanted.map_or(Address::Internal, Address::External),
-        ServiceType::NodePort => wanted
-            .or_else(|| observed.node_address.clone())
-            .map_or_else(
-                || Address::Waiting {
-                    reason: "NoNodeAddress",
-                    message: "no node of the mothership has an address: set spec.externalAddress"
-                        .to_owned(),
-                },
-                Address::External,
-            ),
-        ServiceType::LoadBalancer => own(cluster.spec.asked_host())
-            .or_else(|| observed.load_balancer_address())
-            .or(wanted)
-            .map_or_else(
-                || Address::Waiting {
-                    reason: "WaitingForLoadBalancer",
-                    message: "the mothership has not given the Service a load balancer's address \
-                              yet: install a load balancer, set spec.externalAddress, or use \
-                              another spec.service.type"
-                        .to_owned(),
-                },
-                Address::External,
-            ),
+/// The host that is asked for, else what the mothership offers now, and whether that is gone. What is
+/// recorded goes before the others that are offered, in whatever order they come; when it is offered no
+/// more it stays for a Cluster that has served, because workers know it.
+fn address(cluster: &Cluster, observed: &Observed, was_available: bool) -> (Address, bool) {
+    let type_ = cluster.spec.service.type_;
+    if let Some(asked) = cluster.spec.asked_host() {
+        return (Address::External(asked.to_owned()), false);
+    }
+    let recorded = cluster.recorded_host().map(str::to_owned);
+    let (is_offered, offered, missing) = match type_ {
+        ServiceType::ClusterIP => return (Address::Internal, false),
+        ServiceType::NodePort => (
+            observed.node_address_alive,
+            observed.node_address.clone(),
+            NO_NODE_ADDRESS,
+        ),
+        ServiceType::LoadBalancer => {
+            let offered = observed.load_balancer_addresses();
+            let is_offered = recorded.as_ref().is_some_and(|host| offered.contains(host));
+            (is_offered, offered.into_iter().next(), NOT_BALANCED)
+        }
+    };
+    let balanced_anew = type_ == ServiceType::LoadBalancer && offered.is_some();
+    match (recorded, offered) {
+        (Some(recorded), _) if is_offered => (Address::External(recorded), false),
+        (Some(recorded), _) if was_available && !balanced_anew => {
+            (Address::External(recorded), true)
+        }
+        (_, Some(offered)) => (Address::External(offered), false),
+        (_, None) => {
+            let (reason, message) = missing;
+            let message = message.to_owned();
+            (Address::Waiting { reason, message }, false)
+        }
     }
 }
+
+const NO_NODE_ADDRESS: (&str, &str) = (
+    "NoNodeAddress",
+    "no node of the mothership has an address: set spec.externalAddress",
+);
+const NOT_BALANCED: (&str, &str) = (
+    "WaitingForLoadBalancer",
+    "the mothership has not given the Service a load balancer's address yet: install a load \
+     balancer, set spec.externalAddress, or use another spec.service.type",
+);
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,14 @@
 //! Which Clusters and requests have to be looked at again after a change of an object. When that is
 //! to be without a change, their reconciles say.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crds::v1beta2::{Cluster, JoinTokenRequest};
 use futures::Stream;
 use kube::runtime::reflector::ObjectRef;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::kubernetes::store::{Kind, Owner, Touched};
@@ -20,6 +22,8 @@ pub struct Triggers {
     clusters: mpsc::UnboundedSender<ObjectRef<Cluster>>,
     requests: mpsc::UnboundedSender<ObjectRef<JoinTokenRequest>>,
     requests_of: mpsc::UnboundedSender<ObjectRef<Cluster>>,
+    /// Clusters that wait for a node.
+    for_nodes: Arc<Mutex<HashSet<ObjectRef<Cluster>>>>,
 }
 
 /// The receiving ends.
@@ -43,6 +47,7 @@ pub fn channel() -> (Triggers, Receivers) {
             clusters,
             requests,
             requests_of,
+            for_nodes: Arc::default(),
         },
         Receivers {
             clusters: clusters_rx,
@@ -89,9 +94,20 @@ impl Triggers {
             .send(ObjectRef::new(cluster).within(namespace));
     }
 
+    /// Look at this Cluster once when a node changes.
+    pub fn wake_with_nodes(&self, namespace: &str, name: &str) {
+        let cluster = ObjectRef::new(name).within(namespace);
+        self.for_nodes.lock().insert(cluster);
+    }
+
     /// Look at the owners of what was touched. Tokens are made and revoked through the Service of
     /// a Cluster and with what is in its Secrets.
     pub fn touched(&self, of: Kind, touched: &Touched) {
+        if of == Kind::Node && self.is_open() {
+            for cluster in std::mem::take(&mut *self.for_nodes.lock()) {
+                let _ = self.clusters.send(cluster);
+            }
+        }
         for (namespace, Owner { kind, name, .. }) in touched {
             match kind.as_str() {
                 "Cluster" => {

@@ -120,6 +120,11 @@ impl Watches {
         false
     }
 
+    /// Has a Cluster looked at once when a node changes: no node belongs to one.
+    pub fn wake_with_nodes(&self, namespace: &str, cluster: &str) {
+        self.triggers.wake_with_nodes(namespace, cluster);
+    }
+
     fn api(&self, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
         let resource = kind.api_resource();
         match namespace {

@@ -71,7 +71,7 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<ConditionFinding> {
         return all;
     };
     let applied = applied(storage::in_the_way(valid), facts.problems);
-    let exposed = exposed(valid, facts.observed);
+    let exposed = exposed(valid);
     let certificates = certificates(facts.observed, facts.cluster.status.as_ref());
     let functional = match without_etcd(valid) {
         // With data that is there already it is not new either.
@@ -205,7 +205,7 @@ fn applied(claims_in_the_way: Option<String>, problems: &[Problem]) -> Condition
     finding(APPLIED, false, reason, all.join("; "))
 }
 
-fn exposed(valid: &ValidCluster, observed: &Observed) -> ConditionFinding {
+fn exposed(valid: &ValidCluster) -> ConditionFinding {
     match &valid.address {
         Address::Waiting { reason, message } => finding(EXPOSED, false, *reason, message.clone()),
         _ if valid.ports.is_none() => finding(
@@ -214,7 +214,22 @@ fn exposed(valid: &ValidCluster, observed: &Observed) -> ConditionFinding {
             "WaitingForPorts",
             "the API server has not allocated the node ports yet",
         ),
-        Address::External(host) if !observed.node_address_alive => finding(
+        Address::External(host)
+            if valid.address_is_gone && valid.spec.service.type_ == ServiceType::LoadBalancer =>
+        {
+            finding(
+                EXPOSED,
+                true,
+                "BalancerGone",
+                format!(
+                    "the load balancer does not give the Service {} the address {host} any more, \
+                     which workers use: see the events of the Service, or set \
+                     spec.externalAddress",
+                    valid.service_name()
+                ),
+            )
+        }
+        Address::External(host) if valid.address_is_gone => finding(
             EXPOSED,
             true,
             "NodeGone",
@@ -239,6 +254,14 @@ fn exposed(valid: &ValidCluster, observed: &Observed) -> ConditionFinding {
             ),
         ),
     }
+}
+
+fn kubeconfig(observed: &Observed) -> ConditionFinding {
+    if observed.kubeconfig {
+        return finding(KUBECONFIG, true, "Created", "");
+    }
+    let waiting = "the kubeconfig is created as soon as the address and the certificates are known";
+    finding(KUBECONFIG, false, "Waiting", waiting)
 }
 
 fn certificates(observed: &Observed, old: Option<&ClusterStatus>) -> ConditionFinding {

@@ -189,9 +189,18 @@ const RECORDED: &str = "192.0.2.1";
     "NodePort",
     None,
     Some(RECORDED),
-    node("10.0.0.1"),
+    Observed { node_address_alive: true, ..node("10.0.0.1") },
     Some(RECORDED)
 )]
+#[case::of_a_node_that_is_gone_before_anybody_joined(
+    "NodePort",
+    None,
+    Some(RECORDED),
+    node("10.0.0.1"),
+    Some("10.0.0.1")
+)]
+#[case::of_a_balancer_that_is_none_any_more("LoadBalancer", None, Some(RECORDED), balanced(&json!([])), Some("WaitingForLoadBalancer"))]
+#[case::balanced_by_the_recorded_one_of_two("LoadBalancer", None, Some(RECORDED), balanced(&json!([{"ip": "192.0.2.9"}, {"ip": RECORDED}])), Some(RECORDED))]
 #[case::of_a_node_where_nothing_is_recorded(
     "NodePort",
     None,
@@ -203,7 +212,6 @@ const RECORDED: &str = "192.0.2.1";
 #[case::balanced("LoadBalancer", None, None, balanced(&json!([{"hostname": "lb"}, {"ip": "192.0.2.9"}])), Some("192.0.2.9"))]
 #[case::balanced_by_name("LoadBalancer", None, None, balanced(&json!([{"hostname": "lb"}])), Some("lb"))]
 #[case::balanced_anew("LoadBalancer", None, Some(RECORDED), balanced(&json!([{"ip": "192.0.2.9"}])), Some("192.0.2.9"))]
-#[case::balanced_no_more("LoadBalancer", None, Some(RECORDED), balanced(&json!([])), Some(RECORDED))]
 #[case::not_balanced_yet("LoadBalancer", None, None, nothing(), Some("WaitingForLoadBalancer"))]
 fn an_address_is_the_users_else_what_the_type_gives(
     #[case] type_: &str,
@@ -223,6 +231,24 @@ fn an_address_is_the_users_else_what_the_type_gives(
         }
     };
     assert_eq!(found, host);
+}
+
+/// Workers know the address: it stays, and that it is gone is said.
+#[rstest]
+#[case::of_a_node("NodePort", node("10.0.0.1"), RECORDED, true)]
+#[case::balanced_no_more("LoadBalancer", balanced(&json!([])), RECORDED, true)]
+#[case::balanced_anew("LoadBalancer", balanced(&json!([{"ip": "192.0.2.9"}])), "192.0.2.9", false)]
+fn an_address_that_workers_know_stays(
+    #[case] type_: &str,
+    #[case] observed: Observed,
+    #[case] host: &str,
+    #[case] is_gone: bool,
+) {
+    let spec = json!({"service": {"type": type_}});
+    let status = json!({"externalAddress": RECORDED, "version": "v1.36.3-k0s.2"});
+    let found = of(&spec, &status, &observed);
+    assert_eq!(found.address, Address::External(host.to_owned()));
+    assert_eq!(found.address_is_gone, is_gone);
 }
 
 #[rstest]

@@ -40,6 +40,11 @@ impl Scene {
         self.cluster.spec = serde_json::from_value(spec).unwrap();
     }
 
+    fn exposed_at(&mut self, type_: &str, host: &str) {
+        self.spec(json!({"service": {"type": type_}}));
+        self.cluster.status.as_mut().unwrap().external_address = Some(host.to_owned());
+    }
+
     fn health(&mut self, reason: &'static str) {
         self.observed.health = Some(Health {
             ready: false,
