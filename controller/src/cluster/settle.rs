@@ -8,6 +8,7 @@ use crds::v1beta2::{Cluster, ClusterStatus};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
+use super::children::Built;
 use super::context::{Context, Error};
 use super::dereference::{Observed, dereference};
 use super::validate::{Address, Refusal, ValidCluster, validate};
@@ -58,7 +59,15 @@ pub async fn settle(
         if observed.unread {
             return Ok(None);
         }
-        let Ok(valid) = valid else { break };
+        let Ok(valid) = valid else {
+            let kept = children::keys_of(&cluster, &observed);
+            let applied = apply_round(&cluster, &kept, keys, context).await;
+            (problems, again, goes_on) = (applied.problems, applied.again, applied.changed);
+            if applied.changed {
+                continue;
+            }
+            break;
+        };
         if !deletion::is_set(&cluster) {
             let added = context.primary.add_finalizer(&cluster, CLUSTER_FINALIZER);
             match added.await {
@@ -73,7 +82,7 @@ pub async fn settle(
         if let Some(recorded) = recorded_first(&cluster, &valid) {
             cluster = context.primary.status(&cluster, &recorded).await?;
         }
-        let applied = apply_round(&cluster, &valid, keys, context).await;
+        let applied = apply_round(&cluster, &children::build(&valid), keys, context).await;
         (problems, again, goes_on) = (applied.problems, applied.again, applied.changed);
         if !applied.changed {
             break;
@@ -105,18 +114,18 @@ fn cannot_be_finalized(cluster: &Cluster, error: &PrimaryError) -> Problem {
 
 async fn apply_round(
     cluster: &Cluster,
-    valid: &ValidCluster,
+    built: &Built,
     keys: &SigningKeys,
     context: &Context,
 ) -> Applied {
-    let built = children::build(valid);
+    let uid = cluster.uid().unwrap_or_default();
     let round = Round {
         writer: &context.mothership.writer,
         store: &context.mothership.store,
         no_op_applies: &context.no_op_applies,
         damping: &context.damping,
         keys,
-        uid: &valid.uid,
+        uid: &uid,
         keys_made: status::keys_were_made(cluster.status.as_ref()),
         now: Timestamp::now(),
         leaf_lifetime: context.leaf_lifetime,

@@ -90,6 +90,7 @@ fn main() -> ExitCode {
             case!(replaced::an_etcd_ca_that_its_user_replaces_signs_nothing),
             case!(gates::pods_follow_when_their_configuration_is_written),
             case!(gates::pods_follow_when_the_service_has_their_ports),
+            case!(gates::keys_are_kept_while_a_spec_is_refused),
             case!(addresses::the_order_of_a_balancers_addresses_changes_nothing),
             case!(addresses::a_cluster_that_waits_for_a_node_finds_the_first),
             case!(upstream::zeros_that_are_stored_are_taken_as_left_out),

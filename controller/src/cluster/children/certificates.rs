@@ -1,12 +1,15 @@
 //! Secrets with CAs, with the key pair of service accounts, and with the certificates that they sign.
 
+use std::collections::BTreeMap;
+
 use crds::names;
 use crds::v1beta2::CertificateType;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use crate::apply::desired::{Content, Desired, Recipe};
 use crate::cluster::children::storage;
+use crate::cluster::dereference::CertificateSecret;
 use crate::cluster::validate::ValidCluster;
 use crate::kubernetes::store::Kind;
 
@@ -20,36 +23,60 @@ pub fn all(cluster: &ValidCluster) -> Vec<Desired> {
             .certificate_secret(*type_)
             .is_some_and(|secret| secret.users)
     };
-    let kept = CertificateType::ROOTS
-        .iter()
-        .filter(|type_| made(type_))
-        .map(|type_| {
-            let recipe = match type_ {
-                CertificateType::Sa => Recipe::ServiceAccount,
-                _ => Recipe::Authority {
-                    common_name: COMMON_NAME.to_owned(),
-                },
-            };
-            secret(cluster, *type_, Content::Kept(recipe))
-        });
     let leaves = storage::leaves(cluster)
         .into_iter()
         .filter(|(type_, _)| made(type_))
-        .map(|(type_, recipe)| secret(cluster, type_, Content::Made(recipe)));
-    kept.chain(leaves).collect()
+        .map(|(type_, recipe)| {
+            secret(
+                &cluster.owner,
+                &cluster.namespace,
+                type_,
+                Content::Made(recipe),
+            )
+        });
+    let kept = keys(
+        &cluster.owner,
+        &cluster.namespace,
+        &cluster.certificate_secrets,
+    );
+    kept.into_iter().chain(leaves).collect()
 }
 
-fn secret(cluster: &ValidCluster, type_: CertificateType, content: Content) -> Desired {
+/// The Secrets with the keys that the Cluster does not get from its user. Nothing of its spec but
+/// their names is in them.
+pub fn keys(
+    owner: &OwnerReference,
+    namespace: &str,
+    secrets: &BTreeMap<CertificateType, CertificateSecret>,
+) -> Vec<Desired> {
+    let made = |type_: &&CertificateType| !secrets.get(type_).is_some_and(|secret| secret.users);
+    let roots = CertificateType::ROOTS.iter().filter(made).map(|type_| {
+        let recipe = match type_ {
+            CertificateType::Sa => Recipe::ServiceAccount,
+            _ => Recipe::Authority {
+                common_name: COMMON_NAME.to_owned(),
+            },
+        };
+        secret(owner, namespace, *type_, Content::Kept(recipe))
+    });
+    roots.collect()
+}
+
+fn secret(
+    owner: &OwnerReference,
+    namespace: &str,
+    type_: CertificateType,
+    content: Content,
+) -> Desired {
     let kept = matches!(content, Content::Kept(_));
-    let labels = crds::labels::certificate(&cluster.name);
     Desired::new(
         Kind::Secret,
         Secret {
             metadata: ObjectMeta {
-                name: Some(names::certificate(&cluster.name, type_)),
-                namespace: Some(cluster.namespace.clone()),
-                labels: Some(labels),
-                owner_references: Some(vec![cluster.owner.clone()]),
+                name: Some(names::certificate(&owner.name, type_)),
+                namespace: Some(namespace.to_owned()),
+                labels: Some(crds::labels::certificate(&owner.name)),
+                owner_references: Some(vec![owner.clone()]),
                 finalizers: kept.then(|| vec![names::KEY_FINALIZER.to_owned()]),
                 ..ObjectMeta::default()
             },

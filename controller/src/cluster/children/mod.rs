@@ -8,9 +8,12 @@
 use std::collections::BTreeSet;
 
 use crds::names;
-use crds::v1beta2::{CertificateType, ServiceType};
+use crds::v1beta2::{CertificateType, Cluster, ServiceType};
+use kube::{Resource as _, ResourceExt as _};
 
 use crate::apply::desired::{COPY_SUFFIX, Desired};
+use crate::cluster::dereference::Observed;
+use crate::cluster::status::keys_were_made;
 use crate::cluster::validate::{Address, ValidCluster};
 use crate::kubernetes::store::{Kind, ObjectKey};
 
@@ -65,6 +68,27 @@ pub fn build(cluster: &ValidCluster) -> Built {
     Built { wanted, obsolete }
 }
 
+/// What there is to do for a Cluster whose spec is refused: the keys that it has are kept.
+pub fn keys_of(cluster: &Cluster, observed: &Observed) -> Built {
+    let mut built = Built::default();
+    if keys_were_made(cluster.status.as_ref())
+        && let Some(owner) = cluster.controller_owner_ref(&())
+    {
+        let namespace = cluster.namespace().unwrap_or_default();
+        built.wanted = certificates::keys(&owner, &namespace, &observed.certificate_secrets);
+        built.obsolete = copies(&namespace, &owner.name).collect();
+    }
+    built
+}
+
+/// Copies of keys that were deleted: each goes once its key is back.
+fn copies(namespace: &str, name: &str) -> impl Iterator<Item = ObjectKey> {
+    CertificateType::ROOTS.into_iter().map(move |type_| {
+        let original = names::certificate(name, type_);
+        ObjectKey::new(Kind::Secret, namespace, format!("{original}{COPY_SUFFIX}"))
+    })
+}
+
 /// What an earlier spec, or an earlier life of a key, asked for. No key is among them but copies.
 fn obsolete(cluster: &ValidCluster, wanted: &[Desired]) -> BTreeSet<ObjectKey> {
     let name = cluster.name.as_str();
@@ -79,14 +103,10 @@ fn obsolete(cluster: &ValidCluster, wanted: &[Desired]) -> BTreeSet<ObjectKey> {
         });
     let endpoint = matches!(cluster.address, Address::Internal)
         .then(|| key(Kind::ConfigMap, names::endpoint_config(name)));
-    let copies = CertificateType::ROOTS.map(|type_| {
-        let original = names::certificate(name, type_);
-        key(Kind::Secret, format!("{original}{COPY_SUFFIX}"))
-    });
     services
         .chain(of_pods)
         .chain(endpoint)
-        .chain(copies)
+        .chain(copies(&cluster.namespace, name))
         .filter(|key| wanted.iter().all(|wanted| wanted.key != *key))
         .collect()
 }

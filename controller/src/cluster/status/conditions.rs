@@ -57,7 +57,7 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<ConditionFinding> {
     let functional = functional(facts);
     let Ok(valid) = facts.valid else {
         // Nothing was built from this spec; what earlier rounds found stays.
-        let mut all: Vec<_> = kept(facts.cluster.status.as_ref());
+        let mut all: Vec<_> = kept(facts);
         let is_served = has_served(facts.cluster);
         all.push(available(&[if is_served {
             &functional
@@ -73,7 +73,11 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<ConditionFinding> {
     let applied = applied(storage::in_the_way(valid), facts.problems);
     let exposed = exposed(valid);
     let certificates = certificates(facts.observed, facts.cluster.status.as_ref());
+    let replicas = replicas(facts.observed.control_plane.as_ref());
     let functional = match without_etcd(valid) {
+        _ if functional.status == "True" && has_served(facts.cluster) => {
+            degraded(valid, replicas.ready).unwrap_or(functional)
+        }
         // With data that is there already it is not new either.
         Some(finding)
             if functional.status != "True"
@@ -83,16 +87,7 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<ConditionFinding> {
         }
         _ => functional,
     };
-    let kubeconfig = if facts.observed.kubeconfig {
-        finding(KUBECONFIG, true, "Created", "")
-    } else {
-        finding(
-            KUBECONFIG,
-            false,
-            "Waiting",
-            "the kubeconfig is created as soon as the address and the certificates are known",
-        )
-    };
+    let kubeconfig = kubeconfig(facts.observed);
     let available = if has_served(facts.cluster) {
         available(&[&functional])
     } else {
@@ -104,7 +99,6 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<ConditionFinding> {
             parts
         }
     };
-    let replicas = replicas(facts.observed.control_plane.as_ref());
     vec![
         accepted,
         applied,
@@ -129,8 +123,10 @@ fn available(parts: &[&ConditionFinding]) -> ConditionFinding {
     )
 }
 
-/// The findings of an earlier round, but for those that every round makes.
-fn kept(status: Option<&ClusterStatus>) -> Vec<ConditionFinding> {
+/// The findings of an earlier round, but for those that every round makes, and for the keys, which are
+/// looked after all the same.
+fn kept(facts: &Facts<'_>) -> Vec<ConditionFinding> {
+    let status = facts.cluster.status.as_ref();
     let types = [
         APPLIED,
         EXPOSED,
@@ -139,10 +135,14 @@ fn kept(status: Option<&ClusterStatus>) -> Vec<ConditionFinding> {
         SCALING,
         UP_TO_DATE,
     ];
-    types
-        .into_iter()
-        .filter_map(|type_| earlier(status, type_))
-        .collect()
+    let now = |found: ConditionFinding| match found.type_ {
+        APPLIED if !facts.problems.is_empty() => applied(None, facts.problems),
+        CERTIFICATES => certificates(facts.observed, status),
+        KUBECONFIG => kubeconfig(facts.observed),
+        _ => found,
+    };
+    let all = types.into_iter().filter_map(|type_| earlier(status, type_));
+    all.map(now).collect()
 }
 
 /// What a condition says already.
@@ -288,13 +288,16 @@ fn certificates(observed: &Observed, old: Option<&ClusterStatus>) -> ConditionFi
         .map(|names| format!("Secrets are missing or have no tls.crt: {names}"));
     let replaced = named(unfit().filter(|secret| secret.replaced).collect()).map(|names| {
         format!(
-            "{} of {} replicas are up to date with the spec",
-            replicas.updated,
-            valid.replicas()
+            "Secrets hold another key than the one that the control plane was started with: \
+             {names}. Put the old key and its certificate back: machines and kubeconfigs trust \
+             nothing else, and a pod that restarts now does not fit the others. Until then no \
+             certificate, kubeconfig or token is recreated and no pod is changed. Replacing a key \
+             is not implemented by this version"
         )
     });
     let all: Vec<_> = missing.into_iter().chain(replaced).collect();
     if all.is_empty() {
         return finding(CERTIFICATES, true, "Created", "");
     }
+    finding(CERTIFICATES, false, reason, all.join("; "))
 }

@@ -64,6 +64,22 @@ pub(super) fn functional(facts: &Facts<'_>) -> ConditionFinding {
     }
 }
 
+/// What an API that is ready has lost already: the next loss may be an outage.
+pub(super) fn degraded(valid: &ValidCluster, ready: i32) -> Option<ConditionFinding> {
+    let lost = |what: &str, ready: i32, all: i32| {
+        (ready < all).then(|| format!("{} of {all} {what} are not ready", all - ready))
+    };
+    let etcd = lost(
+        "etcd members",
+        storage::ready_members(valid),
+        valid.etcd_members,
+    );
+    let replicas = lost("control-plane replicas", ready, valid.replicas());
+    let all: Vec<_> = etcd.into_iter().chain(replicas).collect();
+    let message = format!("{}: see the pods", all.join(", "));
+    (!all.is_empty()).then(|| finding(FUNCTIONAL, true, "Degraded", message))
+}
+
 /// Why a control plane that has served does not answer, if it is for want of its etcd.
 pub(super) fn without_etcd(valid: &ValidCluster) -> Option<ConditionFinding> {
     if storage::ready_members(valid) > 0 {
