@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crds::names::{self, CLUSTER_FINALIZER};
-use crds::v1beta2::Cluster;
+use crds::v1beta2::{CertificateType, Cluster};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use serde_json::Value;
 
 use crate::apply::key_recovery::{self, is_protected};
 use crate::cluster::context::{Context, Error, reference};
+use crate::cluster::dereference::is_named;
 use crate::cluster::{Outcome, status};
 use crate::kubernetes::store::{Kind, Live, ObjectKey};
 use crate::kubernetes::writer::WriteError;
@@ -73,6 +74,13 @@ pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, E
         tell(cluster, "WaitingForPods", &message, context).await?;
         return Ok(Outcome::Later(left));
     }
+    // No watch shows a key whose labels somebody has taken off, and nobody else would let it go.
+    for key in hidden_keys(cluster, &owned) {
+        if let Err(error) = context.mothership.writer.get(&key).await {
+            return in_the_way(cluster, &key, &error, context).await;
+        }
+    }
+    let owned = context.mothership.store.owned_by(&uid);
     for (key, live) in &owned {
         if key.kind == Kind::Secret
             && is_protected(live)
@@ -108,6 +116,18 @@ async fn in_the_way(
     tell(cluster, "ChildNotDeleted", &message, context).await?;
     let wait = context.failures.delay(&cluster.uid().unwrap_or_default());
     Ok(Outcome::Later(wait.min(NOTICED_WITHIN)))
+}
+
+/// The Secrets with keys of its own that are not seen.
+fn hidden_keys(cluster: &Cluster, owned: &BTreeMap<ObjectKey, Arc<Live>>) -> Vec<ObjectKey> {
+    let namespace = cluster.namespace().unwrap_or_default();
+    let made = status::keys_were_made(cluster.status.as_ref());
+    let keys = CertificateType::ROOTS
+        .into_iter()
+        .filter(|type_| made && !is_named(cluster, *type_))
+        .map(|type_| names::certificate(&cluster.name_any(), type_))
+        .map(|name| ObjectKey::new(Kind::Secret, &namespace, name));
+    keys.filter(|key| !owned.contains_key(key)).collect()
 }
 
 /// The StatefulSets whose pods are to end, in their order: an API server without its etcd does not

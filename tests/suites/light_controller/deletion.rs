@@ -218,6 +218,29 @@ pub async fn keys_of_a_cluster_that_was_removed_by_force_are_let_go(scene: &Scen
     controller.stop().await
 }
 
+/// No watch shows a key whose labels somebody has taken off while no controller ran.
+pub async fn a_key_without_its_labels_is_let_go(scene: &Scene) -> Result<()> {
+    let controller = scene.controller().await?;
+    scene
+        .complete("one", json!({"service": {"type": "ClusterIP"}}))
+        .await?;
+    controller.stop().await?;
+    scene
+        .edit("Secret/one-ca", &json!({"metadata": {"labels": null}}))
+        .await?;
+    let clusters = scene.clusters();
+    clusters.delete("one", &DeleteParams::default()).await?;
+    let controller = scene.controller().await?;
+    until("the key is gone", LIMIT, async || {
+        match scene.get("Secret", "one-ca").await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    controller.stop().await
+}
+
 pub async fn keys_that_were_kept_without_their_cluster_can_be_deleted_later(
     scene: &Scene,
 ) -> Result<()> {
