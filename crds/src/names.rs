@@ -14,8 +14,8 @@ pub const CLUSTER_FINALIZER: &str = "k0smotron.io/finalizer";
 pub const JOIN_TOKEN_REQUEST_FINALIZER: &str = "jointokenrequests.k0smotron.io/finalizer";
 /// Finalizer of Secrets with keys that are made once: a deletion can be undone with the same key.
 pub const KEY_FINALIZER: &str = "k0smotron.io/protect-key";
-/// Annotation of Secrets with a certificate: when that ends, RFC 3339; of a kubeconfig that of its
-/// user. Who looks after certificates needs no right to read keys.
+/// Annotation of Secrets with a certificate or a join token: when that ends, RFC 3339; of a kubeconfig
+/// that of its user. Who looks after certificates needs no right to read keys.
 pub const NOT_AFTER: &str = "k0smotron.io/not-after";
 
 /// Field manager of the controller.

@@ -22,7 +22,7 @@ const REVOKED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 /// Revokes the token wherever it may still be honoured, then lets go.
 pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Action, Error> {
     let now = Timestamp::now();
-    if let Some(id) = live_token(request, now)
+    if let Some(id) = live_token(request)
         && let Err(error) = revoke(&id, request, context).await
     {
         if !error.is_final() && time_left(request, now).is_some() {
@@ -35,7 +35,11 @@ pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<A
             tell(request, error.reason(), &message, context).await;
             return Err(error);
         }
-        leave_behind(request, &id, &error, context);
+        let has_expired = status::expires_at(request).is_some_and(|at| at <= now);
+        // Of a first attempt only the clock says so, and it may be wrong.
+        if !has_expired || status::is_true(request, status::DELETING).is_none() {
+            leave_behind(request, &id, &error, context);
+        }
     }
     if let Err(error) = context
         .primary
@@ -52,9 +56,11 @@ pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<A
     Ok(Action::await_change())
 }
 
-/// The token that somebody could still join with.
-fn live_token(request: &JoinTokenRequest, now: Timestamp) -> Option<TokenId> {
-    status::token_id(request).filter(|_| status::expires_at(request).is_none_or(|at| at > now))
+/// The token that somebody could still join with when the request was deleted, by the clock of the API
+/// server: one of our own that is ahead would take a live one for expired.
+fn live_token(request: &JoinTokenRequest) -> Option<TokenId> {
+    let deleted = request.metadata.deletion_timestamp.as_ref()?.0;
+    status::token_id(request).filter(|_| status::expires_at(request).is_none_or(|at| at > deleted))
 }
 
 async fn revoke(id: &TokenId, request: &JoinTokenRequest, context: &Context) -> Result<(), Error> {

@@ -32,6 +32,8 @@ pub struct Found {
 /// How the controller reaches a hosted API.
 #[derive(Clone, Debug)]
 pub struct Reach {
+    /// The Cluster's uid.
+    pub cluster_uid: String,
     /// Address inside the mothership.
     pub service_ip: String,
     /// The API's port.
@@ -60,6 +62,12 @@ pub enum NoWay {
          CertificatesAvailable)"
     )]
     Ca(ObjectKey),
+    /// The Secret with the CA holds another one than the pods run with.
+    #[error(
+        "{0} holds another CA than the one that the control plane was started with (see the \
+         Cluster's condition CertificatesAvailable)"
+    )]
+    Replaced(ObjectKey),
     /// The Cluster was deleted and its pods were not.
     #[error("the Cluster {0} was deleted without its pods, and how to reach them is not known")]
     PodsKept(String),
@@ -83,7 +91,7 @@ pub fn home(request: &JoinTokenRequest) -> &str {
     let owner = request
         .owner_references()
         .iter()
-        .find(|owner| owner.controller == Some(true) && is_cluster(owner));
+        .find(|owner| is_cluster(owner));
     match owner {
         Some(owner) if status::token_id(request).is_some() => &owner.name,
         _ => &request.spec.cluster_name,
@@ -132,7 +140,11 @@ fn way(cluster: &Cluster, service: ObjectKey, store: &Store) -> Result<Reach, No
     let live: Option<Service> = store.get_owned(&service, &uid).and_then(|live| live.read());
     let ca = certificate_secret(cluster, CertificateType::Ca, store);
     let key = ObjectKey::new(Kind::Secret, &service.namespace, ca.secret);
+    if ca.replaced {
+        return Err(NoWay::Replaced(key));
+    }
     Ok(Reach {
+        cluster_uid: uid,
         service_ip: live
             .and_then(|live| live.spec?.cluster_ip)
             .ok_or(NoWay::Service(service))?,
@@ -263,6 +275,9 @@ mod tests {
         let ours = owner("k0smotron.io/v1beta1");
         assert_eq!(moved(&ours, json!("abc123")), "demo");
         assert_eq!(moved(&ours, Value::Null), "other");
+        let begun = request(json!({"metadata": {"ownerReferences": ours, "uid": "1",
+            "finalizers": [names::JOIN_TOKEN_REQUEST_FINALIZER]}, "spec": {"clusterName": "other"}}));
+        assert_eq!(home(&begun), "demo", "there may be a token already");
         let theirs = owner("cluster.x-k8s.io/v1beta1");
         assert_eq!(moved(&theirs, json!("abc123")), "other");
     }

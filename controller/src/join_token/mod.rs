@@ -1,20 +1,21 @@
-//! One JoinTokenRequest: dereference, validate, record the id, build, make the token in the hosted
+//! One JoinTokenRequest: dereference, validate, finalizer, build, make the token in the hosted
 //! cluster, write the Secret, status.
 //!
-//! The id is chosen and written into the status before a token with it works anywhere, so that
-//! no crash leaves a token that nobody knows of. The secret half lives in the hosted cluster and
-//! in the Secret here; either can be made from the other.
+//! The id follows from the request's uid, so that no crash leaves a token that nobody knows of, and
+//! is in the status once the token can be used. The secret half lives in the hosted cluster and in the
+//! Secret here; either can be made from the other.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::names::NOT_AFTER;
 use crds::v1beta2::{Cluster, JoinTokenRequest};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store as Reader};
 use pki::PkiError;
-use pki::token::TokenError;
+use pki::token::{TokenError, TokenId};
 use runtime::backoff::Failures;
 
 use crate::apply::ApplyError;
@@ -66,6 +67,9 @@ pub enum Error {
     /// The hosted API did not do what it was asked.
     #[error(transparent)]
     Hosted(#[from] HostedError),
+    /// The hosted API is known not to answer.
+    #[error("{0}")]
+    Down(String),
     /// The CA that signs the controller's certificate could not be read.
     #[error(transparent)]
     Ca(#[from] ApplyError),
@@ -95,7 +99,7 @@ impl Error {
         match self {
             Self::Refused(refusal) => refusal.reason(),
             Self::NoWay(_) => "ClusterNotReady",
-            Self::Hosted(_) => "HostedUnreachable",
+            Self::Hosted(_) | Self::Down(_) => "HostedUnreachable",
             Self::Ca(ApplyError::Write(_)) | Self::Write(_) | Self::Primary(_) | Self::Token(_) => {
                 "Failed"
             }
@@ -115,6 +119,15 @@ impl Error {
     const fn is_final(&self) -> bool {
         matches!(self, Self::NoWay(no_way) if no_way.is_final())
     }
+}
+
+/// A token that was handed out.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// Its id.
+    pub id: TokenId,
+    /// When it expires; `None` for never.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Brings one JoinTokenRequest closer to what it says.
@@ -155,9 +168,9 @@ async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Actio
     let outcome = serve(request, context).await;
     let request = &context.primary.latest(request.clone());
     let error = match outcome {
-        Ok(()) => {
-            write::status(request, status::created(request), context).await?;
-            return Ok(status::expires_at(request).map_or_else(Action::await_change, until));
+        Ok(issued) => {
+            write::status(request, status::created(request, &issued), context).await?;
+            return Ok(issued.expires_at.map_or_else(Action::await_change, until));
         }
         Err(error) => error,
     };
@@ -179,40 +192,43 @@ async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Actio
 
 /// Sees to it that the token is there; nothing is written before all that can be known beforehand
 /// is known.
-async fn serve(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<(), Error> {
+async fn serve(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Issued, Error> {
     let found = find(request, context).await?;
     let valid = validate::validate(request, &found, Timestamp::now())?;
     let live = own_secret(request, context).await?;
     let request = &write::owned(request, &valid, context).await?;
-    let (request, id) = &write::id(request, &valid, context).await?;
-    let wanted = build::secret(request, &valid, id);
+    let id = status::token_id(request).ok_or(TokenError::Id)?;
+    let wanted = build::secret(request, &valid, &id);
     let writer = &context.shared.mothership.writer;
-    match wanted.step(live.as_deref()) {
-        Step::Nothing => {}
-        Step::Apply => {
-            if let Some(live) = &live {
-                crate::apply::relabel(writer, &wanted, &live.uid).await?;
-            }
+    let step = wanted.step(live.as_deref());
+    if matches!(step, Step::Nothing | Step::Apply) {
+        let expires_at = match (status::recorded_id(request), &live) {
+            (None, Some(live)) => live.annotation(NOT_AFTER).and_then(|at| at.parse().ok()),
+            _ => status::expires_at(request),
+        };
+        if let (Step::Apply, Some(live)) = (step, &live) {
+            crate::apply::relabel(writer, &wanted, &live.uid).await?;
         }
-        _ => {
-            let secret = hosted::secret_half(request, &valid, id, context).await?;
-            let body = wanted.with_data(&build::data(&valid, id, secret)?, None);
-            if let Some(live) = &live {
-                return Ok(writer.apply(&wanted.key, &body, &live.uid).await?);
-            }
-            match writer.create(&wanted.key, &body).await {
-                // An earlier attempt whose answer was lost made it, or somebody else.
-                Err(error @ WriteError::Exists { .. }) => {
-                    let Some(own) = own_secret(request, context).await? else {
-                        return Err(error.into());
-                    };
-                    writer.apply(&wanted.key, &body, &own.uid).await?;
-                }
-                created => created?,
-            }
-        }
+        return Ok(Issued { id, expires_at });
     }
-    Ok(())
+    let token = hosted::token(request, &valid, &id, context).await?;
+    let expires_at = token.expiration;
+    let body = wanted.with_data(&build::data(&valid, &id, token.secret)?, expires_at);
+    if let Some(live) = &live {
+        writer.apply(&wanted.key, &body, &live.uid).await?;
+        return Ok(Issued { id, expires_at });
+    }
+    match writer.create(&wanted.key, &body).await {
+        // An earlier attempt whose answer was lost made it, or somebody else.
+        Err(error @ WriteError::Exists { .. }) => {
+            let Some(own) = own_secret(request, context).await? else {
+                return Err(error.into());
+            };
+            writer.apply(&wanted.key, &body, &own.uid).await?;
+        }
+        created => created?,
+    }
+    Ok(Issued { id, expires_at })
 }
 
 /// Everything known about a request. The watch leaves out a Cluster that it cannot read.

@@ -1,23 +1,46 @@
 //! What a request says about itself.
 
 use crds::conditions::{self, MAX_MESSAGE, Said};
+use crds::names::JOIN_TOKEN_REQUEST_FINALIZER;
 use crds::v1beta2::{
     JoinTokenDeprecatedStatus, JoinTokenRequest, JoinTokenRequestStatus, JoinTokenV1Beta1Status,
 };
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use pki::token::TokenId;
 
-use super::Error;
+use super::{Error, Issued};
+use crate::kubernetes::store::digest;
 
 /// The Secret with the token is there.
 pub const SECRET_CREATED: &str = "JoinTokenSecretCreated";
 /// The request is on its way out; written only when that takes a while.
 pub const DELETING: &str = "Deleting";
 
-/// The recorded id.
-pub fn token_id(request: &JoinTokenRequest) -> Option<TokenId> {
+/// The recorded id: that of a token that was handed out.
+pub fn recorded_id(request: &JoinTokenRequest) -> Option<TokenId> {
     request.status.as_ref()?.token_id.as_ref()?.parse().ok()
+}
+
+/// The id of the token that there may be. Before it is recorded it follows from the uid, so that no
+/// crash leaves a token that nobody knows of; from the finalizer on there may be one.
+pub fn token_id(request: &JoinTokenRequest) -> Option<TokenId> {
+    let finalizers = request.metadata.finalizers.iter().flatten();
+    let mut ours = finalizers.filter(|name| *name == JOIN_TOKEN_REQUEST_FINALIZER);
+    recorded_id(request).or_else(|| {
+        ours.next()?;
+        id_of(request.metadata.uid.as_deref()?)
+    })
+}
+
+fn id_of(uid: &str) -> Option<TokenId> {
+    let digest = u64::from_str_radix(digest(uid.as_bytes()).get(..16)?, 16).ok()?;
+    let letters = (0..6).scan(digest, |rest, _| {
+        let letter = char::from_digit(u32::try_from(*rest % 36).ok()?, 36);
+        *rest /= 36;
+        letter
+    });
+    letters.collect::<String>().parse().ok()
 }
 
 /// When the token ends.
@@ -31,8 +54,12 @@ pub fn refused(request: &JoinTokenRequest, error: &Error) -> JoinTokenRequestSta
 }
 
 /// There is one.
-pub fn created(request: &JoinTokenRequest) -> JoinTokenRequestStatus {
-    with(request, "True", "Created", "")
+pub fn created(request: &JoinTokenRequest, issued: &Issued) -> JoinTokenRequestStatus {
+    JoinTokenRequestStatus {
+        token_id: Some(issued.id.as_str().to_owned()),
+        expires_at: issued.expires_at.map(Time),
+        ..with(request, "True", "Created", "")
+    }
 }
 
 /// It is deleted, and this keeps it.
@@ -108,6 +135,33 @@ fn steady(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_follows_from_the_uid_until_it_is_recorded() {
+        let request = |finalizers: &[&str], id: Option<&str>| -> JoinTokenRequest {
+            serde_json::from_value(serde_json::json!({
+                "metadata": {"uid": "0b6a2f5e", "finalizers": finalizers},
+                "spec": {"clusterName": "demo"}, "status": {"tokenID": id},
+            }))
+            .unwrap()
+        };
+        let ours = [JOIN_TOKEN_REQUEST_FINALIZER];
+        let first = token_id(&request(&ours, None)).unwrap();
+        assert_eq!(
+            token_id(&request(&ours, None)),
+            Some(first.clone()),
+            "the same again"
+        );
+        assert_ne!(id_of("0b6a2f5f"), Some(first), "another one's is another");
+        assert_eq!(
+            token_id(&request(&["other"], None)),
+            None,
+            "nothing was made"
+        );
+        let recorded = token_id(&request(&ours, Some("abc123"))).unwrap();
+        assert_eq!(recorded.as_str(), "abc123");
+        assert_eq!(recorded_id(&request(&ours, None)), None);
+    }
 
     #[test]
     fn a_cause_is_said_in_the_same_words_each_time() {

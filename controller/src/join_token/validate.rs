@@ -131,7 +131,7 @@ pub fn validate(
     }
     let not_ready = || Refusal::ClusterNotReady(name.clone());
     // A token that exists is looked after while its cluster is down for a moment.
-    if !found.serves && status::token_id(request).is_none() {
+    if !found.serves && status::recorded_id(request).is_none() {
         return Err(not_ready());
     }
     let reach = found.way.clone().map_err(Refusal::NoWay)?;
@@ -164,6 +164,9 @@ pub fn unchanged(
     role: JoinTokenRole,
 ) -> Result<(), Refusal> {
     let mut made = request.clone();
+    // There may be a token before it is recorded.
+    let id = status::token_id(request).map(|id| id.as_str().to_owned());
+    made.status.get_or_insert_default().token_id = id;
     cluster.clone_into(&mut made.spec.cluster_name);
     made.spec.role = role;
     invalid(&validation::join_token_request_update(&made, request).errors)
@@ -213,14 +216,18 @@ mod tests {
 
     #[test]
     fn a_token_is_not_made_once_more_for_another_cluster() {
-        let moved = refusal(json!({
-            "metadata": {"name": "token", "namespace": "ns", "ownerReferences": [{
-                "apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster", "name": "demo",
-                "uid": "1", "controller": true,
-            }]},
-            "spec": {"clusterName": "other"}, "status": {"tokenID": "abc123"},
-        }));
-        assert_eq!(moved.reason(), "Invalid");
-        assert!(moved.message().contains("spec.clusterName"), "{moved:?}");
+        let finalizers = [crds::names::JOIN_TOKEN_REQUEST_FINALIZER];
+        for (finalizers, id) in [(&[][..], json!("abc123")), (&finalizers, Value::Null)] {
+            let moved = refusal(json!({
+                "metadata": {"name": "token", "namespace": "ns", "uid": "2",
+                    "finalizers": finalizers, "ownerReferences": [{
+                        "apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster", "name": "demo",
+                        "uid": "1", "controller": true,
+                    }]},
+                "spec": {"clusterName": "other"}, "status": {"tokenID": id},
+            }));
+            assert_eq!(moved.reason(), "Invalid");
+            assert!(moved.message().contains("spec.clusterName"), "{moved:?}");
+        }
     }
 }

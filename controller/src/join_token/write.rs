@@ -4,15 +4,12 @@ use std::sync::Arc;
 
 use crds::names::JOIN_TOKEN_REQUEST_FINALIZER;
 use crds::v1beta2::{JoinTokenRequest, JoinTokenRequestStatus};
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use pki::token::TokenId;
 use serde_json::json;
 
+use super::Context;
 use super::dereference::is_cluster;
 use super::validate::ValidRequest;
-use super::{Context, Error, status};
 use crate::kubernetes::primary::PrimaryError;
 
 /// Carries the finalizer and the Cluster as owner, so that it ends with the Cluster.
@@ -40,33 +37,14 @@ pub async fn owned(
     if !has_owner {
         // A request whose Cluster was made anew belongs to the new one.
         owners.retain(|owner| !is_cluster(owner));
-        owners.push(valid.owner.clone());
+        // Another controller's request stays its own, and ends with its Cluster all the same.
+        let is_taken = owners.iter().any(|owner| owner.controller == Some(true));
+        let mut owner = valid.owner.clone();
+        owner.controller = owner.controller.filter(|_| !is_taken);
+        owners.push(owner);
     }
     let metadata = json!({"finalizers": finalizers, "ownerReferences": owners});
     context.primary.metadata(request, metadata).await
-}
-
-/// The recorded id; chosen and recorded where there is none.
-pub async fn id(
-    request: &Arc<JoinTokenRequest>,
-    valid: &ValidRequest,
-    context: &Context,
-) -> Result<(Arc<JoinTokenRequest>, TokenId), Error> {
-    if let Some(id) = status::token_id(request) {
-        return Ok((request.clone(), id));
-    }
-    let id = TokenId::random()?;
-    let expires_at = valid
-        .lifetime
-        .and_then(|lifetime| Timestamp::now().checked_add(lifetime).ok())
-        .map(|at| Time(Timestamp::from_second(at.as_second()).unwrap_or(at)));
-    let status = JoinTokenRequestStatus {
-        token_id: Some(id.as_str().to_owned()),
-        expires_at,
-        ..request.status.clone().unwrap_or_default()
-    };
-    let request = self::status(request, status, context).await?;
-    Ok((request, id))
 }
 
 /// Writes the status if it changed.

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
             ),
             case!(tokens::a_token_waits_until_its_cluster_is_ready),
             case!(worker::a_worker_apart_joins_by_token_and_is_reached_by_konnectivity_only),
-            case!(tokens::a_token_is_recorded_before_it_works),
+            case!(tokens::a_token_is_shown_once_it_can_be_used),
             case!(tokens::a_lost_token_secret_comes_back),
             case!(tokens::a_token_is_refused_after_its_expiry),
             case!(tokens::a_token_is_revoked_with_its_request),

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         &[
             case!(leader::of_two_candidates_one_writes_and_the_other_takes_over),
             case!(revoking::a_deleted_request_waits_until_its_cluster_can_be_asked),
-            case!(tokens::a_token_is_recorded_first_and_one_that_cannot_be_revoked_is_named),
+            case!(tokens::a_token_is_shown_once_it_works_and_one_that_cannot_be_revoked_is_named),
             case!(edited::every_kind_of_child_edited_by_hand_is_mended),
             case!(deleted::every_child_deleted_by_hand_is_back_with_the_same_key_and_ports),
             case!(keys::a_key_that_is_truly_lost_is_said_and_not_made_anew),

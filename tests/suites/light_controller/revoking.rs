@@ -11,7 +11,7 @@ use serde_json::json;
 use support::light::scene::Scene;
 use support::light::{PATIENCE, children, until};
 
-use super::tokens::{authority, gone, pair, requests, says, tell, with_authority, with_token};
+use super::tokens::{gone, requests, says, secret, tell, with_authority, with_token};
 
 /// After so long without success the next attempt is more than [`PATIENCE`] away: what happens
 /// before it, a change has set off.
@@ -34,6 +34,7 @@ fn since(request: &JoinTokenRequest) -> Option<Timestamp> {
 pub async fn a_deleted_request_waits_until_its_cluster_can_be_asked(scene: &Scene) -> Result<()> {
     with_authority(scene).await?;
     with_token(scene, "ends").await?;
+    let ca = scene.get("Secret", "my-ca").await?.context("no CA")?;
     delete_ca(scene).await?;
     let requests = requests(scene);
     requests.delete("ends", &DeleteParams::default()).await?;
@@ -46,17 +47,14 @@ pub async fn a_deleted_request_waits_until_its_cluster_can_be_asked(scene: &Scen
     );
 
     tokio::time::sleep(QUIET).await;
-    let pair = pair()?;
-    let certificate = pair.get("tls.crt").context("no certificate")?;
-    authority(scene, &json!({"tls.crt": certificate})).await?;
+    let half = json!({"metadata": {"name": "my-ca"}, "data": {"tls.crt": ca["data"]["tls.crt"]}});
+    secret(scene, &half).await?;
     let (_, message) = says(scene, "ends", "Deleting", "AuthorityUnusable").await?;
     ensure!(message.contains(&named), "{message:?} does not name it");
     // A key for a certificate that stays is nothing that the Cluster has to say anything about.
     tokio::time::sleep(QUIET).await;
-    let key = pair.get("tls.key").context("no key")?;
-    scene
-        .edit("Secret/my-ca", &json!({"stringData": {"tls.key": key}}))
-        .await?;
+    let key = json!({"data": {"tls.key": ca["data"]["tls.key"]}});
+    scene.edit("Secret/my-ca", &key).await?;
     let (last, _) = says(scene, "ends", "Deleting", "HostedUnreachable").await?;
     ensure!(
         since(&first).is_some() && since(&first) == since(&last),

@@ -134,25 +134,22 @@ async fn believed(scene: &Scene, name: &str, expiry: &str) -> Result<JoinTokenRe
     Ok(found)
 }
 
-pub async fn a_token_is_recorded_first_and_one_that_cannot_be_revoked_is_named(
+pub async fn a_token_is_shown_once_it_works_and_one_that_cannot_be_revoked_is_named(
     scene: &Scene,
 ) -> Result<()> {
     complete(scene).await?;
 
-    let expiry = format!("{}s", EXPIRY.as_secs());
-    believed(scene, "ever", "0s").await?;
-    let short = believed(scene, "short", &expiry).await?;
-    for (name, expires) in [("ever", false), ("short", true)] {
-        let status = requests(scene).get(name).await?.status.unwrap_or_default();
-        ensure!(status.token_id.is_some(), "{name}: no id is recorded");
-        ensure!(
-            status.expires_at.is_some() == expires,
-            "{name} ends at {:?}",
-            status.expires_at
-        );
-        let secret = scene.get("Secret", name).await?;
-        ensure!(secret.is_none(), "{name} is handed out before it works");
-    }
+    // The hosted API may have made the token, and its answer was lost: nothing shows it yet, and it
+    // is known all the same.
+    let ever = believed(scene, "ever", "0s").await?;
+    has_nothing(scene, &ever, "ever").await?;
+    ensure!(
+        !ever.finalizers().is_empty(),
+        "it could go without its token"
+    );
+    with_token(scene, "short").await?;
+    let expires = Timestamp::from_second((Timestamp::now() + EXPIRY).as_second())?;
+    let short = tell(scene, "short", &json!({"expiresAt": expires.to_string()})).await?;
 
     let controller = scene.controller().await?;
     for name in ["short", "ever"] {
@@ -160,11 +157,10 @@ pub async fn a_token_is_recorded_first_and_one_that_cannot_be_revoked_is_named(
         requests.delete(name, &params).await?;
     }
     for name in ["short", "ever"] {
-        let (found, message) = says(scene, name, "Deleting", "HostedUnreachable").await?;
-        let id = found.status.and_then(|status| status.token_id);
-        let id = id.context("the id is gone")?;
+        let (_, message) = says(scene, name, "Deleting", "HostedUnreachable").await?;
+        let id = message.split(' ').nth(2).unwrap_or_default();
         ensure!(
-            message.contains(&id) && message.contains("hosted API"),
+            id.len() == 6 && (name == "ever" || id == "abc123") && message.contains("hosted API"),
             "{message:?} says neither which token nor why"
         );
     }
@@ -204,7 +200,7 @@ pub async fn with_authority(scene: &Scene) -> Result<()> {
 }
 
 /// The data of a Secret with a new authority.
-pub fn pair() -> Result<Value> {
+fn pair() -> Result<Value> {
     let dir = tempfile::tempdir()?;
     mothership::pki::Authority::create(dir.path(), "ca")?;
     let read = |name: &str| std::fs::read_to_string(dir.path().join(name));
@@ -212,7 +208,7 @@ pub fn pair() -> Result<Value> {
 }
 
 /// Makes the Secret that the Cluster's `certificateRefs` names.
-pub async fn authority(scene: &Scene, data: &Value) -> Result<()> {
+async fn authority(scene: &Scene, data: &Value) -> Result<()> {
     secret(
         scene,
         &json!({"metadata": {"name": "my-ca"}, "stringData": data}),

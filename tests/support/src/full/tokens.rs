@@ -49,6 +49,9 @@ pub async fn token(
             if Some(uid.as_str()) == not {
                 return Err("it is still the old Secret".to_owned());
             }
+            let id = recorded_id(world, cluster, name).await;
+            id.map_err(|error| error.to_string())?
+                .ok_or("no id is recorded")?;
             let token = hosted::text(secret.data.as_ref(), "token");
             Ok((uid, token.map_err(|error| error.to_string())?))
         },
