@@ -71,6 +71,8 @@ pub struct StatusPorts {
 impl ClusterStatus {
     /// Type of the condition that all of the control plane works.
     pub const AVAILABLE: &str = "Available";
+    /// Type of the condition that the hosted API answers that it is ready.
+    pub const FUNCTIONAL: &str = "ControlPlaneFunctional";
     /// Type of the condition that the CAs and the key pair of service accounts are there.
     pub const CERTIFICATES: &str = "CertificatesAvailable";
     /// Reason for a key that was there and is not any more.
@@ -109,6 +111,14 @@ impl ClusterStatus {
     pub fn is_built(&self) -> bool {
         let some = |count: Option<i32>| count.is_some_and(|count| count > 0);
         self.has_served() || self.etcd_members.is_some() || some(self.replicas)
+    }
+
+    /// Whether its API was asked and has never answered, so that nobody can have joined. Earlier
+    /// installations ask none, and record no version.
+    pub fn has_never_served(&self) -> bool {
+        let is_asked = self.condition(Self::FUNCTIONAL).is_some();
+        let is_running = self.ready_replicas.is_some_and(|count| count > 0);
+        is_asked && self.version.is_none() && self.nodes.is_none() && !is_running
     }
 
     /// Whether workers may have learnt where the control plane is.

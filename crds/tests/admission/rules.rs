@@ -288,6 +288,28 @@ fn where_nobody_has_joined_the_service_can_move_and_that_is_said() {
     assert!(about("spec.service.apiPort"), "{:?}", decision.warnings);
 }
 
+/// A load balancer that never comes, for example: the ports are recorded long before anybody serves.
+#[test]
+fn what_has_never_served_can_move() {
+    let status = |version: Option<&str>, functional: &str| {
+        json!({
+            "version": version, "ports": {"api": 30443, "konnectivity": 30132}, "replicas": 1,
+            "readyReplicas": 0, "conditions": [super::condition(functional, "Unknown")],
+        })
+    };
+    let new = versioned(json!({"service": {"type": "NodePort", "apiPort": 31000}}));
+    for (status, may) in [
+        (status(None, "ControlPlaneFunctional"), true),
+        (status(Some(VERSION), "ControlPlaneFunctional"), false),
+        // An earlier installation's.
+        (status(None, "Available"), false),
+    ] {
+        let old = with_status(versioned(json!({})), status.clone());
+        let errors = update(Kind::Cluster, &old, &new).errors;
+        assert_eq!(errors.is_empty(), may, "{status}: {errors:?}");
+    }
+}
+
 #[test]
 fn behind_an_ingress_the_service_can_move() {
     let ingress = json!({"apiHost": "a.x", "konnectivityHost": "k.x"});

@@ -6,10 +6,10 @@ use crate::v1beta2::ClusterSpec;
 
 impl Change<'_> {
     pub(super) fn service(&mut self) {
-        let nobody = self
-            .status
-            .and_then(|status| status.nodes.as_ref())
-            .is_some_and(|nodes| nodes.joined == 0);
+        let nobody = self.status.is_some_and(|status| {
+            let nodes = status.nodes.as_ref();
+            nodes.is_some_and(|nodes| nodes.joined == 0) || status.has_never_served()
+        });
         // Behind an ingress workers know neither ports nor type.
         let behind = |spec: &ClusterSpec| {
             let ingress = spec.ingress.as_ref();
