@@ -49,6 +49,10 @@ pub enum Address {
 
 /// A Cluster that can be built.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact that was found, and none follows from another"
+)]
 pub struct ValidCluster {
     /// Its name.
     pub name: String,

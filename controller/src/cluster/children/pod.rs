@@ -142,12 +142,9 @@ pub fn projected(name: &str, sources: impl Into<Vec<VolumeProjection>>) -> Volum
 
 /// Whether claim templates say more or less than those that are there, but for what the API server
 /// adds. Both are refused.
-fn is_changed(
-    live: &Option<Vec<PersistentVolumeClaim>>,
-    wanted: &Option<Vec<PersistentVolumeClaim>>,
-) -> bool {
-    let plain = |claims: &Option<Vec<PersistentVolumeClaim>>| {
-        let mut claims = claims.clone().unwrap_or_default();
+fn is_changed(live: &[PersistentVolumeClaim], wanted: &[PersistentVolumeClaim]) -> bool {
+    let plain = |claims: &[PersistentVolumeClaim]| {
+        let mut claims = claims.to_vec();
         for claim in &mut claims {
             claim.status = None;
             claim.metadata.creation_timestamp = None;
@@ -171,7 +168,10 @@ pub fn keep_immutable(set: &mut StatefulSet, live: Option<&StatefulSet>) {
     else {
         return;
     };
-    if is_changed(&live.volume_claim_templates, &spec.volume_claim_templates) {
+    if is_changed(
+        live.volume_claim_templates.as_deref().unwrap_or_default(),
+        spec.volume_claim_templates.as_deref().unwrap_or_default(),
+    ) {
         spec.volume_claim_templates
             .clone_from(&live.volume_claim_templates);
     }
