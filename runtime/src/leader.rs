@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How long a lease holds without a renewal.
@@ -25,8 +25,10 @@ pub const RENEW: Duration = Duration::from_secs(5);
 /// How long a leader goes on without a successful renewal. It must stop its writers before
 /// [`LEASE`] has passed.
 pub const DEADLINE: Duration = Duration::from_secs(10);
-/// The longest that one request may take.
-const REQUEST: Duration = Duration::from_secs(4);
+/// How soon after the beginning of a renewal that failed the next one begins.
+const RETRY: Duration = Duration::from_secs(1);
+/// The longest that one renewal may take, so that one that hangs leaves time for another.
+const REQUEST: Duration = Duration::from_secs(3);
 
 /// Why a leader had to give up.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,8 @@ pub struct Candidate {
     name: String,
     identity: String,
     seen: Option<(LeaseSpec, Instant)>,
+    /// Who led when it was last said.
+    leader: Option<String>,
 }
 
 enum Round {
@@ -71,29 +75,37 @@ impl Candidate {
             name: name.to_owned(),
             identity: identity.to_owned(),
             seen: None,
+            leader: None,
         }
     }
 
-    /// Competes until `stop`, telling through `leads` whether this process leads. Releases the
-    /// lease at the end, after `drained` says that nothing writes any more. Ends with an error
-    /// when a held lease is lost: the process must not write again.
+    /// Competes until `stop`, telling through `leads` whether this process leads. A lease that is
+    /// held is renewed until `drained` says that nothing writes any more, and released then. Ends
+    /// with an error when it is lost: the process must not write again.
     pub async fn run(
         mut self,
         leads: watch::Sender<bool>,
         stop: CancellationToken,
         drained: CancellationToken,
     ) -> Result<(), LeaderError> {
+        // When the last renewal began: others may count from any moment after that.
         let mut renewed: Option<Instant> = None;
-        let mut ticks = tokio::time::interval(RENEW);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut next = Instant::now();
         loop {
+            let end = if renewed.is_some() { &drained } else { &stop };
             tokio::select! {
-                () = stop.cancelled() => break,
-                _ = ticks.tick() => {}
+                () = end.cancelled() => break,
+                () = sleep_until(next) => {}
             }
-            let error = match self.round().await {
+            let began = Instant::now();
+            let Some(within) = time_for_a_round(renewed, began) else {
+                leads.send_replace(false);
+                return Err(LeaderError::NotRenewed { name: self.name });
+            };
+            next = began + RENEW;
+            let error = match self.round(within).await {
                 Round::Held => {
-                    renewed = Some(Instant::now());
+                    renewed = Some(began);
                     if !leads.send_replace(true) {
                         tracing::info!(lease = self.name, "leading");
                     }
@@ -107,7 +119,7 @@ impl Candidate {
                     });
                 }
                 Round::Others(holder) => {
-                    tracing::debug!(lease = self.name, holder, "standing by");
+                    self.stand_by(holder);
                     continue;
                 }
                 // At the start of several candidates all but one are late.
@@ -119,23 +131,30 @@ impl Candidate {
                 Round::Unknown(error) => error,
             };
             tracing::warn!(lease = self.name, error, "the lease could not be asked for");
-            if renewed.is_some_and(|at| is_late(at.elapsed())) {
-                leads.send_replace(false);
-                return Err(LeaderError::NotRenewed { name: self.name });
+            if let Some(renewed) = renewed {
+                let soon = (began + RETRY).max(Instant::now());
+                next = soon.min(renewed + DEADLINE);
             }
         }
         if renewed.is_some() {
-            drained.cancelled().await;
             self.release().await;
         }
         Ok(())
     }
 
-    async fn round(&mut self) -> Round {
-        match timeout(REQUEST, self.try_round()).await {
+    /// Says once for whom: of two installations that share a lease one would idle without a word.
+    fn stand_by(&mut self, holder: String) {
+        if self.leader.as_ref() != Some(&holder) {
+            tracing::info!(lease = self.name, holder, "standing by");
+            self.leader = Some(holder);
+        }
+    }
+
+    async fn round(&mut self, within: Duration) -> Round {
+        match timeout(within, self.try_round()).await {
             Ok(Ok(round)) => round,
             Ok(Err(error)) => Round::Unknown(error.to_string()),
-            Err(_) => Round::Unknown("no answer in time".to_owned()),
+            Err(_) => Round::Unknown(format!("no answer within {} s", within.as_secs_f32())),
         }
     }
 
@@ -242,49 +261,15 @@ fn claim(
     }
 }
 
-/// Whether a leader has to give up, this long after its last renewal: the next one would come after
-/// the deadline.
-fn is_late(since_renewal: Duration) -> bool {
-    since_renewal + RENEW > DEADLINE
+/// How long the next attempt may take; nothing once a leader, who renewed the lease last at that
+/// moment, has to give up.
+fn time_for_a_round(renewed: Option<Instant>, now: Instant) -> Option<Duration> {
+    let Some(renewed) = renewed else {
+        return Some(REQUEST);
+    };
+    let left = (renewed + DEADLINE).checked_duration_since(now)?;
+    (!left.is_zero()).then(|| left.min(REQUEST))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn held_by(holder: &str, transitions: i32) -> LeaseSpec {
-        LeaseSpec {
-            holder_identity: Some(holder.to_owned()),
-            lease_transitions: Some(transitions),
-            ..LeaseSpec::default()
-        }
-    }
-
-    #[test]
-    fn a_lease_is_taken_when_it_is_nobodys_or_its_holder_is_silent() {
-        let start = Instant::now();
-        let seen = (held_by("b", 1), start);
-        let after = |spec: &LeaseSpec, wait: Duration| claim("a", Some(&seen), spec, start + wait);
-        let unchanged = held_by("b", 1);
-        assert_eq!(claim("a", None, &LeaseSpec::default(), start), Claim::Take);
-        assert_eq!(claim("a", None, &held_by("", 3), start), Claim::Take);
-        assert_eq!(claim("a", None, &held_by("a", 3), start), Claim::Take);
-        // The clock of its holder counts for nothing: the time begins when it is first seen.
-        assert_eq!(claim("a", None, &unchanged, start), Claim::Remember);
-        assert_eq!(after(&unchanged, LEASE), Claim::Wait);
-        let late = LEASE + Duration::from_millis(1);
-        assert_eq!(after(&unchanged, late), Claim::Take);
-        // It was renewed, or another took it.
-        assert_eq!(after(&held_by("b", 2), late), Claim::Remember);
-        assert_eq!(after(&held_by("c", 2), late), Claim::Remember);
-    }
-
-    #[test]
-    fn a_leader_has_stopped_before_another_may_take_its_lease() {
-        let margin = DEADLINE.saturating_sub(RENEW);
-        assert!(!is_late(margin));
-        assert!(is_late(margin + Duration::from_millis(1)));
-        // The latest moment at which it goes on, one more look and one request that hangs.
-        assert!(DEADLINE + REQUEST < LEASE);
-    }
-}
+mod tests;
