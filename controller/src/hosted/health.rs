@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Client;
-use pki::{PemPair, inspect};
+use pki::PemPair;
 use rand::Rng as _;
 use tokio::time::Instant;
 
 use super::poller::{Polled, Poller, Shared, Task};
-use super::{Endpoint, NotReady, ask_readyz, connect};
+use super::{Endpoint, NotReady, ask_readyz, connect, renew_at};
 
 /// How many APIs are asked at the same time unless told otherwise.
 ///
@@ -173,8 +173,7 @@ impl ReadinessPoller {
     ) {
         let renew_at = client_cert
             .as_ref()
-            .and_then(|pair| inspect(&pair.certificate).ok())
-            .map(|facts| facts.renew_at());
+            .and_then(|pair| renew_at(pair, self.0.pace().slowest * 15));
         let target = Target {
             namespace: namespace.to_owned(),
             name: name.to_owned(),

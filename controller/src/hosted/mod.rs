@@ -13,6 +13,11 @@
 //! A reconcile does not even wait that long for readiness: [`health::ReadinessPoller`] asks in the
 //! background and calls back when the answer changes.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+use pki::{PemPair, inspect};
+
 pub mod health;
 pub mod nodes;
 mod poller;
@@ -27,6 +32,13 @@ pub use client::{connect, deadline};
 pub use endpoint::Endpoint;
 pub use error::HostedError;
 pub use readyz::{NotReady, ask_readyz};
+
+/// When a certificate that is made now is due to be replaced: one of a CA that is about to expire is
+/// due as soon as it is made, and serves for so long all the same.
+fn renew_at(pair: &PemPair, least: Duration) -> Option<Timestamp> {
+    let due = inspect(&pair.certificate).ok()?.renew_at();
+    Some(due.max(Timestamp::now().checked_add(least).ok()?))
+}
 
 #[cfg(test)]
 mod testing;

@@ -15,12 +15,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ListParams};
-use pki::{PemPair, inspect};
+use pki::PemPair;
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 
 use super::poller::{Polled, Poller, Task};
-use super::{Endpoint, HostedError, connect, deadline};
+use super::{Endpoint, HostedError, connect, deadline, renew_at};
 
 /// How many APIs are asked at the same time.
 const CONCURRENCY: usize = 8;
@@ -60,6 +60,14 @@ struct Target {
     name: String,
     endpoint: Endpoint,
     client_cert: Option<PemPair>,
+    /// When the certificate is due to be replaced.
+    renew_at: Option<Timestamp>,
+}
+
+impl Target {
+    fn is_due(&self) -> bool {
+        self.renew_at.is_some_and(|due| due <= Timestamp::now())
+    }
 }
 
 #[derive(Default)]
@@ -88,6 +96,7 @@ impl NodePoller {
             name: name.to_owned(),
             endpoint,
             client_cert: None,
+            renew_at: None,
         };
         let change = |polled: &Polled<Target, Last>, new: Target| {
             polled.target.send_if_modified(|target| {
@@ -112,7 +121,10 @@ impl NodePoller {
         self.0.with(uid, |polled| {
             polled.last.lock().wants_certificate = false;
             let target = &polled.target;
-            target.send_modify(|target| target.client_cert = Some(client_cert));
+            target.send_modify(|target| {
+                target.renew_at = renew_at(&client_cert, self.0.pace().then.end);
+                target.client_cert = Some(client_cert);
+            });
         });
     }
 
@@ -141,7 +153,7 @@ impl Counting {
         tokio::time::sleep(pick(&self.0.shared.pace.first)).await;
         loop {
             let target = self.0.target.borrow_and_update().clone();
-            let Some(client_cert) = target.client_cert.as_ref().filter(|pair| !is_due(pair)) else {
+            let Some(client_cert) = target.client_cert.as_ref().filter(|_| !target.is_due()) else {
                 self.0.last.lock().wants_certificate = true;
                 self.0.shared.changed(&target.namespace, &target.name);
                 if self.0.target.changed().await.is_err() {
@@ -214,10 +226,6 @@ async fn every_page(api: &Api<Seen>) -> Result<StatusNodes, HostedError> {
             None => return Ok(nodes),
         }
     }
-}
-
-fn is_due(pair: &PemPair) -> bool {
-    inspect(&pair.certificate).is_ok_and(|facts| facts.renew_at() <= Timestamp::now())
 }
 
 fn pick(range: &Range<Duration>) -> Duration {

@@ -79,6 +79,11 @@ impl<T, L: Default, P> Poller<T, L, P> {
         }
     }
 
+    /// How long to wait between two questions.
+    pub fn pace(&self) -> &P {
+        &self.shared.pace
+    }
+
     /// Looks at one, if it is asked.
     pub fn with<R>(&self, uid: &str, look: impl FnOnce(&Polled<T, L>) -> R) -> Option<R> {
         self.polled.lock().get(uid).map(look)

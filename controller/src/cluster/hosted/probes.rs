@@ -12,8 +12,9 @@ use crate::cluster::validate::ValidCluster;
 use crate::cluster::{children, status};
 use crate::kubernetes::store::{Kind, ObjectKey};
 
-/// How long the controller's own certificate for a hosted API lasts.
-const OWN_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How long the controller's own certificate for a hosted API lasts. With it one may do anything
+/// there, and it is kept in memory: each costs one read of a key.
+const OWN_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 
 /// Has the hosted API asked, in the background, whether it is ready: also that of a Cluster whose
 /// spec is refused, since it may serve all the same. Whether it is asked.

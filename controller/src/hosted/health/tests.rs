@@ -248,6 +248,9 @@ async fn a_certificate_that_is_due_is_asked_for_and_taken() {
     prober.observe("u", "ns", "a", server.endpoint.clone(), Some(old), false);
     called(&mut calls).await;
     assert!(prober.last("u").unwrap().ready);
+    // Not at once: of a CA that is about to expire there is none that lasts longer.
+    assert!(prober.observes("u", &server.endpoint));
+    called(&mut calls).await;
     assert!(!prober.observes("u", &server.endpoint));
 
     prober.observe(
