@@ -184,14 +184,19 @@ pub async fn run(session: &Session, mut args: CreateArgs) -> Result<(), Error> {
     let args = &args;
     if args.trial.dry_run == DryRun::Client {
         let namespace = kubeconfig::namespace(&session.global)?;
-        let (name, object) = object(args, &namespace)?;
+        let flag = session.global.namespace.as_deref();
+        let (name, object) = object(args, flag, &namespace)?;
         session
             .out
             .note(&format!("{} created (dry run)", view::qualified(&name)));
         return print(session, args, &object);
     }
-    let connection = session.connect().await?;
-    let (name, object) = object(args, &connection.namespace)?;
+    let mut connection = session.connect().await?;
+    let flag = session.global.namespace.as_deref();
+    let (name, object) = object(args, flag, &connection.namespace)?;
+    if let Some(namespace) = &object.metadata.namespace {
+        connection.namespace.clone_from(namespace);
+    }
     let server_dry_run = args.trial.dry_run == DryRun::Server;
     let submission = if server_dry_run {
         Submission::Trial
@@ -244,7 +249,7 @@ pub async fn run(session: &Session, mut args: CreateArgs) -> Result<(), Error> {
         available(session, &connection, args, &name).await?;
     }
     if args.kubeconfig_merge {
-        super::kubeconfig::merge(session, &name).await?;
+        super::kubeconfig::merge(session, connection, &name).await?;
     }
     Ok(())
 }

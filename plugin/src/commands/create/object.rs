@@ -7,13 +7,18 @@ use serde_json::{Map, Value, json};
 
 use super::{CreateArgs, Persistence, ServiceType, StorageType};
 use crate::error::Error;
+use crate::escape;
 use crate::flags;
 use crate::kubeconfig::parse_message;
 use crate::mothership::resources;
 
 /// Name and object that these flags ask for: what the user said, and nothing that the server
-/// defaults.
-pub fn object(args: &CreateArgs, namespace: &str) -> Result<(String, DynamicObject), Error> {
+/// defaults. Its namespace is that of the file, unless that has none: then the one given.
+pub fn object(
+    args: &CreateArgs,
+    flag: Option<&str>,
+    namespace: &str,
+) -> Result<(String, DynamicObject), Error> {
     let mut body = match &args.from {
         Some(path) => read(path)?,
         None => json!({
@@ -34,7 +39,24 @@ pub fn object(args: &CreateArgs, namespace: &str) -> Result<(String, DynamicObje
         if let Some(name) = &args.name {
             metadata.insert("name".to_owned(), json!(name));
         }
-        metadata.insert("namespace".to_owned(), json!(namespace));
+        let written = metadata.get("namespace").and_then(Value::as_str);
+        let written = written.filter(|name| !name.is_empty()).map(str::to_owned);
+        if let (Some(written), Some(flag)) = (
+            &written,
+            flag.filter(|flag| written.as_deref() != Some(*flag)),
+        ) {
+            return Err(Error::Usage {
+                message: format!(
+                    "the namespace of the object, \"{}\", is not that of -n, \"{flag}\"",
+                    escape::line(written)
+                ),
+                hint: "leave -n out, or change the object".to_owned(),
+            });
+        }
+        metadata.insert(
+            "namespace".to_owned(),
+            json!(written.as_deref().unwrap_or(namespace)),
+        );
     }
     let name = body.pointer("/metadata/name").and_then(Value::as_str);
     let name = name.unwrap_or_default();
@@ -78,15 +100,10 @@ fn read(path: &Path) -> Result<Value, Error> {
             field("apiVersion")
         )));
     }
-    if field("apiVersion") != format!("{}/{}", resources::GROUP, resources::VERSION) {
-        return Err(wrong(format!(
-            "{shown} is written for {}; this command speaks {}/{}",
-            field("apiVersion"),
-            resources::GROUP,
-            resources::VERSION
-        )));
-    }
-    Ok(value.clone())
+    // As the API server would read it.
+    let spoken = format!("{}/{}", resources::GROUP, resources::VERSION);
+    crds::conversion::convert(value.clone(), &spoken)
+        .map_err(|error| wrong(format!("{shown} cannot be read as {spoken}: {error}")))
 }
 
 fn spec(args: &CreateArgs) -> Result<Value, Error> {
@@ -177,7 +194,7 @@ mod tests {
     }
 
     fn made(line: &str) -> Value {
-        serde_json::to_value(object(&flags(line), "team-a").unwrap().1).unwrap()
+        serde_json::to_value(object(&flags(line), None, "team-a").unwrap().1).unwrap()
     }
 
     #[test]
@@ -247,13 +264,44 @@ mod tests {
     }
 
     #[test]
+    fn a_namespace_of_a_file_counts_and_never_another_one() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "apiVersion: k0smotron.io/v1beta2\nkind: Cluster\n\
+            metadata: {name: mine, namespace: team-b}\nspec: {}\n";
+        std::fs::write(file.path(), text).unwrap();
+        let args = flags(&format!("create --from {}", file.path().display()));
+        for flag in [None, Some("team-b")] {
+            let (_, made) = object(&args, flag, "team-a").unwrap();
+            assert_eq!(made.metadata.namespace.as_deref(), Some("team-b"));
+        }
+        let refused = object(&args, Some("team-a"), "team-a").unwrap_err();
+        assert_eq!(refused.exit().code(), 2);
+        let said = refused.to_string();
+        assert!(
+            said.contains("\"team-a\"") && said.contains("\"team-b\""),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_file_of_the_older_version_is_converted() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "apiVersion: k0smotron.io/v1beta1\nkind: Cluster\nmetadata: {name: mine}\n\
+            spec: {service: {type: NodePort, apiPort: 30443}, persistence: {type: emptyDir}}\n";
+        std::fs::write(file.path(), text).unwrap();
+        let made = made(&format!("create --from {}", file.path().display()));
+        assert_eq!(made["apiVersion"], "k0smotron.io/v1beta2");
+        assert_eq!(made["spec"]["service"]["apiPort"], 30443);
+    }
+
+    #[test]
     fn a_file_that_holds_no_cluster_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
         for (text, why) in [
             ("kind: Pod\napiVersion: v1\n", "holds a \"Pod\""),
             (
-                "kind: Cluster\napiVersion: k0smotron.io/v1beta1\n",
-                "is written for",
+                "kind: Cluster\napiVersion: k0smotron.io/v1alpha1\n",
+                "cannot be read as",
             ),
             (
                 "kind: Cluster\napiVersion: cluster.x-k8s.io/v1beta1\n",
@@ -269,7 +317,7 @@ mod tests {
         ] {
             std::fs::write(file.path(), text).unwrap();
             let args = flags(&format!("create --from {}", file.path().display()));
-            let error = object(&args, "x").unwrap_err();
+            let error = object(&args, None, "x").unwrap_err();
             assert_eq!(error.exit().code(), 2);
             assert!(error.to_string().contains(why), "{error}");
         }
@@ -277,7 +325,7 @@ mod tests {
 
     #[test]
     fn flags_that_do_not_go_together_are_refused() {
-        let error = object(&flags("create demo --host-path /srv"), "x").unwrap_err();
+        let error = object(&flags("create demo --host-path /srv"), None, "x").unwrap_err();
         assert_eq!(error.exit().code(), 2);
         for line in [
             "k create demo --persistence hostPath",

@@ -127,6 +127,14 @@ fn url(text: &str) -> Result<String, String> {
 /// Prints or merges a cluster's kubeconfig.
 pub async fn run(session: &Session, args: &KubeconfigArgs) -> Result<(), Error> {
     let connection = session.connect().await.map_err(not_the_name)?;
+    on(session, connection, args).await
+}
+
+async fn on(
+    session: &Session,
+    connection: Connection<'_>,
+    args: &KubeconfigArgs,
+) -> Result<(), Error> {
     if args.remove {
         return user_file::remove_from(session, &connection, args);
     }
@@ -158,7 +166,7 @@ pub async fn run(session: &Session, args: &KubeconfigArgs) -> Result<(), Error> 
 }
 
 /// Merges a cluster's kubeconfig as `--merge --wait` does.
-pub async fn merge(session: &Session, name: &str) -> Result<(), Error> {
+pub async fn merge(session: &Session, connection: Connection<'_>, name: &str) -> Result<(), Error> {
     let args = KubeconfigArgs {
         name: name.to_owned(),
         merge: true,
@@ -166,7 +174,7 @@ pub async fn merge(session: &Session, name: &str) -> Result<(), Error> {
         timeout: Duration::from_secs(60),
         ..KubeconfigArgs::default()
     };
-    run(session, &args).await
+    on(session, connection, &args).await
 }
 
 /// --context chooses the mothership; who meant the new context is told how to name that.
