@@ -81,7 +81,7 @@ pub async fn run(session: &Session, args: &LogsArgs) -> Result<(), Error> {
         });
     }
     connection.cluster(&args.name).await?;
-    let pods = pods(&connection, args, etcd).await?;
+    let pods = pods(session, &connection, args, etcd).await?;
     let container = if etcd {
         names::ETCD_CONTAINER
     } else {
@@ -144,6 +144,7 @@ fn lines_of(log: impl AsyncRead + Unpin) -> impl Stream<Item = io::Result<String
 }
 
 async fn pods(
+    session: &Session,
     connection: &Connection<'_>,
     args: &LogsArgs,
     etcd: bool,
@@ -181,7 +182,10 @@ async fn pods(
         ),
         None if names.is_empty() => missing(
             format!("it has no {what} pods yet"),
-            format!("see why: kubectl k0smotron status {} -n {place}", args.name),
+            format!(
+                "see why: {}",
+                session.kubectl(&format!("k0smotron status {}", args.name), place)
+            ),
         ),
         None => Ok(names),
     }

@@ -100,8 +100,12 @@ async fn list(session: &Session, args: &ListArgs) -> Result<(), Error> {
         .await?;
     if found.items.is_empty() && args.print.is_table() {
         session.out.note(&format!(
-            "No nodes found in cluster {}; let a machine join: kubectl k0smotron join {}",
-            args.cluster, args.cluster
+            "No nodes found in cluster {}; let a machine join: {}",
+            args.cluster,
+            session.kubectl(
+                &format!("k0smotron join {}", args.cluster),
+                &place.connection.namespace
+            )
         ));
         return Ok(());
     }

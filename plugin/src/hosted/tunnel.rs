@@ -45,7 +45,10 @@ impl Tunnel {
         let target = view::api_port(cluster).ok_or_else(|| Error::NotFound {
             attempt: format!("reach the API of cluster {place}/{name}"),
             answer: "its port is not known yet".to_owned(),
-            hint: format!("wait for it: kubectl k0smotron wait {name} -n {place}"),
+            hint: format!(
+                "wait for it: {}",
+                session.kubectl(&format!("k0smotron wait {name}"), &place)
+            ),
         })?;
         let pods: Api<Pod> = Api::namespaced(connection.client().clone(), &place);
         let selector = labels::to_selector(&labels::control_plane_selector(&name));
@@ -56,7 +59,10 @@ impl Tunnel {
             return Err(Error::NotFound {
                 attempt: format!("reach the API of cluster {place}/{name}"),
                 answer: "no control-plane pod is ready".to_owned(),
-                hint: format!("see why: kubectl k0smotron status {name} -n {place}"),
+                hint: format!(
+                    "see why: {}",
+                    session.kubectl(&format!("k0smotron status {name}"), &place)
+                ),
             });
         };
         // The first one is made now: who may not make it is told before anything else starts.

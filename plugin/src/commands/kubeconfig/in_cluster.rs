@@ -40,7 +40,10 @@ pub async fn server(
         return Err(Error::NotFound {
             attempt: format!("find the Service of cluster {namespace}/{name}"),
             answer: "its port is not known yet".to_owned(),
-            hint: format!("wait for it: kubectl k0smotron wait {name} -n {namespace}"),
+            hint: format!(
+                "wait for it: {}",
+                session.kubectl(&format!("k0smotron wait {name}"), namespace)
+            ),
         });
     };
     let alone = entry.clone().at(&place.hosted.server).named(&host);
