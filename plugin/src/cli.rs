@@ -1,5 +1,6 @@
 //! The flags of all commands and the list of exit codes, as clap reads and prints them.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 
 use clap::Parser;
@@ -28,6 +29,50 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// The flags that mean something, and the command.
+    pub fn given(self) -> (GlobalArgs, Command) {
+        let mut global = self.global.given();
+        if matches!(self.command, Command::Kubeconfig(_)) {
+            // Of that command it is the address to write.
+            global.server = None;
+        }
+        (global, self.command)
+    }
+}
+
+/// `-v6` and `-v 6`, as people write it for kubectl, in the way that leaves `-v` a flag that takes no
+/// name for its level.
+pub fn spelled(arguments: &[OsString]) -> Vec<OsString> {
+    let is_level = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+    let level = |word: &OsString| {
+        word.to_str()
+            .filter(|text| is_level(text))
+            .map(str::to_owned)
+    };
+    let mut spelled = Vec::new();
+    let mut rest = arguments.iter().peekable();
+    while let Some(word) = rest.next() {
+        let text = word.to_str().unwrap_or_default();
+        let joined = text
+            .strip_prefix("-v")
+            .filter(|rest| is_level(rest))
+            .map(str::to_owned);
+        let mut apart = || rest.next_if(|next| level(next).is_some()).and_then(level);
+        let found = match text {
+            "--" => {
+                spelled.push(word.clone());
+                break;
+            }
+            "-v" | "--v" => apart(),
+            _ => joined,
+        };
+        spelled.push(found.map_or_else(|| word.clone(), |level| format!("-v={level}").into()));
+    }
+    spelled.extend(rest.cloned());
+    spelled
 }
 
 fn after_help() -> String {
@@ -66,6 +111,46 @@ mod tests {
         assert_eq!(cli.global.verbosity, 1);
         let cli = Cli::try_parse_from(["k", "status", "demo", "-v=6"]).unwrap();
         assert_eq!(cli.global.verbosity, 6);
+    }
+
+    #[test]
+    fn kubectls_ways_to_write_a_level_are_read() {
+        let level = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            Cli::try_parse_from(spelled(&words))
+                .unwrap()
+                .global
+                .verbosity
+        };
+        for (line, expected) in [
+            ("k list -v6", 6),
+            ("k list -v 6", 6),
+            ("k -v 6 status demo", 6),
+            ("k --v 6 list", 6),
+            ("k -v status demo", 1),
+            ("k connect demo -- head -v 6", 0),
+        ] {
+            assert_eq!(level(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_flag_that_a_script_left_empty_is_not_there() {
+        let line = [
+            "k",
+            "list",
+            "--context",
+            "",
+            "-n",
+            "",
+            "--kubeconfig",
+            "",
+            "--as",
+            "",
+        ];
+        let (global, _) = Cli::try_parse_from(line).unwrap().given();
+        assert_eq!((global.context, global.namespace), (None, None));
+        assert_eq!((global.kubeconfig, global.impersonate), (None, None));
     }
 
     #[test]

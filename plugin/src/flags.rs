@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 use crds::names;
 use crds::validation::SUBDOMAIN;
@@ -15,13 +16,13 @@ use crate::output::ColorWhen;
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
     /// Namespace; that of the current context unless given
-    #[arg(short, long, global = true, value_name = "NAME", value_parser = not_empty)]
+    #[arg(short, long, global = true, value_name = "NAME", value_parser = namespace)]
     pub namespace: Option<String>,
     /// Context of the kubeconfig that leads to the mothership
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
     /// The kubeconfig file; KUBECONFIG or ~/.kube/config unless given
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub kubeconfig: Option<PathBuf>,
     /// Cluster entry of the kubeconfig, in place of the context's
     #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
@@ -29,6 +30,21 @@ pub struct GlobalArgs {
     /// User entry of the kubeconfig, in place of the context's
     #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
     pub user: Option<String>,
+    /// Address of the mothership's API server, in place of the cluster entry's
+    #[arg(short, long, global = true, value_name = "URL", hide_short_help = true)]
+    pub server: Option<String>,
+    /// File with the certificates that the API server's is checked with
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub certificate_authority: Option<String>,
+    /// Do not check the API server's certificate: whoever is on the way reads along
+    #[arg(long, global = true, hide_short_help = true)]
+    pub insecure_skip_tls_verify: bool,
+    /// Name to find in the API server's certificate
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub tls_server_name: Option<String>,
+    /// Bearer token, in place of the user entry's
+    #[arg(long, global = true, value_name = "TOKEN", hide_short_help = true)]
+    pub token: Option<String>,
     /// User to impersonate
     #[arg(
         long = "as",
@@ -45,6 +61,14 @@ pub struct GlobalArgs {
         hide_short_help = true
     )]
     pub impersonate_groups: Vec<String>,
+    /// UID to impersonate
+    #[arg(
+        long = "as-uid",
+        global = true,
+        value_name = "UID",
+        hide_short_help = true
+    )]
+    pub impersonate_uid: Option<String>,
     /// How long a single request may take; 0 is for ever [default: 10s]
     #[arg(
         long,
@@ -88,6 +112,28 @@ pub struct GlobalArgs {
 const DEADLINE: Duration = Duration::from_secs(10);
 
 impl GlobalArgs {
+    /// A flag whose value is empty is one that a script left out.
+    #[must_use]
+    pub fn given(mut self) -> Self {
+        for text in [
+            &mut self.namespace,
+            &mut self.context,
+            &mut self.cluster,
+            &mut self.user,
+            &mut self.server,
+            &mut self.certificate_authority,
+            &mut self.tls_server_name,
+            &mut self.token,
+            &mut self.impersonate,
+            &mut self.impersonate_uid,
+        ] {
+            text.take_if(|text| text.is_empty());
+        }
+        self.kubeconfig.take_if(|path| path.as_os_str().is_empty());
+        self.impersonate_groups.retain(|group| !group.is_empty());
+        self
+    }
+
     /// How long a request may take; `None` is for ever.
     pub fn deadline(&self) -> Option<Duration> {
         let deadline = self.request_timeout.unwrap_or(DEADLINE);
@@ -147,9 +193,9 @@ pub fn object_name(text: &str) -> Result<String, String> {
     }
 }
 
-fn not_empty(text: &str) -> Result<String, String> {
+fn namespace(text: &str) -> Result<String, String> {
     if text.is_empty() {
-        Err("must not be empty".to_owned())
+        Ok(String::new())
     } else {
         object_name(text)
     }

@@ -26,6 +26,7 @@ mod session;
 mod suggest;
 mod tokens;
 mod trace;
+mod transport;
 mod wait;
 
 use std::ffi::OsString;
@@ -46,7 +47,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         completion::complete(Cli::command(), words);
         return ExitCode::SUCCESS;
     }
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(cli::spelled(&arguments)) {
         Ok(cli) => cli,
         Err(message) => {
             // A reader that has gone does not change what the command line was worth.
@@ -60,8 +61,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let out = Output::of_process(cli.global.color, cli.global.verbosity);
-    let session = Session::new(cli.global, out);
-    ExitCode::from(exit_code(&session, block_on(&session, cli.command)))
+    let (global, command) = cli.given();
+    let session = Session::new(global, out);
+    ExitCode::from(exit_code(&session, block_on(&session, command)))
 }
 
 /// Prints what went wrong, and says with which code the process ends.

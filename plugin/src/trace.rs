@@ -7,13 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use futures::StreamExt as _;
 use http::{HeaderMap, Request, Response, header};
-use http_body_util::{BodyStream, Limited, StreamBody};
-use kube::client::{Body, ClientBuilder, DynBody};
-use kube::config::AuthInfo;
-use kube::{Client, Config};
-use tower::util::{BoxService, MapResponseLayer};
+use kube::client::{Body, DynBody};
 use tower::{BoxError, Layer, Service};
 
 use crate::error::innermost;
@@ -31,79 +26,19 @@ const SECRET: [header::HeaderName; 3] = [
     header::COOKIE,
 ];
 
-/// How much a hosted API may answer at once, in bytes: whoever has written its address into a Secret
-/// answers there.
-const ANSWER: usize = 64 * 1024 * 1024;
-/// How many JSON objects may be in it: an empty one is read into a thousand times its size.
-const OBJECTS: usize = 1_000_000;
-
-/// A client that shows its requests as far as the level asks for.
-pub fn client(config: Config, level: u8) -> Result<Client, kube::Error> {
-    if level == 0 {
-        return Client::try_from(config);
-    }
-    let trace = Trace::new(&config, level);
-    Ok(ClientBuilder::try_from(config)?.with_layer(&trace).build())
-}
-
-/// The same for a hosted API, which is not trusted: what it answers is not read without an end.
-pub fn wary(config: Config, level: u8) -> Result<Client, kube::Error> {
-    let trace = Trace::new(&config, level);
-    let limit = MapResponseLayer::new(|answer: Response<Box<DynBody>>| answer.map(limited));
-    let builder = ClientBuilder::try_from(config)?.with_layer(&limit);
-    if level == 0 {
-        return Ok(builder.build());
-    }
-    Ok(builder
-        .with_layer(&BoxService::layer())
-        .with_layer(&trace)
-        .build())
-}
-
-fn limited(body: Box<DynBody>) -> Box<DynBody> {
-    let mut objects = 0;
-    let frames = BodyStream::new(Limited::new(body, ANSWER)).map(move |frame| {
-        let frame = frame?;
-        let data = frame.data_ref().map_or(&[][..], |data| data);
-        objects += data.split(|byte| *byte == b'{').count() - 1;
-        if objects > OBJECTS {
-            return Err("more objects than a cluster has".into());
-        }
-        Ok(frame)
-    });
-    Box::new(StreamBody::new(frames))
-}
-
-/// The headers that are added to every request further down.
-fn identity(user: &AuthInfo) -> Vec<String> {
-    let password = user.token.is_some() || user.token_file.is_some() || user.username.is_some();
-    let elsewhere = user.exec.is_some() || user.auth_provider.is_some();
-    let authorization = (password || elsewhere).then(|| format!("Authorization: {MARK}"));
-    let whom = user.impersonate.iter();
-    let groups = user.impersonate_groups.iter().flatten();
-    authorization
-        .into_iter()
-        .chain(whom.map(|user| format!("Impersonate-User: {user}")))
-        .chain(groups.map(|group| format!("Impersonate-Group: {group}")))
-        .collect()
-}
-
 /// What is shown, and where.
 #[derive(Clone)]
-struct Trace {
+pub struct Trace {
     level: u8,
-    server: String,
-    identity: Arc<[String]>,
     show: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
-type Inner = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
 type Answer = Response<Box<DynBody>>;
 
-impl Layer<Inner> for Trace {
-    type Service = Traced;
+impl<S> Layer<S> for Trace {
+    type Service = Traced<S>;
 
-    fn layer(&self, inner: Inner) -> Traced {
+    fn layer(&self, inner: S) -> Traced<S> {
         Traced {
             inner,
             trace: self.clone(),
@@ -112,56 +47,60 @@ impl Layer<Inner> for Trace {
 }
 
 /// A service whose requests are shown.
-struct Traced {
-    inner: Inner,
+#[derive(Clone)]
+pub struct Traced<S> {
+    inner: S,
     trace: Trace,
 }
 
-impl Service<Request<Body>> for Traced {
+impl<S> Service<Request<Body>> for Traced<S>
+where
+    S: Service<Request<Body>, Response = Answer>,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+{
     type Response = Answer;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Answer, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(context)
+        self.inner.poll_ready(context).map_err(Into::into)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let trace = self.trace.clone();
         let asked = Asked::new(&request);
         let answer = self.inner.call(request);
-        Box::pin(async move { trace.follow(asked, answer).await })
+        Box::pin(async move {
+            trace
+                .follow(asked, async { answer.await.map_err(Into::into) })
+                .await
+        })
     }
 }
 
 /// A request as it is shown.
 struct Asked {
     method: String,
-    path: String,
+    url: String,
     headers: HeaderMap,
 }
 
 impl Asked {
     fn new(request: &Request<Body>) -> Self {
-        let path = request.uri().path_and_query().map(ToString::to_string);
         Self {
             method: request.method().to_string(),
-            path: path.unwrap_or_default().trim_end_matches('?').to_owned(),
+            url: request.uri().to_string().trim_end_matches('?').to_owned(),
             headers: request.headers().clone(),
         }
     }
 }
 
 impl Trace {
-    fn new(config: &Config, level: u8) -> Self {
+    /// What shows requests as far as the level asks for.
+    pub fn new(level: u8) -> Self {
         Self {
             level,
-            server: config
-                .cluster_url
-                .to_string()
-                .trim_end_matches('/')
-                .to_owned(),
-            identity: identity(&config.auth_info).into(),
             show: Arc::new(|text| {
                 // A stream that is gone is no failure.
                 let _ = writeln!(std::io::stderr().lock(), "{}", escape::text(text));
@@ -181,25 +120,18 @@ impl Trace {
             Ok(answer) => format!("{} in {took} ms", answer.status()),
             Err(error) => format!("failed after {took} ms: {}", innermost(error.as_ref())),
         };
-        let Asked { method, path, .. } = &asked;
-        (self.show)(&format!("{method} {}{path} {outcome}", self.server));
+        let Asked { method, url, .. } = &asked;
+        (self.show)(&format!("{method} {url} {outcome}"));
         if self.level >= HEADERS {
-            for line in self.headers(&asked.headers) {
-                (self.show)(&format!("  {line}"));
+            for (name, value) in &asked.headers {
+                let value = match value.to_str() {
+                    Ok(value) if !SECRET.contains(name) => value,
+                    _ => MARK,
+                };
+                (self.show)(&format!("  {name}: {value}"));
             }
         }
         answer
-    }
-
-    fn headers(&self, headers: &HeaderMap) -> Vec<String> {
-        let own = headers.iter().map(|(name, value)| {
-            let value = match value.to_str() {
-                Ok(value) if !SECRET.contains(name) => value,
-                _ => MARK,
-            };
-            format!("{name}: {value}")
-        });
-        own.chain(self.identity.iter().cloned()).collect()
     }
 }
 

@@ -15,21 +15,17 @@ impl Error {
                 answer: format!("the answer of {server} makes no sense: {source}"),
                 passing: false,
             },
-            kube::Error::Auth(source) => Self::from_auth(attempt, &source),
-            kube::Error::ProxyProtocolUnsupported { proxy_url }
-            | kube::Error::ProxyProtocolDisabled { proxy_url, .. } => Self::Kubeconfig {
-                message: format!("the proxy {proxy_url} speaks a protocol that is not supported"),
-                hint: "use an http:// proxy, or reach the API server without one".to_owned(),
-            },
-            other => {
-                if let Some(source) = find::<kube::client::AuthError>(&other) {
-                    return Self::from_auth(attempt, source);
-                }
-                Self::Unreachable {
+            other => match find::<Self>(&other) {
+                // The credential plugin, asked once more.
+                Some(error) => Self::Unauthorized {
+                    attempt: attempt.to_owned(),
+                    answer: error.to_string(),
+                },
+                None => Self::Unreachable {
                     server: server.to_owned(),
                     cause: innermost(&other),
-                }
-            }
+                },
+            },
         }
     }
 
@@ -99,55 +95,6 @@ impl Error {
                 .to_owned(),
         }
     }
-
-    /// What the credentials of the kubeconfig, or the program that brings them, came to.
-    pub fn from_auth(attempt: &str, error: &kube::client::AuthError) -> Self {
-        use kube::client::AuthError;
-        match error {
-            AuthError::AuthExecRun { cmd, out } => {
-                let said = String::from_utf8_lossy(&out.stderr);
-                let last = said.lines().rev().find(|line| !line.trim().is_empty());
-                let program = program(cmd);
-                Self::Unauthorized {
-                    attempt: attempt.to_owned(),
-                    answer: format!(
-                        "the credential plugin {program} failed ({}){}",
-                        out.status,
-                        last.map(|line| format!(": {}", line.trim()))
-                            .unwrap_or_default()
-                    ),
-                }
-            }
-            AuthError::AuthExecStart(source) => Self::Kubeconfig {
-                message: format!(
-                    "the credential plugin of the kubeconfig cannot be started: {source}"
-                ),
-                hint: "install the program that users[].user.exec.command names, or use another \
-                       --context"
-                    .to_owned(),
-            },
-            other => Self::Kubeconfig {
-                message: format!(
-                    "the kubeconfig's credentials cannot be used: {}",
-                    innermost(other)
-                ),
-                hint: "log in again, or use another --context".to_owned(),
-            },
-        }
-    }
-}
-
-/// The program in a command as Rust shows one: variables, then each word in quotes.
-pub(super) fn program(command: &str) -> &str {
-    let start = if command.starts_with('"') {
-        Some(1)
-    } else {
-        command.find(" \"").map(|at| at + 2)
-    };
-    let rest = start
-        .and_then(|start| command.get(start..))
-        .unwrap_or(command);
-    rest.split('"').next().unwrap_or(rest)
 }
 
 /// The first error of type `T` in the chain of causes.

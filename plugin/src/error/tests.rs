@@ -147,12 +147,3 @@ fn no_error_shows_the_inside_of_a_value() {
         assert!(!text.contains('{') && !text.contains("Some("), "{text}");
     }
 }
-
-#[test]
-fn the_program_is_found_among_variables_and_arguments() {
-    assert_eq!(
-        answer::program(r#"KUBERNETES_EXEC_INFO="{\"kind\":1}" "/bin/login" "--now""#),
-        "/bin/login"
-    );
-    assert_eq!(answer::program(r#""login" "--now""#), "login");
-}

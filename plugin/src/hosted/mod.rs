@@ -3,26 +3,27 @@
 mod connection;
 mod tunnel;
 
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
 use crds::names;
+use kube::Client;
 use kube::api::DynamicObject;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use tokio::net::TcpStream;
 
 pub use self::connection::HostedConnection;
 pub use self::tunnel::Tunnel;
 use crate::error::Error;
 use crate::kubeconfig::merge::{Entry, Problem};
+use crate::kubeconfig::read::{self, Kubeconfig};
 use crate::mothership::client::Connection;
 use crate::mothership::{resources, view};
 use crate::output::{Structured, structured};
 use crate::session::Session;
-use crate::trace;
+use crate::{kubeconfig, transport};
 
 /// How long the exposed address may take to answer before the tunnel is taken.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -83,8 +84,8 @@ impl Hosted {
                 attempt: format!("reach the API of cluster {place}"),
                 answer: missing(cluster),
                 hint: format!(
-                    "wait for it: kubectl k0smotron wait {name} -n {}",
-                    connection.namespace
+                    "wait for it: {}",
+                    session.kubectl(&format!("k0smotron wait {name}"), &connection.namespace)
                 ),
             });
         };
@@ -131,11 +132,13 @@ impl Hosted {
             message: format!("the kubeconfig of the hosted cluster cannot be used: {error}"),
             hint: "delete its Secret: the controller recreates it".to_owned(),
         };
-        let config = Kubeconfig::from_yaml(&self.kubeconfig).map_err(|error| broken(&error))?;
-        let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default())
+        let kubeconfig = read::tree(&self.kubeconfig)
+            .and_then(|tree| Kubeconfig::new(&tree, Path::new("/")))
+            .map_err(|why| broken(&why))?;
+        let access = kubeconfig::only(&kubeconfig)
             .await
             .map_err(|error| broken(&error))?;
-        trace::wary(config, session.global.verbosity).map_err(|error| broken(&error))
+        transport::wary(access, session.global.verbosity).map_err(|error| broken(&error))
     }
 }
 

@@ -24,15 +24,24 @@ pub struct Changed {
     pub backup: Option<PathBuf>,
 }
 
+/// A new text for a file.
+#[derive(Debug)]
+pub struct Rewritten {
+    pub text: String,
+    /// Whether the one before is worth keeping. One with credentials of ours is not: it would outlive
+    /// them.
+    pub keep: bool,
+}
+
 /// Rewrites a kubeconfig with `change`, which gets the text as it is (empty when there is no file)
-/// and returns the new one, or `None` to leave it alone.
+/// and returns the new one, or `None` to leave it alone. What was kept before stays what it is.
 ///
 /// # Errors
 /// [`Error::Kubeconfig`] when the file cannot be read or written, or is locked; whatever `change`
 /// returns.
 pub fn rewrite(
     path: &Path,
-    change: impl FnOnce(&str) -> Result<Option<String>, Error>,
+    change: impl FnOnce(&str) -> Result<Option<Rewritten>, Error>,
 ) -> Result<Option<Changed>, Error> {
     let target = resolve(path);
     let folder = target
@@ -40,29 +49,47 @@ pub fn rewrite(
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or_else(|| Path::new(".")).to_owned();
     make_folder(&folder)?;
+    // Where kubectl was given a link, it locks that.
+    let _link = (path != target).then(|| Lock::take(path)).transpose()?;
     let _lock = Lock::take(&target)?;
     let before = read(&target)?;
     let Some(after) = change(before.as_deref().unwrap_or_default())? else {
         return Ok(None);
     };
     let backup = match &before {
-        Some(text) if !text.is_empty() => {
-            let backup = beside(&target, ".k0smotron-backup");
-            replace(&folder, &backup, text, None)?;
-            Some(backup)
-        }
+        Some(text) if !text.is_empty() && after.keep => Some(kept(&folder, &target, text)?),
         _ => None,
     };
     replace(
         &folder,
         &target,
-        &after,
+        &after.text,
         before.is_some().then_some(&target),
     )?;
     Ok(Some(Changed {
         path: target,
         backup,
     }))
+}
+
+/// Keeps a text beside its file, under the first name that nothing else has.
+fn kept(folder: &Path, target: &Path, text: &str) -> Result<PathBuf, Error> {
+    let mut number = 1;
+    loop {
+        let ending = match number {
+            1 => ".k0smotron-backup".to_owned(),
+            number => format!(".k0smotron-backup-{number}"),
+        };
+        let backup = beside(target, &ending);
+        if fs::symlink_metadata(&backup).is_err() {
+            create(folder, &backup, text)?;
+            return Ok(backup);
+        }
+        if fs::read_to_string(&backup).is_ok_and(|known| known == text) {
+            return Ok(backup);
+        }
+        number += 1;
+    }
 }
 
 /// Writes a new file that its owner alone can read; one that is there with another content is
@@ -265,105 +292,4 @@ impl Drop for Lock {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().permissions().mode() & 0o777
-    }
-
-    fn upper(path: &Path) -> Result<Option<Changed>, Error> {
-        rewrite(path, |text| Ok(Some(text.to_uppercase())))
-    }
-
-    #[test]
-    fn a_file_is_replaced_privately_and_its_state_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config");
-        fs::write(&path, "old").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let changed = upper(&path).unwrap().unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "OLD");
-        let backup = changed.backup.unwrap();
-        assert_eq!(fs::read_to_string(&backup).unwrap(), "old");
-        assert_eq!((mode(&path), mode(&backup)), (0o600, 0o600));
-        let left = fs::read_dir(folder.path()).unwrap().count();
-        assert_eq!(left, 2, "neither a lock nor a temporary file stays");
-    }
-
-    #[test]
-    fn a_symbolic_link_stays_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let real = folder.path().join("real");
-        let link = folder.path().join("link");
-        fs::write(&real, "x").unwrap();
-        std::os::unix::fs::symlink("real", &link).unwrap();
-        upper(&link).unwrap();
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert_eq!(fs::read_to_string(&real).unwrap(), "X");
-    }
-
-    #[test]
-    fn a_read_only_file_is_not_replaced_behind_its_owners_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config");
-        fs::write(&path, "x").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
-        let error = upper(&path).unwrap_err();
-        assert!(error.to_string().contains("read-only"), "{error}");
-        assert_eq!(fs::read_to_string(&path).unwrap(), "x");
-    }
-
-    #[test]
-    fn a_lock_of_another_program_is_respected() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config");
-        fs::write(&path, "x").unwrap();
-        fs::write(folder.path().join("config.lock"), "").unwrap();
-        let error = upper(&path).unwrap_err();
-        assert!(error.hints()[0].contains("config.lock"));
-        assert!(folder.path().join("config.lock").exists());
-    }
-
-    #[test]
-    fn a_change_that_fails_leaves_everything_as_it_was() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config");
-        fs::write(&path, "x").unwrap();
-        let failed = rewrite(&path, |_| Err(Error::Declined("no".into())));
-        assert!(failed.is_err());
-        assert_eq!(fs::read_to_string(&path).unwrap(), "x");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn the_first_kubeconfig_gets_a_private_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(".kube").join("config");
-        let changed = rewrite(&path, |_| Ok(Some("new".into()))).unwrap().unwrap();
-        assert_eq!(changed.backup, None);
-        assert_eq!(mode(&folder.path().join(".kube")), 0o700);
-    }
-
-    #[test]
-    fn a_file_of_somebody_is_not_overwritten() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
-        write_new(&path, "one", false).unwrap();
-        write_new(&path, "one", false).unwrap();
-        assert_eq!(write_new(&path, "two", false).unwrap_err().exit().code(), 8);
-        write_new(&path, "two", true).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
-        assert_eq!(mode(&path), 0o600);
-    }
-
-    #[test]
-    fn only_a_file_that_was_made_is_returned() {
-        let folder = tempfile::tempdir().unwrap();
-        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
-        std::os::unix::fs::symlink("real", &link).unwrap();
-        assert_eq!(write_new(&link, "x", false).unwrap(), Some(real));
-        assert_eq!(write_new(&link, "x", false).unwrap(), None);
-        assert_eq!(write_new(Path::new("/dev/null"), "x", false).unwrap(), None);
-    }
-}
+mod tests;

@@ -1,123 +1,98 @@
 //! Which kubeconfig is used, and what it says; kubectl's rules.
 
+pub mod access;
+mod credential;
 pub mod file;
 pub mod merge;
+pub mod proxy;
+pub mod read;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use crds::names;
 
 use crate::error::{Error, innermost};
 use crate::flags::GlobalArgs;
-use crate::suggest;
+use crate::{escape, suggest};
+
+pub use self::access::Access;
+use self::read::{Cluster, Context, Kubeconfig, User, find};
+
+/// Where every pod finds its own namespace and token.
+const POD: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// What the user's kubeconfig says about the mothership.
-#[derive(Debug)]
 pub struct Mothership {
-    pub config: kube::Config,
+    pub access: Access,
     /// The namespace in which names are looked for.
     pub namespace: String,
-    pub server: String,
-    /// The proxy on the way to it, if any.
-    pub proxy: Option<String>,
 }
 
-/// Files that are read, in the order of their weight.
-///
-/// # Errors
-/// [`Error::Kubeconfig`] when there is neither a flag, nor `KUBECONFIG`, nor a home directory.
-pub fn files(explicit: Option<&Path>) -> Result<Vec<PathBuf>, Error> {
+/// Files that are read, in the order of their weight; none where nothing says which.
+pub fn files(explicit: Option<&Path>) -> Vec<PathBuf> {
     if let Some(path) = explicit {
-        return Ok(vec![path.to_owned()]);
+        return vec![path.to_owned()];
     }
     if let Some(list) = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
-        let files: Vec<PathBuf> = std::env::split_paths(&list)
+        return std::env::split_paths(&list)
             .filter(|path| !path.as_os_str().is_empty())
             .collect();
-        if !files.is_empty() {
-            return Ok(files);
-        }
     }
-    std::env::home_dir()
-        .map(|home| vec![home.join(".kube").join("config")])
-        .ok_or_else(|| Error::Kubeconfig {
-            message: "there is no kubeconfig: neither KUBECONFIG nor HOME is set".to_owned(),
-            hint: "name one with --kubeconfig FILE".to_owned(),
-        })
+    let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+    home.map(|home| home.join(".kube").join("config"))
+        .into_iter()
+        .collect()
 }
 
 /// The file that a new entry goes to: the first that exists, else the last named.
 pub fn file_to_change(explicit: Option<&Path>) -> Result<PathBuf, Error> {
-    let files = files(explicit)?;
+    let files = files(explicit);
     let existing = files
         .iter()
         .find(|path| path.exists())
         .or_else(|| files.last());
     existing.cloned().ok_or_else(|| Error::Kubeconfig {
         message: "there is no kubeconfig to write to".to_owned(),
-        hint: "name one with --kubeconfig FILE".to_owned(),
+        hint: NAME_ONE.to_owned(),
     })
 }
 
-/// Reads and merges the user's kubeconfig files; `None` when no file is there.
+const NAME_ONE: &str = "name one with --kubeconfig FILE or KUBECONFIG";
+
+/// Reads and merges the user's kubeconfig files; an empty one when no file is there.
 ///
 /// # Errors
 /// [`Error::Kubeconfig`] when one cannot be read or is no kubeconfig, or when the one that was
 /// named by a flag is not there.
-pub fn load(explicit: Option<&Path>) -> Result<Option<Kubeconfig>, Error> {
-    let mut merged: Option<Kubeconfig> = None;
-    for path in files(explicit)? {
-        let read = match Kubeconfig::read_from(&path) {
-            Ok(read) => read,
-            Err(KubeconfigError::ReadConfig(source, _))
-                if source.kind() == io::ErrorKind::NotFound && explicit.is_none() =>
-            {
+pub fn load(explicit: Option<&Path>) -> Result<Kubeconfig, Error> {
+    let mut merged = Kubeconfig::default();
+    for path in files(explicit) {
+        let shown = path.display();
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(source) if source.kind() == io::ErrorKind::NotFound && explicit.is_none() => {
                 continue;
             }
-            Err(error) => return Err(unreadable(&path, &error)),
+            Err(source) => {
+                return Err(Error::Kubeconfig {
+                    message: format!("cannot read the kubeconfig {shown}: {}", innermost(&source)),
+                    hint: "name another with --kubeconfig FILE or KUBECONFIG".to_owned(),
+                });
+            }
         };
-        merged = Some(match merged {
-            None => read,
-            Some(first) => first
-                .merge(read)
-                .map_err(|error| unreadable(&path, &error))?,
-        });
+        let whole = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+        let folder = whole.parent().unwrap_or_else(|| Path::new("/"));
+        let read = read::decode(&bytes)
+            .and_then(|text| Kubeconfig::new(&read::tree(&text)?, folder))
+            .map_err(|why| Error::Kubeconfig {
+                message: format!("{shown} is not a kubeconfig: {why}"),
+                hint: "repair the file, or name another with --kubeconfig FILE or KUBECONFIG"
+                    .to_owned(),
+            })?;
+        merged.and(read);
     }
     Ok(merged)
-}
-
-fn unreadable(path: &Path, error: &KubeconfigError) -> Error {
-    let (message, hint) = match error {
-        KubeconfigError::ReadConfig(source, _) => (
-            format!(
-                "cannot read the kubeconfig {}: {}",
-                path.display(),
-                innermost(source)
-            ),
-            "name another with --kubeconfig FILE or KUBECONFIG",
-        ),
-        KubeconfigError::Parse(source) => (
-            format!(
-                "{} is not a kubeconfig: {}",
-                path.display(),
-                parse_message(source)
-            ),
-            "repair the file, or name another with --kubeconfig FILE or KUBECONFIG",
-        ),
-        other => (
-            format!(
-                "cannot use the kubeconfig {}: {}",
-                path.display(),
-                innermost(other)
-            ),
-            "repair the file, or name another with --kubeconfig FILE or KUBECONFIG",
-        ),
-    };
-    Error::Kubeconfig {
-        message,
-        hint: hint.to_owned(),
-    }
 }
 
 /// The parser's first line: what and where, without the picture of the place, which could show
@@ -132,30 +107,12 @@ pub fn parse_message(error: &dyn std::fmt::Display) -> String {
     said.split("; use ").next().unwrap_or(said).to_owned()
 }
 
-/// The namespace by flag or by the current context, without any request; `default` when neither
-/// says.
+/// The namespace by flag, by the context or by the pod that this runs in, without any request;
+/// `default` when none of them says.
 pub fn namespace(global: &GlobalArgs) -> Result<String, Error> {
-    if let Some(namespace) = &global.namespace {
-        return Ok(namespace.clone());
-    }
-    let Some(kubeconfig) = load(global.kubeconfig.as_deref())? else {
-        return Ok("default".to_owned());
-    };
-    let context = global
-        .context
-        .as_ref()
-        .or(kubeconfig.current_context.as_ref());
-    if let Some(name) = &global.context {
-        known_context(&kubeconfig, name)?;
-    }
-    let namespace = kubeconfig
-        .contexts
-        .iter()
-        .find(|entry| Some(&entry.name) == context)
-        .and_then(|entry| entry.context.as_ref()?.namespace.clone());
-    Ok(namespace
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "default".to_owned()))
+    let kubeconfig = load(global.kubeconfig.as_deref())?;
+    let chosen = Chosen::of(&kubeconfig, global)?;
+    Ok(chosen.namespace(global))
 }
 
 /// Everything needed to talk to the mothership; no request is made.
@@ -163,124 +120,173 @@ pub fn namespace(global: &GlobalArgs) -> Result<String, Error> {
 /// # Errors
 /// [`Error::Kubeconfig`] for a missing, unreadable or contradictory kubeconfig.
 pub async fn mothership(global: &GlobalArgs) -> Result<Mothership, Error> {
-    let explicit = global.kubeconfig.as_deref();
-    let config = match load(explicit)? {
-        Some(kubeconfig) => from_files(global, kubeconfig).await?,
-        None => in_cluster(explicit)?,
+    let kubeconfig = load(global.kubeconfig.as_deref())?;
+    let chosen = Chosen::of(&kubeconfig, global)?;
+    let access = if chosen.is_pod() {
+        Access::in_cluster(&chosen.user).await?
+    } else {
+        chosen.check(&kubeconfig, global)?;
+        Access::new(&chosen.cluster, &chosen.user).await?
     };
-    let mut config = config;
-    config.auth_info.impersonate.clone_from(&global.impersonate);
-    if !global.impersonate_groups.is_empty() {
-        config.auth_info.impersonate_groups = Some(global.impersonate_groups.clone());
-    }
-    if global.deadline().is_some() {
-        // The deadline of the whole request covers connecting, and says so in plainer words.
-        config.connect_timeout = None;
-    }
-    config.default_retry = false;
     Ok(Mothership {
-        namespace: global
-            .namespace
-            .clone()
-            .unwrap_or_else(|| config.default_namespace.clone()),
-        server: config
-            .cluster_url
-            .to_string()
-            .trim_end_matches('/')
-            .to_owned(),
-        proxy: config.proxy_url.as_ref().map(ToString::to_string),
-        config,
+        namespace: chosen.namespace(global),
+        access,
     })
 }
 
-async fn from_files(global: &GlobalArgs, kubeconfig: Kubeconfig) -> Result<kube::Config, Error> {
-    if let Some(name) = &global.context {
-        known_context(&kubeconfig, name)?;
-    } else if kubeconfig
-        .current_context
-        .as_deref()
-        .is_none_or(str::is_empty)
-    {
-        return Err(Error::Kubeconfig {
-            message: "the kubeconfig has no current context".to_owned(),
-            hint: contexts_hint(&kubeconfig),
-        });
-    }
-    if let Some(user) = &global.user
-        && !kubeconfig
-            .auth_infos
-            .iter()
-            .any(|entry| &entry.name == user)
-    {
-        return Err(Error::Kubeconfig {
-            message: format!("the kubeconfig has no user \"{user}\""),
-            hint: "see its users: kubectl config get-users".to_owned(),
-        });
-    }
-    let options = KubeConfigOptions {
-        context: global.context.clone(),
-        cluster: global.cluster.clone(),
-        user: global.user.clone(),
-    };
-    kube::Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .map_err(|error| {
-            let message = match &error {
-                KubeconfigError::LoadContext(name) => {
-                    format!("the kubeconfig's current context \"{name}\" is not in it")
-                }
-                KubeconfigError::LoadClusterOfContext(name) => {
-                    format!("the kubeconfig has no cluster \"{name}\"")
-                }
-                KubeconfigError::MissingClusterUrl => {
-                    "the kubeconfig's cluster has no server".to_owned()
-                }
-                other => format!("the kubeconfig cannot be used: {}", one_cause(other)),
-            };
-            Error::Kubeconfig {
-                message,
-                hint: "see what it says: kubectl config view; choose another with --context or \
-                   --kubeconfig"
-                    .to_owned(),
+/// The way to the cluster of a kubeconfig that names one, whatever the flags say.
+pub async fn only(kubeconfig: &Kubeconfig) -> Result<Access, Error> {
+    let chosen = Chosen::of(kubeconfig, &GlobalArgs::default())?;
+    Access::new(&chosen.cluster, &chosen.user).await
+}
+
+/// What a context and the flags come to.
+struct Chosen {
+    context: Context,
+    cluster: Cluster,
+    user: User,
+}
+
+impl Chosen {
+    fn of(kubeconfig: &Kubeconfig, global: &GlobalArgs) -> Result<Self, Error> {
+        let current = &kubeconfig.current;
+        let name = global.context.as_ref().unwrap_or(current);
+        let context = match find(&kubeconfig.contexts, name) {
+            Some(context) => context.clone(),
+            None if global.context.is_some() => return Err(no_context(kubeconfig, name)),
+            None if current.is_empty() => Context::default(),
+            None => {
+                return Err(Error::Kubeconfig {
+                    message: format!("the kubeconfig's current context \"{name}\" is not in it"),
+                    hint: contexts_hint(kubeconfig),
+                });
             }
-        })
-}
-
-/// kube's own sentence names the file or the entry, its cause the reason.
-fn one_cause(error: &KubeconfigError) -> String {
-    let text = error.to_string();
-    text.split(" (os error")
-        .next()
-        .unwrap_or_default()
-        .to_owned()
-}
-
-fn in_cluster(explicit: Option<&Path>) -> Result<kube::Config, Error> {
-    kube::Config::incluster_env().map_err(|_| {
-        let tried = files(explicit).unwrap_or_default();
-        let tried: Vec<String> = tried
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
-        Error::Kubeconfig {
-            message: format!(
-                "there is no kubeconfig: {} does not exist",
-                tried.join(", ")
-            ),
-            hint: "name one with --kubeconfig FILE or KUBECONFIG".to_owned(),
+        };
+        if !context.namespace.is_empty() && !names::is_object_name(&context.namespace) {
+            return Err(Error::Kubeconfig {
+                message: format!(
+                    "the context's namespace \"{}\" must be the name of a namespace",
+                    escape::line(&context.namespace)
+                ),
+                hint: "name another with -n".to_owned(),
+            });
         }
-    })
+        let missing = |kind: &str, name: &str| Error::Kubeconfig {
+            message: format!("the kubeconfig has no {kind} \"{name}\""),
+            hint: format!("see its {kind}s: kubectl config get-{kind}s"),
+        };
+        let named = global.cluster.as_ref();
+        let cluster = find(&kubeconfig.clusters, named.unwrap_or(&context.cluster));
+        if let (Some(name), None) = (named, cluster) {
+            return Err(missing("cluster", name));
+        }
+        let named = global.user.as_ref();
+        let user = find(&kubeconfig.users, named.unwrap_or(&context.user));
+        if let (Some(name), None) = (named, user) {
+            return Err(missing("user", name));
+        }
+        let mut cluster = cluster.cloned().unwrap_or_default();
+        let mut user = user.cloned().unwrap_or_default();
+        amend(global, &mut cluster, &mut user);
+        Ok(Self {
+            context,
+            cluster,
+            user,
+        })
+    }
+
+    /// Whether nothing is said of a cluster, and this runs in one.
+    fn is_pod(&self) -> bool {
+        let is_set = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty());
+        self.cluster == Cluster::default()
+            && is_set("KUBERNETES_SERVICE_HOST")
+            && is_set("KUBERNETES_SERVICE_PORT")
+            && Path::new(POD).join("token").is_file()
+    }
+
+    fn namespace(&self, global: &GlobalArgs) -> String {
+        let given = |text: String| Some(text.trim().to_owned()).filter(|name| !name.is_empty());
+        let of_pod = || {
+            let set = std::env::var("POD_NAMESPACE").ok().and_then(given);
+            let written = || std::fs::read_to_string(Path::new(POD).join("namespace")).ok();
+            set.or_else(|| given(written()?))
+        };
+        let context = given(self.context.namespace.clone());
+        let flag = global.namespace.clone();
+        flag.or(context)
+            .or_else(|| self.is_pod().then(of_pod).flatten())
+            .unwrap_or_else(|| "default".to_owned())
+    }
+
+    /// Says what is missing where no cluster is named.
+    fn check(&self, kubeconfig: &Kubeconfig, global: &GlobalArgs) -> Result<(), Error> {
+        if !self.cluster.server.is_empty() {
+            return Ok(());
+        }
+        let tried = files(global.kubeconfig.as_deref());
+        let (message, hint) = if !tried.iter().any(|path| path.exists()) {
+            let tried: Vec<String> = tried
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            let why = match tried.as_slice() {
+                [] => "neither KUBECONFIG nor HOME names one".to_owned(),
+                tried => format!("{} does not exist", tried.join(", ")),
+            };
+            (
+                format!("there is no kubeconfig: {why}"),
+                NAME_ONE.to_owned(),
+            )
+        } else if self.context == Context::default() && self.cluster == Cluster::default() {
+            let message = "the kubeconfig has no current context".to_owned();
+            (message, contexts_hint(kubeconfig))
+        } else {
+            let name = global.cluster.as_ref().unwrap_or(&self.context.cluster);
+            let message = match find(&kubeconfig.clusters, name) {
+                Some(_) => "the kubeconfig's cluster has no server".to_owned(),
+                None => format!("the kubeconfig has no cluster \"{name}\""),
+            };
+            (message, contexts_hint(kubeconfig))
+        };
+        Err(Error::Kubeconfig { message, hint })
+    }
 }
 
-fn known_context(kubeconfig: &Kubeconfig, name: &str) -> Result<(), Error> {
-    let names = || kubeconfig.contexts.iter().map(|entry| entry.name.as_str());
-    if names().any(|known| known == name) {
-        return Ok(());
+/// Puts what the flags say over what the kubeconfig does, as kubectl has it.
+fn amend(global: &GlobalArgs, cluster: &mut Cluster, user: &mut User) {
+    if let Some(server) = &global.server {
+        cluster.server.clone_from(server);
+        cluster.tls_server_name.clear();
     }
-    Err(Error::Kubeconfig {
+    if let Some(name) = &global.tls_server_name {
+        cluster.tls_server_name.clone_from(name);
+    }
+    if global.insecure_skip_tls_verify || global.certificate_authority.is_some() {
+        cluster.insecure_skip_tls_verify = global.insecure_skip_tls_verify;
+        cluster.certificate_authority = global.certificate_authority.clone().unwrap_or_default();
+        cluster.certificate_authority_data.clear();
+    }
+    if let Some(token) = &global.token {
+        user.token.clone_from(token);
+        user.token_file.clear();
+    }
+    if let Some(whom) = &global.impersonate {
+        user.impersonate.clone_from(whom);
+    }
+    if let Some(uid) = &global.impersonate_uid {
+        user.as_uid.clone_from(uid);
+    }
+    if !global.impersonate_groups.is_empty() {
+        user.as_groups.clone_from(&global.impersonate_groups);
+    }
+}
+
+fn no_context(kubeconfig: &Kubeconfig, name: &str) -> Error {
+    let names = kubeconfig.contexts.iter().map(|(name, _)| name.as_str());
+    Error::Kubeconfig {
         message: format!("the kubeconfig has no context \"{name}\""),
-        hint: suggest::hint(name, names(), || contexts_hint(kubeconfig)),
-    })
+        hint: suggest::hint(name, names, || contexts_hint(kubeconfig)),
+    }
 }
 
 fn contexts_hint(kubeconfig: &Kubeconfig) -> String {
@@ -288,7 +294,7 @@ fn contexts_hint(kubeconfig: &Kubeconfig) -> String {
         .contexts
         .iter()
         .take(10)
-        .map(|entry| entry.name.as_str())
+        .map(|(name, _)| name.as_str())
         .collect();
     if names.is_empty() {
         "name another kubeconfig with --kubeconfig FILE or KUBECONFIG".to_owned()

@@ -15,7 +15,7 @@ use crate::flags::GlobalArgs;
 use crate::kubeconfig::{self, Mothership};
 use crate::mothership::resources;
 use crate::output::Output;
-use crate::{suggest, trace};
+use crate::{suggest, transport};
 
 /// Who the API server records as the author of what is written here.
 pub const FIELD_MANAGER: &str = "kubectl-k0smotron";
@@ -52,16 +52,21 @@ impl<'a> Connection<'a> {
     /// [`Error::Kubeconfig`].
     pub async fn open(global: &GlobalArgs, out: &'a Output) -> Result<Self, Error> {
         let Mothership {
-            config,
+            mut access,
             namespace,
-            server,
-            proxy,
         } = kubeconfig::mothership(global).await?;
-        let client = trace::client(config, global.verbosity).map_err(|error| unusable(&error))?;
+        if global.deadline().is_some() {
+            // The deadline of the whole request covers connecting, and says so in plainer words.
+            access.config.connect_timeout = None;
+        }
+        let server = access.config.cluster_url.to_string();
+        let proxy = access.proxy.as_ref().map(ToString::to_string);
+        let client =
+            transport::client(access, global.verbosity).map_err(|error| unusable(&error))?;
         Ok(Self {
             client,
             namespace,
-            server,
+            server: server.trim_end_matches('/').to_owned(),
             proxy,
             deadline: global.deadline(),
             out,
@@ -352,9 +357,6 @@ async fn within<T>(end: Option<Instant>, request: impl Future<Output = T>) -> Op
 
 /// What fails before any request is the kubeconfig's fault: a certificate or key that is none.
 fn unusable(error: &kube::Error) -> Error {
-    if let kube::Error::Auth(inner) = error {
-        return Error::from_auth("connect", inner);
-    }
     let cause = match error {
         // Its text names the entry, and ends with what is wrong with it.
         kube::Error::InferKubeconfig(inner) => inner.to_string(),

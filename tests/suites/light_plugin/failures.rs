@@ -84,7 +84,7 @@ async fn each_way_to_fail_has_its_line_its_hint_and_its_exit_code() -> Result<()
     unknown
         .runs("list")?
         .expect(5, &["https://nowhere.invalid", "hint: is the host name"]);
-    let mut proxied = silent.command("list")?;
+    let mut proxied = unknown.command("list")?;
     let proxied = proxied.env("HTTPS_PROXY", "http://127.0.0.1:1").output()?;
     Ended::from(proxied).expect(
         5,
@@ -125,7 +125,7 @@ fn kubeconfigs(admin: &Person, text: &str) -> Result<()> {
         (
             "key",
             text.replace("client-key-data\": \"", "client-key-data\": \"@"),
-            "client key",
+            "users[0].user.client-key-data must be base64",
         ),
     ] {
         let path = admin.home.path().join(name);

@@ -157,11 +157,19 @@ fn several(admin: &Person, mine: &str, taken: &str) -> Result<()> {
     );
     assert_eq!(clusters()?, clean);
     runs(&["mine", "clusters"], merge)?.expect(0, &["/clusters has context \"demo\" already"]);
-    runs(&["mine", "clusters"], "kubeconfig demo --merge --use")?.expect(
-        0,
-        &["Another file of KUBECONFIG says which context is the current one."],
-    );
-    runs(&["mine", "clusters"], "kubeconfig demo --remove")?.expect(0, &["from ", "/clusters."]);
+    // The current context is where kubectl writes it: in the first file that there is.
+    runs(&["mine", "clusters"], "kubeconfig demo --merge --use")?
+        .expect(0, &["Use it: kubectl get nodes"]);
+    assert_eq!(clusters()?, clean);
+    let switched: Value = serde_json::from_str(&std::fs::read_to_string(file("mine"))?)?;
+    assert_eq!(switched.get("current-context"), Some(&json!("demo")));
+    let away = "It was the current context";
+    runs(
+        &["mine", "clusters"],
+        "kubeconfig demo --remove --context mothership",
+    )?
+    .expect(0, &["from ", "/clusters.", away]);
+    std::fs::write(file("mine"), mine)?;
     runs(&["mine", "clusters"], "kubeconfig demo --remove")?
         .expect(0, &["has nothing of cluster default/demo"]);
     assert_eq!(std::fs::read_to_string(file("mine"))?, mine);

@@ -1,6 +1,7 @@
 //! `kubectl k0smotron` as a person types it, against a real API server. Where a command waits for
 //! the controller, the test plays the controller's part and writes what it would.
 
+mod accepted;
 mod access;
 mod bundles;
 mod changes;
@@ -14,6 +15,7 @@ mod installs;
 mod joins;
 mod kubeconfigs;
 mod looks;
+mod oracle;
 mod person;
 mod release;
 mod scene;

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 /// The plugin, built once.
-fn program() -> Result<PathBuf> {
+pub fn program() -> Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built =
         BUILT.get_or_init(|| image::plugin(&Progress::new()).map_err(|error| format!("{error:#}")));

@@ -194,14 +194,9 @@ pub fn complete(definition: Command, words: &[OsString]) {
 }
 
 fn contexts(global: &GlobalArgs) -> Vec<(String, String)> {
-    let config = kubeconfig::load(global.kubeconfig.as_deref())
-        .ok()
-        .flatten();
-    config
-        .into_iter()
-        .flat_map(|config| config.contexts)
-        .map(|context| (context.name, String::new()))
-        .collect()
+    let config = kubeconfig::load(global.kubeconfig.as_deref()).unwrap_or_default();
+    let names = config.contexts.into_iter().map(|(name, _)| name);
+    names.map(|name| (name, String::new())).collect()
 }
 
 /// The names of a kind, asked for within a second.

@@ -36,10 +36,11 @@ pub struct KubeconfigArgs {
     /// Name of the cluster
     #[arg(value_parser = flags::object_name)]
     pub name: String,
-    /// Merge it into your kubeconfig, where nothing is lost; a backup is kept beside it
+    /// Merge it into your kubeconfig, where nothing is lost; its state before the first merge is
+    /// kept beside it
     #[arg(long)]
     pub merge: bool,
-    /// Take what --merge brought out of your kubeconfig; a backup is kept beside it
+    /// Take what --merge brought out of your kubeconfig
     #[arg(
         long,
         conflicts_with_all = ["merge", "force", "server", "wait", "format", "groups", "in_cluster"]

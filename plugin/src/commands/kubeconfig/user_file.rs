@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::commands::kubeconfig::KubeconfigArgs;
 use crate::error::Error;
 use crate::kubeconfig;
-use crate::kubeconfig::file;
+use crate::kubeconfig::file::{self, Rewritten};
 use crate::kubeconfig::merge::{self, Current};
 use crate::mothership::client::Connection;
 use crate::session::Session;
@@ -23,7 +23,7 @@ pub fn merge_into(
     let name = &args.entry_name();
     let owner = owner(connection, args);
     let path = target(session, args, &owner)?;
-    let others = others(session, &path)?;
+    let others = others(session, &path);
     let is_elsewhere = others.is_none();
     let others = others.unwrap_or_default();
     for other in &others {
@@ -34,7 +34,14 @@ pub fn merge_into(
             return Err(refused(other, &problem));
         }
     }
-    let current = if args.switch {
+    // kubectl looks for the current context in the first file that there is.
+    let switched = match kubeconfig::file_to_change(session.global.kubeconfig.as_deref()) {
+        Ok(first) if args.switch && !is_elsewhere && first != path => Some(first),
+        _ => None,
+    };
+    let current = if switched.is_some() {
+        Current::Leave
+    } else if args.switch {
         Current::Switch
     } else if others.iter().any(|other| merge::has_current(&text(other))) {
         // A later file may say it, and this one must not take its place.
@@ -46,10 +53,21 @@ pub fn merge_into(
     let changed = file::rewrite(&path, |before| {
         let merged = merge::merge(before, entry, &owner, name, current)
             .map_err(|problem| refused(&path, &problem))?;
-        let text = merged.changed.then(|| merged.text.clone());
+        let text = merged.changed.then(|| Rewritten {
+            text: merged.text.clone(),
+            keep: merged.is_first || merged.lost_comments,
+        });
         result = Some(merged);
         Ok(text)
     })?;
+    if let Some(first) = &switched {
+        file::rewrite(first, |before| {
+            let (text, lost_comments) =
+                merge::switch(before, name).map_err(|problem| refused(first, &problem))?;
+            let keep = lost_comments;
+            Ok((text != before).then_some(Rewritten { text, keep }))
+        })?;
+    }
     let out = &session.out;
     match &changed {
         None => out.note(&format!(
@@ -80,12 +98,8 @@ pub fn merge_into(
     let current = if is_elsewhere {
         result.is_some_and(|merged| merged.is_current)
     } else {
-        kubeconfig::load(session.global.kubeconfig.as_deref())?
-            .is_some_and(|config| config.current_context.as_ref() == Some(name))
+        kubeconfig::load(session.global.kubeconfig.as_deref())?.current == *name
     };
-    if args.switch && !current {
-        out.note("Another file of KUBECONFIG says which context is the current one.");
-    }
     let context = if current {
         String::new()
     } else {
@@ -107,20 +121,20 @@ fn target(
     let explicit = session.global.kubeconfig.as_deref();
     let only = args.context_name.as_deref();
     let has_some = |path: &PathBuf| matches!(merge::remove(&text(path), owner, only), Ok(Some(_)));
-    match kubeconfig::files(explicit)?.into_iter().find(has_some) {
+    match kubeconfig::files(explicit).into_iter().find(has_some) {
         Some(path) => Ok(path),
         None => kubeconfig::file_to_change(explicit),
     }
 }
 
 /// The other files of KUBECONFIG; none for one that KUBECONFIG does not name.
-fn others(session: &Session, path: &Path) -> Result<Option<Vec<PathBuf>>, Error> {
-    let mut files = kubeconfig::files(session.global.kubeconfig.as_deref())?;
+fn others(session: &Session, path: &Path) -> Option<Vec<PathBuf>> {
+    let mut files = kubeconfig::files(session.global.kubeconfig.as_deref());
     let before = files.len();
     let whole = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
     let this = whole(path).ok();
     files.retain(|file| whole(file).ok() != this);
-    Ok((files.len() < before).then_some(files))
+    (files.len() < before).then_some(files)
 }
 
 /// A file that cannot be read has nothing in it; who changes one is told why.
@@ -149,11 +163,15 @@ pub fn remove_from(
 ) -> Result<(), Error> {
     let owner = owner(connection, args);
     let path = target(session, args, &owner)?;
+    let effective = kubeconfig::load(session.global.kubeconfig.as_deref())?.current;
     let mut result = None;
     let changed = file::rewrite(&path, |before| {
         let removed = merge::remove(before, &owner, args.context_name.as_deref())
             .map_err(|problem| refused(&path, &problem))?;
-        let text = removed.as_ref().map(|removed| removed.text.clone());
+        let text = removed.as_ref().map(|removed| Rewritten {
+            text: removed.text.clone(),
+            keep: removed.lost_comments,
+        });
         result = removed;
         Ok(text)
     })?;
@@ -173,16 +191,13 @@ pub fn remove_from(
         changed.path.display()
     ));
     if let Some(backup) = &changed.backup {
-        session
-            .out
-            .note(&format!("Its state before is in {}.", backup.display()));
+        session.out.note(&format!(
+            "Its style did not allow to keep the comments. {} has them, and what was removed: \
+             delete it when you have them.",
+            backup.display()
+        ));
     }
-    if removed.lost_comments {
-        session
-            .out
-            .note("Its style did not allow to keep the comments; the backup has them.");
-    }
-    if removed.was_current {
+    if removed.was_current || removed.contexts.contains(&effective) {
         session
             .out
             .note("It was the current context; choose another: kubectl config use-context NAME");

@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::error::Error;
 use crate::escape;
-use crate::kubeconfig::merge::{Problem, parse};
+use crate::kubeconfig::merge::Problem;
+use crate::kubeconfig::parse_message;
 
 /// A field that may be there, whether its text is right, and what it must be.
 type Field = (&'static str, fn(&str) -> bool, &'static str);
@@ -64,7 +65,7 @@ impl Entry {
     /// [`Problem::Unusable`] when one of the three is missing, [`Problem::Forbidden`] for what is
     /// there besides.
     pub fn current(text: &str) -> Result<Self, Problem> {
-        let mut tree = parse(text)?;
+        let mut tree = strict(text)?;
         let lists = LISTS.map(|(list, ..)| tree.remove(list).unwrap_or_default());
         let top = only("", &tree, TOP)?;
         let [context, cluster, user] = lists;
@@ -173,6 +174,14 @@ impl Entry {
         context.insert("user".to_owned(), json!(user));
         context
     }
+}
+
+/// Nothing twice, and nothing behind the end: who else reads it may take the other.
+fn strict(text: &str) -> Result<Map<String, Value>, Problem> {
+    let text = text.trim_start_matches('\u{feff}');
+    let read: Option<_> =
+        serde_saphyr::from_str(text).map_err(|error| Problem::Unusable(parse_message(&error)))?;
+    Ok(read.unwrap_or_default())
 }
 
 /// The name and the content of a list's one entry: which of two counted would depend on who reads.

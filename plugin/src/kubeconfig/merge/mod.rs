@@ -7,12 +7,19 @@ mod edit;
 mod entry;
 mod remove;
 
+use std::path::Path;
+
 use serde_json::{Map, Value, json};
 
 pub use crate::kubeconfig::merge::entry::Entry;
 pub use crate::kubeconfig::merge::remove::remove;
-use crate::kubeconfig::parse_message;
+use crate::kubeconfig::read::{self, Kubeconfig};
 
+const LISTS: [(&str, &str); 3] = [
+    ("clusters", "cluster"),
+    ("users", "user"),
+    ("contexts", "context"),
+];
 /// Name of the extension by which entries of ours are recognised.
 const EXTENSION: &str = "k0smotron.io";
 
@@ -77,6 +84,10 @@ impl Owner {
 
 /// A user's kubeconfig after the merge.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is an answer of its own"
+)]
 pub struct Merged {
     pub text: String,
     pub changed: bool,
@@ -86,6 +97,8 @@ pub struct Merged {
     pub is_current: bool,
     /// What was in entries of ours and has no place there, such as `user.exec`.
     pub dropped: Vec<String>,
+    /// Whether there was nothing of ours in it before.
+    pub is_first: bool,
 }
 
 /// Whether a merge makes its context the current one.
@@ -121,6 +134,14 @@ pub fn merge(
     current: Current,
 ) -> Result<Merged, Problem> {
     let before = parse(text)?;
+    let is_first = !LISTS.iter().any(|(list, key)| {
+        let entries = before.get(*list).and_then(Value::as_array);
+        let mut contents = entries
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.get(key));
+        contents.any(|content| content.as_object().and_then(extension).is_some())
+    });
     let lists: [(&'static str, &'static str, Map<String, Value>); 3] = [
         ("clusters", "cluster", entry.cluster.clone()),
         ("users", "user", entry.user.clone()),
@@ -154,34 +175,57 @@ pub fn merge(
     if let Some(name) = new_current {
         after.insert("current-context".to_owned(), json!(name));
     }
-    for (key, value) in [("apiVersion", "v1"), ("kind", "Config")] {
-        after.entry(key).or_insert_with(|| json!(value));
-    }
-    let is_current = becomes_current || known == name;
-    if after == before {
-        let text = text.to_owned();
-        return Ok(Merged {
-            text,
-            changed: false,
-            lost_comments: false,
-            is_current,
-            dropped,
-        });
-    }
-    let edited = edit::edit(text, &changes, new_current)
-        .filter(|edited| parse(edited).as_ref() == Ok(&after));
-    let lost_comments = edited.is_none() && has_comments(text);
-    let text = match edited {
-        Some(edited) => edited,
-        None => render(text, &after)?,
+    finish(&mut after);
+    // What kubectl cannot read is not made longer.
+    Kubeconfig::new(&after, Path::new("/")).map_err(Problem::Unusable)?;
+    let changed = after != before;
+    let (text, lost_comments) = if changed {
+        written(text, &after, &changes, new_current)?
+    } else {
+        (text.to_owned(), false)
     };
     Ok(Merged {
         text,
-        changed: true,
+        changed,
         lost_comments,
-        is_current,
+        is_current: becomes_current || known == name,
         dropped,
+        is_first,
     })
+}
+
+/// The kubeconfig with this current context, and whether there were comments that are not in it any
+/// more.
+///
+/// # Errors
+/// [`Problem::Unusable`] when the text is no kubeconfig.
+pub fn switch(text: &str, name: &str) -> Result<(String, bool), Problem> {
+    let mut after = parse(text)?;
+    after.insert("current-context".to_owned(), json!(name));
+    finish(&mut after);
+    written(text, &after, &[], Some(name))
+}
+
+fn finish(tree: &mut Map<String, Value>) {
+    for (key, value) in [("apiVersion", "v1"), ("kind", "Config")] {
+        tree.entry(key).or_insert_with(|| json!(value));
+    }
+}
+
+fn written(
+    text: &str,
+    after: &Map<String, Value>,
+    changes: &[Change],
+    current: Option<&str>,
+) -> Result<(String, bool), Problem> {
+    let edited =
+        edit::edit(text, changes, current).filter(|edited| parse(edited).as_ref() == Ok(after));
+    let lost_comments = edited.is_none() && has_comments(text);
+    let text = match edited {
+        Some(edited) => edited,
+        None => render(text, after)?,
+    };
+    Ok((text, lost_comments))
 }
 
 /// Whether a kubeconfig says which context is the current one.
@@ -195,23 +239,7 @@ fn current_of(tree: &Map<String, Value>) -> &str {
 }
 
 fn parse(text: &str) -> Result<Map<String, Value>, Problem> {
-    let text = text.trim_start_matches('\u{feff}');
-    let nothing = |line: &str| {
-        let line = line.trim();
-        line.is_empty() || line.starts_with('#') || line == "---"
-    };
-    if text.lines().all(nothing) {
-        return Ok(Map::new());
-    }
-    let value: Value =
-        serde_saphyr::from_str(text).map_err(|error| Problem::Unusable(parse_message(&error)))?;
-    match value {
-        Value::Object(tree) => Ok(tree),
-        Value::Null => Ok(Map::new()),
-        _ => Err(Problem::Unusable(
-            "it must be a mapping of keys to values".to_owned(),
-        )),
-    }
+    read::tree(text).map_err(Problem::Unusable)
 }
 
 fn change(
@@ -332,9 +360,10 @@ fn render(before: &str, tree: &Map<String, Value>) -> Result<String, Problem> {
     serde_saphyr::to_string(tree).map_err(|error| failed(&error))
 }
 
+/// Or another document, which nobody reads.
 fn has_comments(text: &str) -> bool {
-    text.lines()
-        .any(|line| line.trim_start().starts_with('#') || line.contains(" #"))
+    let comment = |line: &str| line.trim_start().starts_with('#') || line.contains(" #");
+    text.lines().any(comment) || text.lines().skip(1).any(|line| line.starts_with("---"))
 }
 
 #[cfg(test)]

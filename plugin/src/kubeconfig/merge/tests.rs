@@ -319,9 +319,9 @@ fn what_is_no_kubeconfig_is_refused() {
         "- a\n",
         "just text",
         "a: [\n",
-        "a: 1\n---\nb: 2\n",
-        "a: 1\na: 2\n",
         "current-context: [a]\n",
+        "users:\n- {name: a, user: {token: 1}}\n",
+        "users:\n- {name: a}\n- {name: a}\n",
     ] {
         let refused = merge(text, &entry(), &owner(), "demo", Current::IfNone);
         assert!(
@@ -329,6 +329,37 @@ fn what_is_no_kubeconfig_is_refused() {
             "{text:?}: {refused:?}"
         );
     }
+}
+
+#[test]
+fn what_kubectl_does_not_mind_is_no_obstacle() {
+    for more in [
+        "---\n",
+        "---\nclusters: []\n",
+        "preferences: {}\npreferences: {}\n",
+    ] {
+        let text = format!("{COMMENTED}{more}");
+        let merged = merge(&text, &entry(), &owner(), "demo", Current::IfNone).unwrap();
+        assert_eq!(value(&merged.text)["contexts"][1]["name"], "demo", "{more}");
+    }
+}
+
+#[test]
+fn only_a_state_without_us_is_the_first() {
+    let first = into(COMMENTED);
+    assert!(first.is_first);
+    let again = merge(&first.text, &entry(), &owner(), "other", Current::IfNone).unwrap();
+    assert!(again.changed && !again.is_first);
+}
+
+#[test]
+fn the_current_context_is_changed_alone() {
+    let (text, lost) = switch(COMMENTED, "demo").unwrap();
+    let expected = COMMENTED.replace(
+        "current-context: work   # the usual one",
+        "current-context: demo",
+    );
+    assert_eq!((text, lost), (expected, false));
 }
 
 #[test]

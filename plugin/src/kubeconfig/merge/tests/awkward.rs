@@ -82,13 +82,9 @@ const TEXTS: &[(&str, &str, Outcome)] = &[
     (
         "a key twice",
         "clusters: []\nusers: []\nclusters: [] # again\n",
-        Refused,
+        WithoutComments,
     ),
-    (
-        "two documents",
-        "kind: Config\n---\nkind: Config\n",
-        Refused,
-    ),
+    ("two documents", "kind: Config\n---\nkind: Config\n", Whole),
     ("a list", "- a\n", Refused),
     (
         "a mapping where a list belongs",
@@ -137,7 +133,11 @@ const TEXTS: &[(&str, &str, Outcome)] = &[
 fn merged_on_disk(path: &Path) -> Result<Option<file::Changed>, Error> {
     file::rewrite(path, |before| {
         merge(before, &entry(), &owner(), "demo", Current::IfNone)
-            .map(|merged| merged.changed.then_some(merged.text))
+            .map(|merged| {
+                let keep = merged.is_first || merged.lost_comments;
+                let text = merged.text;
+                merged.changed.then_some(file::Rewritten { text, keep })
+            })
             .map_err(|problem| Error::Declined(problem.to_string()))
     })
 }

@@ -1,0 +1,256 @@
+//! From a cluster and a user of a kubeconfig to all that a client needs. kube's own loader is not
+//! asked: it reads the environment, and much of what kubectl takes it refuses or means otherwise.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderName, HeaderValue, Uri};
+use kube::Config;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use crate::error::{Error, innermost};
+use crate::kubeconfig::credential::{self, Credential};
+use crate::kubeconfig::proxy::Proxy;
+use crate::kubeconfig::read::{Cluster, User};
+
+/// What a client is made of.
+pub struct Access {
+    /// Address, certificates and impersonation; credentials and proxy are beside it.
+    pub config: Config,
+    pub credential: Credential,
+    pub proxy: Option<Proxy>,
+}
+
+impl Access {
+    /// How this user reaches this cluster. A program that brings credentials is asked.
+    ///
+    /// # Errors
+    /// [`Error::Kubeconfig`] for what kubectl would refuse, [`Error::Unauthorized`] for a program
+    /// that brings nothing.
+    pub async fn new(cluster: &Cluster, user: &User) -> Result<Self, Error> {
+        if let Some(why) = objection(cluster, user) {
+            return Err(unusable(&why));
+        }
+        let url = address(&cluster.server).map_err(|why| unusable(&why))?;
+        // Who a user is goes out encrypted or not at all.
+        let is_tls = url.scheme_str() == Some("https");
+        let proxy = match cluster.proxy_url.as_str() {
+            "" => from_environment(&url),
+            text => Proxy::new(text)
+                .map(Some)
+                .map_err(|why| format!("proxy-url {why}")),
+        };
+        let mut access = Self {
+            proxy: proxy.map_err(|why| unusable(&why))?,
+            config: Config::new(url),
+            credential: Credential::None,
+        };
+        access.act_as(user)?;
+        if is_tls {
+            access.trust(cluster)?;
+            access.log_in(cluster, user).await?;
+        }
+        Ok(access)
+    }
+
+    /// What every pod has, for this user's impersonation.
+    ///
+    /// # Errors
+    /// [`Error::Kubeconfig`] where it cannot be read.
+    pub async fn in_cluster(user: &User) -> Result<Self, Error> {
+        let failed =
+            |error: &dyn std::error::Error| unusable(&format!("a pod's own access: {error}"));
+        let mut config = Config::incluster_env().map_err(|error| failed(&error))?;
+        let own = User {
+            token_file: config.auth_info.token_file.take().unwrap_or_default(),
+            ..User::default()
+        };
+        let given = if user.token.is_empty() { &own } else { user };
+        let (credential, _) = Credential::new(given, &Cluster::default()).await?;
+        let proxy = from_environment(&config.cluster_url).map_err(|why| unusable(&why))?;
+        let mut access = Self {
+            config,
+            credential,
+            proxy,
+        };
+        access.act_as(user)?;
+        Ok(access)
+    }
+
+    fn act_as(&mut self, user: &User) -> Result<(), Error> {
+        let mut header = |name: &'static str, value: &str| {
+            let field = HeaderValue::from_bytes(value.as_bytes())
+                .map_err(|_| unusable(&format!("{name} must be one line")))?;
+            self.config
+                .headers
+                .push((HeaderName::from_static(name), field));
+            Ok::<_, Error>(())
+        };
+        if user.impersonate.is_empty() {
+            return Ok(());
+        }
+        header("impersonate-user", &user.impersonate)?;
+        if !user.as_uid.is_empty() {
+            header("impersonate-uid", &user.as_uid)?;
+        }
+        for group in &user.as_groups {
+            header("impersonate-group", group)?;
+        }
+        let extra = user.as_user_extra.clone().into_iter().collect();
+        self.config.auth_info.impersonate_user_extra = Some(extra);
+        Ok(())
+    }
+
+    fn trust(&mut self, cluster: &Cluster) -> Result<(), Error> {
+        self.config.accept_invalid_certs = cluster.insecure_skip_tls_verify;
+        if !cluster.tls_server_name.is_empty() {
+            self.config.tls_server_name = Some(cluster.tls_server_name.clone());
+        }
+        let (path, data) = (
+            &cluster.certificate_authority,
+            &cluster.certificate_authority_data,
+        );
+        if let Some(pem) = content("certificate-authority", path, data)? {
+            let roots = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+            let roots = roots.unwrap_or_default();
+            if roots.is_empty() {
+                return Err(unusable(
+                    "its certificate-authority must be certificates in PEM",
+                ));
+            }
+            self.config.root_cert = Some(roots.iter().map(|root| root.to_vec()).collect());
+        }
+        Ok(())
+    }
+
+    async fn log_in(&mut self, cluster: &Cluster, user: &User) -> Result<(), Error> {
+        let (credential, brought) = Credential::new(user, cluster).await?;
+        self.credential = credential;
+        let (path, data) = (&user.client_certificate, &user.client_certificate_data);
+        let certificate = content("client-certificate", path, data)?;
+        let identity = match (certificate, brought) {
+            (Some(certificate), _) => {
+                let key = content("client-key", &user.client_key, &user.client_key_data)?;
+                Some((certificate, key.unwrap_or_default()))
+            }
+            (None, brought) => brought.map(|(certificate, key)| (certificate.into(), key.into())),
+        };
+        if let Some((certificate, mut key)) = identity {
+            // They are put together before they are read.
+            key.push(b'\n');
+            let info = &mut self.config.auth_info;
+            info.client_certificate_data = Some(STANDARD.encode(certificate));
+            info.client_key_data = Some(STANDARD.encode(key).into());
+        }
+        Ok(())
+    }
+}
+
+/// What kubectl says no to before it does anything.
+fn objection(cluster: &Cluster, user: &User) -> Option<String> {
+    let any = |file: &str, data: &[u8]| !file.is_empty() || !data.is_empty();
+    let both = |file: &str, data: &[u8]| !file.is_empty() && !data.is_empty();
+    let (ca, ca_data) = (
+        &cluster.certificate_authority,
+        &cluster.certificate_authority_data,
+    );
+    let (mine, mine_data) = (&user.client_certificate, &user.client_certificate_data);
+    let (key, key_data) = (&user.client_key, &user.client_key_data);
+    let has_basic = !user.username.is_empty() || !user.password.is_empty();
+    let has_token = !user.token.is_empty() || !user.token_file.is_empty();
+    let has_more =
+        !user.as_uid.is_empty() || !user.as_groups.is_empty() || !user.as_user_extra.is_empty();
+    let is_unchecked = cluster.insecure_skip_tls_verify && cluster.server.starts_with("https:");
+    let rules = [
+        (
+            both(ca, ca_data),
+            "certificate-authority and certificate-authority-data must not both be there",
+        ),
+        (
+            is_unchecked && any(ca, ca_data),
+            "certificate-authority must not be there with insecure-skip-tls-verify",
+        ),
+        (
+            both(mine, mine_data),
+            "client-certificate and client-certificate-data must not both be there",
+        ),
+        (
+            any(mine, mine_data) && both(key, key_data),
+            "client-key and client-key-data must not both be there",
+        ),
+        (
+            any(mine, mine_data) && !any(key, key_data),
+            "its client-certificate has no client-key",
+        ),
+        (
+            has_basic && has_token,
+            "its user must have a token or a username and password, not both",
+        ),
+        (
+            has_more && user.impersonate.is_empty(),
+            "as-uid, as-groups and as-user-extra mean nothing without as",
+        ),
+        (
+            user.exec.is_some() && user.auth_provider.is_some(),
+            "its user must have exec or auth-provider, not both",
+        ),
+    ];
+    let broken = rules.into_iter().find(|(is_broken, _)| *is_broken);
+    broken
+        .map(|(_, why)| why.to_owned())
+        .or_else(|| credential::objection(user.exec.as_ref()?))
+}
+
+/// Scheme, host and port of a server, and the path below which its API is.
+fn address(server: &str) -> Result<Uri, String> {
+    let wrong = || "its server must be a URL or a host and a port".to_owned();
+    let has_scheme = server.contains("://");
+    let whole = if has_scheme {
+        server.to_owned()
+    } else {
+        format!("http://{server}")
+    };
+    // What follows a path is no part of the address.
+    let whole = whole.split(['?', '#']).next().unwrap_or_default();
+    let url: Uri = whole.parse().map_err(|_| wrong())?;
+    let known = matches!(url.scheme_str(), Some("http" | "https"));
+    let has_host = url.host().is_some_and(|host| !host.is_empty());
+    let has_login = url
+        .authority()
+        .is_some_and(|all| all.as_str().contains('@'));
+    if !known || !has_host || has_login || (!has_scheme && url.path() != "/") {
+        return Err(wrong());
+    }
+    Ok(url)
+}
+
+fn from_environment(url: &Uri) -> Result<Option<Proxy>, String> {
+    Proxy::of_environment(url, |name| std::env::var(name).ok())
+}
+
+/// What is in a file, or beside its name.
+fn content(name: &str, path: &str, data: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    if !data.is_empty() {
+        return Ok(Some(data.to_vec()));
+    }
+    if path.is_empty() {
+        return Ok(None);
+    }
+    std::fs::read(Path::new(path)).map(Some).map_err(|source| {
+        unusable(&format!(
+            "cannot read its {name} {path}: {}",
+            innermost(&source)
+        ))
+    })
+}
+
+fn unusable(why: &str) -> Error {
+    Error::Kubeconfig {
+        message: format!("the kubeconfig cannot be used: {why}"),
+        hint: "see what it says: kubectl config view; choose another with --context or \
+               --kubeconfig"
+            .to_owned(),
+    }
+}

@@ -1,0 +1,246 @@
+//! The client of an API server: TLS, proxy, credentials, and what may come back.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::StreamExt as _;
+use http::{HeaderValue, Response, Uri};
+use http_body_util::{BodyExt as _, BodyStream, Limited, StreamBody};
+use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use kube::Client;
+use kube::client::{Body, ConfigExt as _, DynBody};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+use tower::filter::AsyncFilterLayer;
+use tower::util::BoxCloneService;
+use tower::{BoxError, Layer as _, Service, ServiceBuilder, ServiceExt as _};
+
+use crate::kubeconfig::Access;
+use crate::kubeconfig::proxy::Protocol;
+use crate::trace::Trace;
+
+/// How much a hosted API may answer at once, in bytes: whoever has written its address into a Secret
+/// answers there.
+const ANSWER: usize = 64 * 1024 * 1024;
+/// How many JSON objects may be in it: an empty one is read into a thousand times its size.
+const OBJECTS: usize = 1_000_000;
+
+/// A client that shows its requests as far as the level asks for.
+///
+/// # Errors
+/// [`kube::Error`] for certificates that are none.
+pub fn client(access: Access, level: u8) -> Result<Client, kube::Error> {
+    connect(access, level, |body| body)
+}
+
+/// The same for a hosted API, which is not trusted: what it answers is not read without an end.
+///
+/// # Errors
+/// As [`client`].
+pub fn wary(access: Access, level: u8) -> Result<Client, kube::Error> {
+    connect(access, level, limited)
+}
+
+/// What becomes of an answer's body.
+type Filter = fn(Box<DynBody>) -> Box<DynBody>;
+
+fn connect(access: Access, level: u8, filter: Filter) -> Result<Client, kube::Error> {
+    let tls = Tls {
+        config: tls(&access)?,
+        name: access.config.tls_server_name.clone(),
+    };
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_connect_timeout(access.config.connect_timeout);
+    let Some(proxy) = access.proxy.clone() else {
+        return stack(tls.over(tcp)?, access, level, filter);
+    };
+    if proxy.protocol == Protocol::Socks5 {
+        let mut socks = SocksV5::new(proxy.address, tcp);
+        if let Some((name, password)) = proxy.login {
+            socks = socks.with_auth(name, password);
+        }
+        return stack(tls.over(socks)?, access, level, filter);
+    }
+    let login = proxy.login.and_then(|(name, password)| {
+        let pair = STANDARD.encode(format!("{name}:{password}"));
+        HeaderValue::try_from(format!("Basic {pair}")).ok()
+    });
+    if proxy.protocol == Protocol::Https {
+        let tunnel = Tunnel::new(proxy.address, tls.over(tcp)?);
+        stack(tls.over(with_login(tunnel, login))?, access, level, filter)
+    } else {
+        let tunnel = Tunnel::new(proxy.address, tcp);
+        stack(tls.over(with_login(tunnel, login))?, access, level, filter)
+    }
+}
+
+fn with_login<C>(tunnel: Tunnel<C>, login: Option<HeaderValue>) -> Tunnel<C> {
+    match login {
+        Some(login) => tunnel.with_auth(login),
+        None => tunnel,
+    }
+}
+
+/// From the kube client down to the connection; what is shown is what goes out.
+fn stack<C>(connector: C, access: Access, level: u8, filter: Filter) -> Result<Client, kube::Error>
+where
+    C: Service<Uri> + Clone + Send + Sync + 'static,
+    C::Response: Connection + Read + Write + Send + Unpin + 'static,
+    C::Future: Send + Unpin + 'static,
+    C::Error: Into<BoxError>,
+{
+    let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
+    let wire = client
+        .build::<_, Body>(connector)
+        .map_response(move |answer: Response<Incoming>| {
+            answer.map(|body| filter(Box::new(body.map_err(BoxError::from))))
+        })
+        .map_err(BoxError::from);
+    let wire = match level {
+        0 => BoxCloneService::new(wire),
+        level => BoxCloneService::new(Trace::new(level).layer(wire)),
+    };
+    let config = access.config;
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .layer(config.extra_headers_layer()?)
+        .layer(AsyncFilterLayer::new(access.credential))
+        .service(wire);
+    Ok(Client::new(service, config.default_namespace))
+}
+
+struct Tls {
+    config: ClientConfig,
+    name: Option<String>,
+}
+
+impl Tls {
+    fn over<C>(&self, connector: C) -> Result<HttpsConnector<C>, kube::Error> {
+        let builder = HttpsConnectorBuilder::new()
+            .with_tls_config(self.config.clone())
+            .https_or_http();
+        let builder = match &self.name {
+            None => builder,
+            Some(name) => {
+                let name = ServerName::try_from(name.clone())
+                    .map_err(|error| kube::Error::Service(error.into()))?;
+                builder.with_server_name_resolver(FixedServerNameResolver::new(name))
+            }
+        };
+        Ok(builder.enable_http1().wrap_connector(connector))
+    }
+}
+
+fn tls(access: &Access) -> Result<ClientConfig, kube::Error> {
+    let mut tls = access.config.rustls_client_config()?;
+    // kube reads a pod's own file again from time to time.
+    let is_own = access.config.root_cert_file.is_some();
+    if let Some(roots) = access.config.root_cert.as_ref().filter(|_| !is_own)
+        && !access.config.accept_invalid_certs
+    {
+        let failed = |error: BoxError| kube::Error::Service(error);
+        let mut store = RootCertStore::empty();
+        for root in roots {
+            store
+                .add(CertificateDer::from(root.clone()))
+                .map_err(|error| failed(error.into()))?;
+        }
+        let verifier = WebPkiServerVerifier::builder(Arc::new(store))
+            .build()
+            .map_err(|error| failed(error.into()))?;
+        let roots = roots.clone();
+        let verifier = Arc::new(Pinned { verifier, roots });
+        tls.dangerous().set_certificate_verifier(verifier);
+    }
+    Ok(tls)
+}
+
+/// A server whose very certificate the kubeconfig has is trusted as well: many sign their own.
+#[derive(Debug)]
+struct Pinned {
+    verifier: Arc<WebPkiServerVerifier>,
+    roots: Vec<Vec<u8>>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        more: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified = self
+            .verifier
+            .verify_server_cert(certificate, more, name, ocsp, now);
+        let is_pinned = self
+            .roots
+            .iter()
+            .any(|root| root.as_slice() == certificate.as_ref());
+        match verified {
+            // Its time was looked at before who has signed it.
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::Other(_),
+            )) if is_pinned => {
+                let parsed = ParsedCertificate::try_from(certificate)?;
+                rustls::client::verify_server_name(&parsed, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier
+            .verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier
+            .verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+}
+
+fn limited(body: Box<DynBody>) -> Box<DynBody> {
+    let mut objects = 0;
+    let frames = BodyStream::new(Limited::new(body, ANSWER)).map(move |frame| {
+        let frame = frame?;
+        let data = frame.data_ref().map_or(&[][..], |data| data);
+        objects += data.split(|byte| *byte == b'{').count() - 1;
+        if objects > OBJECTS {
+            return Err("more objects than a cluster has".into());
+        }
+        Ok(frame)
+    });
+    Box::new(StreamBody::new(frames))
+}
+
+#[cfg(test)]
+mod tests;

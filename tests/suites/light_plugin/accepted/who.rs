@@ -1,0 +1,195 @@
+//! Who asks.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_is_who_kubectl_says() -> Result<()> {
+    let oracle = Oracle::start().await?;
+    let secure = format!(
+        "server: 'https://127.0.0.1:{}', certificate-authority: ca.pem",
+        oracle.https
+    );
+    let plain = format!("server: 'http://127.0.0.1:{}'", oracle.http);
+    std::fs::write(oracle.home().join("token"), "from-a-file\n")?;
+    std::fs::write(oracle.home().join("empty"), "\n")?;
+    let credential = |version: &str, status: &str| {
+        format!(
+            r#"{{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/{version}","status":{status}}}"#
+        )
+    };
+    oracle.program("brings", &credential("v1", r#"{"token":"brought"}"#))?;
+    oracle.program(
+        "brings-for-ever",
+        &credential(
+            "v1",
+            r#"{"token":"brought","expirationTimestamp":"2999-01-01T00:00:00Z"}"#,
+        ),
+    )?;
+    oracle.program("brings-nothing", &credential("v1", "{}"))?;
+    oracle.program(
+        "speaks-older",
+        &credential("v1beta1", r#"{"token":"brought"}"#),
+    )?;
+    oracle.program("speaks-yaml", "kind: ExecCredential\napiVersion: client.authentication.k8s.io/v1\nstatus: {token: brought}")?;
+    let exec = |command: &str, more: &str| {
+        format!(
+            "exec: {{apiVersion: client.authentication.k8s.io/v1, command: {command}, interactiveMode: Never{more}}}"
+        )
+    };
+    let of = |name, user: &str| case(name, one(&secure, user));
+    let open = |name, user: &str| case(name, one(&plain, user));
+    compare(
+        &oracle,
+        &[
+            of("a token", "token: abc"),
+            of("as", "token: abc, as: jane"),
+            of(
+                "as with all",
+                "token: abc, as: jane, as-uid: '7', as-groups: [dev, ops], as-user-extra: {a/B: [x, y]}",
+            ),
+            of("groups without as", "token: abc, as-groups: [dev]"),
+            of("uid without as", "token: abc, as-uid: '7'"),
+            of("as of two lines", "token: abc, as: \"jane\\n\""),
+            of("as with an umlaut", "token: abc, as: jürgen"),
+            open("a token over http", "token: abc"),
+            open("a login over http", "username: me, password: pw"),
+            open("as over http", "token: abc, as: jane, as-groups: [dev]"),
+            open("a plugin over http", &exec("./brings", "")),
+            open("a file over http that is not there", "tokenFile: none"),
+            of("basic", "username: me, password: pw"),
+            of("basic without a password", "username: me"),
+            of(
+                "basic and a token",
+                "username: me, password: pw, token: abc",
+            ),
+            of(
+                "basic and a file",
+                "username: me, password: pw, tokenFile: token",
+            ),
+            of("a file", "tokenFile: token"),
+            of("a file that is not there", "tokenFile: none"),
+            of("a token and a file", "token: abc, tokenFile: token"),
+            of(
+                "a token and a file that is not there",
+                "token: abc, tokenFile: none",
+            ),
+            of(
+                "empty texts",
+                "token: '', tokenFile: '', username: '', password: '', as: '', client-certificate-data: '', client-key: '', tokenFile: token",
+            ),
+            of(
+                "an empty token before a file",
+                "token: '', tokenFile: token",
+            ),
+            of(
+                "empty login beside a token",
+                "username: '', password: '', token: abc",
+            ),
+            of("a token of two lines", "token: \"abc\\n\""),
+            of("a token that is a number", "token: 123"),
+            of("a token that is a truth", "token: yes"),
+            of("a null token", "token: null, tokenFile: token"),
+            of("a certificate without a key", "client-certificate: ca.pem"),
+            of(
+                "a key without a certificate",
+                "client-key: ca.pem, token: abc",
+            ),
+            of(
+                "a certificate that is none",
+                "client-certificate-data: YWJj, client-key-data: YWJj",
+            ),
+            of(
+                "a certificate twice",
+                "client-certificate-data: YWJj, client-certificate: ca.pem, client-key: ca.pem",
+            ),
+            of("base64 that is none", "client-certificate-data: '@@@'"),
+            of("a plugin", &exec("./brings", "")),
+            of("a plugin with an end", &exec("./brings-for-ever", "")),
+            of("a plugin that speaks yaml", &exec("./speaks-yaml", "")),
+            of(
+                "a plugin that brings nothing",
+                &exec("./brings-nothing", ""),
+            ),
+            of("a plugin of another version", &exec("./speaks-older", "")),
+            of(
+                "a plugin that is not there",
+                &exec("./none", ", installHint: get it"),
+            ),
+            of(
+                "a plugin with a null variable",
+                &exec("./brings", ", env: [{name: A, value: null}]"),
+            ),
+            of(
+                "a plugin with a nameless variable",
+                &exec("./brings", ", env: [{value: a}]"),
+            ),
+            of(
+                "a plugin behind a token",
+                &format!("token: abc, {}", exec("./brings", "")),
+            ),
+            of(
+                "a plugin and a provider",
+                &format!("auth-provider: {{name: oidc}}, {}", exec("./brings", "")),
+            ),
+            of(
+                "a plugin without a mode",
+                "exec: {apiVersion: client.authentication.k8s.io/v1, command: ./brings}",
+            ),
+            of(
+                "an older plugin without a mode",
+                "exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: ./speaks-older}",
+            ),
+            of(
+                "a plugin that must ask",
+                &exec("./brings", "").replace("Never", "Always"),
+            ),
+            of(
+                "a plugin that may ask",
+                &exec("./brings", "").replace("Never", "IfAvailable"),
+            ),
+            of(
+                "a plugin of no version",
+                "exec: {command: ./brings, interactiveMode: Never}",
+            ),
+            of(
+                "a plugin without a command",
+                "exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never}",
+            ),
+            of(
+                "a provider that is gone",
+                "auth-provider: {name: gcp, config: null}",
+            ),
+            flagged(
+                "--as",
+                &one(&secure, "token: abc, as: jane, as-groups: [dev]"),
+                "--as bob",
+            ),
+            flagged(
+                "--as-group",
+                &one(&secure, "token: abc, as: jane, as-groups: [dev]"),
+                "--as-group ops",
+            ),
+            flagged(
+                "--as-group alone",
+                &one(&secure, "token: abc"),
+                "--as-group ops",
+            ),
+            flagged(
+                "--as-uid",
+                &one(&secure, "token: abc"),
+                "--as bob --as-uid 7",
+            ),
+            flagged("--token", &one(&secure, "token: abc"), "--token given"),
+            flagged(
+                "--token before a plugin",
+                &one(&secure, &exec("./brings", "")),
+                "--token given",
+            ),
+            flagged(
+                "--token beside basic",
+                &one(&secure, "username: me, password: pw"),
+                "--token given",
+            ),
+        ],
+    )
+}
