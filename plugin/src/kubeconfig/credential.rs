@@ -231,13 +231,14 @@ async fn ask(exec: &Exec, cluster: Option<&Value>) -> Result<Brought, Error> {
         .args(&exec.args)
         .envs(variables)
         .env("KUBERNETES_EXEC_INFO", told.to_string())
+        .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .kill_on_drop(true);
     // A pipe is the command's own, such as a file for --from.
     if !interactive {
         command.stdin(Stdio::null());
     }
-    let output = command.output().await.map_err(|source| {
+    let start = |source: io::Error| {
         let hint = match exec.install_hint.trim() {
             "" => format!("install {program}, or use another --context"),
             hint => escape::text(hint).into_owned(),
@@ -247,7 +248,10 @@ async fn ask(exec: &Exec, cluster: Option<&Value>) -> Result<Brought, Error> {
             message: format!("the credential plugin {program} cannot be started: {why}"),
             hint,
         }
-    })?;
+    };
+    // What it asks of a person is on standard error, which output() would take.
+    let child = command.spawn().map_err(start)?;
+    let output = child.wait_with_output().await.map_err(start)?;
     if !output.status.success() {
         return Err(failed(format!("failed ({})", output.status)));
     }
