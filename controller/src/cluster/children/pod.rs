@@ -212,8 +212,7 @@ mod tests {
         .unwrap()
     }
 
-    fn claim(metadata: Value, limits: Value) -> Value {
-        let mut metadata = metadata;
+    fn claim(mut metadata: Value, limits: &Value) -> Value {
         metadata["name"] = json!("data");
         json!({"metadata": metadata, "spec": {"accessModes": ["ReadWriteOnce"],
             "resources": {"requests": {"storage": "1Gi"}, "limits": limits}}})
@@ -221,12 +220,12 @@ mod tests {
 
     /// What is taken off is refused as what is added.
     #[rstest]
-    #[case::nothing(claim(json!({"labels": {"a": "b"}}), json!({"storage": "2Gi"})), false)]
-    #[case::a_label(claim(json!({"labels": {"c": "d"}}), json!({"storage": "2Gi"})), true)]
-    #[case::a_label_off(claim(json!({}), json!({"storage": "2Gi"})), true)]
-    #[case::limits_off(claim(json!({"labels": {"a": "b"}}), json!(null)), true)]
+    #[case::nothing(claim(json!({"labels": {"a": "b"}}), &json!({"storage": "2Gi"})), false)]
+    #[case::a_label(claim(json!({"labels": {"c": "d"}}), &json!({"storage": "2Gi"})), true)]
+    #[case::a_label_off(claim(json!({}), &json!({"storage": "2Gi"})), true)]
+    #[case::limits_off(claim(json!({"labels": {"a": "b"}}), &json!(null)), true)]
     fn claim_templates_stay_as_they_are(#[case] wanted: Value, #[case] changed: bool) {
-        let mut live = claim(json!({"labels": {"a": "b"}}), json!({"storage": "2Gi"}));
+        let mut live = claim(json!({"labels": {"a": "b"}}), &json!({"storage": "2Gi"}));
         live["apiVersion"] = json!("v1");
         live["spec"]["volumeMode"] = json!("Filesystem");
         live["status"] = json!({"phase": "Pending"});
