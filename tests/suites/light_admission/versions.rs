@@ -29,7 +29,7 @@ fn sample(name: &str) -> Value {
             },
             "etcd": {"args": ["--max-request-bytes=2000000"], "persistence": {"size": "2Gi"}},
             "k0sConfig": {"apiVersion": "k0s.k0sproject.io/v1beta1", "kind": "ClusterConfig",
-                "spec": {"telemetry": {"enabled": false}, "odd": [1, {"y": 1.5}]}},
+                "spec": {"telemetry": {"enabled": false}, "api": {"odd": [1, {"y": 1.5}]}}},
             "persistence": {"type": "emptyDir"},
         },
     })

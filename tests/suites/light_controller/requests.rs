@@ -187,7 +187,7 @@ pub async fn of_a_cluster_only_status_and_finalizer_are_ever_written(scene: &Sce
         "replicas": 1,
         "service": {"type": "NodePort", "apiPort": 0, "konnectivityPort": 0},
         "externalAddress": "192.0.2.1",
-        "k0sConfig": {"spec": {"telemetry": {"enabled": false}, "odd": [1, null, {"x": 1.5}]}},
+        "k0sConfig": {"spec": {"telemetry": {"enabled": false}, "api": {"odd": [1, null, {"x": 1.5}]}}},
         "controlPlaneFlags": ["--debug"],
     });
     scene.create("one", spec).await?;

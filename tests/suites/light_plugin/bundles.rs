@@ -56,7 +56,7 @@ async fn plant(client: &Client) -> Result<()> {
                 "storage": {"type": "kine", "kine": {"dataSourceURL": url}},
                 "controlPlaneFlags": ["--debug", "--token", PLANTED],
                 "k0sConfig": {"apiVersion": "k0s.k0sproject.io/v1beta1", "kind": "ClusterConfig",
-                    "spec": {"extensions": {"helm": {"charts": [{"name": "x",
+                    "spec": {"extensions": {"helm": {"charts": [{"name": "x", "chartname": "a/x", "namespace": "x",
                         "values": format!("auth:\n  password: {PLANTED} and more\n")}]}}}},
             },
         }),

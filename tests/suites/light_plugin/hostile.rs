@@ -298,7 +298,7 @@ async fn a_terminal_is_shown_the_texts_of_others_and_obeys_none() -> Result<()> 
     admin.runs("create demo --service NodePort")?.expect(0, &[]);
     let annotated = Patch::Merge(json!({"metadata": {"annotations": {"note": ORDERS}},
         "spec": {"k0sConfig": {"apiVersion": "k0s.k0sproject.io/v1beta1", "kind": "ClusterConfig",
-            "spec": {"note": ORDERS, "list": [ORDERS]}}}}));
+            "spec": {"api": {"note": ORDERS, "list": [ORDERS]}}}}}));
     let found = clusters
         .patch("demo", &PatchParams::default(), &annotated)
         .await?;

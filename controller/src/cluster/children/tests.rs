@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Service;
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use super::control_plane::k0s_config::merged;
 use super::{Built, build};
 use crate::apply::desired::{APPLIED_HASH, Content, Desired, INPUTS_DIGEST};
 use crate::cluster::dereference::Observed;
@@ -144,6 +145,38 @@ fn replicas_never_share_a_node_whose_folder_is_their_data(#[case] spec: &str, #[
         own,
         "{anti}"
     );
+}
+
+/// What is written for k0s, of a configuration somebody else's k0s has printed, and of an address
+/// that only k0s is to know.
+#[rstest]
+#[case::inside("ClusterIP", None, "a.example.org")]
+#[case::asked_for("ClusterIP", Some("192.0.2.9"), "192.0.2.9")]
+#[case::outside("NodePort", Some("192.0.2.9"), "192.0.2.9")]
+fn addresses_of_a_configuration(
+    #[case] type_: &str,
+    #[case] asked: Option<&str>,
+    #[case] told: &str,
+) {
+    let spec = json!({
+        "service": {"type": type_, "apiPort": 30443, "konnectivityPort": 30132},
+        "externalAddress": asked,
+        "k0sConfig": {"spec": {"API": {
+            "address": "198.51.100.23", "onlyBindToAddress": true, "port": 6443,
+            "externalAddress": "a.example.org", "SANS": ["b.example.org"],
+        }}},
+    });
+    let cluster = valid(&spec.to_string(), &all_seen());
+    let config = merged(&cluster).unwrap();
+    let api = &config["spec"]["api"];
+    assert_eq!(api["externalAddress"], told, "{config}");
+    assert_eq!(api["port"], 30443);
+    for taken_out in ["address", "onlyBindToAddress", "SANS"] {
+        assert_eq!(api.get(taken_out), None, "{config}");
+    }
+    let sans = api["sans"].as_array().unwrap();
+    assert!(sans.contains(&json!("198.51.100.23")) && sans.contains(&json!("b.example.org")));
+    assert_eq!(config["spec"].get("API"), None);
 }
 
 fn keys(built: &Built, kind: Kind) -> Vec<&str> {
