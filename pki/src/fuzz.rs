@@ -138,7 +138,7 @@ fn bootstrap_secrets() {
         if let Ok(token) = BootstrapToken::try_from(&secret) {
             let again = BootstrapToken::try_from(&bootstrap_secret(&token)).unwrap();
             assert_eq!((&again.id, again.role), (&token.id, token.role));
-            let seconds = |token: &BootstrapToken| token.expiration.map(|end| end.as_second());
+            let seconds = |token: &BootstrapToken| token.expiration.map(jiff::Timestamp::as_second);
             assert_eq!(seconds(&again), seconds(&token));
         }
     });

@@ -1,7 +1,7 @@
 //! Whatever a Cluster says and whatever is there: objects or a refusal with the field's path, and the
 //! same each time.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crds::v1beta2::Cluster;
 use json_patch::merge;
@@ -126,14 +126,10 @@ fn clusters_and_what_is_made_of_them() {
                 }
             };
             let (once, twice) = (build(&valid), build(&valid));
-            let mut seen = BTreeMap::new();
+            let mut seen = BTreeSet::new();
             for (one, other) in once.wanted.iter().zip(&twice.wanted) {
                 assert_eq!(one.body, other.body);
-                assert!(
-                    seen.insert(one.key.clone(), ()).is_none(),
-                    "{} is made twice",
-                    one.key
-                );
+                assert!(seen.insert(one.key.clone()), "{} is made twice", one.key);
                 assert!(
                     !once.obsolete.contains(&one.key),
                     "{} is wanted and obsolete",

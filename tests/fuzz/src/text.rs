@@ -61,6 +61,9 @@ pub struct Bytes {
 }
 
 /// Bytes that are like these, with these words in them where others would not be.
+///
+/// # Panics
+/// Without seeds.
 pub fn bytes<S: Into<Vec<u8>>>(
     seeds: impl IntoIterator<Item = S>,
     words: &'static [&'static str],

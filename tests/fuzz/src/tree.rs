@@ -18,6 +18,9 @@ pub struct Tree {
 }
 
 /// Trees that are like these, with these words as keys and texts where others would not be.
+///
+/// # Panics
+/// Without seeds.
 pub fn tree(seeds: impl IntoIterator<Item = Value>, words: &'static [&'static str]) -> Tree {
     let seeds: Vec<Value> = seeds.into_iter().collect();
     assert!(!seeds.is_empty(), "no seeds");

@@ -264,7 +264,7 @@ fn kubeconfigs_of_users_as_texts() {
         "'",
     ];
     fuzz::check!(fuzz::text([OWN.to_owned(), json], words), |text: &str| {
-        merged(text)
+        merged(text);
     });
 }
 
