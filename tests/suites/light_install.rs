@@ -10,7 +10,6 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use k8s_openapi::api::core::v1::{Pod, Service};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, PostParams};
 use mothership::components::Components;
 use mothership::progress::Progress;
@@ -116,29 +115,13 @@ async fn what_asks_the_webhook_gets_a_replica_that_is_ready() -> Result<()> {
     let light = installed().await?;
     let admin = light.admin().await?;
     let services: Api<Service> = Api::namespaced(admin.clone(), NAMESPACE);
-    let service = services.get("k0smotron-webhook").await?;
-    let spec = service.spec.context("no spec")?;
-    ensure!(spec.publish_not_ready_addresses != Some(true));
-    let definitions: Api<CustomResourceDefinition> = Api::all(admin.clone());
-    for name in ["clusters.k0smotron.io", "jointokenrequests.k0smotron.io"] {
-        let definition = definitions.get(name).await?;
-        let conversion = definition.spec.conversion.and_then(|it| it.webhook);
-        let service = conversion.and_then(|it| it.client_config?.service);
-        let named = service.map(|service| (service.namespace, service.name));
-        assert_eq!(
-            named,
-            Some((NAMESPACE.to_owned(), "k0smotron-webhook".to_owned()))
-        );
-    }
+    let spec = services.get("k0smotron-webhook").await?.spec;
+    ensure!(spec.context("no spec")?.publish_not_ready_addresses != Some(true));
     let deployments: Api<Deployment> = Api::namespaced(admin, NAMESPACE);
-    let deployment = deployments.get("k0smotron-webhook").await?;
-    let pod = deployment.spec.and_then(|spec| spec.template.spec);
-    let containers = pod.context("no pod")?.containers;
-    for container in &containers {
-        ensure!(container.readiness_probe.is_some());
-        // A list that is nothing belongs to whoever sets it first, and another apply would take it away.
-        ensure!(container.args.is_none());
-    }
+    let webhook = deployments.get("k0smotron-webhook").await?.spec;
+    let args = webhook.and_then(|it| it.template.spec?.containers.pop()?.args);
+    // An empty list of arguments would be taken back by the next apply, whoever has filled it.
+    ensure!(args.is_none(), "{args:?}");
     light.down().await
 }
 
