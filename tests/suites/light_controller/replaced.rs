@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
+use support::light::children::at;
 use support::light::scene::Scene;
 
 /// Object and version of each Secret that has to stay as it is.
@@ -19,7 +20,7 @@ async fn versions(scene: &Scene, names: &[&str]) -> Result<Vec<(String, Option<S
 
 async fn data_of(scene: &Scene, name: &str) -> Result<Value> {
     let secret = scene.get("Secret", name).await?;
-    Ok(secret.context("no such Secret")?["data"].clone())
+    Ok(at(&secret.context("no such Secret")?, "/data").clone())
 }
 
 /// Two Clusters have made real keys: `one` names a copy of its own, and it gets the other's.
@@ -66,8 +67,11 @@ async fn replaced(scene: &Scene, type_: &str, signed: &[&str]) -> Result<()> {
         "what the old key has signed was made anew"
     );
     let set = scene.get("StatefulSet", "kmc-one").await?;
-    let image =
-        set.context("no set")?["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+    let image = at(
+        &set.context("no set")?,
+        "/spec/template/spec/containers/0/image",
+    )
+    .clone();
     ensure!(
         image
             .as_str()

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::json;
+use support::light::children::at;
 use support::light::scene::Scene;
 use support::light::{PATIENCE, children, until};
 
@@ -47,13 +48,14 @@ pub async fn a_deleted_request_waits_until_its_cluster_can_be_asked(scene: &Scen
     );
 
     tokio::time::sleep(QUIET).await;
-    let half = json!({"metadata": {"name": "my-ca"}, "data": {"tls.crt": ca["data"]["tls.crt"]}});
+    let half =
+        json!({"metadata": {"name": "my-ca"}, "data": {"tls.crt": at(&ca, "/data/tls.crt")}});
     secret(scene, &half).await?;
     let (_, message) = says(scene, "ends", "Deleting", "AuthorityUnusable").await?;
     ensure!(message.contains(&named), "{message:?} does not name it");
     // A key for a certificate that stays is nothing that the Cluster has to say anything about.
     tokio::time::sleep(QUIET).await;
-    let key = json!({"data": {"tls.key": ca["data"]["tls.key"]}});
+    let key = json!({"data": {"tls.key": at(&ca, "/data/tls.key")}});
     scene.edit("Secret/my-ca", &key).await?;
     let (last, _) = says(scene, "ends", "Deleting", "HostedUnreachable").await?;
     ensure!(

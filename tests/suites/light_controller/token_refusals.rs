@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 use kube::api::{DeleteParams, DynamicObject, PostParams};
 use serde_json::json;
 use support::light::PATIENCE;
-use support::light::children;
+use support::light::children::{self, at};
 use support::light::process::Process;
 use support::light::scene::{Scene, wrote};
 
@@ -125,7 +125,7 @@ pub async fn whatever_keeps_a_token_from_being_made_is_said(scene: &Scene) -> Re
     let named = format!("Secret {}/my-ca", scene.namespace);
     ensure!(message.contains(&named), "{named} is not in {message:?}");
 
-    let key = json!({"data": {"tls.key": ca["data"]["tls.key"]}});
+    let key = json!({"data": {"tls.key": at(&ca, "/data/tls.key")}});
     scene.edit("Secret/my-ca", &key).await?;
     for name in ["owned", "keyless"] {
         says(scene, name, created, "HostedUnreachable").await?;
