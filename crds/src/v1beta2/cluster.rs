@@ -162,8 +162,8 @@ pub struct ClusterSpec {
     /// Containers beside the control plane that offer the hosted cluster's metrics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monitoring: Option<MonitoringSpec>,
-    /// NetworkPolicies that let nobody reach the pods who does not have to. They need a network
-    /// plugin that knows them.
+    /// Lets nobody reach the pods who does not have to, where the network plugin knows
+    /// `NetworkPolicy`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_policy: Option<NetworkPolicySpec>,
     /// Changes to generated objects, applied in this order before the objects are written.

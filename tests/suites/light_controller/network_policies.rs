@@ -41,7 +41,7 @@ fn let_in(policy: &Value) -> Vec<String> {
             let labels = labels.map(|it| format!("{}/{}", it["cluster"], it["component"]));
             labels.collect()
         });
-        let peers = peers.map_or("anybody".to_owned(), |peers| peers.join(","));
+        let peers = peers.map_or_else(|| "anybody".to_owned(), |peers| peers.join(","));
         format!("{} {}", ports.join(","), peers.replace('"', ""))
     });
     texts.collect()

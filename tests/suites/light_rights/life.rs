@@ -230,7 +230,9 @@ pub async fn of_a_certificate(admin: &Client, namespace: &str) -> Result<()> {
     let certificate = async || {
         let found = secrets.get(name).await.map_err(|error| error.to_string())?;
         let data = found.data.unwrap_or_default();
-        data.get("tls.crt").cloned().ok_or("it is empty".to_owned())
+        data.get("tls.crt")
+            .cloned()
+            .ok_or_else(|| "it is empty".to_owned())
     };
     until("there is a certificate", LIMIT, &certificate).await?;
     let nonsense = Patch::Merge(json!({"data": {"tls.crt": "eA==", "ca.crt": "eA=="}}));

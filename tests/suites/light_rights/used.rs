@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::Api;
 use mothership::audit::{Audit, Counts, Entry};
+use serde_json::Value;
+use support::light::children::at;
 use support::light::rights::{self, Right};
 use support::light::scene::Scene;
 use support::light::world::World;
@@ -18,7 +22,7 @@ const TENANTS: &str = "tenants";
 
 pub async fn every_right_is_used_and_nothing_else_is_asked_for(suite: &Installed) -> Result<()> {
     let scene = suite.world.space("used", CONTROLLER).await?;
-    suite.say(lives(&suite.world, &scene, &["--leader-elect"]).await?);
+    suite.say(lives(&suite.world, &scene).await?);
     Ok(())
 }
 
@@ -26,8 +30,7 @@ pub async fn the_overlay_for_one_namespace_is_enough_and_no_more(suite: &Install
     let world = World::overlay("deploy/overlays/namespaced", TENANTS).await?;
     let outcome = async {
         let scene = world.scene_in(TENANTS, CONTROLLER);
-        let args = ["--leader-elect", "--namespace=tenants"];
-        suite.say(lives(&world, &scene, &args).await?);
+        suite.say(lives(&world, &scene).await?);
         Ok(())
     }
     .await;
@@ -35,10 +38,19 @@ pub async fn the_overlay_for_one_namespace_is_enough_and_no_more(suite: &Install
     outcome
 }
 
-/// Both programs as their ServiceAccounts, with the arguments of the Deployment.
-async fn lives(world: &World, scene: &Scene, args: &[&str]) -> Result<String> {
+/// Both programs as the accounts that they are installed with, and with those arguments.
+async fn lives(world: &World, scene: &Scene) -> Result<String> {
     let admin = world.admin();
-    life::of_a_cluster(scene, args).await?;
+    let deployments: Api<Deployment> = Api::namespaced(admin.clone(), PRODUCT);
+    let deployed = deployments.get("k0smotron-controller-manager").await?;
+    let deployed = serde_json::to_value(deployed)?;
+    let args = at(&deployed, "/spec/template/spec/containers/0/args").as_array();
+    let args: Vec<_> = args
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    life::of_a_cluster(scene, &args).await?;
     life::of_a_policy(&admin, "used").await?;
     life::of_a_certificate(&admin, PRODUCT).await?;
 

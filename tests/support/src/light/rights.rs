@@ -129,13 +129,13 @@ async fn bound(admin: &Client, account: &str) -> Result<Vec<Bound>> {
     Ok(wide.chain(narrow).collect())
 }
 
-fn subjects(user: &str) -> Option<Vec<Subject>> {
-    Some(vec![Subject {
+fn subject(user: &str) -> Subject {
+    Subject {
         api_group: Some(GROUP.to_owned()),
         kind: "User".to_owned(),
         name: user.to_owned(),
         namespace: None,
-    }])
+    }
 }
 
 fn named(name: String) -> ObjectMeta {
@@ -167,7 +167,7 @@ async fn bind(
         let binding = RoleBinding {
             metadata: named(name),
             role_ref: role,
-            subjects: subjects(user),
+            subjects: Some(vec![subject(user)]),
         };
         let bindings = Api::namespaced(admin.clone(), namespace);
         bindings.create(&create, &binding).await.map(drop)
@@ -175,7 +175,7 @@ async fn bind(
         let binding = ClusterRoleBinding {
             metadata: named(name),
             role_ref: role,
-            subjects: subjects(user),
+            subjects: Some(vec![subject(user)]),
         };
         let bindings = Api::all(admin.clone());
         bindings.create(&create, &binding).await.map(drop)
