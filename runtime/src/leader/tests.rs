@@ -134,7 +134,7 @@ fn a_leader_has_stopped_before_another_may_take_its_lease() {
     let left = |after: Duration| time_for_a_round(Some(start), start + after);
     assert_eq!(time_for_a_round(None, start), Some(REQUEST));
     assert_eq!(left(RENEW), Some(REQUEST));
-    assert_eq!(left(DEADLINE - RETRY), Some(RETRY));
+    assert_eq!(left(DEADLINE.saturating_sub(RETRY)), Some(RETRY));
     assert_eq!(left(DEADLINE), None);
     assert_eq!(left(DEADLINE + RENEW), None);
     assert!(DEADLINE < LEASE);
