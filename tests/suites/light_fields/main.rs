@@ -7,6 +7,7 @@
 
 mod admission;
 mod choice;
+mod company;
 mod controller;
 mod fields;
 mod values;
