@@ -160,10 +160,7 @@ impl Field {
         let ends = text.match_indices(['.', '[']).map(|(end, _)| end).skip(1);
         let mut around: Vec<&str> = ends.filter_map(|end| text.get(..end)).collect();
         let parent = around.pop().unwrap_or(&text);
-        message.contains(parent)
-            || around
-                .iter()
-                .any(|whole| message.contains(&format!("{whole}: ")))
+        message.contains(parent) || around.iter().any(|whole| is_blamed_in(message, whole))
     }
 
     /// Whether a text names a part of its path below the top: a child's own paths are others, and end
@@ -189,6 +186,15 @@ impl Field {
         }
         required(at).any(|name| name == last)
     }
+}
+
+/// Whether a path is in a text and does not go on there.
+fn is_blamed_in(message: &str, path: &str) -> bool {
+    let goes_on = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '[');
+    message
+        .split(path)
+        .skip(1)
+        .any(|rest| !rest.starts_with(goes_on))
 }
 
 fn inner<'a>(schema: &'a Value, step: &Step) -> &'a Value {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use super::SshArgs;
@@ -48,7 +49,10 @@ impl FromStr for Host {
                     .chars()
                     .all(|c| c.is_ascii_alphanumeric() || others.contains(c))
         };
-        if !word(name, "-_.:%") || !user.is_none_or(|user| word(user, "-_.+\\@")) {
+        // With a colon it is an address, or what stands behind the colon would look like a port.
+        let address = name.split('%').next().unwrap_or_default();
+        let is_address = !name.contains(':') || address.parse::<Ipv6Addr>().is_ok();
+        if !is_address || !word(name, "-_.:%") || !user.is_none_or(|user| word(user, "-_.+\\@")) {
             return Err(bad());
         }
         let port = match port.map(str::parse::<u16>) {
@@ -161,6 +165,8 @@ mod tests {
             "$(x)",
             "[fd00::1",
             "node:70000",
+            "me@[fd:1]",
+            "[node:1]:22",
         ] {
             assert!(text.parse::<Host>().is_err(), "{text}");
         }
