@@ -26,6 +26,10 @@ const KEY_WITHOUT_END: &str =
 const KEY_WITHOUT_BEGINNING: &str =
     r"(?:[A-Za-z0-9+/=]+(?:\\+[nr]|\s)+)*-----END [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----";
 
+/// What a header of HTTP lets in with, unless what looks so is a name whose value follows.
+const HEADER: &str =
+    r"(?i)\b(bearer|basic)([ \t]+)[A-Za-z0-9._~+/=-]{8,}(?P<name>[ \t]*(?:[:=]|%3D))?";
+
 /// What else is secret wherever it stands, and what takes its place.
 const SHAPES: [(&str, &str); 10] = [
     // A k0s join token: a compressed kubeconfig.
@@ -61,6 +65,7 @@ const SHAPES: [(&str, &str); 10] = [
 /// Takes out secrets; the patterns are compiled once.
 #[derive(Debug)]
 pub struct Redactor {
+    header: Regex,
     whole_key: Regex,
     key_without_end: Regex,
     key_without_beginning: Regex,
@@ -88,6 +93,7 @@ impl Redactor {
             .map(|(pattern, with)| Ok((compile(pattern)?, *with)));
         let (strong, weak) = (names::STRONG, names::WEAK);
         Ok(Self {
+            header: compile(HEADER)?,
             whole_key: compile(WHOLE_KEY)?,
             key_without_end: compile(KEY_WITHOUT_END)?,
             key_without_beginning: compile(KEY_WITHOUT_BEGINNING)?,
@@ -115,6 +121,13 @@ impl Redactor {
                 format!("{MARK}{rest}")
             });
         let text = self.key_without_beginning.replace_all(&text, MARK);
+        let text = self.header.replace_all(&text, |found: &Captures<'_>| {
+            let part = |index| found.get(index).map_or("", |part| part.as_str());
+            match found.name("name") {
+                Some(_) => part(0).to_owned(),
+                None => format!("{}{}{MARK}", part(1), part(2)),
+            }
+        });
         let mut text = self.without_values(&text);
         for (shape, with) in &self.shapes {
             if let Cow::Owned(changed) = shape.replace_all(&text, *with) {

@@ -1,9 +1,11 @@
 //! Reviews as anybody who reaches the webhook may send them: an answer to its uid or an error, and
 //! one decision, whichever way it is made.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use crds::lookup::Unknown;
+use crds::lookup::{Mothership, Namespace};
 use crds::policy::Policies;
 use serde_json::{Value, json};
 
@@ -57,7 +59,7 @@ const WORDS: &[&str] = &[
 
 fn admit_with(policies: &Policies, stage: Stage, body: &[u8]) -> Result<Value, ReviewError> {
     let world = World {
-        mothership: &Unknown,
+        mothership: &Plain,
         policies,
     };
     let answer = admit(
@@ -68,6 +70,19 @@ fn admit_with(policies: &Policies, stage: Stage, body: &[u8]) -> Result<Value, R
         body,
     );
     answer.map(|bytes| serde_json::from_slice(&bytes).unwrap())
+}
+
+/// Every namespace is there, and none has a label.
+struct Plain;
+
+impl Mothership for Plain {
+    fn namespace(&self, name: &str) -> Option<Namespace> {
+        Some(Namespace {
+            name: name.to_owned(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+        })
+    }
 }
 
 fn review(object: &Value) -> Value {
@@ -150,6 +165,10 @@ fn admission_reviews_as_trees() {
             return;
         };
         let by_tree = admit_with(&elsewhere, Stage::Validate, &body).unwrap();
+        // Of a Cluster that was never seen.
+        if by_tree["response"]["status"]["code"] == 503 {
+            return;
+        }
         assert_eq!(validated, by_tree);
         let mutated = admit_with(&Policies::default(), Stage::Mutate, &body).unwrap();
         let Some(patch) = mutated["response"]["patch"].as_str() else {
