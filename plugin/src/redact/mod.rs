@@ -10,6 +10,7 @@ mod tests;
 mod values;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use regex::{Captures, Regex};
 
@@ -25,10 +26,6 @@ const KEY_WITHOUT_END: &str =
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----(?:(?:\\+[nr]|\s)*[A-Za-z0-9+/=]+)*";
 const KEY_WITHOUT_BEGINNING: &str =
     r"(?:[A-Za-z0-9+/=]+(?:\\+[nr]|\s)+)*-----END [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----";
-
-/// What a header of HTTP lets in with, unless what looks so is a name whose value follows.
-const HEADER: &str =
-    r"(?i)\b(bearer|basic)([ \t]+)[A-Za-z0-9._~+/=-]{8,}(?P<name>[ \t]*(?:[:=]|%3D))?";
 
 /// What else is secret wherever it stands, and what takes its place.
 const SHAPES: [(&str, &str); 10] = [
@@ -65,7 +62,6 @@ const SHAPES: [(&str, &str); 10] = [
 /// Takes out secrets; the patterns are compiled once.
 #[derive(Debug)]
 pub struct Redactor {
-    header: Regex,
     whole_key: Regex,
     key_without_end: Regex,
     key_without_beginning: Regex,
@@ -93,7 +89,6 @@ impl Redactor {
             .map(|(pattern, with)| Ok((compile(pattern)?, *with)));
         let (strong, weak) = (names::STRONG, names::WEAK);
         Ok(Self {
-            header: compile(HEADER)?,
             whole_key: compile(WHOLE_KEY)?,
             key_without_end: compile(KEY_WITHOUT_END)?,
             key_without_beginning: compile(KEY_WITHOUT_BEGINNING)?,
@@ -108,8 +103,8 @@ impl Redactor {
 
     /// The text without what is secret in it: a log, a message, a table.
     ///
-    /// The order matters: a whole key before a part of one, and names before shapes, of which some
-    /// would take a name for a part of what is secret, and leave its value.
+    /// The order matters: a whole key before a part of one, and shapes before names, which would take
+    /// a part of a shape. A shape that would take a name leaves it, or its value would stay.
     pub fn text(&self, text: &str) -> String {
         let text = self.whole_key.replace_all(text, MARK);
         let text = self
@@ -121,24 +116,38 @@ impl Redactor {
                 format!("{MARK}{rest}")
             });
         let text = self.key_without_beginning.replace_all(&text, MARK);
-        let text = self.header.replace_all(&text, |found: &Captures<'_>| {
-            let part = |index| found.get(index).map_or("", |part| part.as_str());
-            match found.name("name") {
-                Some(_) => part(0).to_owned(),
-                None => format!("{}{}{MARK}", part(1), part(2)),
-            }
-        });
-        let mut text = self.without_values(&text);
+        let mut text = text.into_owned();
         for (shape, with) in &self.shapes {
-            if let Cow::Owned(changed) = shape.replace_all(&text, *with) {
+            let changed = shape.replace_all(&text, |found: &Captures<'_>| {
+                let mut changed = String::new();
+                match found.get(0) {
+                    Some(all) if self.ends_in_name(&text, all.range()) => all.as_str().to_owned(),
+                    _ => {
+                        found.expand(with, &mut changed);
+                        changed
+                    }
+                }
+            });
+            if let Cow::Owned(changed) = changed {
                 text = changed;
             }
         }
+        let text = self.without_values(&text);
         let without_keys = self.base64.replace_all(&text, |found: &Captures<'_>| {
             let found = found.get(0).map_or("", |found| found.as_str());
             if is_random(found) { MARK } else { found }.to_owned()
         });
         without_keys.into_owned()
+    }
+
+    /// Whether the last word there is a name of a secret, and its value follows.
+    fn ends_in_name(&self, text: &str, range: Range<usize>) -> bool {
+        let after = text.get(range.end..).unwrap_or_default();
+        let found = text.get(range).unwrap_or_default();
+        let last = found.rsplit(char::is_whitespace).next().unwrap_or_default();
+        let name = last.trim_end_matches([':', '=']);
+        (name.len() < last.len() || after.starts_with([':', '=']))
+            && names::says(&self.strong, name) != Says::Nothing
     }
 
     /// What is no part of a key that has no end, though its letters could be: from the first word on
@@ -161,10 +170,10 @@ impl Redactor {
             let last = key.rfind(is_apart).map_or(header, |at| at + 1);
             after.starts_with(['-', '_', '.']).then_some(last)
         };
-        named
-            .or_else(last)
-            .and_then(|at| key.get(at..))
-            .unwrap_or_default()
+        // With what keeps it apart: its line must not become another's.
+        let from = named.or_else(last).and_then(|at| key.get(..at));
+        let from = from.map(|before| before.trim_end_matches(is_apart).len());
+        from.and_then(|at| key.get(at..)).unwrap_or_default()
     }
 }
 

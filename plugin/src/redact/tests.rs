@@ -76,6 +76,8 @@ const PLANTED: &str = "Pl4nted";
     "-----BEGIN PRIVATE KEY-----\nAA a\n\npassword: Pl4nted-x"
 )]
 #[case::another_behind_one("-----BEGIN PRIVATE KEY-----\nAA\napi_key=\"Pl4nted x\"")]
+#[case::another_line_behind_one("?token=x&y-----BEGIN PRIVATE KEY-----\n\npassword: Pl4nted-x")]
+#[case::a_password_where_sql_has_one("identified by password: Pl4nted-x")]
 #[case::a_password_where_a_header_has_one("basic\n\npassword: Pl4nted-x")]
 #[case::private_key_without_a_beginning("MHcPl4nted\nPl4nted==\n-----END RSA PRIVATE KEY-----")]
 #[case::key_data("client-key-data: LS0tLS1CRUdJTiBQl4nPl4ntedPl4nted")]

@@ -226,7 +226,8 @@ fn decided_at_once(
     world: World<'_>,
     stage: Stage,
 ) -> Option<Decision> {
-    if stage != Stage::Validate || operation(&asked.operation) != Some(Operation::Create) {
+    let is_new = operation(&asked.operation) == Some(Operation::Create);
+    if stage != Stage::Validate || !is_new || asked.old_object.is_some() {
         return None;
     }
     let text = asked.object?.get();
