@@ -114,9 +114,13 @@ impl TryFrom<&Secret> for BootstrapToken {
                 Role::Worker
             },
             expiration: value("expiration")
-                .map(str::parse)
-                .transpose()
-                .map_err(|_| TokenError::BootstrapKey("expiration"))?,
+                .map(|text| {
+                    // Years before the first are no times of Kubernetes.
+                    let text = Some(text).filter(|text| !text.starts_with('-'));
+                    text.and_then(|text| text.parse().ok())
+                        .ok_or(TokenError::BootstrapKey("expiration"))
+                })
+                .transpose()?,
         })
     }
 }
@@ -189,6 +193,19 @@ mod tests {
                 assert_eq!(read, token);
             }
         }
+    }
+
+    #[test]
+    fn a_time_that_kubernetes_has_not_is_none() {
+        let mut secret = bootstrap_secret(&token(Role::Worker, None));
+        let time = ByteString(b"-009927-01-01T00:00:00Z".to_vec());
+        secret
+            .data
+            .as_mut()
+            .unwrap()
+            .insert("expiration".to_owned(), time);
+        let error = BootstrapToken::try_from(&secret).unwrap_err();
+        assert!(matches!(error, TokenError::BootstrapKey("expiration")));
     }
 
     #[test]
