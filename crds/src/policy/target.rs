@@ -7,10 +7,13 @@ use kube::core::SelectorExt;
 use serde_json::{Value, json};
 
 use crate::admission::{Operation, touched};
+use crate::k0s_config;
 use crate::lookup::{Namespace, Usage};
 use crate::policy::compile::Policy;
 use crate::policy::{Input, read, text};
 use crate::v1beta2::PolicyKind;
+
+const K0S_CONFIG: &str = "/spec/k0sConfig";
 
 /// The label that every namespace has.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
@@ -95,6 +98,7 @@ impl<'a> Subject<'a> {
             Some("scale") if input.kind == PolicyKind::Cluster => scaled(input, object),
             Some(_) => return None,
         };
+        let (object, old) = (spelled(object), old.map(spelled));
         // A new object may say that it is being deleted, and is not.
         let leaving = |object: &Value| {
             let at = text::field(object, "metadata.deletionTimestamp");
@@ -171,6 +175,23 @@ impl<'a> Subject<'a> {
             }})
         })
     }
+}
+
+/// With the fields of a k0s configuration as k0s reads them, which takes no notice of capitals: `API`
+/// is no way around a rule about `api`.
+fn spelled(object: Cow<'_, Value>) -> Cow<'_, Value> {
+    let Some(config) = object.pointer(K0S_CONFIG) else {
+        return object;
+    };
+    let read = k0s_config::canonical(config.clone());
+    if read == *config {
+        return object;
+    }
+    let mut object = object.into_owned();
+    if let Some(config) = object.pointer_mut(K0S_CONFIG) {
+        *config = read;
+    }
+    Cow::Owned(object)
 }
 
 type Scaled<'a> = (Cow<'a, Value>, Option<Cow<'a, Value>>, bool);

@@ -66,6 +66,20 @@ pub fn complete(spec: &mut Value, path: &str) {
         if source.iter().any(|field| field == path) {
             default(&format!("/{list}/0/emptyDir"), json!({}));
         }
+        // What says where a volume comes from.
+        for (source, field, value) in [
+            ("configMap", "name", "a"),
+            ("secret", "secretName", "a"),
+            ("persistentVolumeClaim", "claimName", "a"),
+            ("hostPath", "path", "/opt/x"),
+            ("csi", "driver", "example.com"),
+            ("nfs", "server", "nfs.example.org"),
+            ("nfs", "path", "/opt/x"),
+        ] {
+            if is_below(&format!("{item}.{source}")) {
+                default(&format!("/{list}/0/{source}/{field}"), json!(value));
+            }
+        }
     }
     if is_below("spec.ingress") {
         default("/ingress/apiHost", json!("api.example.org"));

@@ -98,7 +98,7 @@ async fn requests_are_shown_as_far_as_asked_and_secrets_never() -> Result<()> {
     assert_eq!(query.stderr.lines().count(), 2, "{query:#?}");
     admin.runs("list -v=7 --as jane")?.expect(
         4,
-        &["/clusters 403 Forbidden in", "  Impersonate-User: jane"],
+        &["/clusters 403 Forbidden in", "  impersonate-user: jane"],
     );
 
     let whole = admin.runs("kubeconfig demo -v=9")?.expect(0, &[]);

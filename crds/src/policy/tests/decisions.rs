@@ -219,3 +219,21 @@ fn everything_wrong_is_said_at_once() {
     }));
     assert_eq!(create(&policies, &cluster(&json!({}))).errors.len(), 6);
 }
+
+/// k0s takes no notice of capitals, so neither do rules about what is written for it.
+#[rstest]
+#[case(json!({"forbiddenFields": ["spec.k0sConfig.spec.api.extraArgs"]}))]
+#[case(json!({"rules": [{"name": "a", "message": "no",
+    "expression": "!has(object.spec.k0sConfig.spec.api.extraArgs)"}]}))]
+fn a_field_of_k0s_is_known_in_any_spelling(#[case] spec: Value) {
+    let policies = policies(&spec);
+    let with = |config: Value| cluster(&json!({"k0sConfig": config}));
+    let said = |config: Value| create(&policies, &with(config)).errors.len();
+    let args = json!({"profiling": "false"});
+    assert_eq!(said(json!({"spec": {"api": {"extraArgs": args}}})), 1);
+    assert_eq!(said(json!({"Spec": {"API": {"ExtraArgs": args}}})), 1);
+    assert_eq!(
+        said(json!({"spec": {"api": {"sans": ["a.example.org"]}}})),
+        0
+    );
+}
