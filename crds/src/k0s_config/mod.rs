@@ -1,6 +1,6 @@
 //! The k0s configuration of a Cluster, held against what k0s itself makes of it at its start: a
-//! table of its fields ([`schema`], [`network`] and [`kubelet`]), what fields must be to each other ([`rules`]), and what the
-//! product decides in the user's place ([`ours`]).
+//! table of its fields (`schema`, `network` and `kubelet`), what fields must be to each other (`rules`), and what the
+//! product decides in the user's place (`ours`).
 //!
 //! What k0s takes is never refused, however odd: a cluster may run with it. Both the table and the
 //! rules are held against the verdicts of a real k0s in `tests/admission/k0s_config.rs`.
