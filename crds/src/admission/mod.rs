@@ -10,6 +10,7 @@ pub use defaults::{default, patch, schema_defaults};
 use serde_json::Value;
 pub use validate::{validate, validate_new};
 
+use crate::names::CONVERSION_ERROR_ANNOTATION;
 use crate::validation::FieldError;
 
 /// The kinds that are decided about here.
@@ -98,6 +99,11 @@ impl Request<'_> {
         };
         self.operation != Operation::Create
             && (self.old_object.is_some_and(ending) || self.object.is_some_and(ending))
+    }
+
+    /// Whether something of the object was left out when it was converted.
+    pub fn lacks_a_part(&self) -> bool {
+        validate::annotation(self.object, CONVERSION_ERROR_ANNOTATION).is_some()
     }
 }
 

@@ -77,6 +77,9 @@ pub(super) fn read<T: DeserializeOwned>(request: &Request<'_>) -> Read<T> {
     }
 }
 
+/// Nobody stores more fields that cannot be read, and each of them costs reading all of it once more.
+const MOST: usize = 64;
+
 /// Reads what can be read: a field of another type than it has to be is left out where that may be,
 /// and its list with it.
 fn readable<T: DeserializeOwned>(
@@ -87,7 +90,7 @@ fn readable<T: DeserializeOwned>(
         return Some(read);
     }
     let mut object = object.clone();
-    loop {
+    for _ in 0..MOST {
         let error = match serde_path_to_error::deserialize::<_, T>(&object) {
             Ok(read) => return Some(read),
             Err(error) => error,
@@ -99,6 +102,7 @@ fn readable<T: DeserializeOwned>(
             return None;
         }
     }
+    None
 }
 
 /// Whether there was anything to leave out.

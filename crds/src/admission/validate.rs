@@ -101,7 +101,7 @@ fn leaves_spec(request: &Request<'_>) -> bool {
             .all(|key| annotation(request.old_object, key) == annotation(request.object, key))
 }
 
-fn annotation<'a>(object: Option<&'a Value>, key: &str) -> Option<&'a str> {
+pub(super) fn annotation<'a>(object: Option<&'a Value>, key: &str) -> Option<&'a str> {
     let annotations = object?.get("metadata")?.get("annotations")?;
     annotations.get(key)?.as_str()
 }

@@ -23,6 +23,8 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use self::carried::Carried;
+#[cfg(test)]
+pub(crate) use self::carried::without_nulls;
 use self::differences::Differences;
 use crate::names::{
     CONVERSION_ERROR_ANNOTATION, EXTERNAL_TRAFFIC_POLICY_ANNOTATION,

@@ -4,14 +4,13 @@
 //! A kubelet checks more than this before it starts; what depends on feature gates or on other
 //! fields is left to it.
 
-use super::kind::{Field, INT, INT32, Kind, MAP, TEXT, TEXTS, Text, field};
+use super::kind::{Field, INT, INT32, Kind, MAP, PORT_OR_NONE, TEXT, TEXTS, Text, field};
 use super::text;
 
 const MOST: i64 = i32::MAX as i64;
 const NOT_NEGATIVE: Kind = Kind::Integer(0, MOST);
 const PERCENT: Kind = Kind::Integer(0, 100);
 const BIT: Kind = Kind::Integer(0, 31);
-const PORT_OR_NONE: Kind = Kind::Integer(0, 65535);
 const ANY: Kind = Kind::Map(&Kind::Any);
 
 const SWITCH: Kind = Kind::Object(&[

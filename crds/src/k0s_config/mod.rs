@@ -43,6 +43,9 @@ pub(crate) fn findings(cluster: &Cluster) -> Findings {
     walk.object(schema::CONFIG, object, config);
     rules::check(&mut walk, config);
     ours::warn(&mut walk.warnings, &cluster.spec, config);
+    // Rules go through lists of any length.
+    walk.errors.0.truncate(walk::MOST);
+    walk.warnings.0.truncate(walk::MOST);
     Findings::new(walk.errors, walk.warnings)
 }
 

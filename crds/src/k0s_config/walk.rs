@@ -10,7 +10,7 @@ use super::text;
 use crate::validation::{Errors, FieldError};
 
 /// More than anybody reads, and less than a hostile configuration could cause.
-const MOST: usize = 50;
+pub(super) const MOST: usize = 50;
 
 /// What has been found, and where in the configuration that is.
 pub(super) struct Walk<'a> {

@@ -72,6 +72,7 @@ pub fn validate_cluster(cluster: &Cluster) -> Vec<FieldError> {
 pub fn cluster_boundaries(old: Option<&Cluster>, new: &Cluster) -> Findings {
     let mut findings = foreign_reference(old, new);
     findings.extend(volumes::hiding(old, new));
+    findings.extend(storage::of_members(old, new));
     findings
 }
 

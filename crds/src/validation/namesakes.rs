@@ -32,13 +32,18 @@ fn children(cluster: &Cluster) -> BTreeSet<Child> {
             ("ConfigMap", names::etcd_config(name)),
         ]);
     }
-    children.extend(secrets(name).map(|secret| ("Secret", secret)));
+    // What the user names is made by the user.
+    let is_made = |type_: &CertificateType| {
+        let mut named = spec.certificate_refs.iter();
+        !named.any(|named| {
+            named.type_ == *type_ && named.name.as_deref().is_some_and(|n| !n.is_empty())
+        })
+    };
+    let certificates = CertificateType::ALL.into_iter().filter(is_made);
+    let secrets = certificates.map(|type_| names::certificate(name, type_));
+    children.extend(secrets.map(|secret| ("Secret", secret)));
+    children.push(("Secret", names::kubeconfig(name)));
     children.into_iter().collect()
-}
-
-fn secrets(cluster: &str) -> impl Iterator<Item = String> {
-    let certificates = CertificateType::ALL.map(|type_| names::certificate(cluster, type_));
-    certificates.into_iter().chain([names::kubeconfig(cluster)])
 }
 
 /// What of a Cluster another Cluster or a JoinTokenRequest of its namespace has already.
@@ -47,9 +52,13 @@ pub(super) fn of_cluster(
     new: &Cluster,
     known: &dyn Mothership,
 ) -> Vec<FieldError> {
-    let wanted = children(new);
-    let begins = old.is_none_or(|old| !is_served(old) && is_served(new));
-    if !begins && old.map(children).as_ref() == Some(&wanted) {
+    // What it has already is nobody's news.
+    let has = old
+        .filter(|old| is_served(old) || !is_served(new))
+        .map(children)
+        .unwrap_or_default();
+    let wanted: BTreeSet<Child> = children(new).difference(&has).cloned().collect();
+    if wanted.is_empty() {
         return Vec::new();
     }
     let name = new.metadata.name.as_deref().unwrap_or_default();
@@ -71,8 +80,8 @@ pub(super) fn of_cluster(
             errors.push(taken(name, message));
         }
     }
-    let mut secrets = secrets(name);
-    if let Some(secret) = secrets.find(|secret| known.has_request(namespace, secret)) {
+    let mut secrets = wanted.iter().filter(|(kind, _)| *kind == "Secret");
+    if let Some((_, secret)) = secrets.find(|(_, secret)| known.has_request(namespace, secret)) {
         let message = format!("its Secret {secret} belongs to the JoinTokenRequest of that name");
         errors.push(taken(name, message));
     }
@@ -89,7 +98,9 @@ pub fn of_request(new: &JoinTokenRequest, known: &dyn Mothership) -> Option<Fiel
         .chain(["kubeconfig"])
         .find_map(|ending| {
             let cluster = name.strip_suffix(ending)?.strip_suffix('-')?;
-            known.cluster(namespace, cluster).map(|_| cluster)
+            let found = known.cluster(namespace, cluster)?;
+            let is_made = children(&found).contains(&("Secret", name.to_owned()));
+            (is_made && is_served(&found)).then_some(cluster)
         })?;
     let message = format!("its Secret {name} belongs to the Cluster {cluster}");
     Some(taken(name, message))

@@ -1,7 +1,7 @@
 //! Rules for `spec.storage`: etcd, kine and NATS, each with its settings.
 
-use crate::v1beta2::{ClusterSpec, PersistenceType, StorageType};
-use crate::validation::{Errors, quantity};
+use crate::v1beta2::{Cluster, ClusterSpec, PersistenceType, StorageType};
+use crate::validation::{Errors, Findings, quantity};
 
 pub(super) fn validate(errors: &mut Errors, spec: &ClusterSpec) {
     match spec.storage.type_ {
@@ -13,7 +13,9 @@ pub(super) fn validate(errors: &mut Errors, spec: &ClusterSpec) {
 
 /// What decides whether a member without data starts a store of its own. The controller knows
 /// whether there is data already; an argument that says otherwise would be stronger than that.
-const BEGINNING: [&str; 8] = [
+const BEGINNING: [&str; 9] = [
+    // With it etcd takes no notice of any argument.
+    "config-file",
     "discovery",
     "discovery-endpoints",
     "discovery-srv",
@@ -24,13 +26,11 @@ const BEGINNING: [&str; 8] = [
     "initial-cluster-state",
 ];
 
-/// What tells members apart, and how they and their clients find and trust each other. The last of
-/// two arguments counts, and the user's come last.
-const OURS: [&str; 17] = [
+/// What tells members apart, and how they and their clients find and trust each other.
+const OURS: [&str; 16] = [
     "advertise-client-urls",
     "cert-file",
     "client-cert-auth",
-    "config-file",
     "initial-advertise-peer-urls",
     "key-file",
     "listen-client-http-urls",
@@ -57,20 +57,35 @@ pub fn is_etcds_own(flag: &str) -> bool {
     BEGINNING.contains(&flag) || OURS.contains(&flag)
 }
 
+/// Arguments that are for the product to set. Where they are stored they have no effect, or say where
+/// data lies already.
+pub(super) fn of_members(old: Option<&Cluster>, new: &Cluster) -> Findings {
+    let (mut errors, mut warnings) = (Errors::default(), Errors::default());
+    if new.spec.storage.type_ != StorageType::Etcd {
+        return Findings::new(errors, warnings);
+    }
+    for (index, arg) in new.spec.storage.etcd.args.iter().enumerate() {
+        if !etcd_flag(arg).is_some_and(|flag| OURS.contains(&flag)) {
+            continue;
+        }
+        let stored = old.is_some_and(|old| old.spec.storage.etcd.args.contains(arg));
+        let found = if stored { &mut warnings } else { &mut errors };
+        found
+            .forbidden(
+                format!("spec.storage.etcd.args[{index}]"),
+                format!("{arg:?} may not be set: members would not find or trust each other"),
+            )
+            .hint("leave it out: it is set for every member");
+    }
+    Findings::new(errors, warnings)
+}
+
 fn etcd(errors: &mut Errors, spec: &ClusterSpec) {
     let etcd = &spec.storage.etcd;
     for (index, arg) in etcd.args.iter().enumerate() {
         let Some(flag) = etcd_flag(arg) else {
             continue;
         };
-        if OURS.contains(&flag) {
-            errors
-                .forbidden(
-                    format!("spec.storage.etcd.args[{index}]"),
-                    format!("{arg:?} may not be set: members would not find or trust each other"),
-                )
-                .hint("leave it out: it is set for every member");
-        }
         if BEGINNING.contains(&flag) {
             errors
                 .forbidden(

@@ -52,7 +52,7 @@ pub(super) fn validate(errors: &mut Errors, cluster: &str, spec: &ClusterSpec) {
                 &mount.path,
                 "must be a path below /",
             );
-        } else if place == "/proc" || place.starts_with("/proc/") {
+        } else if is_in_proc(&place) {
             errors
                 .invalid(
                     format!("{path}.path"),
@@ -71,6 +71,24 @@ pub(super) fn validate(errors: &mut Errors, cluster: &str, spec: &ClusterSpec) {
         }
         source(errors, &path, &mount.volume);
     }
+}
+
+/// What container runtimes let programs such as lxcfs stand in for.
+const EMULATED: [&str; 10] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/net/dev",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/uptime",
+];
+
+fn is_in_proc(place: &str) -> bool {
+    (place == "/proc" || place.starts_with("/proc/")) && !EMULATED.contains(&place)
 }
 
 /// Mounts over files of the product's own.

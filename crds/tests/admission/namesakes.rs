@@ -95,6 +95,42 @@ fn what_is_there_stays_and_does_not_become_a_namesake() {
     );
 }
 
+/// Two that have run side by side, and one of them takes another type.
+#[test]
+fn what_two_have_already_is_no_reason_against_another_change() {
+    let known = near("a-telemetry", "NodePort", "a-ca");
+    let change = |old: &Value, new: &Value| {
+        let mut request = request(Operation::Update, Some(old), Some(new));
+        request.name = "a";
+        validate(Kind::Cluster, &request, &known)
+    };
+    let (old, new) = (named("a", "ClusterIP"), named("a", "NodePort"));
+    assert_eq!(change(&old, &new).errors, []);
+}
+
+/// What a user's own Secret stands for is made for nobody.
+#[test]
+fn a_request_may_have_the_name_of_a_secret_that_is_not_made() {
+    let mut owner = named("a", "NodePort");
+    owner["spec"]["certificateRefs"] = json!([{"type": "ca", "name": "mine"}]);
+    let known = Near {
+        cluster: serde_json::from_value(owner).unwrap(),
+        request: "",
+    };
+    let token = |name: &str| {
+        json!({
+            "apiVersion": "k0smotron.io/v1beta2", "kind": "JoinTokenRequest",
+            "metadata": {"name": name, "namespace": "n"}, "spec": {"clusterName": "a"},
+        })
+    };
+    let said = |name: &str| {
+        create_on(Kind::JoinTokenRequest, &token(name), &known)
+            .errors
+            .len()
+    };
+    assert_eq!((said("a-ca"), said("a-sa")), (0, 1));
+}
+
 #[rstest]
 #[case("a-kubeconfig", true)]
 #[case("a-ca", true)]

@@ -228,6 +228,30 @@ fn a_reference_into_another_namespace_that_is_stored_stays_or_goes() {
     assert_eq!(paths(&update(Kind::Cluster, &gone, &old)), path);
 }
 
+/// Another program's members run with them.
+#[test]
+fn arguments_that_members_find_each_other_by_are_refused_and_stay_where_they_are_stored() {
+    let with = |args: Value| cluster(json!({"replicas": 1, "storage": {"etcd": {"args": args}}}));
+    let path = "spec.storage.etcd.args[0]";
+    for arg in [
+        "--client-cert-auth=false",
+        "--wal-dir=/tmp",
+        "--listen-metrics-urls=http://0.0.0.0:2381",
+        "-name=x",
+    ] {
+        let new = with(json!([arg]));
+        assert_eq!(paths(&create(Kind::Cluster, &new)), [path], "{arg}");
+        let more = with(json!([arg, "--debug"]));
+        let kept = update(Kind::Cluster, &new, &more);
+        assert_eq!(kept.errors, [], "{arg}");
+        assert!(kept.warnings.iter().any(|text| text.starts_with(path)));
+        let none = with(json!([]));
+        assert_eq!(paths(&update(Kind::Cluster, &none, &new)), [path], "{arg}");
+    }
+    let fine = with(json!(["--tls-min-version=TLS1.3"]));
+    assert_eq!(create(Kind::Cluster, &fine).errors, []);
+}
+
 /// A fault that is stored, the same with more around it, and another fault with the same text.
 #[rstest]
 #[case::moved(

@@ -59,13 +59,8 @@ fn etcd_args(arg: &str) -> Value {
     "spec.storage.etcd.args[0]",
     etcd_args("--max-request-bytes=2000000")
 )]
-#[case::etcd_without_certificates(
-    etcd_args("--client-cert-auth=false"),
-    "spec.storage.etcd.args[0]",
-    etcd_args("--tls-min-version=TLS1.3")
-)]
-#[case::etcd_elsewhere(
-    etcd_args("--wal-dir=/tmp"),
+#[case::etcd_of_a_file(
+    etcd_args("--config-file=/etc/etcd.yaml"),
     "spec.storage.etcd.args[0]",
     etcd_args("--data-dir=/var/lib/k0s/etcd")
 )]
@@ -195,7 +190,8 @@ fn etcd_args(arg: &str) -> Value {
 #[case::mount_in_proc(
     json!({"mounts": [{"path": "/proc/x/../self", "emptyDir": {}}]}), "spec.mounts[0].path",
     json!({"mounts": [
-        {"path": "/process", "emptyDir": {}}, {"path": "/sys/fs/bpf", "hostPath": {"path": "/sys/fs/bpf"}},
+        {"path": "/process", "emptyDir": {}},
+        {"path": "/proc/meminfo", "hostPath": {"path": "/var/lib/lxcfs/proc/meminfo"}}, {"path": "/sys/fs/bpf", "hostPath": {"path": "/sys/fs/bpf"}},
         {"path": "/dev/fuse", "hostPath": {"path": "/dev/fuse", "type": "CharDevice"}},
     ]})
 )]

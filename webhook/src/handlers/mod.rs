@@ -57,6 +57,11 @@ impl World<'_> {
         request: &Request<'_>,
         own: impl Fn(&Request<'_>) -> Option<Value>,
     ) -> Option<Value> {
+        // What is to be refused stays as it came: on its way back to the version in which it was
+        // written, it would lose what says why.
+        if request.lacks_a_part() {
+            return None;
+        }
         if self.policies.is_empty() {
             return own(request);
         }

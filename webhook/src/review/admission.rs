@@ -188,6 +188,12 @@ fn respond<'a>(
         );
         return (kind.name(), refused(message));
     }
+    let is_deep = |object: &&RawValue| object::is_deep(object.get());
+    if asked.operation != Operation::Delete.as_str() && asked.object.as_ref().is_some_and(is_deep) {
+        let most = object::DEEPEST;
+        let message = format!("object is invalid: must not be nested deeper than {most} levels");
+        return (kind.name(), refused(message));
+    }
     let response = match decided_at_once(kind, asked, world, stage) {
         Some(decision) => decided(kind, &asked.head(Operation::Create), decision, allowed),
         None => match parts(asked) {

@@ -7,6 +7,32 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+/// How deep an object may be nested. What is deeper than 127 levels cannot be read by those who use the
+/// same library, and in a list each object lies deeper: one that cannot be read takes the list of all
+/// with it.
+pub(super) const DEEPEST: usize = 100;
+
+/// Whether it is nested deeper than that.
+pub(super) fn is_deep(json: &str) -> bool {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => {
+                depth += 1;
+                if depth > DEEPEST {
+                    return true;
+                }
+            }
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
 /// Reads an object; what is no JSON object is an error.
 pub(super) fn read(raw: &RawValue) -> serde_json::Result<Value> {
     serde_json::from_str::<Object>(raw.get()).map(|object| Value::Object(object.0))
@@ -108,5 +134,16 @@ mod tests {
     fn nesting_without_end_is_an_error_and_no_overflow() {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         assert!(read(&format!(r#"{{"spec":{deep}}}"#)).is_err());
+    }
+
+    #[test]
+    fn depth_is_that_of_brackets_outside_of_texts() {
+        let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(!is_deep(&nested(DEEPEST)));
+        assert!(is_deep(&nested(DEEPEST + 1)));
+        let text = format!("{:?}", "[\"".repeat(2 * DEEPEST));
+        assert!(!is_deep(&text), "{text}");
+        let flat = format!("[{}]", vec![nested(DEEPEST - 1); 3].join(","));
+        assert!(!is_deep(&flat));
     }
 }

@@ -6,6 +6,7 @@ use crds::labels::{self, Component};
 use crds::names;
 use crds::quantity::{canonical, canonical_resources};
 use crds::v1beta2::{CertificateType, EtcdSpec};
+use crds::validation::{etcd_flag, is_etcds_own};
 use crds::volumes::PKI_DIR;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
@@ -264,9 +265,27 @@ fn arguments(cluster: &ValidCluster, settings: &EtcdSpec) -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
-    args.extend(settings.args.iter().cloned());
+    let theirs = theirs(&args, &settings.args);
+    args.extend(theirs);
     args.push(format!("--data-dir={DATA}"));
     args
+}
+
+/// The user's arguments without those by which members find and trust each other, which an older
+/// release or another program has let in: of two the last one would count.
+fn theirs(ours: &[String], args: &[String]) -> Vec<String> {
+    let is_set = |flag| is_etcds_own(flag) && ours.iter().any(|arg| etcd_flag(arg) == Some(flag));
+    let mut args = args.iter().peekable();
+    let mut kept = Vec::new();
+    while let Some(arg) = args.next() {
+        if !etcd_flag(arg).is_some_and(is_set) {
+            kept.push(arg.clone());
+        } else if !arg.contains('=') {
+            // Its value follows, unless it is a switch.
+            args.next_if(|next| !next.starts_with('-'));
+        }
+    }
+    kept
 }
 
 fn environment(cluster: &ValidCluster) -> Vec<EnvVar> {

@@ -265,3 +265,20 @@ fn what_members_find_each_other_by_is_nobody_elses_to_set() {
         assert_ne!(own, free.contains(&flag), "{flag}");
     }
 }
+
+#[rstest]
+#[case::free(&["--quota-backend-bytes=1", "--debug"], &["--quota-backend-bytes=1", "--debug"])]
+#[case::of_two_the_last_counts(&["--name=x", "--listen-metrics-urls=http://a:1"], &[])]
+#[case::with_a_value_apart(&["-name", "x", "--debug"], &["--debug"])]
+#[case::a_switch(&["--client-cert-auth", "--debug"], &["--debug"])]
+#[case::where_data_lies(&["--wal-dir=/var/lib/k0s/etcd/wal"], &["--wal-dir=/var/lib/k0s/etcd/wal"])]
+fn what_members_find_each_other_by_stays_ours(#[case] given: &[&str], #[case] kept: &[&str]) {
+    let ours = [
+        "--name",
+        "--client-cert-auth=true",
+        "--listen-metrics-urls=b",
+    ]
+    .map(str::to_owned);
+    let given: Vec<String> = given.iter().map(|arg| (*arg).to_owned()).collect();
+    assert_eq!(theirs(&ours, &given), kept);
+}
