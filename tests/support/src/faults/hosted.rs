@@ -33,12 +33,6 @@ pub const PLACE: &str = "hosted: ";
 /// How often is looked at what should be served.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A range of Service addresses that lead to this machine without anybody's doing, another for each
-/// process: two may run beside each other.
-pub fn services() -> String {
-    format!("127.{}.0.0/16", 64 + std::process::id() % 128)
-}
-
 /// The API server behind all of them.
 pub struct Backing {
     light: Light,
@@ -62,6 +56,17 @@ impl Backing {
     pub async fn end(self) -> Result<()> {
         self.light.down().await
     }
+}
+
+/// The Secret of the token with this id.
+pub fn secret_name(id: &str) -> String {
+    format!("bootstrap-token-{id}")
+}
+
+/// The secret half of a token.
+pub fn secret_half(secret: &Secret) -> Option<String> {
+    let half = secret.data.as_ref()?.get("token-secret")?;
+    Some(String::from_utf8_lossy(&half.0).into_owned())
 }
 
 /// When an API began or ceased to be served.
@@ -112,16 +117,21 @@ impl Hosted {
     }
 
     /// Ends all of them or lets them serve again, and waits until they do.
-    pub async fn serves(&self, serves: bool) {
+    pub async fn serves(&self, serves: bool) -> Result<()> {
         self.up.store(serves, Ordering::Relaxed);
-        let done = || {
+        let all_do = || {
             let times = lock(&self.times);
             let mut all = times.values().filter_map(|times| times.last());
-            all.all(|(_, now)| *now == serves)
+            !times.is_empty() && all.all(|(_, now)| *now == serves)
         };
-        while !done() {
-            tokio::time::sleep(LOOK).await;
-        }
+        let done = async || {
+            all_do()
+                .then_some(())
+                .ok_or_else(|| "they do not".to_owned())
+        };
+        let limit = Duration::from_secs(30);
+        crate::light::until("hosted APIs are as they should be", limit, done).await?;
+        Ok(())
     }
 
     /// Since when it is as it is at a moment, and whether it serves then.

@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
-use mothership::LightOptions;
+use anyhow::{Context as _, Result, anyhow, bail};
 use mothership::proxy::{Fault, Point, Proxy};
 
 use super::choice::{Arguments, Scope};
@@ -20,6 +19,9 @@ use super::stage::{self, Against, Stage};
 use super::workloads::{Workload, named};
 use crate::light::world::World;
 use crate::runner::World as _;
+
+/// No run of a workload takes so long.
+const LONGEST: Duration = Duration::from_secs(900);
 
 /// The user that the tested programs are.
 const USER: &str = "plans";
@@ -52,11 +54,7 @@ impl Machine {
     /// With the product installed, the program that is asked for, and hosted APIs if some are to
     /// be served.
     pub async fn start(scope: Scope, arguments: &Arguments, serves: bool) -> Result<Self> {
-        let options = LightOptions {
-            services: Some(hosted::services()),
-            ..LightOptions::default()
-        };
-        let world = World::without_admission(options).await?;
+        let world = World::without_admission().await?;
         world.grant(USER).await?;
         world.grant_leases(USER).await?;
         let own = || {
@@ -157,6 +155,7 @@ impl Machine {
             program,
             against,
             states: Mutex::default(),
+            secrets: Mutex::default(),
         })
     }
 
@@ -230,7 +229,9 @@ impl Machine {
             let workload = named(plan.workload).context("there is no such workload")?;
             let stage = self.stage(workload, against, &plan.faults).await?;
             let mut findings = Vec::new();
-            match (workload.run)(&stage).await {
+            // Each wait has its limit; this is for what waits without one.
+            let run = tokio::time::timeout(LONGEST, (workload.run)(&stage)).await;
+            match run.unwrap_or_else(|_| Err(anyhow!("it does not end"))) {
                 Ok(()) => {
                     let noise = self.rest(&stage).await?;
                     // What works from an old list may write once more what is there already.

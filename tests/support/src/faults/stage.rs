@@ -4,14 +4,14 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use mothership::proxy::{Proxy, Record};
 use serde_json::{Value, json};
 
 use super::history::{self, History, Objects};
-use super::hosted::Hosted;
+use super::hosted::{self, Hosted};
 use super::operator::{Operator, Program};
 use super::reference::Reference;
 use super::state::{self, Leaves};
@@ -49,6 +49,8 @@ pub struct Stage {
     pub(super) program: Program,
     pub(super) against: Against,
     pub(super) states: Mutex<Vec<Leaves>>,
+    /// Of tokens.
+    pub(super) secrets: Mutex<Vec<String>>,
 }
 
 /// A second program.
@@ -98,6 +100,28 @@ impl Stage {
             .chain(hosted.into_iter().flatten());
         let times: Option<Vec<Instant>> = all.collect();
         Some(times?.into_iter().max()?.elapsed())
+    }
+
+    /// What a request shows as its token is valid where it was made. Its secret is remembered.
+    pub async fn has_tokens(&self) -> Result<()> {
+        let hosted = self.hosted.as_ref().context("nothing is hosted here")?;
+        let valid = hosted.tokens().await?;
+        for (key, request) in self.objects() {
+            let id = children::text(&request, "/status/tokenID");
+            if key.starts_with("JoinTokenRequest/") && !valid.contains_key(&hosted::secret_name(id))
+            {
+                bail!("{key} shows the token {id:?}, and there is none");
+            }
+        }
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.extend(valid.values().filter_map(hosted::secret_half));
+        Ok(())
+    }
+
+    /// The secrets of tokens that were valid.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.clone()
     }
 
     /// Waits until a Cluster's condition says this, which is not before a while without any fault.

@@ -19,6 +19,7 @@ const OURS: [&str; 2] = ["Cluster", "JoinTokenRequest"];
 /// times and keys.
 pub fn leaves(objects: &Objects, namespace: &str) -> Leaves {
     let mut all = Leaves::new();
+    let own = own(objects, namespace);
     for (key, object) in objects {
         let (kind, _) = key.split_once('/').unwrap_or_default();
         if kind == "Event" {
@@ -45,9 +46,34 @@ pub fn leaves(objects: &Objects, namespace: &str) -> Leaves {
                 hide(&mut object, field);
             }
         }
-        walk(key.clone(), &object, namespace, &mut all);
+        walk(key.clone(), &object, &own, &mut all);
     }
     all
+}
+
+/// Texts that are another in each run and stand in others, and what stands for them; the longest first.
+fn own(objects: &Objects, namespace: &str) -> Vec<(String, String)> {
+    let mut own = vec![(namespace.to_owned(), "NAMESPACE".to_owned())];
+    for (key, object) in objects {
+        let (what, place) = match key.split_once('/') {
+            Some(("Service", _)) => ("ADDRESS", "/spec/clusterIP"),
+            Some(("Cluster", _)) => ("UID", "/metadata/uid"),
+            _ => continue,
+        };
+        let own_text = text(object, place);
+        if !matches!(own_text, "" | "None") {
+            own.push((own_text.to_owned(), format!("{what} of {key}")));
+        }
+    }
+    // What an earlier life left behind names a Cluster that is not there any more.
+    for object in objects.values() {
+        let uid = text(object, "/metadata/labels/k0smotron.io~1cluster-uid");
+        if !uid.is_empty() && own.iter().all(|(text, _)| text != uid) {
+            own.push((uid.to_owned(), "UID of a Cluster that is gone".to_owned()));
+        }
+    }
+    own.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
+    own
 }
 
 fn remove(object: &mut Value, parent: &str, field: &str) {
@@ -104,15 +130,21 @@ fn sort_of(encoded: &str) -> String {
     }
 }
 
-fn walk(path: String, value: &Value, namespace: &str, all: &mut Leaves) {
+fn walk(path: String, value: &Value, own: &[(String, String)], all: &mut Leaves) {
     match value {
+        Value::Object(fields) if fields.is_empty() => {
+            all.insert(path, "{}".to_owned());
+        }
+        Value::Array(items) if items.is_empty() => {
+            all.insert(path, "[]".to_owned());
+        }
         Value::Object(fields) => {
             for (key, value) in fields {
                 if !matches!(key.as_str(), "uid" | "observedGeneration") {
                     walk(
                         format!("{path}/{}", key.replace('/', "~1")),
                         value,
-                        namespace,
+                        own,
                         all,
                     );
                 }
@@ -125,11 +157,14 @@ fn walk(path: String, value: &Value, namespace: &str, all: &mut Leaves) {
                     Some(type_) if path.ends_with("/conditions") => type_.to_owned(),
                     _ => index.to_string(),
                 };
-                walk(format!("{path}/{place}"), value, namespace, all);
+                walk(format!("{path}/{place}"), value, own, all);
             }
         }
         Value::String(text) => {
-            all.insert(path, without_times(text).replace(namespace, "NAMESPACE"));
+            let text = own.iter().fold(without_times(text), |all, (own, name)| {
+                all.replace(own, name)
+            });
+            all.insert(path, text);
         }
         other => {
             all.insert(path, other.to_string());

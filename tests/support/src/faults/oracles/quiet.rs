@@ -53,9 +53,11 @@ pub fn silent(changes: &[Change], records: &[Record]) -> Vec<Finding> {
                         .any(|word| text(condition, "/message").contains(word))
             })
     });
-    let gone_before = changes
-        .iter()
-        .any(|change| change.kind == "Cluster" && change.what == What::Deleted && change.at < over);
+    let gone_before = changes.iter().any(|change| {
+        change.kind == "Cluster"
+            && change.what == What::Deleted
+            && (first.at..over).contains(&change.at)
+    });
     if said || gone_before {
         return Vec::new();
     }
@@ -72,22 +74,22 @@ pub fn silent(changes: &[Change], records: &[Record]) -> Vec<Finding> {
 pub fn noise(stage: &Stage, since: Instant, when: &str) -> Option<Finding> {
     let namespace = &stage.scene.namespace;
     let records = stage.proxy.records();
-    let late = records
-        .iter()
-        .filter(|record| record.at >= since && is_write(record));
-    let mut all: Vec<String> = late.map(|record| record.call.to_string()).collect();
-    let reads = records
-        .iter()
-        .filter(|record| record.at >= since && !is_write(record) && !is_lease(record));
+    let late = records.iter().filter(|record| record.at >= since);
+    let mut all = Vec::new();
     let mut asked: BTreeMap<String, usize> = BTreeMap::new();
-    for read in reads {
-        *asked.entry(read.call.to_string()).or_default() += 1;
+    for record in late.filter(|record| !is_lease(record)) {
+        let call = record.call.to_string();
+        if is_write(record) {
+            all.push(call.clone());
+        }
+        *asked.entry(call).or_default() += 1;
     }
-    asked.retain(|_, times| *times > FEW);
-    if all.is_empty() {
-        let (call, times) = asked.into_iter().next()?;
+    if let Some((call, times)) = asked.into_iter().find(|(_, times)| *times > FEW) {
         let what = format!("{when}: {call} {times} times");
         return Some(Finding::new(Kind::Noise, what));
+    }
+    if all.is_empty() {
+        return None;
     }
     // Numbers of replicas are told a minute after a Cluster was created.
     let only_status = all

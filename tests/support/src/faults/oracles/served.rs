@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::{Finding, Kind};
 use crate::faults::history::{Change, What};
-use crate::faults::hosted::PLACE;
+use crate::faults::hosted::{PLACE, secret_half, secret_name};
 use crate::faults::stage::Stage;
 use crate::light::children::{at, text};
 
@@ -87,27 +87,23 @@ pub async fn tokens(stage: &Stage) -> Result<Vec<Finding>> {
         .iter()
         .filter(|(key, _)| key.starts_with("JoinTokenRequest/"));
     let ids: BTreeSet<_> = requests
-        .map(|(_, request)| format!("bootstrap-token-{}", text(request, "/status/tokenID")))
+        .map(|(_, request)| secret_name(text(request, "/status/tokenID")))
         .collect();
     let log = stage.operator.log();
     let mut all = Vec::new();
+    let mut secrets = stage.secrets();
     for (name, secret) in hosted.tokens().await? {
         if !ids.contains(&name) {
-            all.push(Finding::new(
-                Kind::Token,
-                format!("{name} is valid, and no request has it"),
-            ));
+            let what = format!("{name} is valid, and no request has it");
+            all.push(Finding::new(Kind::Token, what));
         }
-        let data = secret.data.unwrap_or_default();
-        let half = data
-            .get("token-secret")
-            .map(|half| String::from_utf8_lossy(&half.0));
-        if half.is_some_and(|half| log.contains(&*half)) {
-            all.push(Finding::new(
-                Kind::Leak,
-                format!("the secret of {name} is in the log"),
-            ));
-        }
+        secrets.extend(secret_half(&secret));
+    }
+    if secrets.iter().any(|secret| log.contains(secret)) {
+        all.push(Finding::new(
+            Kind::Leak,
+            "the secret of a token is in the log",
+        ));
     }
     Ok(all)
 }
