@@ -30,7 +30,8 @@ pub struct LightOptions {
     pub detached: bool,
     /// Let etcd wait for the disk, as benchmarks of latency need.
     pub fsync: bool,
-    /// Range of Service addresses; without one, the usual.
+    /// Range of Service addresses; without one, some that lead to this machine: nobody's host is asked
+    /// in place of a hosted API.
     pub services: Option<String>,
     /// Further flags of the API server, such as `--feature-gates=…`.
     pub api_flags: Vec<String>,
@@ -97,7 +98,7 @@ impl Light {
                 api,
                 manager,
             },
-            services: options.services.unwrap_or_else(|| "10.0.0.0/16".to_owned()),
+            services: options.services.unwrap_or_else(ports::services),
             fsync: options.fsync,
             large: options.large,
             // There is no address but loopback to advertise, and that one is refused.

@@ -36,7 +36,11 @@ pub(super) async fn serve(listener: TcpListener, face: Face, shared: Arc<Shared>
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else { continue };
+                let Ok((stream, _)) = accepted else {
+                    // There are too many files open, for a while.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                };
                 let _ = stream.set_nodelay(true);
                 let (face, shared) = (face.clone(), Arc::clone(&shared));
                 connections.spawn(async move {

@@ -8,35 +8,21 @@
 mod measure;
 mod reviews;
 
-use std::ops::Deref;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::Result;
-use support::light::scene::Scene;
-use support::light::world::World;
+use support::light::world::{Paced, World};
 use support::{case, runner};
 
-/// A mothership with time for a measurement.
-struct Bench(World);
-
-impl runner::World for Bench {
-    type Scene = Scene;
-    const AT_ONCE: usize = 1;
-    const LIMIT: Duration = Duration::from_secs(900);
-
-    async fn scene(&self, case: &str) -> Result<impl Deref<Target = Scene>> {
-        self.0.scene(case).await
-    }
-
-    async fn end(self, well: bool) -> Result<()> {
-        self.0.end(well).await
-    }
-}
+/// With the machine for itself, and time for a measurement.
+type Bench = Paced<1, 900>;
 
 fn main() -> ExitCode {
     runner::main(
-        async { World::without_webhook().await.map(Bench) },
+        async {
+            World::without_webhook()
+                .await
+                .map(|world| -> Bench { Paced(world) })
+        },
         &[case!(measure::admission_under_load)],
     )
 }

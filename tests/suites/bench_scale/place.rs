@@ -104,11 +104,9 @@ impl Place {
         std::fs::write(&policy, POLICY)?;
         let options = LightOptions {
             dir: Some(dir.path().join("mothership")),
+            services: Some(SERVICES.to_owned()),
             // Of a flag that is given twice the second counts.
-            api_flags: vec![
-                format!("--audit-policy-file={}", policy.display()),
-                format!("--service-cluster-ip-range={SERVICES}"),
-            ],
+            api_flags: vec![format!("--audit-policy-file={}", policy.display())],
             large: true,
             ..LightOptions::default()
         };

@@ -23,19 +23,18 @@ async fn generation(scene: &Scene) -> Result<Value> {
     Ok(at(&set.context("no set")?, "/metadata/generation").clone())
 }
 
+async fn waits_for_a_balancer(scene: &Scene) -> Result<()> {
+    let spec = json!({"service": {"type": "LoadBalancer"}});
+    scene.create("one", spec).await?;
+    let (exposed, why) = ("ControlPlaneExposed", "WaitingForLoadBalancer");
+    scene.says("one", exposed, "False", why).await?;
+    Ok(())
+}
+
 /// Some balancers list nodes, and list them anew when one goes and comes.
 pub async fn the_order_of_a_balancers_addresses_changes_nothing(scene: &Scene) -> Result<()> {
     let controller = scene.controller().await?;
-    let spec = json!({"service": {"type": "LoadBalancer"}});
-    scene.create("one", spec).await?;
-    scene
-        .says(
-            "one",
-            "ControlPlaneExposed",
-            "False",
-            "WaitingForLoadBalancer",
-        )
-        .await?;
+    waits_for_a_balancer(scene).await?;
     balance(scene, "kmc-one-lb", &["192.0.2.8", "192.0.2.9"]).await?;
     scene.completed("one").await?;
     let before = generation(scene).await?;
@@ -52,16 +51,7 @@ pub async fn the_order_of_a_balancers_addresses_changes_nothing(scene: &Scene) -
 /// later is found.
 pub async fn a_cluster_that_waits_for_a_node_finds_the_first(scene: &Scene) -> Result<()> {
     let controller = scene.controller().await?;
-    let spec = json!({"service": {"type": "LoadBalancer"}});
-    scene.create("one", spec).await?;
-    scene
-        .says(
-            "one",
-            "ControlPlaneExposed",
-            "False",
-            "WaitingForLoadBalancer",
-        )
-        .await?;
+    waits_for_a_balancer(scene).await?;
     balance(scene, "kmc-one-lb", &["192.0.2.8"]).await?;
     scene.completed("one").await?;
     let ports = json!({"type": "NodePort", "apiPort": 31743, "konnectivityPort": 31744});

@@ -26,7 +26,6 @@ mod volumes;
 
 use std::process::ExitCode;
 
-use mothership::LightOptions;
 use support::light::world::World;
 use support::{case, runner};
 
@@ -34,7 +33,7 @@ fn main() -> ExitCode {
     // Without admission: whatever the controller has to do with can be stored here, as it can while
     // the webhook is away. The longest first, so that the others fill the time beside them.
     runner::main(
-        World::without_admission(LightOptions::default()),
+        World::without_admission(),
         &[
             case!(leader::of_two_candidates_one_writes_and_the_other_takes_over),
             case!(revoking::a_deleted_request_waits_until_its_cluster_can_be_asked),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use kube::api::PostParams;
 use serde_json::{Value, json};
 use support::light::children::{differences, essence};
@@ -33,10 +33,13 @@ pub async fn what_is_accepted_converges_or_is_said_and_leaves_nothing_behind(
     let (cases, how) = chosen(all, SHARE, MOST)?;
     let mut accepted = Vec::new();
     for case in cases {
-        if ask(&scene.admin, &scene.namespace, kind, &case.spec).await == Answer::Accepted {
-            accepted.push(case);
+        match ask(&scene.admin, &scene.namespace, kind, &case.spec).await {
+            Answer::Accepted => accepted.push(case),
+            Answer::Refused(_) => {}
+            broken @ Answer::Broken(_) => bail!("{}: {broken:?}", case.title()),
         }
     }
+    ensure!(!accepted.is_empty(), "nothing was accepted ({how})");
     let _controller = scene.controller().await?;
     let names: Vec<String> = (0..AT_ONCE).map(|number| format!("c{number}")).collect();
     for name in &names {

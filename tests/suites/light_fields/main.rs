@@ -12,35 +12,21 @@ mod controller;
 mod fields;
 mod values;
 
-use std::ops::Deref;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::Result;
-use support::light::scene::Scene;
-use support::light::world::World;
+use support::light::world::{Paced, World};
 use support::{case, runner};
 
-/// A mothership with time for every value of every field.
-struct Patient(World);
-
-impl runner::World for Patient {
-    type Scene = Scene;
-    const AT_ONCE: usize = 2;
-    const LIMIT: Duration = Duration::from_secs(40 * 60);
-
-    async fn scene(&self, case: &str) -> Result<impl Deref<Target = Scene>> {
-        self.0.scene(case).await
-    }
-
-    async fn end(self, well: bool) -> Result<()> {
-        self.0.end(well).await
-    }
-}
+/// With time for every value of every field.
+type Patient = Paced<2, { 40 * 60 }>;
 
 fn main() -> ExitCode {
     runner::main(
-        async { World::start().await.map(Patient) },
+        async {
+            World::start()
+                .await
+                .map(|world| -> Patient { Paced(world) })
+        },
         &[
             case!(controller::what_is_accepted_converges_or_is_said_and_leaves_nothing_behind),
             case!(admission::every_value_is_accepted_or_refused_by_name),

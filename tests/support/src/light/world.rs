@@ -87,34 +87,25 @@ impl World {
     }
 
     /// The same with nobody who refuses or changes what is submitted.
-    pub async fn without_admission(options: LightOptions) -> Result<Self> {
-        let world = Self::installed(PLAIN, None, options).await?;
+    pub async fn without_admission() -> Result<Self> {
+        let world = Self::without_webhook().await?;
         disregard_webhook(&world.admin).await?;
         Ok(world)
     }
 
     /// The same without a webhook: whoever starts one decides when and how.
     pub async fn without_webhook() -> Result<Self> {
-        Self::installed(PLAIN, None, LightOptions::default()).await
+        Self::installed(PLAIN, None).await
     }
 
     /// The same from an overlay that needs a namespace of this name.
     pub async fn overlay(path: &str, namespace: &str) -> Result<Self> {
-        let mut world = Self::installed(
-            ("--kustomize", path),
-            Some(namespace),
-            LightOptions::default(),
-        )
-        .await?;
+        let mut world = Self::installed(("--kustomize", path), Some(namespace)).await?;
         world.webhook = Some(world.place.start(&[]).await?);
         Ok(world)
     }
 
-    async fn installed(
-        what: (&str, &str),
-        namespace: Option<&str>,
-        options: LightOptions,
-    ) -> Result<Self> {
+    async fn installed(what: (&str, &str), namespace: Option<&str>) -> Result<Self> {
         let (program, webhook) = tokio::task::spawn_blocking(|| {
             let progress = Progress::new();
             anyhow::Ok((image::controller(&progress)?, image::webhook(&progress)?))
@@ -132,7 +123,7 @@ impl World {
                 "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement"
                     .to_owned(),
             ],
-            ..options
+            ..LightOptions::default()
         })
         .await?;
         let kubectl = install(&light, what, namespace).await?;
@@ -221,6 +212,23 @@ impl World {
     /// The webhook as it was built.
     pub fn webhook_program(&self) -> &Path {
         self.place.program()
+    }
+}
+
+/// The same with another pace: for cases that take longer, or the machine for themselves.
+pub struct Paced<const AT_ONCE: usize, const SECONDS: u64>(pub World);
+
+impl<const AT_ONCE: usize, const SECONDS: u64> runner::World for Paced<AT_ONCE, SECONDS> {
+    type Scene = Scene;
+    const AT_ONCE: usize = AT_ONCE;
+    const LIMIT: Duration = Duration::from_secs(SECONDS);
+
+    async fn scene(&self, case: &str) -> Result<impl Deref<Target = Scene>> {
+        self.0.scene(case).await
+    }
+
+    async fn end(self, well: bool) -> Result<()> {
+        self.0.end(well).await
     }
 }
 
