@@ -96,15 +96,15 @@ fn obsolete(cluster: &ValidCluster, wanted: &[Desired]) -> BTreeSet<ObjectKey> {
     let services = ServiceType::ALL
         .iter()
         .map(|type_| key(Kind::Service, names::service(name, *type_)));
-    let of_pods = [Kind::PodDisruptionBudget, Kind::NetworkPolicy]
-        .into_iter()
-        .flat_map(|kind| {
-            [names::control_plane(name), names::etcd(name)].map(|name| key(kind, name))
-        });
+    let of_pods =
+        |kind| [names::control_plane(name), names::etcd(name)].map(|name| key(kind, name));
+    // One that is asked for and was not built stays: without it everybody is let in.
+    let policies = (!network_policy::is_asked(cluster)).then(|| of_pods(Kind::NetworkPolicy));
     let endpoint = matches!(cluster.address, Address::Internal)
         .then(|| key(Kind::ConfigMap, names::endpoint_config(name)));
     services
-        .chain(of_pods)
+        .chain(of_pods(Kind::PodDisruptionBudget))
+        .chain(policies.into_iter().flatten())
         .chain(endpoint)
         .chain(copies(&cluster.namespace, name))
         .filter(|key| wanted.iter().all(|wanted| wanted.key != *key))

@@ -16,13 +16,20 @@ use crate::cluster::children::storage;
 use crate::cluster::validate::ValidCluster;
 use crate::kubernetes::store::Kind;
 
+/// Whether the spec asks for any.
+pub fn is_asked(cluster: &ValidCluster) -> bool {
+    let asked = cluster.spec.network_policy.as_ref();
+    asked.is_some_and(|policy| policy.enabled)
+}
+
 /// One for the control plane, and those of its storage.
 pub fn all(cluster: &ValidCluster) -> Vec<Desired> {
-    let asked = cluster.spec.network_policy.as_ref();
-    if !asked.is_some_and(|policy| policy.enabled) {
+    if !is_asked(cluster) {
         return Vec::new();
     }
-    let control_plane = cluster.ports.as_ref().map(|ports| {
+    // Until the Service has others, pods listen where they did.
+    let ports = cluster.ports.filter(|_| cluster.has_ports);
+    let control_plane = ports.map(|ports| {
         // Workers and users come from anywhere, most of them through a node.
         let ports = [ports.api, ports.konnectivity];
         policy(

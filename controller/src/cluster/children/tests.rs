@@ -242,6 +242,24 @@ fn a_set_follows_what_its_pods_read_at_their_start() {
     assert!(keys(&built, Kind::Service).contains(&"kmc-demo"));
 }
 
+/// Without a policy everybody is let in, and with one of other ports nobody.
+#[test]
+fn a_policy_follows_the_ports_of_the_service_and_stays_until_it_can() {
+    let of = |spec: &str, has_ports: bool| {
+        let mut cluster = valid(spec, &all_seen());
+        cluster.has_ports = has_ports;
+        let built = build(&cluster);
+        let goes = built.obsolete.iter();
+        let goes = goes.filter(|key| key.kind == Kind::NetworkPolicy).count();
+        let wanted = keys(&built, Kind::NetworkPolicy);
+        (wanted.join(" "), goes)
+    };
+    let asked = "networkPolicy: {enabled: true}";
+    assert_eq!(of(asked, true), ("kmc-demo kmc-demo-etcd".to_owned(), 0));
+    assert_eq!(of(asked, false), ("kmc-demo-etcd".to_owned(), 0));
+    assert_eq!(of("{}", false), (String::new(), 2));
+}
+
 /// What an earlier spec asked for goes; keys never do.
 #[test]
 fn what_is_obsolete_are_services_budgets_policies_the_endpoint_and_copies() {
