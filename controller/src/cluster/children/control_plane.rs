@@ -99,11 +99,17 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
     Some(Desired::declared(Kind::StatefulSet, set))
 }
 
-/// Whether two replicas on one node would have one data directory.
-fn shares_a_directory(cluster: &ValidCluster) -> bool {
+/// Whether replicas have to be on nodes of their own: two on one would have one data directory. A set
+/// that exists goes on as it is until it grows: pods that share a node would be pending for ever.
+fn has_own_nodes(cluster: &ValidCluster) -> bool {
     let persistence = cluster.spec.persistence.as_ref();
-    cluster.replicas() > 1
-        && persistence.is_some_and(|persistence| persistence.type_ == PersistenceType::HostPath)
+    if persistence.is_none_or(|persistence| persistence.type_ != PersistenceType::HostPath) {
+        return false;
+    }
+    let live = cluster.control_plane.as_ref();
+    let live = live.and_then(|set| set.spec.as_ref());
+    let grows = live.is_none_or(|live| live.replicas.unwrap_or_default() < cluster.replicas());
+    cluster.replicas() > 1 && grows || live.is_some_and(pod::has_own_nodes)
 }
 
 fn pod_spec(
@@ -114,7 +120,7 @@ fn pod_spec(
     PodSpec {
         automount_service_account_token: Some(false),
         service_account_name: cluster.spec.service_account.clone(),
-        affinity: Some(pod::apart(selector, shares_a_directory(cluster))),
+        affinity: Some(pod::apart(selector, has_own_nodes(cluster))),
         topology_spread_constraints: pod::spread(cluster),
         security_context: Some(PodSecurityContext {
             seccomp_profile: Some(pod::runtime_default()),

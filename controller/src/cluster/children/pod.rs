@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{
-    StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetUpdateStrategy,
+    StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec,
+    StatefulSetUpdateStrategy,
 };
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, EnvVar, EnvVarSource, KeyToPath, ObjectFieldSelector,
@@ -60,6 +61,22 @@ pub fn apart(labels: &BTreeMap<String, String>, is_nodes_own: bool) -> Affinity 
         }),
         ..Default::default()
     }
+}
+
+/// Whether the pods of a set take no node that another has.
+pub fn has_own_nodes(set: &StatefulSetSpec) -> bool {
+    let affinity = set
+        .template
+        .spec
+        .as_ref()
+        .and_then(|pod| pod.affinity.as_ref()?.pod_anti_affinity.as_ref());
+    affinity
+        .and_then(|apart| {
+            apart
+                .required_during_scheduling_ignored_during_execution
+                .as_ref()
+        })
+        .is_some_and(|required| !required.is_empty())
 }
 
 /// The user's constraints, for every pod alike.

@@ -260,6 +260,40 @@ fn a_policy_follows_the_ports_of_the_service_and_stays_until_it_can() {
     assert_eq!(of("{}", false), (String::new(), 2));
 }
 
+/// Pods that share a node are pending for ever once they may not; a set goes on as it is.
+#[rstest]
+#[case::as_it_is(3, 3, false, false)]
+#[case::as_it_was_made(3, 3, true, true)]
+#[case::it_grows(2, 3, false, true)]
+#[case::it_shrinks(3, 2, false, false)]
+#[case::to_one(3, 1, true, true)]
+#[case::it_wakes(0, 1, false, false)]
+fn a_set_that_exists_is_set_apart_when_it_grows(
+    #[case] live: i32,
+    #[case] replicas: i32,
+    #[case] apart: bool,
+    #[case] wanted: bool,
+) {
+    const REQUIRED: &str = "/spec/template/spec/affinity/podAntiAffinity/\
+                            requiredDuringSchedulingIgnoredDuringExecution";
+    let required = apart.then(|| json!([{"topologyKey": "kubernetes.io/hostname"}]));
+    let set = json!({"spec": {"replicas": live, "selector": {}, "template": {"spec": {
+        "containers": [], "affinity": {"podAntiAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": required}}}}}});
+    let seen = Observed {
+        control_plane: serde_json::from_value(set).unwrap(),
+        ..all_seen()
+    };
+    let spec = json!({"replicas": replicas,
+        "persistence": {"type": "hostPath", "hostPath": "/a"}});
+    let built = build(&valid(&spec.to_string(), &seen));
+    let mut sets = built.wanted.iter();
+    let set = sets.find(|desired| {
+        (desired.key.kind, desired.key.name.as_str()) == (Kind::StatefulSet, "kmc-demo")
+    });
+    assert_eq!(set.unwrap().body.pointer(REQUIRED).is_some(), wanted);
+}
+
 /// What an earlier spec asked for goes; keys never do.
 #[test]
 fn what_is_obsolete_are_services_budgets_policies_the_endpoint_and_copies() {
