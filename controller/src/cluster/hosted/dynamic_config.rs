@@ -46,8 +46,8 @@ pub async fn sync(
         return Ok(Some(wanted));
     };
     let serves = observed.health.as_ref().is_some_and(|health| health.ready);
-    let (true, Some((endpoint, ca_secret))) = (serves, access::endpoint(observed, valid.ports))
-    else {
+    let found = access::endpoint(cluster, observed, Some(valid));
+    let (true, Some((endpoint, ca_secret))) = (serves, found) else {
         return Ok(recorded);
     };
     let key = |kind, name: &str| ObjectKey::new(kind, &valid.namespace, name);

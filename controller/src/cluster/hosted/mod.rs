@@ -37,7 +37,7 @@ pub async fn ask(
         Err(problem) => asked.problems.push(problem),
     }
     let Some(valid) = valid else { return asked };
-    let counted = probes::nodes(observed, valid, keys, context).await;
+    let counted = probes::nodes(cluster, observed, valid, keys, context).await;
     asked.problems.extend(counted.err());
     match dynamic_config::sync(cluster, observed, valid, keys, context).await {
         Ok(config) => asked.config = config,

@@ -10,6 +10,7 @@ use crate::cluster::context::Context;
 use crate::cluster::dereference::Observed;
 use crate::cluster::validate::ValidCluster;
 use crate::cluster::{children, status};
+use crate::hosted::health::ReadinessPoller;
 use crate::kubernetes::store::{Kind, ObjectKey};
 
 /// How long the controller's own certificate for a hosted API lasts. With it one may do anything
@@ -25,26 +26,13 @@ pub async fn readiness(
     keys: &SigningKeys,
     context: &Context,
 ) -> Result<bool, Problem> {
-    let ports = valid.filter(|valid| valid.has_ports);
-    let ports = ports.map_or_else(|| cluster.recorded_ports().both(), |valid| valid.ports);
-    let (Some(control_plane), Some((endpoint, ca_secret))) = (
-        observed.control_plane.as_ref(),
-        access::endpoint(observed, ports),
-    ) else {
+    let uid = cluster.uid().unwrap_or_default();
+    pace(&uid, observed, &context.prober);
+    let found = access::endpoint(cluster, observed, valid);
+    let (Some(_), Some((endpoint, ca_secret))) = (&observed.control_plane, found) else {
         return Ok(false);
     };
-    let uid = cluster.uid().unwrap_or_default();
     if context.prober.observes(&uid, &endpoint) {
-        let started = control_plane
-            .status
-            .as_ref()
-            .and_then(|status| status.ready_replicas);
-        let serves = observed.health.as_ref().is_some_and(|health| health.ready);
-        let started = started.unwrap_or_default() > 0;
-        context.prober.vacant(&uid, !started);
-        if started != serves {
-            context.prober.hurry(&uid);
-        }
         return Ok(true);
     }
     let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
@@ -62,16 +50,32 @@ pub async fn readiness(
     Ok(true)
 }
 
+/// Has one that is asked already asked at the pace of its pods, whether anything else is known of it or
+/// not: what keeps us from asking elsewhere must not hide that one has become ready.
+fn pace(uid: &str, observed: &Observed, prober: &ReadinessPoller) {
+    let started = observed
+        .control_plane
+        .as_ref()
+        .and_then(|set| set.status.as_ref()?.ready_replicas)
+        .is_some_and(|ready| ready > 0);
+    let serves = observed.health.as_ref().is_some_and(|health| health.ready);
+    prober.vacant(uid, !started);
+    if started != serves {
+        prober.hurry(uid);
+    }
+}
+
 /// Has the nodes counted, in the background, once there is an API that can be asked.
 pub async fn nodes(
+    cluster: &Cluster,
     observed: &Observed,
     valid: &ValidCluster,
     keys: &SigningKeys,
     context: &Context,
 ) -> Result<(), Problem> {
     let serves = observed.health.as_ref().is_some_and(|health| health.ready);
-    let (true, Some((endpoint, ca_secret))) = (serves, access::endpoint(observed, valid.ports))
-    else {
+    let found = access::endpoint(cluster, observed, Some(valid));
+    let (true, Some((endpoint, ca_secret))) = (serves, found) else {
         return Ok(());
     };
     let wants = context
@@ -83,4 +87,112 @@ pub async fn nodes(
         context.census.provide(&valid.uid, pair);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use kube::client::Body;
+    use runtime::backoff::Failures;
+    use runtime::events::Events;
+    use serde_json::json;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::apply::{Damping, NoOpApplies};
+    use crate::cluster::LEAF_LIFETIME;
+    use crate::hosted::Endpoint;
+    use crate::hosted::health::Pace;
+    use crate::hosted::nodes::NodePoller;
+    use crate::kubernetes::primary::PrimaryWriter;
+    use crate::kubernetes::store::Store;
+    use crate::kubernetes::watches::Watches;
+    use crate::kubernetes::writer::Writer;
+    use crate::kubernetes::{Mothership, requeue};
+    use crate::metrics::Metrics;
+
+    /// With a mothership that never answers.
+    fn context(prober: ReadinessPoller) -> Context {
+        let silent = tower::service_fn(|_: http::Request<Body>| {
+            std::future::pending::<Result<http::Response<Body>, Infallible>>()
+        });
+        let client = kube::Client::new(silent, "default");
+        let (store, metrics) = (Store::default(), Metrics::default());
+        let (triggers, _) = requeue::channel();
+        let watches = Watches::start(
+            client.clone(),
+            None,
+            store.clone(),
+            triggers,
+            metrics.clone(),
+            tokio_util::sync::CancellationToken::new(),
+        );
+        Context {
+            mothership: Mothership {
+                store: store.clone(),
+                watches,
+                writer: Writer::new(client.clone(), store, metrics.clone()),
+            },
+            prober,
+            census: NodePoller::new(|_, _| ()),
+            events: Events::new(client.clone(), "test", "test"),
+            metrics,
+            leaf_lifetime: LEAF_LIFETIME,
+            no_op_applies: NoOpApplies::default(),
+            damping: Damping::default(),
+            primary: PrimaryWriter::new(client),
+            failures: Failures::default(),
+        }
+    }
+
+    /// Its CA may be unreadable at that moment: that keeps the pod from nobody.
+    #[tokio::test]
+    async fn a_pod_that_becomes_ready_is_asked_at_once_whatever_else_is_missing() {
+        let api = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ca = pki::ca::new("kubernetes", jiff::Timestamp::now(), pki::ca::LIFETIME).unwrap();
+        let port = api.local_addr().unwrap().port();
+        let endpoint = Endpoint::new("127.0.0.1", port, ca.certificate);
+        let asked = Arc::new(AtomicU32::new(0));
+        let count = asked.clone();
+        tokio::spawn(async move {
+            while let Ok((connection, _)) = api.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                drop(connection);
+            }
+        });
+        let pace = Pace {
+            quickest: Duration::from_millis(10),
+            slowest: Duration::from_millis(20),
+            vacant: Duration::from_secs(60),
+            settled: Duration::from_secs(60)..Duration::from_secs(61),
+        };
+        let prober = ReadinessPoller::with_pace(1, pace, |_, _| ());
+        prober.observe("1", "ns", "demo", endpoint, None, false);
+        prober.vacant("1", true);
+        let context = context(prober);
+        while context.prober.last("1").is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let before = asked.load(Ordering::SeqCst);
+
+        let cluster =
+            json!({"metadata": {"name": "demo", "namespace": "ns", "uid": "1"}, "spec": {}});
+        let set = json!({"status": {"replicas": 1, "readyReplicas": 1}});
+        let observed = Observed {
+            control_plane: serde_json::from_value(set).unwrap(),
+            ..Observed::default()
+        };
+        let cluster = serde_json::from_value(cluster).unwrap();
+        let keys = SigningKeys::default();
+        let is_asked = readiness(&cluster, &observed, None, &keys, &context).await;
+        assert_eq!(is_asked.ok(), Some(false), "it has no CA");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let after = asked.load(Ordering::SeqCst);
+        assert!(after > before + 2, "{before} {after}");
+    }
 }
