@@ -134,11 +134,14 @@ async fn apply_round(
 }
 
 /// What was found out is written down before anything relies on it: k0s listens on the ports and
-/// workers dial the address for the cluster's life.
+/// workers dial the address for the cluster's life. A number may be taken, so nothing relies on any of
+/// it before the Service has both.
 fn recorded_first(cluster: &Cluster, valid: &ValidCluster) -> Option<ClusterStatus> {
-    valid.ports?;
-    let mut status = cluster.status.clone().unwrap_or_default();
-    // A fixed number may be taken: it is recorded when the Service has it.
+    if !valid.has_ports {
+        return None;
+    }
+    let old = cluster.status.clone().unwrap_or_default();
+    let mut status = old.clone();
     let allocated = cluster.spec.service.asked_ports().both().is_none();
     if allocated {
         status.ports = valid.ports;
@@ -148,10 +151,56 @@ fn recorded_first(cluster: &Cluster, valid: &ValidCluster) -> Option<ClusterStat
     {
         status.external_address = Some(host.clone());
     }
-    let old = cluster.status.as_ref();
-    let is_known = old.is_some_and(|old| {
-        (old.ports, &old.external_address) == (status.ports, &status.external_address)
-    }) || (status.ports, &status.external_address) == (None, &None);
+    let is_known = status == old;
     status.etcd_members = valid.begun_members();
     (!is_known).then_some(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const OLD: Option<(i32, i32)> = Some((31000, 31001));
+
+    /// Asked and recorded ports, what the Service has, and what is written down.
+    #[rstest]
+    #[case::allocated((0, 0), None, (31000, 31001), OLD)]
+    #[case::allocated_and_not_served((0, 0), None, (30443, 30132), None)]
+    #[case::recorded((0, 0), OLD, (31000, 31001), None)]
+    #[case::half_a_change_that_is_refused((31443, 0), OLD, (31000, 31001), None)]
+    #[case::half_a_change((31443, 0), OLD, (31443, 31001), Some((31443, 31001)))]
+    fn ports_are_written_down_once_the_service_has_them(
+        #[case] asked: (i32, i32),
+        #[case] recorded: Option<(i32, i32)>,
+        #[case] has: (i32, i32),
+        #[case] written: Option<(i32, i32)>,
+    ) {
+        let pair = |(api, konnectivity)| json!({"api": api, "konnectivity": konnectivity});
+        let cluster: Cluster = serde_json::from_value(json!({
+            "metadata": {"name": "demo", "namespace": "ns", "uid": "1"},
+            "spec": {"externalAddress": "a.example.org", "service": {
+                "type": "NodePort", "apiPort": asked.0, "konnectivityPort": asked.1}},
+            "status": {"ports": recorded.map(pair), "externalAddress": "a.example.org"},
+        }))
+        .unwrap();
+        let port = |name: &str, port: i32, node_port: i32| -> Value {
+            json!({"name": name, "port": port, "nodePort": node_port})
+        };
+        let ports = [
+            port("api", has.0, 31000),
+            port("konnectivity", has.1, 31001),
+        ];
+        let observed = Observed {
+            service: serde_json::from_value(json!({"spec": {"ports": ports}})).unwrap(),
+            ..Observed::default()
+        };
+        let valid = validate(&cluster, &observed, SignedDuration::from_hours(1)).unwrap();
+        let status = recorded_first(&cluster, &valid);
+        let ports = status.and_then(|status| status.ports);
+        assert_eq!(ports.map(|ports| (ports.api, ports.konnectivity)), written);
+    }
 }
