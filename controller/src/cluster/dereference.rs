@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crds::v1beta2::{CertificateRef, CertificateType, Cluster, Ports, ServiceType, StatusPorts};
+use crds::v1beta2::{
+    CertificateRef, CertificateType, Cluster, ClusterStatus, Ports, ServiceType, StatusPorts,
+};
 use crds::{labels, names};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
@@ -265,8 +267,13 @@ fn user_named(reference: &CertificateRef) -> bool {
     reference.name.as_ref().is_some_and(|name| !name.is_empty())
 }
 
-/// The public keys that the pods were made with, as their StatefulSets say.
+/// The public keys that the pods were made with, as their StatefulSets say; none while nobody can have
+/// come to trust them: one that never worked has to be put right.
 fn public_keys_in_use(cluster: &Cluster, store: &Store) -> BTreeMap<CertificateType, String> {
+    let status = cluster.status.as_ref();
+    if status.is_some_and(ClusterStatus::has_never_served) {
+        return BTreeMap::new();
+    }
     let name = cluster.name_any();
     let noted = |set: String| -> Option<BTreeMap<CertificateType, String>> {
         let namespace = cluster.namespace().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use support::light::children::at;
 use support::light::scene::Scene;
@@ -40,6 +40,12 @@ async fn replaced(scene: &Scene, type_: &str, signed: &[&str]) -> Result<()> {
     scene.complete("one", spec).await?;
     scene
         .says("one", "CertificatesAvailable", "True", "Created")
+        .await?;
+    // Until it has served nobody trusts the old one.
+    let served = json!({"status": {"version": "v1.36.3-k0s.2"}});
+    scene
+        .raw()
+        .patch_status("one", &PatchParams::default(), &Patch::Merge(&served))
         .await?;
     let before = versions(scene, signed).await?;
 

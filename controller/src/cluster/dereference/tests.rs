@@ -274,4 +274,19 @@ fn a_key_that_is_not_the_pods_own_counts_as_none() {
     );
     put(&store, &ours.certificate, "3");
     assert_eq!(found(&store), first, "it is back");
+
+    // Nobody has come to trust the first key of a control plane that was asked and never answered.
+    put(&store, &theirs.certificate, "4");
+    let asked = |status: serde_json::Value| {
+        let mut cluster = cluster.clone();
+        let mut said = serde_json::json!({"conditions": [{"type": "ControlPlaneFunctional",
+            "status": "Unknown", "reason": "NotAsked", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+        json_patch::merge(&mut said, &status);
+        cluster.status = serde_json::from_value(said).unwrap();
+        certificate_secret(&cluster, CertificateType::Ca, &store).replaced
+    };
+    assert!(!asked(serde_json::json!({})), "it has never served");
+    assert!(asked(serde_json::json!({"version": "v1.36.3-k0s.2"})));
+    assert!(asked(serde_json::json!({"readyReplicas": 1})));
 }
