@@ -100,14 +100,9 @@ impl Triggers {
         self.for_nodes.lock().insert(cluster);
     }
 
-    /// Look at the owners of what was touched. Tokens are made and revoked through the Service of
-    /// a Cluster and with what is in its Secrets.
+    /// Look at the owners of what was touched, and at what waits for a node. Tokens are made and
+    /// revoked through the Service of a Cluster and with what is in its Secrets.
     pub fn touched(&self, of: Kind, touched: &Touched) {
-        if of == Kind::Node && self.is_open() {
-            for cluster in std::mem::take(&mut *self.for_nodes.lock()) {
-                let _ = self.clusters.send(cluster);
-            }
-        }
         for (namespace, Owner { kind, name, .. }) in touched {
             match kind.as_str() {
                 "Cluster" => {
@@ -117,6 +112,11 @@ impl Triggers {
                     }
                 }
                 "JoinTokenRequest" => self.request(namespace, name),
+                "Node" if self.is_open() => {
+                    for cluster in std::mem::take(&mut *self.for_nodes.lock()) {
+                        let _ = self.clusters.send(cluster);
+                    }
+                }
                 _ => {}
             }
         }
@@ -128,4 +128,40 @@ pub fn stream<T>(receiver: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> 
     futures::stream::unfold(receiver, |mut receiver| async {
         receiver.recv().await.map(|item| (item, receiver))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kubernetes::store::{ObjectKey, Store};
+
+    /// A kubelet writes its node every few minutes, and hundreds may wait for one.
+    #[test]
+    fn who_waits_for_a_node_is_woken_by_its_addresses_and_by_nothing_else() {
+        let (store, (triggers, mut receivers)) = (Store::default(), channel());
+        triggers.open();
+        let mut wakes = |touched: &Touched| {
+            triggers.wake_with_nodes("ns", "demo");
+            triggers.touched(Kind::Node, touched);
+            receivers.clusters.try_recv().is_ok()
+        };
+        let node = |version: &str, address: &str| {
+            let node = json!({
+                "apiVersion": "v1", "kind": "Node",
+                "metadata": {"name": "a", "uid": "1", "resourceVersion": version,
+                    "annotations": {"beat": version}},
+                "status": {"addresses": [{"type": "InternalIP", "address": address}],
+                    "conditions": [{"type": "Ready", "lastHeartbeatTime": version}]},
+            });
+            store.put(Kind::Node, serde_json::from_value(node).unwrap(), 1)
+        };
+        assert!(wakes(&node("1", "10.0.0.1")), "it came");
+        assert!(!wakes(&node("2", "10.0.0.1")), "it lives");
+        assert!(wakes(&node("3", "10.0.0.2")), "it moved");
+        let key = ObjectKey::new(Kind::Node, "", "a");
+        assert_eq!(store.get(&key).unwrap().resource_version, "3");
+        assert!(wakes(&store.release(&key, None, 1)), "it went");
+    }
 }

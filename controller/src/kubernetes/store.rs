@@ -135,6 +135,11 @@ impl Store {
         } else {
             live.holders = holder;
         }
+        // A kubelet writes its node again and again.
+        if kind == Kind::Node && before.as_ref().is_some_and(|it| it.says_the_same(&live)) {
+            inner.objects.insert(key, Arc::new(live));
+            return Vec::new();
+        }
         let mut touched = Vec::new();
         if let Some(before) = before.as_ref().and_then(|b| b.owner.clone()) {
             inner.disown(&before.uid, &key);

@@ -124,7 +124,7 @@ pub(super) enum Kept {
     Said,
     /// A digest of each key, and what a certificate says.
     Digests,
-    /// Addresses.
+    /// Addresses, and of the metadata the name.
     Addresses,
     /// Nothing.
     Metadata,

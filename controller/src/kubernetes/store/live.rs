@@ -24,8 +24,8 @@ pub struct Live {
     pub deleting: bool,
     /// The field manager, other than ours, that changed it last; status apart.
     pub rival: Option<String>,
-    /// The Cluster that looks at it although it does not own it.
-    pub(super) cluster: Option<String>,
+    /// Who looks at it although they do not own it.
+    onlooker: Option<Owner>,
     /// Which watches deliver it, one bit each.
     pub(super) holders: u32,
     json: Box<str>,
@@ -56,11 +56,7 @@ impl Live {
             owner,
             deleting: metadata.deletion_timestamp.is_some(),
             rival: last_other_manager(metadata),
-            // A claim outlives its Cluster, so nothing but its label leads to one.
-            cluster: match kind {
-                Kind::PersistentVolumeClaim => object.labels().get(labels::CLUSTER).cloned(),
-                _ => None,
-            },
+            onlooker: onlooker(kind, &object),
             holders: 0,
             json: "".into(),
         };
@@ -71,14 +67,14 @@ impl Live {
         }
     }
 
-    /// The Cluster that looks at it, in the form of an owner.
+    /// Who looks at it, in the form of an owner.
     pub(super) fn onlooker(&self, key: &ObjectKey) -> Option<(String, Owner)> {
-        let owner = Owner {
-            kind: "Cluster".to_owned(),
-            name: self.cluster.clone()?,
-            uid: String::new(),
-        };
-        Some((key.namespace.clone(), owner))
+        Some((key.namespace.clone(), self.onlooker.clone()?))
+    }
+
+    /// Whether a reconcile finds the same in both.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        self.json == other.json
     }
 
     /// The pruned object.
@@ -131,6 +127,21 @@ impl Live {
         let value = self.value();
         Some(value.get("certificate")?.get("pem")?.as_str()?.to_owned())
     }
+}
+
+/// A claim outlives its Cluster, so nothing but its label leads to one. Of a node nothing leads to the
+/// Clusters that wait for one.
+fn onlooker(kind: Kind, object: &DynamicObject) -> Option<Owner> {
+    let (kind, name) = match kind {
+        Kind::PersistentVolumeClaim => ("Cluster", object.labels().get(labels::CLUSTER)?.clone()),
+        Kind::Node => ("Node", object.name_any()),
+        _ => return None,
+    };
+    Some(Owner {
+        kind: kind.to_owned(),
+        name,
+        uid: String::new(),
+    })
 }
 
 fn last_other_manager(metadata: &ObjectMeta) -> Option<String> {

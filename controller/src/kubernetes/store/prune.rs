@@ -8,6 +8,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use crds::names;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -32,6 +33,12 @@ pub fn digest(bytes: &[u8]) -> String {
 pub(super) fn prune(kind: Kind, object: DynamicObject) -> Map<String, Value> {
     let mut metadata = object.metadata;
     metadata.managed_fields = None;
+    if kind.kept() == Kept::Addresses {
+        metadata = ObjectMeta {
+            name: metadata.name,
+            ..ObjectMeta::default()
+        };
+    }
     if let Some(annotations) = &mut metadata.annotations {
         annotations.remove(LAST_APPLIED);
     }
@@ -94,7 +101,7 @@ fn certificate(pem: &[u8]) -> Option<Value> {
     Some(facts)
 }
 
-/// A Node counts for its addresses only.
+/// A Node counts for its name and its addresses only.
 fn reduce_node(tree: &mut Map<String, Value>) {
     let addresses = tree
         .get("status")
