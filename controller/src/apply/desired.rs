@@ -241,16 +241,18 @@ impl<R: Inputs> Desired<R> {
     }
 
     /// What somebody has added to the files in a ConfigMap: pods read all of them, and k0s applies its
-    /// manifests with every right.
+    /// manifests with every right. And to a NetworkPolicy, where more is another rule.
     pub fn foreign<'l>(&'l self, live: &'l Value) -> impl Iterator<Item = (&'static str, &'l str)> {
-        let fields = ["data", "binaryData"].into_iter();
-        fields
-            .filter(move |_| self.key.kind == Kind::ConfigMap)
-            .flat_map(move |field| {
-                let keys = live[field].as_object().into_iter().flatten();
-                keys.filter(move |(key, _)| self.body[field].get(key).is_none())
-                    .map(move |(key, _)| (field, key.as_str()))
-            })
+        let fields: &[&str] = match self.key.kind {
+            Kind::ConfigMap => &["data", "binaryData"],
+            Kind::NetworkPolicy => &["spec"],
+            _ => &[],
+        };
+        fields.iter().flat_map(move |field| {
+            let keys = live[*field].as_object().into_iter().flatten();
+            keys.filter(move |(key, _)| self.body[*field].get(key).is_none())
+                .map(move |(key, _)| (*field, key.as_str()))
+        })
     }
 
     /// The path of the first field that the live object says otherwise.
@@ -260,6 +262,12 @@ impl<R: Inputs> Desired<R> {
         }
         if let Some((field, key)) = self.foreign(live).next() {
             return Some(format!(".{field}.{key}"));
+        }
+        // All of it is said, and what is added inside of a rule or a selector is another one.
+        if self.key.kind == Kind::NetworkPolicy
+            && let Some(below) = difference(&self.body["spec"], &live["spec"])
+        {
+            return Some(format!(".spec{below}"));
         }
         // The store keeps no `apiVersion` and `kind`: the key says them.
         let parts = self.body.as_object().into_iter().flatten();

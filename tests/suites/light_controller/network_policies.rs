@@ -82,18 +82,36 @@ pub async fn network_policies_are_there_for_who_asks(scene: &Scene) -> Result<()
         "{policy}"
     );
 
-    // Nobody opens a door by hand, nor takes it out.
-    let open = json!({"spec": {"ingress": [{}]}});
-    scene.edit(etcd, &open).await?;
+    // Nobody opens a door by hand, nor shuts one, nor takes it out.
     let before = at(&policy, "/spec").clone();
-    until("the door is shut again", PATIENCE, async || {
-        let found = scene.child(etcd).await.map_err(|it| format!("{it:#}"))?;
-        match found.as_ref().map(|found| at(found, "/spec")) {
-            Some(spec) if *spec == before => Ok(()),
-            other => Err(format!("{other:?}")),
+    let rule = |more: Value| {
+        let mut rules = at(&before, "/ingress").clone();
+        if let (Some(rules), Some(more)) = (rules.as_array_mut(), more.as_array()) {
+            rules.extend(more.iter().cloned());
         }
-    })
-    .await?;
+        json!({ "ingress": rules })
+    };
+    let mut widened = rule(json!([]));
+    widened["ingress"][1]["ports"][0]["endPort"] = json!(2390);
+    for edit in [
+        json!({"ingress": [{}]}),
+        rule(json!([{}])),
+        widened,
+        json!({"podSelector": {"matchLabels": {"x": "y"}}}),
+        json!({"podSelector": {"matchExpressions": [{"key": "x", "operator": "Exists"}]}}),
+        json!({"policyTypes": ["Ingress", "Egress"]}),
+        json!({"egress": [{}]}),
+    ] {
+        scene.edit(etcd, &json!({"spec": edit})).await?;
+        until(&format!("{edit} is undone"), PATIENCE, async || {
+            let found = scene.child(etcd).await.map_err(|it| format!("{it:#}"))?;
+            match found.as_ref().map(|found| at(found, "/spec")) {
+                Some(spec) if *spec == before => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await?;
+    }
     children::api(&scene.admin, &scene.namespace, "NetworkPolicy")?
         .delete("kmc-one", &DeleteParams::default())
         .await?;

@@ -123,3 +123,45 @@ fn the_digest_is_of_our_keys_only() {
         assert_ne!(data_digest(&live(edited), &["value"]), ours);
     }
 }
+
+/// Each field of a policy that is more lets in others, or nobody.
+#[test]
+fn nobody_adds_to_a_network_policy() {
+    let desired = Desired::declared(
+        Kind::NetworkPolicy,
+        json!({
+            "metadata": {"name": "a", "namespace": "n"},
+            "spec": {
+                "podSelector": {"matchLabels": {"a": "b"}}, "policyTypes": ["Ingress"],
+                "ingress": [{"ports": [{"port": 1, "protocol": "TCP"}]}],
+            },
+        }),
+    );
+    let of = |path: &str, value: Value| {
+        let mut live = desired.body.clone();
+        let (above, key) = path.rsplit_once('/').unwrap();
+        live.pointer_mut(above).unwrap()[key] = value;
+        let foreign: Vec<_> = desired.foreign(&live).collect();
+        let foreign = foreign.iter().map(|(field, key)| format!("{field}.{key}"));
+        (desired.difference(&live), foreign.collect::<String>())
+    };
+    let said = |path: &str| Some(path.to_owned());
+    let nothing = String::new;
+    assert_eq!(of("/metadata/uid", json!("1")), (None, nothing()));
+    assert_eq!(
+        of("/spec/podSelector/matchLabels/c", json!("d")),
+        (said(".spec.podSelector.matchLabels.c"), nothing())
+    );
+    assert_eq!(
+        of("/spec/ingress/0/from", json!([{"podSelector": {}}])).0,
+        said(".spec.ingress[0].from")
+    );
+    assert_eq!(
+        of("/spec/ingress/0/ports/0/endPort", json!(9)).0,
+        said(".spec.ingress[0].ports[0].endPort")
+    );
+    assert_eq!(
+        of("/spec/egress", json!([{}])),
+        (said(".spec.egress"), "spec.egress".to_owned())
+    );
+}
