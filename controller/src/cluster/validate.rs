@@ -245,7 +245,13 @@ fn found_version(observed: &Observed) -> Option<String> {
     let container = containers
         .iter()
         .find(|container| container.name == names::CONTROLLER_CONTAINER)?;
-    let (_, tag) = container.image.as_ref()?.rsplit_once(':')?;
+    // A digest may stand behind the tag.
+    let (_, tag) = container
+        .image
+        .as_ref()?
+        .split('@')
+        .next()?
+        .rsplit_once(':')?;
     let version: K0sVersion = tag.parse().ok()?;
     Some(version.image_tag())
 }

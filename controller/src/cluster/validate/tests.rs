@@ -58,6 +58,11 @@ fn a_cluster_that_names_no_version_stays_at_its_own() {
 #[rstest]
 #[case::upstreams("quay.io/k0sproject/k0s:v1.27.9-k0s.0", "v1.27.9-k0s.0")]
 #[case::of_a_registry_with_a_port("registry:5000/k0s:v1.35.1-k0s.0", "v1.35.1-k0s.0")]
+#[case::by_digest(
+    "quay.io/k0sproject/k0s:v1.35.1-k0s.0@sha256:0123abcd",
+    "v1.35.1-k0s.0"
+)]
+#[case::by_digest_alone("registry:5000/k0s@sha256:0123abcd", crds::version::DEFAULT_VERSION)]
 #[case::no_version("quay.io/k0sproject/k0s:latest", crds::version::DEFAULT_VERSION)]
 #[case::no_tag("registry:5000/k0s", crds::version::DEFAULT_VERSION)]
 fn a_cluster_that_says_no_version_anywhere_stays_at_the_one_of_its_pods(
