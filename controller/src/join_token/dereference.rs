@@ -86,13 +86,15 @@ impl NoWay {
 }
 
 /// The Cluster that has the request's token. Once it is its owner it stays that one, whatever the
-/// spec says afterwards.
+/// spec says afterwards. Others may have been added beside it.
 pub fn home(request: &JoinTokenRequest) -> &str {
-    let owner = request
-        .owner_references()
-        .iter()
-        .find(|owner| is_cluster(owner));
-    match owner {
+    let owners = request.owner_references().iter();
+    let mut owners = owners.filter(|owner| is_cluster(owner));
+    let first = owners.clone().next();
+    match owners
+        .find(|owner| owner.controller == Some(true))
+        .or(first)
+    {
         Some(owner) if status::token_id(request).is_some() => &owner.name,
         _ => &request.spec.cluster_name,
     }
@@ -278,6 +280,10 @@ mod tests {
         let begun = request(json!({"metadata": {"ownerReferences": ours, "uid": "1",
             "finalizers": [names::JOIN_TOKEN_REQUEST_FINALIZER]}, "spec": {"clusterName": "other"}}));
         assert_eq!(home(&begun), "demo", "there may be a token already");
+        let beside = json!([{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+            "name": "beside", "uid": "2"}, ours[0]]);
+        assert_eq!(moved(&beside, json!("abc123")), "demo", "it is in control");
+        assert_eq!(moved(&json!([beside[0]]), json!("abc123")), "beside");
         let theirs = owner("cluster.x-k8s.io/v1beta1");
         assert_eq!(moved(&theirs, json!("abc123")), "other");
     }
