@@ -83,10 +83,14 @@ fn starts_for(cluster: &Cluster, now: Timestamp) -> Option<Duration> {
     STARTS.checked_sub(age).filter(|rest| !rest.is_zero())
 }
 
-/// Since when children are refused; nothing if the last status does not say that they are.
+/// Since when children are refused, or keys while the spec is; nothing if the last status does not say
+/// that they are.
 pub fn refused_since(cluster: &Cluster) -> Option<Timestamp> {
-    let applied = condition(cluster.status.as_ref(), APPLIED)?;
-    (applied.status == "False").then_some(applied.last_transition_time.0)
+    let said = [APPLIED, CERTIFICATES].into_iter();
+    said.filter_map(|type_| condition(cluster.status.as_ref(), type_))
+        .filter(|found| found.status == "False")
+        .map(|found| found.last_transition_time.0)
+        .max()
 }
 
 /// Everything that the status follows from.

@@ -124,7 +124,8 @@ fn available(parts: &[&ConditionFinding]) -> ConditionFinding {
 }
 
 /// The findings of an earlier round, but for those that every round makes, and for the keys, which are
-/// looked after all the same.
+/// looked after all the same: what could not be done for them is said there. Of the other children
+/// nobody knows more than before.
 fn kept(facts: &Facts<'_>) -> Vec<ConditionFinding> {
     let status = facts.cluster.status.as_ref();
     let types = [
@@ -136,8 +137,17 @@ fn kept(facts: &Facts<'_>) -> Vec<ConditionFinding> {
         UP_TO_DATE,
     ];
     let now = |found: ConditionFinding| match found.type_ {
-        APPLIED if !facts.problems.is_empty() => applied(None, facts.problems),
-        CERTIFICATES => certificates(facts.observed, status),
+        CERTIFICATES => {
+            let found = certificates(facts.observed, status);
+            let all = [found.message.clone()]
+                .into_iter()
+                .chain(said(facts.problems));
+            let all: Vec<_> = all.filter(|said| !said.is_empty()).collect();
+            ConditionFinding {
+                message: all.join("; "),
+                ..found
+            }
+        }
         KUBECONFIG => kubeconfig(facts.observed),
         _ => found,
     };
@@ -198,11 +208,17 @@ fn applied(claims_in_the_way: Option<String>, problems: &[Problem]) -> Condition
         (None, problems) if problems.iter().all(|p| p.passing) => "WriteFailed",
         (None, _) => "ChildRefused",
     };
-    let problems = problems
-        .iter()
-        .map(|p| format!("{}: {}", p.about, p.message));
-    let all: Vec<_> = claims_in_the_way.into_iter().chain(problems).collect();
+    let all: Vec<_> = claims_in_the_way
+        .into_iter()
+        .chain(said(problems))
+        .collect();
     finding(APPLIED, false, reason, all.join("; "))
+}
+
+fn said(problems: &[Problem]) -> impl Iterator<Item = String> {
+    problems
+        .iter()
+        .map(|problem| format!("{}: {}", problem.about, problem.message))
 }
 
 fn exposed(valid: &ValidCluster) -> ConditionFinding {

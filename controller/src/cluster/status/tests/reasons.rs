@@ -272,3 +272,33 @@ fn the_page_of_conditions_has_every_case_and_no_other() {
         "in no case"
     );
 }
+
+/// Only keys are looked after then: what could not be done for them is said of them, and of nothing
+/// that nobody will look at before the spec is right.
+#[test]
+fn while_a_spec_is_refused_a_key_that_is_not_mended_is_said_of_the_keys() {
+    let mut cluster = settled();
+    cluster.spec.version = Some("v1.35.1".to_owned());
+    let key = ObjectKey::new(Kind::Secret, "ns", "demo-ca");
+    let failed = Problem::new(&key, "denied");
+    let new = later(&cluster, &working(1), std::slice::from_ref(&failed));
+    assert_eq!(says(&new, APPLIED), pair("True", "Applied"));
+    let found = condition(Some(&new), CERTIFICATES).unwrap();
+    assert_eq!(found.message, "Secret ns/demo-ca: denied");
+    cluster.status = Some(new);
+    let new = later(&cluster, &working(1), &[]);
+    assert_eq!(condition(Some(&new), CERTIFICATES).unwrap().message, "");
+
+    let mut lost = working(1);
+    let ca = CertificateType::Ca;
+    lost.certificate_secrets.get_mut(&ca).unwrap().digest = None;
+    cluster.status = Some(later(&cluster, &lost, &[failed]));
+    let status = cluster.status.as_ref().unwrap();
+    assert_eq!(says(status, CERTIFICATES), pair("False", KEY_LOST));
+    let message = &condition(Some(status), CERTIFICATES).unwrap().message;
+    assert!(
+        message.ends_with("demo-ca; Secret ns/demo-ca: denied"),
+        "{message}"
+    );
+    assert_eq!(refused_since(&cluster), Some(at(60)));
+}
