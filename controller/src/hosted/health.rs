@@ -15,7 +15,7 @@ use rand::Rng as _;
 use tokio::time::Instant;
 
 use super::poller::{Polled, Poller, Shared, Task};
-use super::{Endpoint, NotReady, ask_readyz, connect, renew_at};
+use super::{ClientCert, Endpoint, NotReady, ask_readyz, connect};
 
 /// How many APIs are asked at the same time unless told otherwise.
 ///
@@ -110,16 +110,14 @@ struct Target {
     namespace: String,
     name: String,
     endpoint: Endpoint,
-    client_cert: Option<PemPair>,
-    /// When the certificate is due to be replaced.
-    renew_at: Option<Timestamp>,
+    client_cert: Option<ClientCert>,
     /// No pod of it is ready.
     is_vacant: bool,
 }
 
 impl Target {
     fn is_due(&self) -> bool {
-        self.renew_at.is_some_and(|due| due <= Timestamp::now())
+        self.client_cert.as_ref().is_some_and(ClientCert::is_due)
     }
 }
 
@@ -171,15 +169,12 @@ impl ReadinessPoller {
         client_cert: Option<PemPair>,
         was_ready: bool,
     ) {
-        let renew_at = client_cert
-            .as_ref()
-            .and_then(|pair| renew_at(pair, self.0.pace().slowest * 15));
+        let least = self.0.pace().slowest * 15;
         let target = Target {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             endpoint,
-            client_cert,
-            renew_at,
+            client_cert: client_cert.map(|pair| ClientCert::new(pair, least)),
             is_vacant: false,
         };
         let change = |polled: &Polled<Target, Option<Health>>, target: Target| {
@@ -323,7 +318,10 @@ async fn ask(
     let _place = shared.place().await;
     let client = match client {
         Some(client) => client,
-        None => client.insert(connect(&target.endpoint, target.client_cert.as_ref())?),
+        None => client.insert({
+            let cert = target.client_cert.as_ref();
+            connect(&target.endpoint, cert.map(|cert| &cert.pair))?
+        }),
     };
     ask_readyz(client).await
 }

@@ -33,11 +33,37 @@ pub use endpoint::Endpoint;
 pub use error::HostedError;
 pub use readyz::{NotReady, ask_readyz};
 
-/// When a certificate that is made now is due to be replaced: one of a CA that is about to expire is
-/// due as soon as it is made, and serves for so long all the same.
-fn renew_at(pair: &PemPair, least: Duration) -> Option<Timestamp> {
-    let due = inspect(&pair.certificate).ok()?.renew_at();
-    Some(due.max(Timestamp::now().checked_add(least).ok()?))
+/// The certificate that a hosted API is asked with.
+#[derive(Clone)]
+struct ClientCert {
+    pair: PemPair,
+    /// When it is due to be replaced.
+    renew_at: Option<Timestamp>,
+}
+
+impl ClientCert {
+    /// One that is made now: of a CA that is about to expire it is due as soon as it is made, and
+    /// serves for so long all the same.
+    fn new(pair: PemPair, least: Duration) -> Self {
+        let renew_at = || {
+            let due = inspect(&pair.certificate).ok()?.renew_at();
+            Some(due.max(Timestamp::now().checked_add(least).ok()?))
+        };
+        Self {
+            renew_at: renew_at(),
+            pair,
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.renew_at.is_some_and(|due| due <= Timestamp::now())
+    }
+}
+
+impl PartialEq for ClientCert {
+    fn eq(&self, other: &Self) -> bool {
+        self.pair == other.pair
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crds::v1beta2::StatusNodes;
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ListParams};
@@ -20,7 +19,7 @@ use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 
 use super::poller::{Polled, Poller, Task};
-use super::{Endpoint, HostedError, connect, deadline, renew_at};
+use super::{ClientCert, Endpoint, HostedError, connect, deadline};
 
 /// How many APIs are asked at the same time.
 const CONCURRENCY: usize = 8;
@@ -59,15 +58,7 @@ struct Target {
     namespace: String,
     name: String,
     endpoint: Endpoint,
-    client_cert: Option<PemPair>,
-    /// When the certificate is due to be replaced.
-    renew_at: Option<Timestamp>,
-}
-
-impl Target {
-    fn is_due(&self) -> bool {
-        self.renew_at.is_some_and(|due| due <= Timestamp::now())
-    }
+    client_cert: Option<ClientCert>,
 }
 
 #[derive(Default)]
@@ -96,7 +87,6 @@ impl NodePoller {
             name: name.to_owned(),
             endpoint,
             client_cert: None,
-            renew_at: None,
         };
         let change = |polled: &Polled<Target, Last>, new: Target| {
             polled.target.send_if_modified(|target| {
@@ -120,11 +110,10 @@ impl NodePoller {
     pub fn provide(&self, uid: &str, client_cert: PemPair) {
         self.0.with(uid, |polled| {
             polled.last.lock().wants_certificate = false;
-            let target = &polled.target;
-            target.send_modify(|target| {
-                target.renew_at = renew_at(&client_cert, self.0.pace().then.end);
-                target.client_cert = Some(client_cert);
-            });
+            let cert = ClientCert::new(client_cert, self.0.pace().then.end);
+            polled
+                .target
+                .send_modify(|target| target.client_cert = Some(cert));
         });
     }
 
@@ -153,7 +142,8 @@ impl Counting {
         tokio::time::sleep(pick(&self.0.shared.pace.first)).await;
         loop {
             let target = self.0.target.borrow_and_update().clone();
-            let Some(client_cert) = target.client_cert.as_ref().filter(|_| !target.is_due()) else {
+            let Some(client_cert) = target.client_cert.as_ref().filter(|cert| !cert.is_due())
+            else {
                 self.0.last.lock().wants_certificate = true;
                 self.0.shared.changed(&target.namespace, &target.name);
                 if self.0.target.changed().await.is_err() {
@@ -161,7 +151,7 @@ impl Counting {
                 }
                 continue;
             };
-            match self.count(&target.endpoint, client_cert).await {
+            match self.count(&target.endpoint, &client_cert.pair).await {
                 Ok(nodes) => {
                     let nodes = Some(nodes);
                     let is_new = {
