@@ -92,7 +92,9 @@ pub async fn network_policies_are_there_for_who_asks(scene: &Scene) -> Result<()
         json!({ "ingress": rules })
     };
     let mut widened = rule(json!([]));
-    widened["ingress"][1]["ports"][0]["endPort"] = json!(2390);
+    *widened
+        .pointer_mut("/ingress/1/ports/0")
+        .context("no such port")? = json!({"protocol": "TCP", "port": 2380, "endPort": 2390});
     for edit in [
         json!({"ingress": [{}]}),
         rule(json!([{}])),
