@@ -156,6 +156,7 @@ impl Machine {
             against,
             states: Mutex::default(),
             secrets: Mutex::default(),
+            changed: Mutex::default(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! One run of a workload: a namespace, the program behind its proxy, and its user.
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -51,6 +52,8 @@ pub struct Stage {
     pub(super) states: Mutex<Vec<Leaves>>,
     /// Of tokens.
     pub(super) secrets: Mutex<Vec<String>>,
+    /// The versions that the user's own changes have led to.
+    pub(super) changed: Mutex<BTreeSet<String>>,
 }
 
 /// A second program.
@@ -122,6 +125,12 @@ impl Stage {
     pub(super) fn secrets(&self) -> Vec<String> {
         let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         secrets.clone()
+    }
+
+    /// Whether the user has made it what it is at this version.
+    pub(super) fn is_users(&self, version: &str) -> bool {
+        let changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        changed.contains(version)
     }
 
     /// Waits until a Cluster's condition says this, which is not before a while without any fault.
@@ -269,6 +278,9 @@ impl Stage {
         let api = self.api(kind)?;
         let patch = Patch::Merge(&patch);
         let patched = api.patch(name, &PatchParams::default(), &patch).await?;
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        changed.extend(patched.resource_version());
+        drop(changed);
         self.is_seen_as(kind, &patched).await
     }
 

@@ -106,7 +106,7 @@ pub fn check(
     );
     all.extend(ends_in_order(&changes));
     all.extend(elsewhere(&stage.scene.namespace, &records));
-    all.extend(foreign(&changes, &records));
+    all.extend(foreign(stage, &changes, &records));
     all.extend(recreated(&changes, lives));
     all.extend(leaks::leaks(&changes, &log));
     all.extend(served::untrue(stage, &changes));
@@ -187,7 +187,7 @@ fn elsewhere(namespace: &str, records: &[Record]) -> Vec<Finding> {
         .collect()
 }
 
-fn foreign(changes: &[Change], records: &[Record]) -> Vec<Finding> {
+fn foreign(stage: &Stage, changes: &[Change], records: &[Record]) -> Vec<Finding> {
     let theirs: BTreeSet<(&str, &str)> = changes
         .iter()
         .filter(|change| {
@@ -208,7 +208,8 @@ fn foreign(changes: &[Change], records: &[Record]) -> Vec<Finding> {
             .iter()
             .take_while(|change| change.what != What::Deleted)
         {
-            if change.what == What::Modified {
+            let changed = text(&change.object, "/metadata/resourceVersion");
+            if change.what == What::Modified && !stage.is_users(changed) {
                 all.push(Finding::new(
                     Kind::Foreign,
                     format!("{kind} {name} was changed"),

@@ -55,7 +55,7 @@ workloads![
     users::spec,
     users::requests,
     users::namespace,
-    users::many { one_in: 20 },
+    users::many { one_in: 60 },
     programs::takeover,
     programs::leader { lease: true },
     programs::failover { lease: true },
@@ -63,6 +63,7 @@ workloads![
     programs::tokens { serves: true },
     programs::expiry { serves: true },
     programs::away { serves: true },
+    programs::replaced { serves: true },
 ];
 
 const fn plain(name: &'static str, run: for<'a> fn(&'a Stage) -> Running<'a>) -> Workload {

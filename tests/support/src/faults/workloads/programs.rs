@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use kube::api::Api;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{one, rcgen_pair, small, with_refs};
 use crate::faults::hosted::Hosted;
+use crate::faults::oracles::FOREIGN;
 use crate::faults::stage::{Stage, is_write};
 use crate::light::children::at;
 
@@ -94,7 +95,11 @@ pub(super) async fn failover(stage: &Stage) -> Result<()> {
 
 /// With an API that answers.
 async fn served(stage: &Stage) -> Result<&Hosted> {
-    stage.create("one", small()).await?;
+    served_as(stage, small()).await
+}
+
+async fn served_as(stage: &Stage, spec: Value) -> Result<&Hosted> {
+    stage.create("one", spec).await?;
     stage.says("one", "Available", "True").await?;
     stage.settles().await?;
     stage
@@ -149,4 +154,23 @@ pub(super) async fn away(stage: &Stage) -> Result<()> {
     hosted.serves(true).await?;
     stage.gone("JoinTokenRequest/join").await?;
     stage.settles().await
+}
+
+/// The user's own CA is another one for a while: the API goes on with the one that its pods have read.
+pub(super) async fn replaced(stage: &Stage) -> Result<()> {
+    let pairs = [rcgen_pair()?, rcgen_pair()?];
+    let [first, second] = &pairs;
+    let labels = json!({"labels": {FOREIGN: "theirs"}});
+    let body = json!({"metadata": labels, "type": "kubernetes.io/tls", "stringData": first});
+    stage.make("Secret", "mine", body).await?;
+    served_as(stage, with_refs(json!([{"type": "ca", "name": "mine"}]))).await?;
+    for (pair, available) in [(second, "False"), (first, "True")] {
+        let change = json!({ "stringData": pair });
+        stage.patch("Secret/mine", change).await?;
+        stage
+            .says("one", "CertificatesAvailable", available)
+            .await?;
+        stage.settles().await?;
+    }
+    Ok(())
 }

@@ -201,7 +201,7 @@ pub(super) async fn namespace(stage: &Stage) -> Result<()> {
 }
 
 pub(super) async fn many(stage: &Stage) -> Result<()> {
-    let names: Vec<_> = (0..10).map(|number| format!("many-{number}")).collect();
+    let names: Vec<_> = (0..30).map(|number| format!("many-{number}")).collect();
     for name in &names {
         stage.create(name, small()).await?;
     }
