@@ -8,9 +8,9 @@ use k8s_openapi::api::apps::v1::{
 };
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, EnvVar, EnvVarSource, KeyToPath, ObjectFieldSelector,
-    PersistentVolumeClaim, PodAffinityTerm, PodAntiAffinity, ProjectedVolumeSource, SeccompProfile,
-    SecretProjection, SecurityContext, TopologySpreadConstraint, Volume, VolumeProjection,
-    WeightedPodAffinityTerm,
+    PersistentVolumeClaim, PodAffinityTerm, PodAntiAffinity, PodSpec, ProjectedVolumeSource,
+    SeccompProfile, SecretProjection, SecurityContext, TopologySpreadConstraint, Volume,
+    VolumeProjection, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
@@ -213,6 +213,23 @@ pub fn keep_immutable(set: &mut StatefulSet, live: Option<&StatefulSet>) {
     if live.pod_management_policy != spec.pod_management_policy {
         spec.pod_management_policy
             .clone_from(&live.pod_management_policy);
+    }
+}
+
+/// An account that is no longer asked for: the API server fills in each of its two names from the
+/// other, of which the second is nobody's, so only both of them said to be empty end it.
+pub fn leave_account(set: &mut StatefulSet, live: Option<&StatefulSet>) {
+    let account = |pod: &PodSpec| pod.service_account_name.clone().filter(|it| !it.is_empty());
+    let live = live.and_then(|live| live.spec.as_ref()?.template.spec.as_ref());
+    let pod = set
+        .spec
+        .as_mut()
+        .and_then(|spec| spec.template.spec.as_mut());
+    if let (Some(pod), Some(_)) = (pod, live.and_then(account))
+        && account(pod).is_none()
+    {
+        pod.service_account_name = Some(String::new());
+        pod.service_account = Some(String::new());
     }
 }
 

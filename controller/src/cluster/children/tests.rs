@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crds::names;
 use crds::v1beta2::Cluster;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Service;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -292,6 +293,44 @@ fn a_set_that_exists_is_set_apart_when_it_grows(
         (desired.key.kind, desired.key.name.as_str()) == (Kind::StatefulSet, "kmc-demo")
     });
     assert_eq!(set.unwrap().body.pointer(REQUIRED).is_some(), wanted);
+}
+
+/// The API server fills in each name of an account from the other.
+#[rstest]
+#[case::asked_for("serviceAccount: a", "a", (Some("a"), None))]
+#[case::another("serviceAccount: b", "a", (Some("b"), None))]
+#[case::not_any_more("{}", "a", (Some(""), Some("")))]
+#[case::never("{}", "", (None, None))]
+fn an_account_goes_by_both_of_its_names(
+    #[case] spec: &str,
+    #[case] live: &str,
+    #[case] wanted: (Option<&str>, Option<&str>),
+) {
+    let account = if live.is_empty() {
+        json!({"containers": []})
+    } else {
+        json!({"containers": [], "serviceAccountName": live, "serviceAccount": live})
+    };
+    let set = json!({"spec": {"replicas": 1, "selector": {}, "template": {"spec": account}}});
+    let set: Option<StatefulSet> = serde_json::from_value(set).unwrap();
+    let seen = Observed {
+        control_plane: set.clone(),
+        etcd: set,
+        ..all_seen()
+    };
+    let built = build(&valid(spec, &seen));
+    let sets = built
+        .wanted
+        .iter()
+        .filter(|desired| desired.key.kind == Kind::StatefulSet);
+    for set in sets {
+        let pod = &set.body["spec"]["template"]["spec"];
+        let said = (
+            pod["serviceAccountName"].as_str(),
+            pod["serviceAccount"].as_str(),
+        );
+        assert_eq!(said, wanted, "{}", set.key.name);
+    }
 }
 
 /// What an earlier spec asked for goes; keys never do.
