@@ -2,6 +2,7 @@
 
 use tokio::sync::watch;
 
+use crate::kubernetes::pulse::Pulse;
 use crate::kubernetes::watches::Watches;
 
 /// What has to be there before this replica can take over.
@@ -13,10 +14,12 @@ pub struct Gates {
     pub clusters: watch::Receiver<bool>,
     /// The first list of JoinTokenRequests.
     pub requests: watch::Receiver<bool>,
+    /// How all of these watches are.
+    pub pulse: Pulse,
 }
 
 impl Gates {
-    /// What is waited for; `None` when all is there.
+    /// What is waited for, or was lost again; `None` when all is there.
     pub fn unready(&self) -> Option<String> {
         let missing: Vec<&str> = [
             (self.watches.ready(), "the first lists of the children"),
@@ -33,6 +36,10 @@ impl Gates {
         .filter(|(ready, _)| !ready)
         .map(|(_, what)| what)
         .collect();
-        (!missing.is_empty()).then(|| format!("waiting for {}", missing.join(", ")))
+        if !missing.is_empty() {
+            return Some(format!("waiting for {}", missing.join(", ")));
+        }
+        let stale = self.pulse.stale();
+        (!stale.is_empty()).then(|| format!("the watches of {} keep failing", stale.join(", ")))
     }
 }

@@ -8,16 +8,14 @@ use anyhow::Context as _;
 use crds::v1beta2::{Cluster, JoinTokenRequest};
 use futures::{Stream, StreamExt, future, stream};
 use jiff::SignedDuration;
-use kube::core::DeserializeGuard;
+use kube::runtime::Controller;
 use kube::runtime::controller::{self, Action};
-use kube::runtime::reflector::{self, ObjectRef, Store as Reader};
-use kube::runtime::watcher::{self, Event};
-use kube::runtime::{Controller, WatchStreamExt};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::runtime::reflector::{ObjectRef, Store as Reader};
+use kube::{Resource, ResourceExt};
 use runtime::backoff::Failures;
 use runtime::events::Events;
 use runtime::leader::Candidate;
-use runtime::{guarded, synced};
+use runtime::synced;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +23,9 @@ use tokio_util::sync::CancellationToken;
 use crate::args::Args;
 use crate::hosted::health::ReadinessPoller;
 use crate::hosted::nodes::NodePoller;
+use crate::kubernetes::primaries::Primaries;
 use crate::kubernetes::primary::PrimaryWriter;
+use crate::kubernetes::pulse::Pulse;
 use crate::kubernetes::store::Store;
 use crate::kubernetes::watches::Watches;
 use crate::kubernetes::writer::Writer;
@@ -49,17 +49,29 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let metrics = Metrics::default();
     let store = Store::default();
     let (triggers, triggered) = requeue::channel();
+    let pulse = Pulse::default();
     let watches = Watches::start(
         client.clone(),
         args.namespace.clone(),
         store.clone(),
         triggers.clone(),
         metrics.clone(),
+        pulse.clone(),
         stop.clone(),
     );
+    let identity = runtime::identity(args.identity.as_deref(), "controller");
+    let events = Events::new(client.clone(), "k0smotron-controller", &identity);
+    let primaries = Primaries {
+        client: client.clone(),
+        namespace: args.namespace.clone(),
+        pulse: pulse.clone(),
+        triggers: triggers.clone(),
+        events: events.clone(),
+        stop: stop.clone(),
+    };
     let (requests, requests_ready) = {
         let triggers = triggers.clone();
-        own_kind(&client, &args, &stop, move |request: &JoinTokenRequest| {
+        primaries.follow(move |request: &JoinTokenRequest| {
             triggers.request(
                 &request.namespace().unwrap_or_default(),
                 &request.name_any(),
@@ -68,14 +80,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     };
     let (clusters, clusters_ready) = {
         let triggers = triggers.clone();
-        own_kind(&client, &args, &stop, move |cluster: &Cluster| {
+        primaries.follow(move |cluster: &Cluster| {
             let namespace = cluster.namespace().unwrap_or_default();
             triggers.cluster(&namespace, &cluster.name_any());
             triggers.requests_of(&namespace, &cluster.name_any());
         })
     };
-    let identity = runtime::identity(args.identity.as_deref(), "controller");
-    let events = Events::new(client.clone(), "k0smotron-controller", &identity);
     let prober = {
         let triggers = triggers.clone();
         ReadinessPoller::new(move |namespace: &str, name: &str| triggers.cluster(namespace, name))
@@ -106,6 +116,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         watches: watches.clone(),
         clusters: clusters_ready.clone(),
         requests: requests_ready.clone(),
+        pulse,
     };
     let counted = metrics.clone();
     let scrape = move || {
@@ -120,18 +131,19 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let drained = CancellationToken::new();
     let election = async {
         if args.leader_elect {
+            // A client of its own: what the reconciles send must not hold up what keeps them going.
             Candidate::new(
-                client.clone(),
+                runtime::client().await?,
                 &args.lease_namespace,
                 &args.lease_name,
                 &identity,
             )
             .run(leads, stop.clone(), drained.clone())
-            .await
+            .await?;
         } else {
             stop.cancelled().await;
-            Ok(())
         }
+        anyhow::Ok(())
     };
     let work = async {
         let ready = async {
@@ -246,61 +258,4 @@ async fn control<K, C, R, E>(
         // Errors were logged by the policy.
         .for_each(|_| future::ready(()))
         .await;
-}
-
-/// Watches one of the product's own kinds: the store first, then the trigger.
-fn own_kind<K>(
-    client: &Client,
-    args: &Args,
-    stop: &CancellationToken,
-    trigger: impl Fn(&K) + Send + 'static,
-) -> (Reader<K>, watch::Receiver<bool>)
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug
-        + Send
-        + Sync
-        + 'static,
-{
-    let api: Api<DeserializeGuard<K>> = match &args.namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
-    let (reader, writer) = reflector::store();
-    let (ready, is_ready) = watch::channel(false);
-    let stop = stop.clone();
-    let events = guarded(api, watcher::Config::default().page_size(100)).reflect(writer);
-    let listed = reader.clone();
-    tokio::spawn(async move {
-        let events = events.take_until(stop.cancelled_owned());
-        tokio::pin!(events);
-        let mut before = Vec::new();
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(Event::Apply(object) | Event::Delete(object)) => trigger(&object),
-                Ok(Event::Init) => before = listed.state(),
-                // What a list brings is in the store only when it is whole.
-                Ok(Event::InitApply(_)) => {}
-                Ok(Event::InitDone) => {
-                    let found = listed.state();
-                    let gone = std::mem::take(&mut before);
-                    found
-                        .iter()
-                        .chain(
-                            gone.iter().filter(|old| {
-                                listed.get(&ObjectRef::from_obj(old.as_ref())).is_none()
-                            }),
-                        )
-                        .for_each(|object| trigger(object));
-                    ready.send_replace(true);
-                }
-                Err(error) => {
-                    tracing::warn!(kind = %K::kind(&()), %error, "watch failed, restarting");
-                }
-            }
-        }
-    });
-    (reader, is_ready)
 }

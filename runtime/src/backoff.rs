@@ -1,6 +1,6 @@
 //! When to try again what has failed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,11 @@ impl Failures {
         let base = Duration::from_millis(250) * 2_u32.pow((*count - 1).min(8));
         base.min(Duration::from_secs(60))
             .mul_f64(rand::random_range(1.0..1.2))
+    }
+
+    /// Forgets all but these.
+    pub fn retain(&self, uids: &HashSet<String>) {
+        self.0.lock().retain(|uid, _| uids.contains(uid));
     }
 
     /// It went well, or it is gone.

@@ -9,6 +9,8 @@ use kube::client::Body;
 use tower::{BoxError, Layer, Service};
 use tower_http::timeout::TimeoutBody;
 
+use crate::watch::WATCH_LASTS;
+
 /// How long the API server may take until it begins to answer, and how long it may pause while it
 /// goes on. Writes have shorter deadlines of their own; what is left are lists, whose pages take
 /// long where few of very many objects match.
@@ -17,9 +19,8 @@ const ANSWER: Duration = Duration::from_secs(45);
 /// How long the start of a watch may take, which reads nothing.
 const WATCH_STARTS: Duration = Duration::from_secs(20);
 
-/// How long a watch may be silent; kube gives it up 295 s after its last event. The API server ends
-/// it after 290 s, as it is asked to.
-const WATCH_SILENCE: Duration = Duration::from_secs(320);
+/// How long a watch may be silent. The API server ends it before that, as it is asked to.
+const WATCH_SILENCE: Duration = Duration::from_secs(WATCH_LASTS as u64 + 30);
 
 /// Ends requests that are not answered: with an error, as if the connection had been lost.
 #[derive(Clone, Copy, Debug)]
@@ -117,9 +118,9 @@ mod tests {
         asked("/api/v1/pods?watch=true", late, soon)
             .await
             .unwrap_err();
-        assert_eq!(
-            asked("/api/v1/pods?watch=true&x=y", soon, late).await,
-            Ok(())
-        );
+        let quiet = Duration::from_secs(u64::from(WATCH_LASTS));
+        let watched = async |pause| asked("/api/v1/pods?watch=true&x=y", soon, pause).await;
+        assert_eq!(watched(quiet).await, Ok(()));
+        watched(quiet * 2).await.unwrap_err();
     }
 }

@@ -3,11 +3,22 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use kube::client::ClientBuilder;
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::retry::RetryPolicy;
+use kube::client::{ClientBuilder, ConfigExt as _};
 use kube::{Client, Config};
 use tokio_util::sync::CancellationToken;
+use tower::retry::RetryLayer;
+use tower::{BoxError, ServiceBuilder};
 
 use crate::deadline::Deadlines;
+
+/// How long a connection is quiet until its other end is asked whether it is there, and how long it
+/// may take to say so; twice, and the connection is over.
+const IS_IT_THERE: Duration = Duration::from_secs(10);
 
 /// What is logged, and how.
 #[derive(Clone, Debug, clap::Args)]
@@ -61,9 +72,37 @@ pub async fn client() -> anyhow::Result<Client> {
     config.connect_timeout = Some(Duration::from_secs(5));
     // Of a whole connection; here it depends on the request.
     config.read_timeout = None;
-    let builder = ClientBuilder::try_from(config)
-        .context("could not make a client for the Kubernetes API")?;
-    Ok(builder.with_layer(&Deadlines).build())
+    let what = "could not make a client for the Kubernetes API";
+    if config.proxy_url.is_some() {
+        // kube's own, to its proxies.
+        let builder = ClientBuilder::try_from(config).context(what)?;
+        return Ok(builder.with_layer(&Deadlines).build());
+    }
+    direct(config).context(what)
+}
+
+/// As kube makes one, but over connections whose other end is asked for, or a machine that is gone
+/// without a word would be waited for until a deadline: of a watch that is minutes.
+fn direct(config: Config) -> kube::Result<Client> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_keepalive(Some(IS_IT_THERE));
+    tcp.set_keepalive_interval(Some(IS_IT_THERE));
+    tcp.set_keepalive_retries(Some(2));
+    // Also while there is something on its way, which the probes wait for.
+    tcp.set_tcp_user_timeout(Some(IS_IT_THERE * 3));
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
+    connector.set_connect_timeout(config.connect_timeout);
+    let again = config.default_retry.then(RetryPolicy::server_retry);
+    let service = ServiceBuilder::new()
+        .layer(Deadlines)
+        .layer(config.base_uri_layer())
+        .option_layer(again.map(RetryLayer::new))
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(legacy::Client::builder(TokioExecutor::new()).build(connector));
+    Ok(Client::new(service, config.default_namespace))
 }
 
 /// The name of this process among its replicas: the given one, else the host's, else `fallback`.

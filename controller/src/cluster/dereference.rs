@@ -17,7 +17,7 @@ use super::status::keys_were_made;
 use crate::apply::desired::APPLIED_HASH;
 use crate::hosted::health::{Health, ReadinessPoller};
 use crate::kubernetes::store::{Kind, Live, ObjectKey, Store};
-use crate::kubernetes::watches::Watches;
+use crate::kubernetes::watches::{Unread, Watches};
 
 mod nodes;
 
@@ -84,8 +84,8 @@ pub struct Observed {
     pub kubeconfig: bool,
     /// What the hosted API last said.
     pub health: Option<Health>,
-    /// A Secret that the user names has not been asked for yet: whether it is there is not known.
-    pub unread: bool,
+    /// A Secret that the user names of which it is not known whether it is there.
+    pub unread: Option<Unread>,
     /// All that it owns.
     pub owned: BTreeMap<ObjectKey, Arc<Live>>,
 }
@@ -224,13 +224,13 @@ fn claims(cluster: &Cluster, store: &Store) -> BTreeMap<i32, Claim> {
         .collect()
 }
 
-/// The Secrets of a Cluster's certificates, and whether one of those that its user names has not been
-/// asked for yet. From now on those are watched.
+/// The Secrets of a Cluster's certificates, and which of those that its user names has not been read.
+/// From now on those are watched.
 fn certificate_secrets(
     cluster: &Cluster,
     store: &Store,
     watches: &Watches,
-) -> (BTreeMap<CertificateType, CertificateSecret>, bool) {
+) -> (BTreeMap<CertificateType, CertificateSecret>, Option<Unread>) {
     let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
     let uid = cluster.uid().unwrap_or_default();
     let references = cluster.spec.certificate_refs.iter();
@@ -239,7 +239,7 @@ fn certificate_secrets(
         .into_iter()
         .chain(named.map(|reference| reference.type_))
         .collect();
-    let mut unread = false;
+    let mut by_name = BTreeSet::new();
     let in_use = public_keys_in_use(cluster, store);
     let secrets = types.into_iter().map(|type_| {
         let found = certificate(cluster, type_, in_use.get(&type_), store);
@@ -250,11 +250,12 @@ fn certificate_secrets(
             None => !is_named(cluster, type_),
         };
         if found.users || !is_watched {
-            unread |= !watches.named_secret(&namespace, &found.secret, &name);
+            by_name.insert(found.secret.clone());
         }
         (type_, found)
     });
-    (secrets.collect(), unread)
+    let secrets = secrets.collect();
+    (secrets, watches.name(&namespace, &name, &by_name))
 }
 
 /// Whether the user names the Secret of a certificate.

@@ -16,6 +16,7 @@ use super::{children, deletion, status};
 use crate::apply::{Applied, Problem, Round, SigningKeys};
 use crate::kubernetes::primary::PrimaryError;
 
+use crate::kubernetes::watches::Unread;
 /// Rounds of build and apply in one reconcile. Three are the most that the order of the children
 /// asks for; what is left waits for a watch.
 const ROUNDS: usize = 6;
@@ -56,8 +57,12 @@ pub async fn settle(
     let (mut again, mut goes_on) = (None, false);
     for _ in 0..ROUNDS {
         let (observed, valid) = find(&cluster);
-        if observed.unread {
-            return Ok(None);
+        if let Some(unread) = &observed.unread {
+            if unread.why.is_none() {
+                return Ok(None);
+            }
+            problems.extend(could_not_be_read(unread));
+            break;
         }
         let Ok(valid) = valid else {
             let kept = children::keys_of(&cluster, &observed);
@@ -88,7 +93,10 @@ pub async fn settle(
             break;
         }
     }
-    let (observed, valid) = find(&cluster);
+    let (observed, mut valid) = find(&cluster);
+    if observed.unread.is_some() {
+        valid = valid.and(Err(Refusal::Unread));
+    }
     Ok(Some(Settled {
         cluster,
         observed,
@@ -100,6 +108,14 @@ pub async fn settle(
 }
 
 /// Without a finalizer nothing is made: it could outlive the Cluster.
+/// Nothing is changed without it: it is not known what would be right.
+fn could_not_be_read(unread: &Unread) -> Option<Problem> {
+    Some(Problem {
+        passing: true,
+        ..Problem::new(&unread.secret, unread.why.clone()?)
+    })
+}
+
 fn cannot_be_finalized(cluster: &Cluster, error: &PrimaryError) -> Problem {
     Problem {
         about: format!(

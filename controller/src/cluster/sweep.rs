@@ -28,6 +28,11 @@ pub async fn run(clusters: Reader<Cluster>, context: &Context) {
         context.prober.retain(&known);
         context.census.retain(&known);
         context.damping.forget_old(Instant::now());
+        let is_there = |namespace: &str, name: &str| {
+            let reference = ObjectRef::new(name).within(namespace);
+            clusters.get(&reference).is_some()
+        };
+        context.mothership.watches.retain_named(is_there);
         for (key, live) in context.mothership.store.deleting(Kind::Secret) {
             let Some(cluster) = left_behind(&live, &known) else {
                 continue;

@@ -29,6 +29,8 @@ pub enum Refusal {
     NotImplemented(Vec<String>),
     /// Fields that cannot work.
     Invalid(Vec<FieldError>),
+    /// The spec may be fine, but a Secret that it names has not been read.
+    Unread,
 }
 
 /// Where workers and users reach the API.

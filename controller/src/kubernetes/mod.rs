@@ -1,4 +1,4 @@
-//! The mothership: what is known of its objects (`store`, fed by `watches`), how they are written
+//! The mothership: what is known of its objects (`store`, fed by `watches`; our own kinds by `primaries`; `pulse` knows how the watches are), how they are written
 //! (`writer`, `primary`), and who has to reconcile again (`requeue`). `mothership` holds what one mothership is, and
 //! is where a second one (a remote host cluster) comes in.
 //!
@@ -9,7 +9,9 @@
 //! ```
 
 mod mothership;
+pub mod primaries;
 pub mod primary;
+pub mod pulse;
 pub mod requeue;
 pub mod store;
 pub mod watches;

@@ -13,6 +13,7 @@ use crds::names::FIELD_MANAGER;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use parking_lot::Mutex;
+use runtime::{Read, last_known};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -175,7 +176,7 @@ where
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let (api, name) = self.api(object);
         let request = async { api.patch_status(&name, &params, &Patch::Apply(&body)).await };
-        self.write("write the status", request).await
+        self.write("write the status", object, request).await
     }
 
     /// Merges into the metadata (finalizers, owners), if nobody has changed the object since.
@@ -188,7 +189,8 @@ where
         let patch = Patch::Merge(json!({"metadata": metadata}));
         let (api, name) = self.api(object);
         let request = async { api.patch(&name, &params, &patch).await };
-        self.write("write finalizers and owners", request).await
+        self.write("write finalizers and owners", object, request)
+            .await
     }
 
     /// Adds a finalizer, if the object is still as it was seen.
@@ -215,7 +217,7 @@ where
         }
     }
 
-    fn api(&self, object: &K) -> (Api<K>, String) {
+    fn api(&self, object: &K) -> (Api<Read<K>>, String) {
         let meta = object.meta().clone();
         let namespace = meta.namespace.unwrap_or_default();
         let api = Api::namespaced(self.client.clone(), &namespace);
@@ -225,10 +227,16 @@ where
     async fn write(
         &self,
         what: &'static str,
-        request: impl Future<Output = kube::Result<K>>,
+        object: &K,
+        request: impl Future<Output = kube::Result<Read<K>>>,
     ) -> Result<Arc<K>, PrimaryError> {
         match timeout(DEADLINE, request).await {
-            Ok(Ok(mut written)) => {
+            Ok(Ok(written)) => {
+                // It is written, whether what it is part of can be read or not.
+                let mut written = match written {
+                    Read::Whole(written) => written,
+                    Read::Not(unreadable) => last_known(object, *unreadable),
+                };
                 written.meta_mut().managed_fields = None;
                 let written = Arc::new(written);
                 self.latest.put(written.clone());

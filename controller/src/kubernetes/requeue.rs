@@ -63,7 +63,8 @@ impl Triggers {
         self.open.store(true, Ordering::Release);
     }
 
-    fn is_open(&self) -> bool {
+    /// Whether names are sent.
+    pub fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
     }
 

@@ -1,41 +1,30 @@
 //! One watch a child kind and label, each feeding the store first and the triggers after.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use futures::{StreamExt, pin_mut};
 use kube::core::DynamicObject;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
-use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::named::Named;
+pub use self::named::Unread;
+use super::pulse::Pulse;
 use super::store::{Kind, ObjectKey, Store, Touched};
 use crate::kubernetes::requeue::Triggers;
 use crate::metrics::Metrics;
+
+mod named;
 
 /// The bit of the watches of Secrets that a user names.
 const NAMED: u32 = 1 << 31;
 
 /// How many objects a page of a list holds: small pages keep the peak of memory low.
 const PAGE: u32 = 100;
-
-/// How long an answer about a Secret that a user names is waited for.
-const ANSWERED: Duration = Duration::from_secs(60);
-
-/// The Secrets that users name, by namespace and name.
-type Named = HashMap<(String, String), NamedSecret>;
-
-struct NamedSecret {
-    /// The Clusters that name it.
-    clusters: BTreeSet<String>,
-    /// The API server has said whether it is there, or that it does not say.
-    answered: bool,
-    since: Instant,
-}
 
 /// Everything that a watch needs.
 #[derive(Clone)]
@@ -45,9 +34,23 @@ pub struct Watches {
     store: Store,
     triggers: Triggers,
     metrics: Metrics,
+    pulse: Pulse,
     stop: CancellationToken,
     synced: Arc<watch::Sender<usize>>,
-    named: Arc<Mutex<Named>>,
+    named: Named,
+}
+
+/// What one watch is for.
+struct Following {
+    kind: Kind,
+    /// Its bit in the store.
+    holder: u32,
+    /// What it is called where it fails.
+    what: String,
+    /// The Secret that a user names, if it is for one.
+    named: Option<ObjectKey>,
+    /// Ends it.
+    end: CancellationToken,
 }
 
 impl Watches {
@@ -58,6 +61,7 @@ impl Watches {
         store: Store,
         triggers: Triggers,
         metrics: Metrics,
+        pulse: Pulse,
         stop: CancellationToken,
     ) -> Self {
         let watches = Self {
@@ -66,15 +70,23 @@ impl Watches {
             store,
             triggers,
             metrics,
+            pulse,
             stop,
             synced: Arc::new(watch::Sender::new(0)),
-            named: Arc::default(),
+            named: Named::default(),
         };
         for (index, (kind, labels)) in selectors().enumerate() {
             let api = watches.api(kind, watches.namespace.as_deref());
-            let config = watcher::Config::default().labels(labels).page_size(PAGE);
+            let config = runtime::watch_config().labels(labels).page_size(PAGE);
             let task = watches.clone();
-            tokio::spawn(async move { task.follow(kind, api, config, 1 << index, None).await });
+            let of = Following {
+                kind,
+                holder: 1 << index,
+                what: format!("{kind} {labels}").trim_end().to_owned(),
+                named: None,
+                end: task.stop.clone(),
+            };
+            tokio::spawn(async move { task.follow(of, api, config).await });
         }
         watches
     }
@@ -94,30 +106,34 @@ impl Watches {
             .await;
     }
 
-    /// Watches one Secret by name for a Cluster, because a user's Secret has labels of its own.
-    /// Whether the store knows it, which is worth waiting for.
-    pub fn named_secret(&self, namespace: &str, name: &str, cluster: &str) -> bool {
-        let place = (namespace.to_owned(), name.to_owned());
-        let mut named = self.named.lock();
-        if let Some(secret) = named.get_mut(&place) {
-            secret.clusters.insert(cluster.to_owned());
-            return secret.answered || secret.since.elapsed() >= ANSWERED;
+    /// From now on a Cluster's watches of Secrets by their name are these, because a user's Secret has
+    /// labels of its own. What is not known of them, which is worth waiting for.
+    pub fn name(
+        &self,
+        namespace: &str,
+        cluster: &str,
+        secrets: &BTreeSet<String>,
+    ) -> Option<Unread> {
+        let (begun, unread) = self.named.name(namespace, cluster, secrets, &self.stop);
+        for (key, end) in begun {
+            let api = self.api(Kind::Secret, Some(namespace));
+            let config = runtime::watch_config().fields(&format!("metadata.name={}", key.name));
+            let task = self.clone();
+            let of = Following {
+                kind: Kind::Secret,
+                holder: NAMED,
+                what: key.to_string(),
+                named: Some(key),
+                end,
+            };
+            tokio::spawn(async move { task.follow(of, api, config).await });
         }
-        let secret = NamedSecret {
-            clusters: BTreeSet::from([cluster.to_owned()]),
-            answered: false,
-            since: Instant::now(),
-        };
-        named.insert(place.clone(), secret);
-        drop(named);
-        let api = self.api(Kind::Secret, Some(namespace));
-        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-        let task = self.clone();
-        tokio::spawn(async move {
-            task.follow(Kind::Secret, api, config, NAMED, Some(place))
-                .await;
-        });
-        false
+        unread
+    }
+
+    /// Ends the watches by name of all Clusters but these, by namespace and name.
+    pub fn retain_named(&self, is_there: impl Fn(&str, &str) -> bool) {
+        self.named.retain(is_there);
     }
 
     /// Has a Cluster looked at once when a node changes: no node belongs to one.
@@ -135,14 +151,8 @@ impl Watches {
         }
     }
 
-    async fn follow(
-        &self,
-        kind: Kind,
-        api: Api<DynamicObject>,
-        config: watcher::Config,
-        holder: u32,
-        place: Option<(String, String)>,
-    ) {
+    async fn follow(&self, of: Following, api: Api<DynamicObject>, config: watcher::Config) {
+        let (kind, holder) = (of.kind, of.holder);
         let events = watcher(api, config).default_backoff();
         pin_mut!(events);
         // Of a list that has begun. One that was cut off is begun anew.
@@ -150,10 +160,19 @@ impl Watches {
         let mut first = true;
         loop {
             let event = tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = of.end.cancelled() => {
+                    if let Some(key) = &of.named {
+                        // Unless another one has begun meanwhile.
+                        self.named.unless_named(key, || self.store.release(key, None, holder));
+                    }
+                    return;
+                }
                 event = events.next() => event,
             };
             let Some(event) = event else { return };
+            if event.is_ok() {
+                self.pulse.beats(&of.what);
+            }
             let touched = match event {
                 Ok(Event::Init) => {
                     listed.clear();
@@ -164,9 +183,9 @@ impl Watches {
                     self.store.put(kind, object, holder)
                 }
                 Ok(Event::InitDone) => {
-                    let gone = self.missing(kind, holder, place.as_ref(), &listed);
+                    let gone = self.missing(&of, &listed);
                     listed = HashSet::new();
-                    if std::mem::take(&mut first) && place.is_none() {
+                    if std::mem::take(&mut first) && of.named.is_none() {
                         self.synced.send_modify(|synced| *synced += 1);
                     }
                     gone.iter()
@@ -182,40 +201,36 @@ impl Watches {
                 },
                 Err(error) => {
                     self.metrics.watch_failed(kind.as_str());
-                    tracing::warn!(%kind, %error, "watch failed, restarting");
+                    tracing::warn!(what = of.what, %error, "watch failed, restarting");
+                    match &of.named {
+                        Some(key) => self.wake(key, self.named.failed(key, &error)),
+                        None => self.pulse.fails(&of.what),
+                    }
                     continue;
                 }
             };
             self.triggers.touched(kind, &touched);
-            self.wake_named(place.as_ref());
+            if let Some(key) = &of.named {
+                self.wake(key, self.named.answered(key));
+            }
         }
     }
 
     /// What this watch has delivered, or a list that was cut off, and is not in its next list: it has
-    /// gone meanwhile.
-    fn missing(
-        &self,
-        kind: Kind,
-        holder: u32,
-        place: Option<&(String, String)>,
-        listed: &HashSet<ObjectKey>,
-    ) -> Vec<ObjectKey> {
-        let is_its = |key: &ObjectKey| {
-            place.is_none_or(|(namespace, name)| key.namespace == *namespace && key.name == *name)
+    /// gone meanwhile. A Secret that is named may have been left there by an earlier watch of it.
+    fn missing(&self, of: &Following, listed: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
+        let mut held = match &of.named {
+            Some(key) => vec![key.clone()],
+            None => self.store.held_by(of.kind, of.holder),
         };
-        let held = self.store.held_by(kind, holder).into_iter();
-        held.filter(|key| is_its(key) && !listed.contains(key))
-            .collect()
+        held.retain(|key| !listed.contains(key));
+        held
     }
 
-    fn wake_named(&self, place: Option<&(String, String)>) {
-        let Some(place) = place else { return };
-        if let Some(secret) = self.named.lock().get_mut(place) {
-            secret.answered = true;
-            for cluster in &secret.clusters {
-                self.triggers.cluster(&place.0, cluster);
-                self.triggers.requests_of(&place.0, cluster);
-            }
+    fn wake(&self, secret: &ObjectKey, clusters: BTreeSet<String>) {
+        for cluster in clusters {
+            self.triggers.cluster(&secret.namespace, &cluster);
+            self.triggers.requests_of(&secret.namespace, &cluster);
         }
     }
 }

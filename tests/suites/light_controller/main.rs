@@ -21,6 +21,7 @@ mod revoking;
 mod rewrites;
 mod token_refusals;
 mod tokens;
+mod unreadable;
 mod upstream;
 mod volumes;
 
@@ -82,6 +83,8 @@ fn main() -> ExitCode {
             case!(failures::a_cluster_takes_one_address_of_the_service_range),
             case!(named::a_key_that_was_kept_and_is_named_can_be_deleted),
             case!(failures::what_running_pods_mount_stays_while_their_set_cannot_be_written),
+            case!(unreadable::a_cluster_that_does_not_parse_is_named_and_ends),
+            case!(named::watches_of_named_secrets_end_with_their_clusters),
             case!(refusals::a_foreign_object_without_any_label_is_left_alone),
             case!(network_policies::network_policies_are_there_for_who_asks),
             case!(network_policies::somebody_elses_network_policy_is_named_and_stays),

@@ -6,6 +6,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, PostParams};
+use mothership::audit::Mark;
 use serde_json::{Value, json};
 use support::light::children::{at, text};
 use support::light::scene::Scene;
@@ -296,5 +297,68 @@ pub async fn a_key_that_was_kept_and_is_named_can_be_deleted(scene: &Scene) -> R
     scene
         .says("one", "CertificatesAvailable", "False", "SecretMissing")
         .await?;
+    controller.stop().await
+}
+
+/// How many watches of Secrets by their name are open of those that were begun since.
+fn open_watches(scene: &Scene, mark: Mark) -> Result<usize> {
+    let entries = scene.audit().since(mark)?;
+    let named = entries.iter().filter(|entry| {
+        entry.user.username == scene.user
+            && entry.verb == "watch"
+            && entry.request_uri.contains("metadata.name")
+    });
+    let (ended, begun): (Vec<_>, Vec<_>) = named.partition(|e| e.stage == "ResponseComplete");
+    Ok(begun.len().saturating_sub(ended.len()))
+}
+
+pub async fn watches_of_named_secrets_end_with_their_clusters(scene: &Scene) -> Result<()> {
+    const CLUSTERS: usize = 12;
+    let controller = scene.controller().await?;
+    scene
+        .complete("from", json!({"service": {"type": "ClusterIP"}}))
+        .await?;
+    let (_, sa) = material(scene, "from").await?.swap_remove(1);
+    let mark = scene.mark().await;
+    for index in 0..CLUSTERS {
+        let name = format!("sa-{index}");
+        let secret: Secret = serde_json::from_value(json!({
+            "metadata": {"name": name}, "data": sa.data,
+        }))?;
+        secrets(scene)
+            .create(&PostParams::default(), &secret)
+            .await?;
+        scene
+            .create(&format!("c{index}"), refs(&[("sa", name)]))
+            .await?;
+    }
+    for index in 0..CLUSTERS {
+        scene.completed(&format!("c{index}")).await?;
+    }
+    let open = open_watches(scene, mark)?;
+    ensure!(open == CLUSTERS, "{open} for {CLUSTERS} named Secrets");
+    // One that is not named any more, the others with their Clusters.
+    scene
+        .change("c0", json!({"spec": {"certificateRefs": []}}))
+        .await?;
+    for index in 1..CLUSTERS {
+        scene
+            .clusters()
+            .delete(&format!("c{index}"), &DeleteParams::default())
+            .await?;
+    }
+    let ((), took) = until(
+        "the watches end",
+        PATIENCE * 3,
+        async || match open_watches(scene, mark) {
+            Ok(0) => Ok(()),
+            other => Err(format!("{other:?}")),
+        },
+    )
+    .await?;
+    scene.say(format!(
+        "{CLUSTERS} watches of named Secrets ended within {:.1} s",
+        took.as_secs_f64()
+    ));
     controller.stop().await
 }

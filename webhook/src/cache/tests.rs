@@ -275,6 +275,35 @@ fn what_a_new_list_does_not_hold_is_forgotten() {
     assert_eq!(known.namespace("y").unwrap().labels["a"], "b");
 }
 
+/// An API server may hold what another release has allowed.
+#[test]
+fn what_cannot_be_read_is_there_all_the_same() {
+    let known = Cache::default();
+    put::<Cluster>(&known, cluster("known", node_port(30500)));
+    let stands_in = |name: &str, spec: Value, status: Value| {
+        let mut object = cluster(name, spec);
+        object["status"] = status;
+        let runtime::Read::<Cluster>::Not(unreadable) = serde_json::from_value(object).unwrap()
+        else {
+            panic!("it parses")
+        };
+        let stand_in = <Cluster as Watched>::stand_in(*unreadable, &known.0.read()).unwrap();
+        stand_in.put(("a".to_owned(), name.to_owned()), &known);
+        known.cluster("a", name).unwrap()
+    };
+    let bad = || json!({"replicas": "three"});
+    let odd = || json!({"conditions": 5});
+    assert_eq!(
+        stands_in("known", bad(), json!({})).spec.service.api_port,
+        30500
+    );
+    assert_eq!(known.node_port(30500), [holder("Cluster", "known")]);
+    assert_eq!(stands_in("new", bad(), json!({})).spec.replicas, 1);
+    assert_eq!(stands_in("newer", node_port(30600), odd()).status, None);
+    assert_eq!(known.node_port(30600), [holder("Cluster", "newer")]);
+    assert_eq!(known.usage("a", "").clusters, 3);
+}
+
 #[test]
 fn what_kubectl_notes_about_an_object_is_not_kept() {
     let known = Cache::default();

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crds::lookup::{Holder, Namespace, Quota};
-use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest};
+use crds::v1beta2::{
+    Cluster, ClusterPolicy, ClusterPolicySpec, JoinTokenRequest, PolicyKind, PolicyRule,
+};
 use k8s_openapi::api::core::v1::{
     Namespace as ApiNamespace, ResourceQuota as ApiResourceQuota, Service as ApiService,
 };
@@ -12,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::runtime::watcher;
+use runtime::{Unreadable, last_known};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +32,7 @@ pub(super) trait Watched:
 {
     /// Which of them. A page is held as text and as objects at once: small ones keep the peak low.
     fn config() -> watcher::Config {
-        watcher::Config::default().page_size(100)
+        runtime::watch_config().page_size(100)
     }
 
     /// Takes one in.
@@ -49,13 +52,14 @@ pub(super) trait Watched:
     /// All have been listed.
     fn listed(_tables: &mut Tables) {}
 
+    /// What stands for one that does not parse: nothing, unless it was readable before.
+    fn stand_in(_unreadable: Unreadable, _tables: &Tables) -> Option<Self> {
+        None
+    }
+
     /// Its key.
     fn key(&self) -> Key {
-        let meta = self.meta();
-        (
-            meta.namespace.clone().unwrap_or_default(),
-            meta.name.clone().unwrap_or_default(),
-        )
+        key(self.meta())
     }
 
     /// Forgets those that are not among `kept`.
@@ -68,6 +72,13 @@ pub(super) trait Watched:
     }
 }
 
+fn key(metadata: &ObjectMeta) -> Key {
+    (
+        metadata.namespace.clone().unwrap_or_default(),
+        metadata.name.clone().unwrap_or_default(),
+    )
+}
+
 /// A copy of the whole object, which no rule reads.
 fn forget_last_applied(metadata: &mut ObjectMeta) {
     if let Some(annotations) = &mut metadata.annotations {
@@ -76,6 +87,18 @@ fn forget_last_applied(metadata: &mut ObjectMeta) {
 }
 
 impl Watched for Cluster {
+    /// One that was never read is there all the same: it has its name, counts, and may be scaled.
+    fn stand_in(unreadable: Unreadable, tables: &Tables) -> Option<Self> {
+        if let Some(known) = tables.clusters.get(&key(&unreadable.metadata)) {
+            return Some(last_known(&*known.object, unreadable));
+        }
+        Some(Self {
+            spec: unreadable.part("spec").unwrap_or_default(),
+            status: unreadable.part("status"),
+            metadata: unreadable.metadata,
+        })
+    }
+
     fn put_into(mut self, key: Key, tables: &mut Tables) {
         forget_last_applied(&mut self.metadata);
         tables.put_cluster(key, self);
@@ -91,6 +114,11 @@ impl Watched for Cluster {
 }
 
 impl Watched for JoinTokenRequest {
+    fn stand_in(unreadable: Unreadable, tables: &Tables) -> Option<Self> {
+        let known = tables.requests.get(&key(&unreadable.metadata))?;
+        Some(last_known(&**known, unreadable))
+    }
+
     fn put_into(mut self, key: Key, tables: &mut Tables) {
         forget_last_applied(&mut self.metadata);
         tables.put_request(key, self);
@@ -106,6 +134,30 @@ impl Watched for JoinTokenRequest {
 }
 
 impl Watched for ClusterPolicy {
+    /// A policy holds, whether it can be read or not: one that was never read is broken, and so
+    /// refuses whatever it may have meant.
+    fn stand_in(unreadable: Unreadable, tables: &Tables) -> Option<Self> {
+        let (_, name) = key(&unreadable.metadata);
+        if let Some(known) = tables.policies().get(&name) {
+            return Some(last_known(&**known, unreadable));
+        }
+        let rule = PolicyRule {
+            name: "unreadable".to_owned(),
+            kinds: vec![PolicyKind::Cluster, PolicyKind::JoinTokenRequest],
+            // No expression either: that is what breaks it.
+            expression: format!("cannot be read: {}", unreadable.error),
+            ..PolicyRule::default()
+        };
+        Some(Self {
+            metadata: unreadable.metadata,
+            spec: ClusterPolicySpec {
+                rules: vec![rule],
+                ..ClusterPolicySpec::default()
+            },
+            ..Self::default()
+        })
+    }
+
     fn put(mut self, (_, name): Key, cache: &Cache) {
         forget_last_applied(&mut self.metadata);
         cache.put_policy(name, self);
@@ -150,7 +202,7 @@ struct ServicePort {
 impl Watched for Service {
     fn config() -> watcher::Config {
         // Most Services of a cluster are of this type, and none of them has a node port.
-        watcher::Config::default()
+        runtime::watch_config()
             .page_size(100)
             .fields("spec.type!=ClusterIP")
     }

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest};
 use futures::StreamExt as _;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
@@ -74,10 +73,13 @@ impl Watches {
     fn add<K: Watched>(&mut self) {
         let list = Arc::new(AtomicU8::new(AWAITED));
         self.lists.push((K::kind(&()).into_owned(), list.clone()));
-        let api: Api<DeserializeGuard<K>> = Api::all(self.client.clone());
+        let api: Api<runtime::Read<K>> = Api::all(self.client.clone());
         let (known, metrics, stop) = (self.known.clone(), self.metrics.clone(), self.stop.clone());
         tokio::spawn(async move {
-            let events = runtime::guarded(api, K::config()).take_until(stop.cancelled_owned());
+            let tables = known.clone();
+            let stand_in = move |unreadable| K::stand_in(unreadable, &tables.0.read());
+            let events = runtime::guarded(api, K::config(), stand_in);
+            let events = events.take_until(stop.cancelled_owned());
             tokio::pin!(events);
             let mut listed = HashSet::new();
             while let Some(event) = events.next().await {

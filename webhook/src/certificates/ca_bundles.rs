@@ -20,7 +20,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{ApiResource, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{Event, watcher};
 use kube::{Api, Client};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -186,7 +186,7 @@ impl CaBundles {
             return;
         };
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &target.resource);
-        let config = watcher::Config::default().fields(&format!("metadata.name={}", target.name));
+        let config = runtime::watch_config().fields(&format!("metadata.name={}", target.name));
         let events = watcher(api, config)
             .default_backoff()
             .take_until(stop.cancelled_owned());

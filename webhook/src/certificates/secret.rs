@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{Event, watcher};
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -56,7 +56,7 @@ pub async fn follow(
     stop: CancellationToken,
 ) {
     let api: Api<Secret> = Api::namespaced(client, &namespace);
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let config = runtime::watch_config().fields(&format!("metadata.name={name}"));
     let events = watcher(api, config)
         .default_backoff()
         .take_until(stop.cancelled_owned());

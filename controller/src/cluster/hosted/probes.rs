@@ -109,6 +109,7 @@ mod tests {
     use crate::hosted::health::Pace;
     use crate::hosted::nodes::NodePoller;
     use crate::kubernetes::primary::PrimaryWriter;
+    use crate::kubernetes::pulse::Pulse;
     use crate::kubernetes::store::Store;
     use crate::kubernetes::watches::Watches;
     use crate::kubernetes::writer::Writer;
@@ -129,6 +130,7 @@ mod tests {
             store.clone(),
             triggers,
             metrics.clone(),
+            Pulse::default(),
             tokio_util::sync::CancellationToken::new(),
         );
         Context {

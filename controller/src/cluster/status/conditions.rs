@@ -58,12 +58,18 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<ConditionFinding> {
     let Ok(valid) = facts.valid else {
         // Nothing was built from this spec; what earlier rounds found stays.
         let mut all: Vec<_> = kept(facts);
+        let mut cause = accepted.clone();
+        if facts.valid.err() == Some(&Refusal::Unread) && !facts.problems.is_empty() {
+            cause = applied(None, facts.problems);
+            all.retain(|finding| finding.type_ != APPLIED);
+            all.push(cause.clone());
+        }
         let is_served = has_served(facts.cluster);
-        all.push(available(&[if is_served {
-            &functional
+        if is_served || cause.status != "True" {
+            all.push(available(&[if is_served { &functional } else { &cause }]));
         } else {
-            &accepted
-        }]));
+            all.extend(earlier(facts.cluster.status.as_ref(), AVAILABLE));
+        }
         if condition(facts.cluster.status.as_ref(), FUNCTIONAL).is_some() {
             all.push(functional);
         }
@@ -136,8 +142,9 @@ fn kept(facts: &Facts<'_>) -> Vec<ConditionFinding> {
         SCALING,
         UP_TO_DATE,
     ];
+    let is_unread = facts.valid.err() == Some(&Refusal::Unread);
     let now = |found: ConditionFinding| match found.type_ {
-        CERTIFICATES => {
+        CERTIFICATES if !is_unread => {
             let found = certificates(facts.observed, status);
             let all = [found.message.clone()]
                 .into_iter()
@@ -176,7 +183,7 @@ pub(super) fn earlier(
 
 fn accepted(refusal: Option<&Refusal>) -> ConditionFinding {
     match refusal {
-        None => finding(ACCEPTED, true, "Accepted", ""),
+        None | Some(Refusal::Unread) => finding(ACCEPTED, true, "Accepted", ""),
         Some(Refusal::NotImplemented(paths)) => finding(
             ACCEPTED,
             false,

@@ -1,6 +1,7 @@
 //! What a Cluster says about itself: on its way out, after a restart, during upgrades and outages.
 
 mod reasons;
+mod unread;
 
 use std::collections::BTreeMap;
 
