@@ -187,6 +187,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             primary: PrimaryWriter::new(client.clone()),
             failures: Failures::default(),
         });
+        let forget = join_token::forget_gone(requests.clone(), requests_context.clone());
         let of_clusters = {
             let requests = requests.clone();
             requeue::stream(triggered.requests_of)
@@ -209,6 +210,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         tokio::select! {
             _ = future::join(for_clusters, for_requests) => {}
             () = sweep => {}
+            () = forget => {}
             () = drain => tracing::warn!("pending work did not finish in time"),
         }
     };

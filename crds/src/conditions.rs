@@ -40,9 +40,30 @@ pub fn since(old: &[Condition], said: &Said<'_>, now: Timestamp) -> Condition {
     }
 }
 
+/// The same text for the same cause: each write of a status wakes its object at once, and one with
+/// a port of the moment in it (`read tcp 10.0.0.7:41312->10.0.0.9:443`) would never end.
+pub fn steady(message: &str) -> String {
+    let words = message.split(' ').map(|word| word.rsplit("->").next());
+    let words: Vec<_> = words.flatten().collect();
+    words.join(" ").chars().take(MAX_MESSAGE).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_said_in_the_same_words_each_time() {
+        let said = |port: u16| {
+            steady(&format!(
+                "Post: read tcp 10.0.0.7:{port}->10.0.0.9:443: reset"
+            ))
+        };
+        assert_eq!(said(41312), "Post: read tcp 10.0.0.9:443: reset");
+        assert_eq!(said(41312), said(41313));
+        assert_eq!(steady("nothing  to\ndo"), "nothing  to\ndo");
+        assert_eq!(steady(&"x".repeat(40_000)).len(), 32_768);
+    }
 
     fn at(millisecond: i64) -> Timestamp {
         Timestamp::from_millisecond(millisecond).unwrap()

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::Problem;
 use crate::kubernetes::store::ObjectKey;
+use crate::kubernetes::writer::WriteError;
 
 /// So many rewrites in a row are done at once: a person's edits.
 const FREE: u32 = 20;
@@ -25,6 +26,12 @@ const FAILED: Duration = Duration::from_millis(250);
 const FAILED_LONGEST: Duration = Duration::from_secs(60);
 /// The same of what is refused: somebody may allow it, or make room, at any moment.
 const REFUSED_LONGEST: Duration = Duration::from_secs(2);
+
+/// The same of what is to go: whoever waits for it has nothing else to do.
+const GONE_LONGEST: Duration = Duration::from_secs(10);
+
+/// The wish that there be none of it.
+const GONE: &str = "";
 
 /// What was written of each object while what is wanted of it stayed the same.
 #[derive(Clone, Default)]
@@ -78,7 +85,9 @@ impl Row {
             .failed
             .as_ref()
             .is_none_or(|(_, problem)| problem.passing);
-        let longest = if passing {
+        let longest = if self.hash == GONE {
+            GONE_LONGEST
+        } else if passing {
             FAILED_LONGEST
         } else {
             REFUSED_LONGEST
@@ -141,6 +150,33 @@ impl Damping {
             row.after_failure()
         });
         Held { problem, wait }
+    }
+
+    /// The object was as it is wanted after all.
+    pub fn succeeded(&self, key: &ObjectKey) {
+        if let Some(row) = self.0.lock().get_mut(key) {
+            row.failures = 0;
+            row.failed = None;
+        }
+    }
+
+    /// Ends an object, or our hold on it, unless that has just failed.
+    pub async fn end(
+        &self,
+        key: &ObjectKey,
+        end: impl Future<Output = Result<(), WriteError>>,
+    ) -> Result<(), Held> {
+        self.allow(key, GONE, Instant::now())?;
+        match end.await {
+            Ok(()) => {
+                self.succeeded(key);
+                Ok(())
+            }
+            Err(error) => {
+                let problem = Problem::from_error(key, &error.into());
+                Err(self.failed(key, GONE, problem, Instant::now()))
+            }
+        }
     }
 
     fn change<T>(

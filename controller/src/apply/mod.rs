@@ -29,8 +29,7 @@ mod obsolete;
 mod problem;
 mod secrets;
 
-pub use self::damping::Damping;
-use self::damping::Held;
+pub use self::damping::{Damping, Held};
 pub use self::no_op::NoOpApplies;
 use self::obsolete::going;
 pub use self::problem::{ApplyError, Problem};
@@ -45,6 +44,15 @@ pub struct Applied {
     pub problems: Vec<Problem>,
     /// When to try again what the API server has failed to do.
     pub again: Option<Duration>,
+}
+
+impl Applied {
+    fn held(&mut self, Held { problem, wait }: Held) {
+        if problem.passing {
+            self.again = Some(self.again.map_or(wait, |other| other.min(wait)));
+        }
+        self.problems.push(problem);
+    }
 }
 
 /// One round of writes for one Cluster.
@@ -84,12 +92,7 @@ impl Round<'_> {
                 Outcome::Same => {}
                 Outcome::Changed => applied.changed = true,
                 Outcome::Problem(problem) => applied.problems.push(problem),
-                Outcome::Held(Held { problem, wait }) => {
-                    if problem.passing {
-                        applied.again = Some(applied.again.map_or(wait, |other| other.min(wait)));
-                    }
-                    applied.problems.push(problem);
-                }
+                Outcome::Held(held) => applied.held(held),
             }
         }
         for (key, live) in going(
@@ -100,13 +103,16 @@ impl Round<'_> {
             obsolete,
             &applied.problems,
         ) {
-            let deleted = self.writer.delete(key, &live.uid, &live.resource_version);
-            match deleted.await {
-                // It has changed, which brings us back.
-                Ok(()) | Err(WriteError::Conflict { .. }) => {}
-                Err(error) => applied
-                    .problems
-                    .push(Problem::from_error(key, &error.into())),
+            let delete = async {
+                let delete = self.writer.delete(key, &live.uid, &live.resource_version);
+                match delete.await {
+                    // It has changed, which brings us back.
+                    Err(WriteError::Conflict { .. }) => Ok(()),
+                    other => other,
+                }
+            };
+            if let Err(held) = self.damping.end(key, delete).await {
+                applied.held(held);
             }
         }
         applied.problems.sort();
@@ -137,7 +143,7 @@ impl Round<'_> {
         if there.and_then(|there| there.metadata.uid).as_ref() == Some(&known.uid) {
             return Err(error.into());
         }
-        self.store.remove(key);
+        self.store.remove(key, known);
         Ok(Outcome::Changed)
     }
 
@@ -169,14 +175,16 @@ impl Round<'_> {
                 relabel(self.writer, wanted, &live.uid).await?;
             }
         }
-        self.wrote(wanted, live.rival.clone());
         if step == Step::Apply
             && let Some(after) = self.store.get(&wanted.key)
             && after.resource_version == live.resource_version
         {
-            self.no_op_applies
-                .learn(wanted, after.resource_version.clone());
+            // Nobody has changed it.
+            self.damping.succeeded(&wanted.key);
+            self.no_op_applies.learn(wanted, &after);
+            return Ok(Outcome::Same);
         }
+        self.wrote(wanted, live.rival.clone());
         Ok(Outcome::Changed)
     }
 
@@ -219,7 +227,8 @@ impl Round<'_> {
             // Entries are matched by number: a port renumbered by hand stays beside ours, and two
             // of one name are refused. A merge patch replaces the list.
             Err(WriteError::Refused { .. }) if key.kind == Kind::Service => {
-                let ports = json!({"spec": {"ports": body["spec"]["ports"]}});
+                let ports =
+                    json!({"metadata": {"uid": uid}, "spec": {"ports": body["spec"]["ports"]}});
                 self.writer.merge(key, &ports).await?;
                 self.writer.apply(key, body, uid).await
             }

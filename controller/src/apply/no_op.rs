@@ -9,7 +9,7 @@ use super::desired::Desired;
 use crate::kubernetes::store::{Live, ObjectKey};
 
 /// Applies that left the resourceVersion alone (the API server writes a field otherwise than we
-/// do): not repeated until the object or what is wanted changes.
+/// do): not repeated until what is wanted changes, or what is there in more than its status.
 #[derive(Clone, Default)]
 pub struct NoOpApplies(Arc<Mutex<HashMap<ObjectKey, (String, String)>>>);
 
@@ -18,22 +18,17 @@ impl NoOpApplies {
         self.0
             .lock()
             .get(&wanted.key)
-            .is_some_and(|(hash, version)| {
-                hash == wanted.hash() && *version == live.resource_version
-            })
+            .is_some_and(|(hash, said)| hash == wanted.hash() && *said == live.said())
     }
 
-    pub(super) fn learn(&self, wanted: &Desired, version: String) {
+    pub(super) fn learn(&self, wanted: &Desired, live: &Live) {
         self.0
             .lock()
-            .insert(wanted.key.clone(), (wanted.hash().to_owned(), version));
+            .insert(wanted.key.clone(), (wanted.hash().to_owned(), live.said()));
     }
 
-    /// Forgets the objects of a Cluster that is gone.
-    pub fn forget(&self, keys: impl IntoIterator<Item = ObjectKey>) {
-        let mut known = self.0.lock();
-        for key in keys {
-            known.remove(&key);
-        }
+    /// Forgets what is gone.
+    pub fn retain(&self, is_there: impl Fn(&ObjectKey) -> bool) {
+        self.0.lock().retain(|key, _| is_there(key));
     }
 }

@@ -1,5 +1,6 @@
 //! What could not be written, and why.
 
+use crds::conditions::steady;
 use pki::PkiError;
 
 use crate::kubernetes::store::ObjectKey;
@@ -64,7 +65,7 @@ impl Problem {
         };
         Self {
             passing,
-            ..Self::new(about, message)
+            ..Self::new(about, steady(&message))
         }
     }
 }

@@ -17,18 +17,16 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use serde_json::Value;
 
+use crate::apply::Held;
 use crate::apply::key_recovery::{self, is_protected};
 use crate::cluster::context::{Context, Error, reference};
 use crate::cluster::dereference::is_named;
 use crate::cluster::{Outcome, status};
 use crate::kubernetes::store::{Kind, Live, ObjectKey};
-use crate::kubernetes::writer::WriteError;
 
 /// How long a Cluster waits for its pods. They have a minute to end; one on a node that does not
 /// answer never ends by itself, and must not hold the Cluster for ever.
 const PODS_END_WITHIN: SignedDuration = SignedDuration::from_mins(5);
-/// What was in the way and is not any more is noticed so soon.
-const NOTICED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Whether the Cluster carries the finalizer.
 pub fn is_set(cluster: &Cluster) -> bool {
@@ -53,8 +51,8 @@ pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, E
                     .mothership
                     .writer
                     .delete_after_dependents(key, &live.uid);
-                if let Err(error) = deleted.await {
-                    return in_the_way(cluster, key, &error, context).await;
+                if let Err(held) = context.damping.end(key, deleted).await {
+                    return in_the_way(cluster, key, held, context).await;
                 }
                 PODS_END_WITHIN.unsigned_abs()
             }
@@ -76,17 +74,18 @@ pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, E
     }
     // No watch shows a key whose labels somebody has taken off, and nobody else would let it go.
     for key in hidden_keys(cluster, &owned) {
-        if let Err(error) = context.mothership.writer.get(&key).await {
-            return in_the_way(cluster, &key, &error, context).await;
+        let read = async { context.mothership.writer.get(&key).await.map(drop) };
+        if let Err(held) = context.damping.end(&key, read).await {
+            return in_the_way(cluster, &key, held, context).await;
         }
     }
     let owned = context.mothership.store.owned_by(&uid);
     for (key, live) in &owned {
-        if key.kind == Kind::Secret
-            && is_protected(live)
-            && let Err(error) = key_recovery::release(&context.mothership.writer, key).await
-        {
-            return in_the_way(cluster, key, &error, context).await;
+        if key.kind == Kind::Secret && is_protected(live) {
+            let released = key_recovery::release(&context.mothership.writer, key);
+            if let Err(held) = context.damping.end(key, released).await {
+                return in_the_way(cluster, key, held, context).await;
+            }
         }
     }
     context
@@ -96,7 +95,6 @@ pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, E
     context.primary.forget(&uid);
     context.failures.clear(&uid);
     context.damping.forget(owned.keys());
-    context.no_op_applies.forget(owned.into_keys());
     Ok(Outcome::Ended)
 }
 
@@ -104,18 +102,17 @@ pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, E
 async fn in_the_way(
     cluster: &Arc<Cluster>,
     key: &ObjectKey,
-    error: &WriteError,
+    Held { problem, wait }: Held,
     context: &Context,
 ) -> Result<Outcome, Error> {
-    let message = format!("{key} could not be deleted: {}", error.message());
+    let message = format!("{key} could not be deleted: {}", problem.message);
     tracing::warn!(
         namespace = cluster.namespace(),
         name = cluster.name_any(),
         message
     );
     tell(cluster, "ChildNotDeleted", &message, context).await?;
-    let wait = context.failures.delay(&cluster.uid().unwrap_or_default());
-    Ok(Outcome::Later(wait.min(NOTICED_WITHIN)))
+    Ok(Outcome::Later(wait))
 }
 
 /// The Secrets with keys of its own that are not seen.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::conditions::steady;
 use crds::names::CLUSTER_FINALIZER;
 use crds::v1beta2::{Cluster, ClusterStatus};
 use jiff::Timestamp;
@@ -15,8 +16,8 @@ use super::validate::{Address, Refusal, ValidCluster, validate};
 use super::{children, deletion, status};
 use crate::apply::{Applied, Problem, Round, SigningKeys};
 use crate::kubernetes::primary::PrimaryError;
-
 use crate::kubernetes::watches::Unread;
+
 /// Rounds of build and apply in one reconcile. Three are the most that the order of the children
 /// asks for; what is left waits for a watch.
 const ROUNDS: usize = 6;
@@ -107,7 +108,6 @@ pub async fn settle(
     }))
 }
 
-/// Without a finalizer nothing is made: it could outlive the Cluster.
 /// Nothing is changed without it: it is not known what would be right.
 fn could_not_be_read(unread: &Unread) -> Option<Problem> {
     Some(Problem {
@@ -116,6 +116,7 @@ fn could_not_be_read(unread: &Unread) -> Option<Problem> {
     })
 }
 
+/// Without a finalizer nothing is made: it could outlive the Cluster.
 fn cannot_be_finalized(cluster: &Cluster, error: &PrimaryError) -> Problem {
     Problem {
         about: format!(
@@ -123,7 +124,9 @@ fn cannot_be_finalized(cluster: &Cluster, error: &PrimaryError) -> Problem {
             cluster.namespace().unwrap_or_default(),
             cluster.name_any()
         ),
-        message: format!("its finalizer could not be added, so nothing is created: {error}"),
+        message: steady(&format!(
+            "its finalizer could not be added, so nothing is created: {error}"
+        )),
         passing: !error.is_refused(),
     }
 }

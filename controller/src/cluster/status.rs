@@ -70,6 +70,9 @@ pub async fn write(
     {
         return Ok(Some(rest));
     }
+    if let Some(rest) = context.primary.too_soon(cluster, old, &new) {
+        return Ok(Some(rest));
+    }
     events::publish(cluster, &new, context);
     context.primary.status(cluster, &new).await?;
     Ok(None)

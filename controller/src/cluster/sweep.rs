@@ -1,6 +1,6 @@
 //! What holds on to a Cluster that is gone, where somebody has taken its finalizer off by force or
 //! has kept its children: keys, which would never end, nor their namespace, because nobody takes
-//! their own finalizer off any more; and the questions that its API is asked.
+//! their own finalizer off any more; the questions that its API is asked; and what is remembered of it.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -27,13 +27,17 @@ pub async fn run(clusters: Reader<Cluster>, context: &Context) {
         let known: HashSet<_> = clusters.state().iter().filter_map(|c| c.uid()).collect();
         context.prober.retain(&known);
         context.census.retain(&known);
+        context.failures.retain(&known);
+        context.primary.retain(&known);
         context.damping.forget_old(Instant::now());
+        let store = &context.mothership.store;
+        context.no_op_applies.retain(|key| store.has(key));
         let is_there = |namespace: &str, name: &str| {
             let reference = ObjectRef::new(name).within(namespace);
             clusters.get(&reference).is_some()
         };
         context.mothership.watches.retain_named(is_there);
-        for (key, live) in context.mothership.store.deleting(Kind::Secret) {
+        for (key, live) in store.deleting(Kind::Secret) {
             let Some(cluster) = left_behind(&live, &known) else {
                 continue;
             };

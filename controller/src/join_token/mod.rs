@@ -5,6 +5,7 @@
 //! is in the status once the token can be used. The secret half lives in the hosted cluster and in the
 //! Secret here; either can be made from the other.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ mod write;
 
 use self::dereference::{Found, NoWay, dereference, home};
 use self::validate::Refusal;
+
+/// How often what is gone is forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(60);
 
 /// What a reconcile works with.
 pub struct Context {
@@ -252,15 +256,19 @@ async fn own_secret(
     context: &Context,
 ) -> Result<Option<Arc<Live>>, Error> {
     let (key, uid) = (secret_key(request), request.uid().unwrap_or_default());
-    let store = &context.shared.mothership.store;
-    if let Some(own) = store.get_owned(&key, &uid) {
+    let mothership = &context.shared.mothership;
+    if let Some(own) = mothership.store.get_owned(&key, &uid) {
         return Ok(Some(own));
     }
-    context.shared.mothership.writer.get(&key).await?;
-    match store.get_owned(&key, &uid) {
-        None if store.get(&key).is_some() => Err(Refusal::NameTaken(key).into()),
-        own => Ok(own),
+    let Some(found) = mothership.writer.look(&key).await? else {
+        return Ok(None);
+    };
+    // Somebody else's is not kept: no watch would tell when it goes.
+    if !Live::new(Kind::Secret, found.clone()).is_owned_by(&uid) {
+        return Err(Refusal::NameTaken(key).into());
     }
+    mothership.store.put_read(Kind::Secret, found);
+    Ok(mothership.store.get_owned(&key, &uid))
 }
 
 /// Whether the token was handed out, and still is.
@@ -285,6 +293,16 @@ fn until(at: Timestamp) -> Action {
     let wait = at.duration_since(Timestamp::now());
     let wait = Duration::try_from(wait).unwrap_or_default();
     Action::requeue(wait + Duration::from_millis(rand::random_range(50..1000)))
+}
+
+/// Forgets what is remembered of requests that are gone, for as long as the process leads.
+pub async fn forget_gone(requests: Reader<JoinTokenRequest>, context: Arc<Context>) {
+    loop {
+        tokio::time::sleep(FORGOTTEN).await;
+        let known: HashSet<_> = requests.state().iter().filter_map(|r| r.uid()).collect();
+        context.primary.retain(&known);
+        context.failures.retain(&known);
+    }
 }
 
 /// The requests that ask for a token of this Cluster, or have one.

@@ -47,7 +47,7 @@ pub async fn owned(
     context.primary.metadata(request, metadata).await
 }
 
-/// Writes the status if it changed.
+/// Writes the status if it changed, and in more than its words unless those are due.
 pub async fn status(
     request: &Arc<JoinTokenRequest>,
     status: JoinTokenRequestStatus,
@@ -56,9 +56,11 @@ pub async fn status(
     if request.status.as_ref() == Some(&status) {
         return Ok(request.clone());
     }
+    let primary = &context.primary;
+    if let Some(rest) = primary.too_soon(request, request.status.as_ref(), &status) {
+        tracing::debug!(?rest, "the same is not said in other words again so soon");
+        return Ok(request.clone());
+    }
     // With the version of what was read, a stale reconcile cannot take back a recorded id.
-    context
-        .primary
-        .status_unless_changed(request, &status)
-        .await
+    primary.status_unless_changed(request, &status).await
 }

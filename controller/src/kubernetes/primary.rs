@@ -6,8 +6,9 @@
     reason = "a JSON value without the key reads as null"
 )]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crds::names::FIELD_MANAGER;
 use kube::api::{Patch, PatchParams};
@@ -19,8 +20,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use self::rewording::Rewordings;
 use crate::kubernetes::store::is_older;
 use crate::kubernetes::writer::DEADLINE;
+
+mod rewording;
 
 /// A request for an own object failed.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +93,7 @@ fn said(error: &kube::Error) -> String {
 pub struct PrimaryWriter<K> {
     client: Client,
     latest: Latest<K>,
+    said: Rewordings,
 }
 
 impl<K> PrimaryWriter<K>
@@ -103,6 +108,7 @@ where
         Self {
             client,
             latest: Latest::default(),
+            said: Rewordings::default(),
         }
     }
 
@@ -114,6 +120,22 @@ where
     /// The object with this uid is gone, or about to go.
     pub fn forget(&self, uid: &str) {
         self.latest.forget(uid);
+        self.said.forget(uid);
+    }
+
+    /// Forgets all but these.
+    pub fn retain(&self, uids: &HashSet<String>) {
+        self.latest.0.lock().retain(|uid, _| uids.contains(uid));
+        self.said.retain(uids);
+    }
+
+    /// How long a status has to wait that says the same as the last one in other words: each write
+    /// wakes its object at once, and a cause that is put in other words each time would never end.
+    pub fn too_soon<S: Serialize>(&self, object: &K, old: Option<&S>, new: &S) -> Option<Duration> {
+        let old = old?;
+        let is_reworded = rewording::is_the_same(old, new);
+        self.said
+            .too_soon(&uid(object), is_reworded, Instant::now())
     }
 
     /// Whether there is an object of this name, whatever the watch has brought: it leaves out what

@@ -26,7 +26,8 @@ const ON_ITS_WAY: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct Inner {
-    objects: HashMap<ObjectKey, Arc<Live>>,
+    /// By kind first, so that those of one stand together.
+    objects: BTreeMap<ObjectKey, Arc<Live>>,
     /// Uids of what the watches have let go of lately: the answer to a write may come after that.
     gone: VecDeque<(Instant, String)>,
     by_owner: HashMap<String, BTreeSet<ObjectKey>>,
@@ -71,30 +72,36 @@ impl Store {
 
     /// Every object of a kind.
     pub fn of_kind(&self, kind: Kind) -> Vec<(ObjectKey, Arc<Live>)> {
-        self.those(|key, _| key.kind == kind)
+        self.those(kind, |_| true)
     }
 
     /// Every object of a kind that is being deleted.
     pub fn deleting(&self, kind: Kind) -> Vec<(ObjectKey, Arc<Live>)> {
-        self.those(|key, live| live.deleting && key.kind == kind)
+        self.those(kind, |live| live.deleting)
     }
 
     /// What this watch of a kind has delivered.
     pub fn held_by(&self, kind: Kind, holder: u32) -> Vec<ObjectKey> {
-        self.those(|key, live| live.holders & holder != 0 && key.kind == kind)
+        self.those(kind, |live| live.holders & holder != 0)
             .into_iter()
             .map(|(key, _)| key)
             .collect()
     }
 
-    fn those(&self, are_meant: impl Fn(&ObjectKey, &Live) -> bool) -> Vec<(ObjectKey, Arc<Live>)> {
+    fn those(&self, kind: Kind, are_meant: impl Fn(&Live) -> bool) -> Vec<(ObjectKey, Arc<Live>)> {
         self.0
             .read()
             .objects
-            .iter()
-            .filter(|(key, live)| are_meant(key, live))
+            .range(ObjectKey::new(kind, "", "")..)
+            .take_while(|(key, _)| key.kind == kind)
+            .filter(|(_, live)| are_meant(live))
             .map(|(key, live)| (key.clone(), live.clone()))
             .collect()
+    }
+
+    /// Whether there is such an object.
+    pub fn has(&self, key: &ObjectKey) -> bool {
+        self.0.read().objects.contains_key(key)
     }
 
     /// How many objects of each kind are kept.
@@ -187,9 +194,14 @@ impl Store {
         inner.remove(key)
     }
 
-    /// The object is gone, whoever delivered it.
-    pub fn remove(&self, key: &ObjectKey) -> Touched {
-        self.0.write().remove(key)
+    /// What was known of the object is gone, whoever delivered it; what was learnt of it meanwhile
+    /// stays.
+    pub fn remove(&self, key: &ObjectKey, known: &Live) -> Touched {
+        let mut inner = self.0.write();
+        let is_it = inner.objects.get(key).is_some_and(|live| {
+            live.uid == known.uid && live.resource_version == known.resource_version
+        });
+        if is_it { inner.remove(key) } else { Vec::new() }
     }
 }
 

@@ -117,10 +117,12 @@ impl Writer {
 
     /// The whole object as it is now, with a Secret's data.
     pub async fn get(&self, key: &ObjectKey) -> Result<Option<DynamicObject>, WriteError> {
+        let known = self.store.get(key);
         let object = self.within(key, self.api(key).get_opt(&key.name)).await?;
-        match &object {
-            Some(object) => drop(self.store.put_read(key.kind, object.clone())),
-            None => drop(self.store.remove(key)),
+        match (&object, known) {
+            (Some(object), _) => drop(self.store.put_read(key.kind, object.clone())),
+            (None, Some(known)) => drop(self.store.remove(key, &known)),
+            (None, None) => {}
         }
         Ok(object)
     }

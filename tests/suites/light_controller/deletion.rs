@@ -276,3 +276,45 @@ pub async fn keys_that_were_kept_without_their_cluster_can_be_deleted_later(
     }
     controller.stop().await
 }
+
+/// A webhook that resets connections is put in other words each time: each has a port of its own.
+pub async fn errors_that_are_never_worded_alike_make_no_storm(scene: &Scene) -> Result<()> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("https://{}/", listener.local_addr()?);
+    let resets = tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            // Without a word of goodbye.
+            let _ = connection.set_zero_linger();
+        }
+    });
+    let controller = scene.controller().await?;
+    scene
+        .complete("one", json!({"service": {"type": "ClusterIP"}}))
+        .await?;
+    forbid::ask(scene, ("apps", "statefulsets"), &["DELETE"], &url).await?;
+    // The API server takes a while to heed it.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    scene
+        .clusters()
+        .delete("one", &DeleteParams::default())
+        .await?;
+    let message = scene
+        .says("one", "Deleting", "True", "ChildNotDeleted")
+        .await?;
+    scene.say(&message);
+    let mark = scene.mark().await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let asked = scene.asked(mark).await?;
+    scene.say(format!("{} requests in 8 s:\n{asked}", asked.total()));
+    ensure!(asked.total() <= 12, "a storm:\n{asked}");
+    forbid::mend_webhook(scene, "statefulsets").await?;
+    until("the Cluster is gone", LIMIT, async || {
+        match scene.clusters().get_opt("one").await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    resets.abort();
+    controller.stop().await
+}

@@ -84,6 +84,8 @@ fn main() -> ExitCode {
             case!(named::a_key_that_was_kept_and_is_named_can_be_deleted),
             case!(failures::what_running_pods_mount_stays_while_their_set_cannot_be_written),
             case!(unreadable::a_cluster_that_does_not_parse_is_named_and_ends),
+            case!(deletion::errors_that_are_never_worded_alike_make_no_storm),
+            case!(rewrites::a_field_that_is_not_stored_is_no_fight),
             case!(named::watches_of_named_secrets_end_with_their_clusters),
             case!(refusals::a_foreign_object_without_any_label_is_left_alone),
             case!(network_policies::network_policies_are_there_for_who_asks),

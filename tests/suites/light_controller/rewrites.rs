@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use support::light::children;
@@ -89,5 +89,51 @@ pub async fn a_fight_over_a_child_is_slowed_down_and_named(scene: &Scene) -> Res
     let service = scene.get("Service", "kmc-one").await?.unwrap_or_default();
     let selector = service.pointer("/spec/selector/rival");
     ensure!(selector.is_none(), "{service}");
+    controller.stop().await
+}
+
+/// The API server leaves out what is `false`, so what is there never says all that is wanted.
+pub async fn a_field_that_is_not_stored_is_no_fight(scene: &Scene) -> Result<()> {
+    let controller = scene.controller().await?;
+    scene
+        .complete(
+            "one",
+            json!({
+                "service": {"type": "ClusterIP"},
+                "mounts": [{
+                    "path": "/data", "name": "data",
+                    "persistentVolumeClaim": {"claimName": "data", "readOnly": false},
+                }],
+            }),
+        )
+        .await?;
+    let sets = children::api(&scene.admin, &scene.namespace, "StatefulSet")?;
+    let set = sets.get("kmc-one").await?;
+    let volumes = set.data.pointer("/spec/template/spec/volumes");
+    let claim = volumes.and_then(|volumes| {
+        let mut claims = volumes.as_array()?.iter();
+        claims.find_map(|volume| volume.get("persistentVolumeClaim"))
+    });
+    let claim = claim.context("the claim is not mounted")?;
+    ensure!(claim.get("readOnly").is_none(), "it is stored: {claim}");
+    let mark = scene.mark().await;
+    for round in 0..25 {
+        let message = round.to_string();
+        let probe = json!({"type": "Probe", "status": "True", "message": message});
+        let status = json!({"status": {"conditions": [probe]}});
+        let params = PatchParams::default();
+        sets.patch_status("kmc-one", &params, &Patch::Merge(&status))
+            .await?;
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    let entries = scene.audit().since(mark)?;
+    let ours = entries
+        .iter()
+        .filter(|entry| entry.user.username == scene.user)
+        .filter(|entry| wrote(entry, "statefulsets", "kmc-one"))
+        .count();
+    scene.say(format!("{ours} applies after 25 changes of its status"));
+    ensure!(ours <= 1, "{ours} applies that change nothing");
+    scene.says("one", "Applied", "True", "Applied").await?;
     controller.stop().await
 }

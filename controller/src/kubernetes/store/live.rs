@@ -82,6 +82,19 @@ impl Live {
         serde_json::from_str(&self.json).unwrap_or_default()
     }
 
+    /// A digest of what it says, but for its status: that of a set changes with each of its pods.
+    pub fn said(&self) -> String {
+        let mut object = self.value();
+        if let Some(fields) = object.as_object_mut() {
+            fields.remove("status");
+        }
+        let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
+        if let Some(metadata) = metadata {
+            metadata.remove("resourceVersion");
+        }
+        super::digest(object.to_string().as_bytes())
+    }
+
     /// The pruned object as its type; `None` when it does not fit, which a kind of the API server
     /// always does.
     pub fn read<T: DeserializeOwned>(&self) -> Option<T> {

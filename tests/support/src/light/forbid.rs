@@ -112,27 +112,9 @@ async fn probe(scene: &Scene, forbidden: Forbidden<'_>) -> Result<(), kube::Erro
 
 /// A webhook for a resource of the scene's namespace that nobody answers: the API server says 500.
 pub async fn break_webhook(scene: &Scene, group: &str, resource: &str) -> Result<()> {
-    let configuration: ValidatingWebhookConfiguration = serde_json::from_value(json!({
-        "metadata": {"name": scene.namespace},
-        "webhooks": [{
-            "name": "nobody.example.org",
-            "admissionReviewVersions": ["v1"],
-            "sideEffects": "None",
-            "failurePolicy": "Fail",
-            "timeoutSeconds": 1,
-            // Port 9 is for what is thrown away.
-            "clientConfig": {"url": "https://127.0.0.1:9/"},
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scene.namespace}},
-            "rules": [{
-                "apiGroups": [group], "apiVersions": ["*"], "resources": [resource],
-                "operations": ["CREATE", "UPDATE"],
-            }],
-        }],
-    }))?;
-    Api::all(scene.admin.clone())
-        .create(&PostParams::default(), &configuration)
-        .await
-        .context("creating a webhook configuration")?;
+    // Port 9 is for what is thrown away.
+    let nobody = "https://127.0.0.1:9/";
+    ask(scene, (group, resource), &["CREATE", "UPDATE"], nobody).await?;
     until("the webhook is asked", HEEDED, async || {
         match touch(scene, resource).await {
             Err(error) if error.to_string().contains("nobody.example.org") => Ok(()),
@@ -141,6 +123,36 @@ pub async fn break_webhook(scene: &Scene, group: &str, resource: &str) -> Result
     })
     .await?;
     Ok(())
+}
+
+/// Has a webhook asked of what is done to a resource in the scene's namespace.
+pub async fn ask(
+    scene: &Scene,
+    (group, resource): (&str, &str),
+    operations: &[&str],
+    url: &str,
+) -> Result<()> {
+    let configuration: ValidatingWebhookConfiguration = serde_json::from_value(json!({
+        "metadata": {"name": scene.namespace},
+        "webhooks": [{
+            "name": "nobody.example.org",
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "None",
+            "failurePolicy": "Fail",
+            "timeoutSeconds": 1,
+            "clientConfig": {"url": url},
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scene.namespace}},
+            "rules": [{
+                "apiGroups": [group], "apiVersions": ["*"], "resources": [resource],
+                "operations": operations,
+            }],
+        }],
+    }))?;
+    Api::all(scene.admin.clone())
+        .create(&PostParams::default(), &configuration)
+        .await
+        .context("creating a webhook configuration")
+        .map(drop)
 }
 
 /// Takes the webhook away.
