@@ -79,6 +79,9 @@ pub struct ValidCluster {
     pub ports: Option<StatusPorts>,
     /// The Service has these ports: until then nobody must listen on them, or be told of them.
     pub has_ports: bool,
+    /// The numbers that its Service has: those, else what is recorded of a change that is under way, or
+    /// refused.
+    pub served_ports: Option<StatusPorts>,
     /// Addresses of its Service inside the mothership, once it exists.
     pub service_ips: Vec<String>,
     /// The Service of etcd's clients was made with an address of its own.
@@ -204,6 +207,7 @@ pub fn validate(
     spec.k0s_config = spec.k0s_config.map(k0s_config::canonical);
     let was_available = recorded.version.is_some() || recorded.is_true(ClusterStatus::AVAILABLE);
     let ports = cluster.wanted_ports().or(observed.node_ports()).both();
+    let has_ports = ports.is_some_and(|ports| observed.serves(ports));
     let (address, address_is_gone) = address(cluster, observed, was_available);
     let etcd_members = recorded
         .etcd_members
@@ -218,7 +222,12 @@ pub fn validate(
         image: crds::version::image(&spec),
         version,
         owner: cluster.controller_owner_ref(&()).unwrap_or_default(),
-        has_ports: ports.is_some_and(|ports| observed.serves(ports)),
+        has_ports,
+        served_ports: if has_ports {
+            ports
+        } else {
+            cluster.recorded_ports().both()
+        },
         ports,
         service_ips: addresses(observed.service.as_ref()),
         etcd_clients_have_an_address: !addresses(observed.etcd_clients.as_ref()).is_empty(),

@@ -27,10 +27,8 @@ pub fn all(cluster: &ValidCluster) -> Vec<Desired> {
     if !is_asked(cluster) {
         return Vec::new();
     }
-    // Until the Service has others, pods listen where they did.
-    let ports = cluster.ports.filter(|_| cluster.has_ports);
-    let control_plane = ports.map(|ports| {
-        // Workers and users come from anywhere, most of them through a node.
+    let control_plane = cluster.served_ports.map(|ports| {
+        // Until the Service has others, pods listen where they did. Workers and users come from anywhere, most of them through a node.
         let ports = [ports.api, ports.konnectivity];
         policy(
             cluster,

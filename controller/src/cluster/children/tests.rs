@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crds::names;
-use crds::v1beta2::Cluster;
+use crds::v1beta2::{Cluster, StatusPorts};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Service;
 use rstest::rstest;
@@ -246,19 +246,32 @@ fn a_set_follows_what_its_pods_read_at_their_start() {
 /// Without a policy everybody is let in, and with one of other ports nobody.
 #[test]
 fn a_policy_follows_the_ports_of_the_service_and_stays_until_it_can() {
-    let of = |spec: &str, has_ports: bool| {
+    let of = |spec: &str, served: Option<i32>| {
         let mut cluster = valid(spec, &all_seen());
-        cluster.has_ports = has_ports;
+        cluster.has_ports = false;
+        cluster.served_ports = served.map(|api| StatusPorts {
+            api,
+            konnectivity: 30132,
+        });
         let built = build(&cluster);
         let goes = built.obsolete.iter();
         let goes = goes.filter(|key| key.kind == Kind::NetworkPolicy).count();
-        let wanted = keys(&built, Kind::NetworkPolicy);
-        (wanted.join(" "), goes)
+        let wanted = built.wanted.iter();
+        let wanted = wanted.filter(|desired| desired.key.kind == Kind::NetworkPolicy);
+        let first = |desired: &Desired| {
+            let port = desired.body.pointer("/spec/ingress/0/ports/0/port");
+            format!("{} {}", desired.key.name, port.unwrap())
+        };
+        (wanted.map(first).collect::<Vec<_>>().join(", "), goes)
     };
-    let asked = "networkPolicy: {enabled: true}";
-    assert_eq!(of(asked, true), ("kmc-demo kmc-demo-etcd".to_owned(), 0));
-    assert_eq!(of(asked, false), ("kmc-demo-etcd".to_owned(), 0));
-    assert_eq!(of("{}", false), (String::new(), 2));
+    let asked = "{networkPolicy: {enabled: true}, service: {apiPort: 31443}}";
+    let etcds = "kmc-demo-etcd 2379";
+    assert_eq!(
+        of(asked, Some(30443)),
+        (format!("kmc-demo 30443, {etcds}"), 0)
+    );
+    assert_eq!(of(asked, None), (etcds.to_owned(), 0));
+    assert_eq!(of("{}", None), (String::new(), 2));
 }
 
 /// Pods that share a node are pending for ever once they may not; a set goes on as it is.

@@ -12,18 +12,15 @@ use crate::hosted::Endpoint;
 use crate::kubernetes::store::ObjectKey;
 
 /// Where it reaches the hosted API, and the Secret with the CA of both sides, once all of
-/// it is known. While a change of the ports is under way, and where the spec is refused, the Service
-/// has those that are recorded.
+/// it is known. Where the spec is refused, the Service has the ports that are recorded.
 pub fn endpoint(
     cluster: &Cluster,
     observed: &Observed,
     valid: Option<&ValidCluster>,
 ) -> Option<(Endpoint, String)> {
     let ca = observed.certificate_secrets.get(&CertificateType::Ca)?;
-    let ports = match valid {
-        Some(valid) if valid.has_ports => valid.ports,
-        _ => cluster.recorded_ports().both(),
-    };
+    let recorded = || cluster.recorded_ports().both();
+    let ports = valid.map_or_else(recorded, |valid| valid.served_ports);
     let port = u16::try_from(ports?.api).ok()?;
     let hosts = addresses(observed.service.as_ref());
     let endpoint = Endpoint::new(hosts.first()?, port, ca.certificate.clone()?);
