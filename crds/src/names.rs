@@ -154,6 +154,21 @@ pub fn etcd_claim(cluster: &str, index: i32) -> String {
     format!("{ETCD_DATA_VOLUME}-{}-{index}", etcd(cluster))
 }
 
+/// Whether a claim of this name may be that of an etcd member.
+pub fn is_etcd_claim(claim: &str) -> bool {
+    within_etcd_claim(claim).is_some()
+}
+
+/// The Cluster for whose member a claim of this name is; `None` also where it is too long to say.
+pub fn cluster_of_etcd_claim(claim: &str) -> Option<&str> {
+    let (set, _) = within_etcd_claim(claim)?.rsplit_once('-')?;
+    set.strip_suffix("-etcd")
+}
+
+fn within_etcd_claim(claim: &str) -> Option<&str> {
+    claim.strip_prefix(ETCD_DATA_VOLUME)?.strip_prefix("-kmc-")
+}
+
 /// The Service through which clients reach ready etcd members only.
 pub fn etcd_client_service(cluster: &str) -> String {
     short(format!("kmc-{cluster}-etcd-client"))

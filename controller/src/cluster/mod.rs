@@ -26,6 +26,7 @@ pub mod validate;
 
 pub use self::context::{Context, Error, LEAF_LIFETIME};
 use self::settle::{Settled, settle};
+use self::validate::ValidCluster;
 use crate::apply::{Problem, SigningKeys};
 
 /// Brings one Cluster closer to what it says.
@@ -126,9 +127,11 @@ async fn run(cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Error>
     for Problem { about, message, .. } in &problems {
         tracing::warn!(about, message, "not done, retrying");
     }
+    // Nothing tells of a claim whose name is too long to say whose it is.
+    let waits = |valid: &ValidCluster| children::storage::in_the_way(valid).is_some();
     Ok(if problems.iter().any(|problem| problem.passing) {
         Outcome::Failed { again }
-    } else if !problems.is_empty() {
+    } else if !problems.is_empty() || valid.as_ref().is_ok_and(waits) {
         Outcome::Refused {
             since: status::refused_since(&cluster),
         }

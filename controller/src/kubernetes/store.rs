@@ -116,7 +116,8 @@ impl Store {
     /// Takes in an object that a watch (its bit in `holder`) or an own write (`holder` 0) brought.
     /// An object older than the one that is kept changes nothing.
     pub fn put(&self, kind: Kind, object: DynamicObject, holder: u32) -> Touched {
-        let Some(name) = object.metadata.name.clone() else {
+        let name = object.metadata.name.clone();
+        let Some(name) = name.filter(|name| kind.concerns(name)) else {
             return Vec::new();
         };
         let namespace = object.metadata.namespace.clone().unwrap_or_default();

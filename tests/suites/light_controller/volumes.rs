@@ -16,11 +16,15 @@ const ADDED: &str = "k0smotron.io/etcd-member-added";
 
 /// A claim as a StatefulSet has left it.
 async fn left(scene: &Scene, cluster: &str, index: i32, of: Option<&str>) -> Result<String> {
-    let name = format!("etcd-data-kmc-{cluster}-etcd-{index}");
     let mut labels = json!({"app": "k0smotron", "cluster": cluster, "component": "etcd"});
     if let (Some(of), Some(labels)) = (of, labels.as_object_mut()) {
         labels.insert(UID.to_owned(), json!(of));
     }
+    claimed(scene, cluster, index, labels).await
+}
+
+async fn claimed(scene: &Scene, cluster: &str, index: i32, labels: Value) -> Result<String> {
+    let name = format!("etcd-data-kmc-{cluster}-etcd-{index}");
     let claim: DynamicObject = serde_json::from_value(json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim",
         "metadata": {"name": name, "labels": labels},
@@ -75,11 +79,14 @@ pub async fn what_a_cluster_of_the_same_name_has_left_is_said_and_not_served(
     let kept = left(scene, "kept", 0, None).await?;
     let few = left(scene, "few", 0, old).await?;
     let last = left(scene, "last", 2, old).await?;
+    // Made by hand, from a copy.
+    let bare = claimed(scene, "bare", 0, json!({})).await?;
     for (name, replicas) in [
         ("lost", 1),
         ("kept", 1),
         ("few", 3),
         ("last", 3),
+        ("bare", 1),
         ("fresh", 1),
     ] {
         let spec = json!({"replicas": replicas, "service": {"type": "ClusterIP"}});
@@ -90,13 +97,14 @@ pub async fn what_a_cluster_of_the_same_name_has_left_is_said_and_not_served(
         ("kept", &kept),
         ("few", &few),
         ("last", &last),
+        ("bare", &bare),
     ] {
         let parts = [&format!("delete pvc {claim}."), "troubleshooting"];
         held_up(scene, name, &parts).await?;
     }
     scene.settled().await?;
     let made: Vec<String> = scene.children().await?.into_keys().collect();
-    for name in ["lost", "kept", "few", "last"] {
+    for name in ["lost", "kept", "few", "last", "bare"] {
         for part in ["StatefulSet/kmc", "ConfigMap/kmc"] {
             let begins = format!("{part}-{name}");
             let found = made.iter().find(|key| {
@@ -121,6 +129,8 @@ pub async fn what_a_cluster_of_the_same_name_has_left_is_said_and_not_served(
     give(scene, &kept, "kept").await?;
     ensure!(state(scene, "kept").await? == "existing", "kept begins");
     scene.says("kept", "Applied", "True", "Applied").await?;
+    give(scene, &bare, "bare").await?;
+    ensure!(state(scene, "bare").await? == "existing", "bare begins");
 
     // One member's data among three, two of which would begin a store of their own.
     give(scene, &few, "few").await?;

@@ -1,5 +1,6 @@
 //! The kinds of objects that are watched in the mothership, and how an object of one is called.
 
+use crds::names;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -80,7 +81,7 @@ impl Kind {
             Self::PersistentVolumeClaim => row(
                 "PersistentVolumeClaim",
                 erased::<PersistentVolumeClaim>,
-                &["app=k0smotron,component=etcd"],
+                &[""],
                 Kept::Metadata,
             ),
         }
@@ -99,6 +100,12 @@ impl Kind {
     /// What is watched: one watch for each of these selectors of labels.
     pub fn watched(self) -> &'static [&'static str] {
         self.row().watched
+    }
+
+    /// Whether one of this name is of any interest. A StatefulSet takes claims by their names, whatever
+    /// their labels say, and whoever has made them.
+    pub(super) fn concerns(self, name: &str) -> bool {
+        self != Self::PersistentVolumeClaim || names::is_etcd_claim(name)
     }
 
     /// What is kept of an object.

@@ -1,7 +1,7 @@
 //! One object of the mothership as it was last seen, pruned.
 
 use crds::labels;
-use crds::names::{FIELD_MANAGER, TLS_CERT_KEY};
+use crds::names::{self, FIELD_MANAGER, TLS_CERT_KEY};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -142,11 +142,16 @@ impl Live {
     }
 }
 
-/// A claim outlives its Cluster, so nothing but its label leads to one. Of a node nothing leads to the
-/// Clusters that wait for one.
+/// A claim outlives its Cluster, so nothing but its name and its label lead to one. Of a node nothing
+/// leads to the Clusters that wait for one.
 fn onlooker(kind: Kind, object: &DynamicObject) -> Option<Owner> {
     let (kind, name) = match kind {
-        Kind::PersistentVolumeClaim => ("Cluster", object.labels().get(labels::CLUSTER)?.clone()),
+        Kind::PersistentVolumeClaim => {
+            let named = object.metadata.name.as_deref();
+            let named = named.and_then(names::cluster_of_etcd_claim);
+            let labelled = || object.labels().get(labels::CLUSTER).map(String::as_str);
+            ("Cluster", named.or_else(labelled)?.to_owned())
+        }
         Kind::Node => ("Node", object.name_any()),
         _ => return None,
     };

@@ -122,8 +122,9 @@ fn what_a_namesake_owns_or_is_on_its_way_out_does_not_fit() {
 }
 
 #[test]
-fn a_claim_wakes_the_cluster_that_its_label_names_and_is_owned_by_nobody() {
+fn a_claim_wakes_the_cluster_whose_member_would_take_it_and_is_owned_by_nobody() {
     let store = Store::default();
+    let name = crds::names::etcd_claim("c", 0);
     let claim = |rv: &str, owner: Option<&str>| -> DynamicObject {
         let owner = owner.map(|uid| {
             json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "s", "uid": uid,
@@ -131,8 +132,8 @@ fn a_claim_wakes_the_cluster_that_its_label_names_and_is_owned_by_nobody() {
         });
         serde_json::from_value(json!({
             "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-            "metadata": {"name": "a", "namespace": "n", "uid": "u1", "resourceVersion": rv,
-                "labels": {"cluster": "c"}, "ownerReferences": owner.as_slice()},
+            "metadata": {"name": name, "namespace": "n", "uid": "u1", "resourceVersion": rv,
+                "ownerReferences": owner.as_slice()},
             "spec": {"volumeName": "v"}, "status": {"phase": "Bound"}
         }))
         .unwrap()
@@ -144,7 +145,7 @@ fn a_claim_wakes_the_cluster_that_its_label_names_and_is_owned_by_nobody() {
     let kind = Kind::PersistentVolumeClaim;
     assert_eq!(woken(store.put(kind, claim("1", None), 1)), ["c"]);
     assert_eq!(woken(store.put(kind, claim("2", Some("s1")), 1)), ["c"]);
-    let key = ObjectKey::new(kind, "n", "a");
+    let key = ObjectKey::new(kind, "n", &name);
     let kept = store.get(&key).unwrap().value();
     assert_eq!(kept.as_object().unwrap().len(), 1, "{kept}");
     assert_eq!(woken(store.release(&key, None, 1)), ["c"]);
@@ -152,6 +153,16 @@ fn a_claim_wakes_the_cluster_that_its_label_names_and_is_owned_by_nobody() {
     assert!(store.owned_by("s1").is_empty());
     // What it owns is its own to change and to delete; a claim never is.
     assert!(store.owned_by("").is_empty());
+
+    // Of a long name only the label says whose it is; and no member takes the others.
+    let long = "long-".repeat(11);
+    let mut labelled = claim("3", None);
+    labelled.metadata.name = Some(crds::names::etcd_claim(&long, 0));
+    labelled.metadata.labels = Some([("cluster".to_owned(), long.clone())].into());
+    assert_eq!(woken(store.put(kind, labelled.clone(), 1)), [long]);
+    labelled.metadata.name = Some("data-mysql-0".to_owned());
+    assert!(store.put(kind, labelled, 1).is_empty());
+    assert_eq!(store.counts()[&kind], 1);
 }
 
 /// What is kept of each kind, of an object that says all that there is.
@@ -159,9 +170,13 @@ fn a_claim_wakes_the_cluster_that_its_label_names_and_is_owned_by_nobody() {
 fn of_each_kind_as_much_is_kept_as_a_reconcile_compares() {
     let kept = |kind: Kind, data: serde_json::Value| {
         let resource = kind.api_resource();
+        let name = match kind {
+            Kind::PersistentVolumeClaim => crds::names::etcd_claim("a", 0),
+            _ => "a".to_owned(),
+        };
         let mut object = json!({
             "apiVersion": resource.api_version, "kind": resource.kind,
-            "metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": "1",
+            "metadata": {"name": name, "namespace": "n", "uid": "u", "resourceVersion": "1",
                 "managedFields": [{"manager": "x"}],
                 "annotations": {"mine": "x", crds::names::LAST_APPLIED_ANNOTATION: "{}"}},
             "spec": {"x": 1}, "status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]},
@@ -171,7 +186,7 @@ fn of_each_kind_as_much_is_kept_as_a_reconcile_compares() {
         }
         let store = Store::default();
         store.put(kind, serde_json::from_value(object).unwrap(), 1);
-        let value = store.get(&ObjectKey::new(kind, "n", "a")).unwrap().value();
+        let value = store.get(&ObjectKey::new(kind, "n", name)).unwrap().value();
         let metadata = &value["metadata"];
         if kind == Kind::Node {
             assert_eq!(*metadata, json!({"name": "a"}));
