@@ -78,7 +78,17 @@ async fn goes_on(scene: &Scene, told: &Scene) -> Result<()> {
         .kubectl(&["delete", "kmc", "kept", "--wait=false"], "")
         .await?;
     ensure!(!said.well, "a protected Cluster went: {said:?}");
+
+    // What nobody but another release could read is there all the same, also for one who has never
+    // read it.
+    let odd = json!({"type": "Odd", "status": "True", "reason": "Odd", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00+99:00"});
+    set_status(scene, "kept", &json!({"conditions": [odd]})).await?;
+    ensure!(scene.clusters().get("kept").await.is_err(), "it parses");
     let webhook = scene.place.start(&[]).await?;
+    let scale = ["scale", "kmc", "kept", "--replicas=3"];
+    accepted(&scene.kubectl(&scale, "").await?)?;
+    set_status(scene, "kept", &json!({"conditions": []})).await?;
     accepted(
         &scene
             .kubectl(&["annotate", "kmc", "kept", "k0smotron.io/protect-"], "")
