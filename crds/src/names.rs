@@ -154,19 +154,21 @@ pub fn etcd_claim(cluster: &str, index: i32) -> String {
     format!("{ETCD_DATA_VOLUME}-{}-{index}", etcd(cluster))
 }
 
-/// Whether a claim of this name may be that of an etcd member.
-pub fn is_etcd_claim(claim: &str) -> bool {
-    within_etcd_claim(claim).is_some()
+/// The claim with the data of a control plane's pod, made for this volume.
+pub fn control_plane_claim(volume: &str, cluster: &str, index: i32) -> String {
+    format!("{volume}-{}-{index}", control_plane(cluster))
+}
+
+/// Whether a claim of this name may be that of an etcd member or a control plane.
+pub fn may_be_our_claim(claim: &str) -> bool {
+    claim.contains("-kmc-")
 }
 
 /// The Cluster for whose member a claim of this name is; `None` also where it is too long to say.
 pub fn cluster_of_etcd_claim(claim: &str) -> Option<&str> {
-    let (set, _) = within_etcd_claim(claim)?.rsplit_once('-')?;
-    set.strip_suffix("-etcd")
-}
-
-fn within_etcd_claim(claim: &str) -> Option<&str> {
-    claim.strip_prefix(ETCD_DATA_VOLUME)?.strip_prefix("-kmc-")
+    let set = claim.strip_prefix(ETCD_DATA_VOLUME)?;
+    let (name, _) = set.strip_prefix("-kmc-")?.rsplit_once("-etcd-")?;
+    Some(name)
 }
 
 /// The Service through which clients reach ready etcd members only.

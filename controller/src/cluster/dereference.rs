@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::v1beta2::{
-    CertificateRef, CertificateType, Cluster, ClusterStatus, Ports, ServiceType, StatusPorts,
+    CertificateRef, CertificateType, Cluster, ClusterStatus, PersistenceType, Ports, ServiceType,
+    StatusPorts,
 };
+use crds::volumes::Volumes;
 use crds::{labels, names};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
@@ -71,6 +73,8 @@ pub struct Observed {
     pub etcd_config: Option<ConfigMap>,
     /// The claims of members, by their number, whoever's they are.
     pub claims: BTreeMap<i32, Claim>,
+    /// Those of the control plane's pods.
+    pub data_claims: Vec<Claim>,
     /// The Secrets of its roots, and of what else the user names.
     pub certificate_secrets: BTreeMap<CertificateType, CertificateSecret>,
     /// The Secrets and ConfigMaps of its own that exist, by name, each with the digest of what was
@@ -169,6 +173,7 @@ pub fn dereference(
         Vec::new()
     };
     let (certificate_secrets, unread) = certificate_secrets(cluster, store, watches);
+    let (claims, data_claims) = claims(cluster, store);
     Observed {
         service: mine(Kind::Service, &service).and_then(|live| live.read()),
         etcd_clients: mine(Kind::Service, &names::etcd_client_service(&name))
@@ -177,7 +182,8 @@ pub fn dereference(
             .and_then(|live| live.read()),
         etcd: mine(Kind::StatefulSet, &names::etcd(&name)).and_then(|live| live.read()),
         etcd_config: mine(Kind::ConfigMap, &names::etcd_config(&name)).and_then(|live| live.read()),
-        claims: claims(cluster, store),
+        claims,
+        data_claims,
         certificate_secrets,
         unread,
         existing: owned
@@ -195,12 +201,11 @@ pub fn dereference(
     }
 }
 
-/// The claims of a Cluster's members, and of more members than it has: whether there are such
-/// tells how many an earlier Cluster had.
-fn claims(cluster: &Cluster, store: &Store) -> BTreeMap<i32, Claim> {
-    let namespace = cluster.namespace().unwrap_or_default();
-    let claim = |index| {
-        let name = names::etcd_claim(&cluster.name_any(), index);
+/// The claims of a Cluster's members and of its control plane, and of more than it has: whether there
+/// are such tells how many an earlier Cluster had.
+fn claims(cluster: &Cluster, store: &Store) -> (BTreeMap<i32, Claim>, Vec<Claim>) {
+    let (namespace, cluster_name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+    let claim = |name: String| {
         let live = store.get(&ObjectKey::new(
             Kind::PersistentVolumeClaim,
             &namespace,
@@ -209,19 +214,29 @@ fn claims(cluster: &Cluster, store: &Store) -> BTreeMap<i32, Claim> {
         let meta: ObjectMeta =
             serde_json::from_value(live.value().get("metadata")?.clone()).ok()?;
         let noted = |all: Option<BTreeMap<String, String>>, key| all?.remove(key);
-        let claim = Claim {
+        Some(Claim {
             name,
             uid: live.uid.clone(),
             of: noted(meta.labels, labels::CLUSTER_UID),
             deleting: live.deleting,
             added: noted(meta.annotations, names::ETCD_MEMBER_ADDED_ANNOTATION)
                 .is_some_and(|value| value != "false"),
-        };
-        Some((index, claim))
+        })
     };
-    (0..=cluster.spec.replicas.clamp(8, 99))
-        .filter_map(claim)
-        .collect()
+    let all = || 0..=cluster.spec.replicas.clamp(8, 99);
+    let members =
+        all().filter_map(|index| Some((index, claim(names::etcd_claim(&cluster_name, index))?)));
+    let persistence = cluster.spec.persistence.as_ref();
+    let has_claims = persistence.is_some_and(|it| it.type_ == PersistenceType::Pvc);
+    let data = if has_claims {
+        let volume = Volumes::new(&cluster_name, &cluster.spec).data;
+        all()
+            .filter_map(|index| claim(names::control_plane_claim(&volume, &cluster_name, index)))
+            .collect()
+    } else {
+        Vec::new()
+    };
+    (members.collect(), data)
 }
 
 /// The Secrets of a Cluster's certificates, and which of those that its user names has not been read.

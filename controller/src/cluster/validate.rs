@@ -105,6 +105,8 @@ pub struct ValidCluster {
     pub etcd_config: Option<BTreeMap<String, String>>,
     /// The claims of members, by their number, whoever's they are.
     pub claims: BTreeMap<i32, Claim>,
+    /// Those of the control plane's pods.
+    pub data_claims: Vec<Claim>,
     /// It has been available once: somebody relies on what is in its etcd.
     pub was_available: bool,
     /// How long leaf certificates last.
@@ -243,6 +245,7 @@ pub fn validate(
             .as_ref()
             .map(|config| config.data.clone().unwrap_or_default()),
         claims: observed.claims.clone(),
+        data_claims: observed.data_claims.clone(),
         was_available,
         leaf_lifetime,
         spec,

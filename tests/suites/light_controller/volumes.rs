@@ -20,11 +20,11 @@ async fn left(scene: &Scene, cluster: &str, index: i32, of: Option<&str>) -> Res
     if let (Some(of), Some(labels)) = (of, labels.as_object_mut()) {
         labels.insert(UID.to_owned(), json!(of));
     }
-    claimed(scene, cluster, index, labels).await
+    let name = format!("etcd-data-kmc-{cluster}-etcd-{index}");
+    claimed(scene, name, labels).await
 }
 
-async fn claimed(scene: &Scene, cluster: &str, index: i32, labels: Value) -> Result<String> {
-    let name = format!("etcd-data-kmc-{cluster}-etcd-{index}");
+async fn claimed(scene: &Scene, name: String, labels: Value) -> Result<String> {
     let claim: DynamicObject = serde_json::from_value(json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim",
         "metadata": {"name": name, "labels": labels},
@@ -80,7 +80,8 @@ pub async fn what_a_cluster_of_the_same_name_has_left_is_said_and_not_served(
     let few = left(scene, "few", 0, old).await?;
     let last = left(scene, "last", 2, old).await?;
     // Made by hand, from a copy.
-    let bare = claimed(scene, "bare", 0, json!({})).await?;
+    let bare = claimed(scene, "etcd-data-kmc-bare-etcd-0".to_owned(), json!({})).await?;
+    let data = claimed(scene, "data-kmc-data-0".to_owned(), json!({})).await?;
     for (name, replicas) in [
         ("lost", 1),
         ("kept", 1),
@@ -92,6 +93,13 @@ pub async fn what_a_cluster_of_the_same_name_has_left_is_said_and_not_served(
         let spec = json!({"replicas": replicas, "service": {"type": "ClusterIP"}});
         scene.create(name, spec).await?;
     }
+    let spec =
+        json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+    let of_data = json!({"metadata": {"name": "data"}, "spec": spec});
+    let persistence = json!({"type": "pvc", "persistentVolumeClaim": of_data});
+    let spec = json!({"service": {"type": "ClusterIP"}, "persistence": persistence});
+    scene.create("data", spec).await?;
+    held_up(scene, "data", &["earlier control plane", &data]).await?;
     for (name, claim) in [
         ("lost", &lost),
         ("kept", &kept),
@@ -104,7 +112,7 @@ pub async fn what_a_cluster_of_the_same_name_has_left_is_said_and_not_served(
     }
     scene.settled().await?;
     let made: Vec<String> = scene.children().await?.into_keys().collect();
-    for name in ["lost", "kept", "few", "last", "bare"] {
+    for name in ["lost", "kept", "few", "last", "bare", "data"] {
         for part in ["StatefulSet/kmc", "ConfigMap/kmc"] {
             let begins = format!("{part}-{name}");
             let found = made.iter().find(|key| {

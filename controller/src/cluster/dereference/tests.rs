@@ -220,7 +220,16 @@ fn claims_are_read_by_number_with_what_they_say_of_themselves() {
         added("true"),
         false,
     );
-    let found = claims(&cluster(&serde_json::json!([]), false), &store);
+    let nothing = || serde_json::json!({});
+    claim("data-kmc-demo-1", nothing(), nothing(), false);
+    let mut cluster = cluster(&serde_json::json!([]), false);
+    let (found, of_data) = claims(&cluster, &store);
+    assert!(of_data.is_empty(), "it asks for none");
+    cluster.spec = serde_json::from_value(serde_json::json!({"persistence": {
+        "type": "pvc", "persistentVolumeClaim": {"metadata": {"name": "data"}}}}))
+    .unwrap();
+    let (_, of_data) = claims(&cluster, &store);
+    assert_eq!(of_data.len(), 1);
     let said: Vec<_> = found
         .iter()
         .map(|(index, claim)| (*index, claim.of.as_deref(), claim.deleting, claim.added))

@@ -24,7 +24,7 @@ use crate::apply::desired::Desired;
 use crate::cluster::children::common::{
     all_exist, certificate_exists, certificate_secret, map, metadata, public_keys,
 };
-use crate::cluster::children::pod;
+use crate::cluster::children::{pod, storage};
 use crate::cluster::dereference::{INITIAL_TOKEN, knows_token};
 use crate::cluster::validate::ValidCluster;
 use crate::kubernetes::store::Kind;
@@ -79,7 +79,7 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
         CertificateType::EtcdServer,
         CertificateType::EtcdPeer,
     ];
-    if claims::in_the_way(cluster).is_some()
+    if storage::in_the_way(cluster).is_some()
         || !all_exist(cluster, [config.as_str()].into_iter())
         || !certificates
             .iter()

@@ -7,6 +7,7 @@ use crds::v1beta2::CertificateType;
 use serde_json::Value;
 
 use crate::apply::desired::{Desired, Recipe};
+use crate::cluster::dereference::Claim;
 use crate::cluster::validate::ValidCluster;
 
 /// What is there before the certificates are.
@@ -40,7 +41,36 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
 /// Why it is not made, and with it no control plane: one that never gets its storage only fails
 /// again and again.
 pub fn in_the_way(cluster: &ValidCluster) -> Option<String> {
-    etcd::claims::in_the_way(cluster)
+    etcd::claims::in_the_way(cluster).or_else(|| data_in_the_way(cluster))
+}
+
+/// What an earlier control plane of the name has left is beside what this one is given: certificates
+/// that another CA has signed, and manifests that are applied once more.
+fn data_in_the_way(cluster: &ValidCluster) -> Option<String> {
+    let has_begun = cluster.begun_members().is_some() || cluster.control_plane.is_some();
+    if has_begun || cluster.data_claims.is_empty() {
+        return None;
+    }
+    let (ending, left): (Vec<_>, Vec<_>) = cluster.data_claims.iter().partition(|it| it.deleting);
+    let names = |claims: &[&Claim]| {
+        let names: Vec<_> = claims.iter().map(|claim| claim.name.as_str()).collect();
+        names.join(" ")
+    };
+    Some(if left.is_empty() {
+        format!(
+            "the control plane is created as soon as these claims, which are being deleted, are \
+             gone: {}",
+            names(&ending)
+        )
+    } else {
+        format!(
+            "there is data of an earlier control plane of this name, which does not fit the keys of \
+             this one, so neither etcd nor a control plane is created. Delete it, all that is needed \
+             of it is made again: kubectl -n {} delete pvc {}",
+            cluster.namespace,
+            names(&left)
+        )
+    })
 }
 
 /// How many of its members serve.

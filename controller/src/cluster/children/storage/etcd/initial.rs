@@ -10,6 +10,7 @@ use super::services::PEER_PORT;
 use super::{INITIAL_CLUSTER, INITIAL_STATE, INITIAL_TOKEN, claims, knows_token, ready_members};
 use crate::apply::desired::Desired;
 use crate::cluster::children::common::{map, metadata};
+use crate::cluster::children::storage;
 use crate::cluster::validate::ValidCluster;
 use crate::kubernetes::store::Kind;
 
@@ -24,7 +25,7 @@ pub(super) const EXISTING: &str = "existing";
 /// when their number changes; only a member without data goes by it. `None` while claims that are
 /// not this Cluster's are in the way.
 pub fn members_config(cluster: &ValidCluster) -> Option<Desired> {
-    if claims::in_the_way(cluster).is_some() {
+    if storage::in_the_way(cluster).is_some() {
         return None;
     }
     let service = names::etcd(&cluster.name);

@@ -47,6 +47,39 @@ fn claim(index: i32, added: bool) -> BTreeMap<i32, Claim> {
     BTreeMap::from([(index, claim)])
 }
 
+/// Its certificates are of another CA. What has begun has made them itself.
+#[test]
+fn data_of_an_earlier_control_plane_is_not_taken() {
+    let claims = |deleting: bool| Observed {
+        data_claims: claim(0, false)
+            .into_values()
+            .map(|claim| Claim { deleting, ..claim })
+            .collect(),
+        ..Observed::default()
+    };
+    let said = |version: Option<&str>, observed: &Observed| {
+        let cluster = valid(1, version, observed);
+        let said = storage::in_the_way(&cluster);
+        assert_eq!(said.is_none(), members_config(&cluster).is_some());
+        said
+    };
+    let left = said(None, &claims(false)).unwrap();
+    let claim = names::etcd_claim("demo", 0);
+    assert!(
+        left.ends_with(&format!("-n ns delete pvc {claim}")),
+        "{left}"
+    );
+    let ending = said(None, &claims(true)).unwrap();
+    assert!(ending.ends_with(&format!("are gone: {claim}")), "{ending}");
+    assert_eq!(said(RAN, &claims(false)), None);
+    let begun = Observed {
+        data_claims: claims(false).data_claims,
+        ..running(1, 0, config("new"))
+    };
+    assert_eq!(said(None, &begun), None);
+    assert_eq!(said(None, &Observed::default()), None);
+}
+
 fn config(state: &str) -> Value {
     json!({INITIAL_STATE: state})
 }
