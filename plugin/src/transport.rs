@@ -1,5 +1,7 @@
 //! The client of an API server: TLS, proxy, credentials, and what may come back.
 
+mod trust;
+
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -15,13 +17,8 @@ use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use kube::Client;
 use kube::client::{Body, ConfigExt as _, DynBody};
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
+use rustls::ClientConfig;
+use rustls::pki_types::{CertificateDer, ServerName};
 use tower::filter::AsyncFilterLayer;
 use tower::util::BoxCloneService;
 use tower::{BoxError, Layer as _, Service, ServiceBuilder, ServiceExt as _};
@@ -29,6 +26,7 @@ use tower::{BoxError, Layer as _, Service, ServiceBuilder, ServiceExt as _};
 use crate::kubeconfig::Access;
 use crate::kubeconfig::proxy::Protocol;
 use crate::trace::Trace;
+use crate::transport::trust::Named;
 
 /// How much a hosted API may answer at once, in bytes: whoever has written its address into a Secret
 /// answers there.
@@ -150,82 +148,13 @@ fn tls(access: &Access) -> Result<ClientConfig, kube::Error> {
     if let Some(roots) = access.config.root_cert.as_ref().filter(|_| !is_own)
         && !access.config.accept_invalid_certs
     {
-        let failed = |error: BoxError| kube::Error::Service(error);
-        let mut store = RootCertStore::empty();
-        for root in roots {
-            store
-                .add(CertificateDer::from(root.clone()))
-                .map_err(|error| failed(error.into()))?;
-        }
-        let verifier = WebPkiServerVerifier::builder(Arc::new(store))
-            .build()
-            .map_err(|error| failed(error.into()))?;
-        let roots = roots.clone();
-        let verifier = Arc::new(Pinned { verifier, roots });
-        tls.dangerous().set_certificate_verifier(verifier);
+        let verifier = Named {
+            certificates: roots.iter().cloned().map(CertificateDer::from).collect(),
+            algorithms: tls.crypto_provider().signature_verification_algorithms,
+        };
+        tls.dangerous().set_certificate_verifier(Arc::new(verifier));
     }
     Ok(tls)
-}
-
-/// A server whose very certificate the kubeconfig has is trusted as well: many sign their own.
-#[derive(Debug)]
-struct Pinned {
-    verifier: Arc<WebPkiServerVerifier>,
-    roots: Vec<Vec<u8>>,
-}
-
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        more: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let verified = self
-            .verifier
-            .verify_server_cert(certificate, more, name, ocsp, now);
-        let is_pinned = self
-            .roots
-            .iter()
-            .any(|root| root.as_slice() == certificate.as_ref());
-        match verified {
-            // Its time was looked at before who has signed it.
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::UnknownIssuer | CertificateError::Other(_),
-            )) if is_pinned => {
-                let parsed = ParsedCertificate::try_from(certificate)?;
-                rustls::client::verify_server_name(&parsed, name)?;
-                Ok(ServerCertVerified::assertion())
-            }
-            other => other,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier
-            .verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier
-            .verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
-    }
 }
 
 fn limited(body: Box<DynBody>) -> Box<DynBody> {

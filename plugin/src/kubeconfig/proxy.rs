@@ -26,11 +26,7 @@ pub enum Protocol {
 
 impl std::fmt::Display for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let scheme = match self.protocol {
-            Protocol::Http => "http",
-            Protocol::Https => "https",
-            Protocol::Socks5 => "socks5",
-        };
+        let scheme = self.address.scheme_str().unwrap_or_default();
         let host = self.address.authority().map_or("", |host| host.as_str());
         write!(f, "{scheme}://{host}")
     }
@@ -41,7 +37,8 @@ impl Proxy {
     pub fn new(text: &str) -> Result<Self, String> {
         let must = "must be http://, https:// or socks5:// with a host";
         let (scheme, rest) = text.split_once("://").ok_or(must)?;
-        let (protocol, port) = match scheme.to_ascii_lowercase().as_str() {
+        let scheme = scheme.to_ascii_lowercase();
+        let (protocol, port) = match scheme.as_str() {
             "http" => (Protocol::Http, 80),
             "https" => (Protocol::Https, 443),
             "socks5" => (Protocol::Socks5, 1080),
@@ -61,7 +58,8 @@ impl Proxy {
             return Err(must.to_owned());
         }
         let port = host.port_u16().unwrap_or(port);
-        let address = format!("http://{}:{port}", host.host());
+        // Whoever connects looks at the scheme for whether the proxy speaks TLS.
+        let address = format!("{scheme}://{}:{port}", host.host());
         Ok(Self {
             protocol,
             address: address.parse().map_err(|_| must)?,

@@ -4,6 +4,7 @@
 //! at the terminal, and the plugin goes on as nobody. And `--token` counts before a `tokenFile`, where
 //! kubectl sends what is in the file.
 
+mod authorities;
 mod files;
 mod proxies;
 mod who;

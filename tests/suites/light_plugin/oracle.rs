@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mothership::components::Components;
 use mothership::progress::Progress;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, KeyPair};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -47,6 +47,8 @@ pub struct Oracle {
     pub https: u16,
     pub http: u16,
     pub proxy: u16,
+    /// The same behind TLS.
+    pub secure_proxy: u16,
     /// Of the API server, in PEM.
     pub certificate: String,
 }
@@ -58,11 +60,22 @@ impl Oracle {
         let secure = TcpListener::bind("127.0.0.1:0").await?;
         let plain = TcpListener::bind("127.0.0.1:0").await?;
         let proxy = TcpListener::bind("127.0.0.1:0").await?;
+        let behind_tls = TcpListener::bind("127.0.0.1:0").await?;
         let (https, http, on_the_way) = (port(&secure)?, port(&plain)?, port(&proxy)?);
+        let secure_proxy = port(&behind_tls)?;
+        guarded(secure, acceptor.clone(), notes.clone());
         let kept = notes.clone();
-        tokio::spawn(each(secure, move |stream| {
+        tokio::spawn(each(behind_tls, move |stream| {
             let (acceptor, notes) = (acceptor.clone(), kept.clone());
-            async move { answer("https", acceptor.accept(stream).await?, &notes).await }
+            async move {
+                tunnel(
+                    "secure proxy",
+                    acceptor.accept(stream).await?,
+                    https,
+                    &notes,
+                )
+                .await
+            }
         }));
         let kept = notes.clone();
         tokio::spawn(each(plain, move |stream| {
@@ -85,8 +98,17 @@ impl Oracle {
             https,
             http,
             proxy: on_the_way,
+            secure_proxy,
             certificate,
         })
+    }
+
+    /// The port of another API server, that shows this certificate.
+    pub async fn showing(&self, certificate: &Certificate, key: &KeyPair) -> Result<u16> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let at = port(&listener)?;
+        guarded(listener, acceptor(certificate, key)?, self.notes.clone());
+        Ok(at)
     }
 
     pub fn home(&self) -> &Path {
@@ -95,9 +117,14 @@ impl Oracle {
 
     /// A credential plugin that prints this, and counts how often.
     pub fn program(&self, name: &str, printed: &str) -> Result<()> {
+        self.script(name, &format!("cat <<'END'\n{printed}\nEND\n"))
+    }
+
+    /// A credential plugin that does this, and counts how often.
+    pub fn script(&self, name: &str, does: &str) -> Result<()> {
         let path = self.home().join(name);
         let script = format!(
-            "#!/bin/sh\necho run >>'{}/runs'\ncat <<'END'\n{printed}\nEND\n",
+            "#!/bin/sh\necho run >>'{}/runs'\n{does}",
             self.home().display()
         );
         std::fs::write(&path, script)?;
@@ -164,6 +191,10 @@ fn pinned() -> Result<(String, TlsAcceptor)> {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate()?;
     let certificate = params.self_signed(&key)?;
+    Ok((certificate.pem(), acceptor(&certificate, &key)?))
+}
+
+fn acceptor(certificate: &Certificate, key: &KeyPair) -> Result<TlsAcceptor> {
     let chain = vec![CertificateDer::from(certificate.der().to_vec())];
     let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
@@ -171,7 +202,15 @@ fn pinned() -> Result<(String, TlsAcceptor)> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
-    Ok((certificate.pem(), TlsAcceptor::from(Arc::new(config))))
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// An API server behind TLS.
+fn guarded(listener: TcpListener, acceptor: TlsAcceptor, notes: Notes) {
+    tokio::spawn(each(listener, move |stream| {
+        let (acceptor, notes) = (acceptor.clone(), notes.clone());
+        async move { answer("https", acceptor.accept(stream).await?, &notes).await }
+    }));
 }
 
 async fn each<F>(listener: TcpListener, serve: impl Fn(TcpStream) -> F)
@@ -235,21 +274,34 @@ async fn answer(
 async fn carry(mut stream: TcpStream, server: u16, notes: &Notes) -> Result<()> {
     let mut first = [0];
     stream.peek(&mut first).await?;
-    let note = if first == [5] {
-        socks(&mut stream).await?
-    } else {
-        let head = head(&mut stream).await?;
-        let asked = head.lines().next().unwrap_or_default();
-        let login = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(": Basic ")?;
-            let is_login = name.eq_ignore_ascii_case("proxy-authorization");
-            is_login.then(|| STANDARD.decode(value).ok()).flatten()
-        });
-        let login = String::from_utf8(login.unwrap_or_default())?;
-        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
-        format!("proxy {asked} {login}")
-    };
+    if first != [5] {
+        return tunnel("proxy", stream, server, notes).await;
+    }
+    let note = socks(&mut stream).await?;
     held(notes).push(note);
+    join(stream, server).await
+}
+
+async fn tunnel(
+    kind: &str,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    server: u16,
+    notes: &Notes,
+) -> Result<()> {
+    let head = head(&mut stream).await?;
+    let asked = head.lines().next().unwrap_or_default();
+    let login = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": Basic ")?;
+        let is_login = name.eq_ignore_ascii_case("proxy-authorization");
+        is_login.then(|| STANDARD.decode(value).ok()).flatten()
+    });
+    let login = String::from_utf8(login.unwrap_or_default())?;
+    stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+    held(notes).push(format!("{kind} {asked} {login}"));
+    join(stream, server).await
+}
+
+async fn join(mut stream: impl AsyncRead + AsyncWrite + Unpin, server: u16) -> Result<()> {
     let mut there = TcpStream::connect(("127.0.0.1", server)).await?;
     tokio::io::copy_bidirectional(&mut stream, &mut there).await?;
     Ok(())

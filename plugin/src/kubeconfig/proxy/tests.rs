@@ -92,4 +92,5 @@ fn what_is_no_proxy_is_refused_without_its_password() {
     }
     let proxy = Proxy::new("https://me:secret@p/x?y").unwrap();
     assert_eq!(proxy.to_string(), "https://p:443");
+    assert_eq!(proxy.address, "https://p:443");
 }

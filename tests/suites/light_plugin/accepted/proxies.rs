@@ -26,6 +26,7 @@ async fn a_proxy_is_taken_where_kubectl_takes_one() -> Result<()> {
     let address = format!("127.0.0.1:{}", oracle.proxy);
     let http = format!("http://{address}");
     let with_login = format!("http://me:p%40w@{address}");
+    let secure = format!("127.0.0.1:{}", oracle.secure_proxy);
     let port = format!("0.0.0.0:{}", oracle.https);
     let by = |name, proxy: &str| {
         case(
@@ -43,6 +44,11 @@ async fn a_proxy_is_taken_where_kubectl_takes_one() -> Result<()> {
     let mut cases = vec![
         by("proxy-url", &http),
         by("proxy-url with a login", &with_login),
+        by("a proxy behind TLS", &format!("https://{secure}")),
+        by(
+            "a proxy behind TLS with a login",
+            &format!("HTTPS://me:p%40w@{secure}"),
+        ),
         by("socks5", &format!("socks5://{address}")),
         by(
             "socks5 with a login",
@@ -77,6 +83,12 @@ async fn a_proxy_is_taken_where_kubectl_takes_one() -> Result<()> {
         surrounded("the other scheme's", &far, &[("HTTP_PROXY", &http)]),
         surrounded("ALL_PROXY", &far, &[("ALL_PROXY", &http)]),
         around("a login", &far, &with_login, ""),
+        around(
+            "behind TLS",
+            &far,
+            &format!("https://me:p%40w@{secure}"),
+            "",
+        ),
         around("no scheme", &far, &address, ""),
         around("socks5", &far, &format!("socks5://{address}"), ""),
         around("socks5h", &far, &format!("socks5h://{address}"), ""),

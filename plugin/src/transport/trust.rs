@@ -1,0 +1,104 @@
+//! Whom a server has to be vouched for by, where the kubeconfig names certificates.
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
+use x509_parser::time::ASN1Time;
+use x509_parser::x509::X509Version;
+
+const INCAPABLE: &str = "the server's certificate is signed by none of its certificate-authority that \
+     may sign others now: what is there has ended, is to come or is no authority";
+
+/// What Go makes of `certificate-authority`: those that may sign vouch for others, and each for
+/// itself, since many servers sign their own. rustls alone asks none of them whether it may, nor
+/// whether its time has come or gone.
+#[derive(Debug)]
+pub struct Named {
+    pub certificates: Vec<CertificateDer<'static>>,
+    pub algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for Named {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        more: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        _ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let mut authorities = RootCertStore::empty();
+        let able = self.certificates.iter().filter(|one| may_sign(one, now));
+        authorities.add_parsable_certificates(able.cloned());
+        let parsed = ParsedCertificate::try_from(certificate)?;
+        let signed = verify_server_cert_signed_by_trust_anchor(
+            &parsed,
+            &authorities,
+            more,
+            now,
+            self.algorithms.all,
+        );
+        match signed {
+            // Its time was looked at before who has signed it.
+            Err(Error::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::Other(_),
+            )) if self.certificates.iter().any(|one| one == certificate) => {}
+            // Nobody would look for that behind an unknown issuer.
+            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer))
+                if authorities.len() < self.certificates.len() =>
+            {
+                return Err(Error::General(INCAPABLE.to_owned()));
+            }
+            other => other?,
+        }
+        verify_server_name(&parsed, name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// Whether others may be signed with it now. Before the third version none could say so, and Go lets
+/// them.
+fn may_sign(certificate: &[u8], now: UnixTime) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
+        return false;
+    };
+    let is_authority = match certificate.basic_constraints() {
+        Ok(Some(constraints)) => constraints.value.ca,
+        Ok(None) => certificate.version() != X509Version::V3,
+        Err(_) => false,
+    };
+    let is_meant_for_it = certificate
+        .key_usage()
+        .is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()));
+    let now = i64::try_from(now.as_secs()).ok();
+    let now = now.and_then(|now| ASN1Time::from_timestamp(now).ok());
+    let is_its_time = now.is_some_and(|now| certificate.validity().is_valid_at(now));
+    is_authority && is_meant_for_it && is_its_time
+}

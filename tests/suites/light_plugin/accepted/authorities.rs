@@ -1,0 +1,128 @@
+//! Whose signature on an API server's certificate counts.
+
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
+};
+
+use super::*;
+
+/// `openssl ca -selfsign` without extensions: of the first version, until the year 9999.
+const OLD: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBBDCBrAIBATAKBggqhkjOPQQDAjAOMQwwCgYDVQQDDANvbGQwIBcNMDAwMTAx
+MDAwMDAwWhgPOTk5OTEyMzEyMzU5NTlaMA4xDDAKBgNVBAMMA29sZDBZMBMGByqG
+SM49AgEGCCqGSM49AwEHA0IABNX/ZFC1MPBOC1Isx8d0XXtnCWFiwCnPtDc6/W2m
+QN3XrugCmfXPx+sxj/ZXOQ+VVUSGUjm4+kzHX0Ntrfva13wwCgYIKoZIzj0EAwID
+RwAwRAIgQGTcjH41DiKGht2RrjAmkgTSWyTEGcH3erfNh7sLGLUCIGHWmfcN2mu1
+7RFIb9juET4LxRh4WeaNiLyviepDM43P
+-----END CERTIFICATE-----
+";
+const ITS_KEY: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgKDnv0dJrQ2qyDSiJ
+nMoPS9kdq84sAF0IQgxPGQq8NY6hRANCAATV/2RQtTDwTgtSLMfHdF17ZwlhYsAp
+z7Q3Ov1tpkDd167oApn1z8frMY/2VzkPlVVEhlI5uPpMx19Dba372td8
+-----END PRIVATE KEY-----
+";
+
+fn authority() -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.distinguished_name.push(DnType::CommonName, "root");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    Ok(params)
+}
+
+fn server() -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()])?;
+    params.distinguished_name.push(DnType::CommonName, "server");
+    params.is_ca = IsCa::ExplicitNoCa;
+    Ok(params)
+}
+
+fn expired(mut params: CertificateParams) -> CertificateParams {
+    params.not_before = date_time_ymd(2000, 1, 1);
+    params.not_after = date_time_ymd(2001, 1, 1);
+    params
+}
+
+/// A server that shows this certificate, and what is named as its authority.
+async fn showing(
+    oracle: &Oracle,
+    name: &'static str,
+    (shown, key): (&Certificate, &KeyPair),
+    named: &[&str],
+) -> Result<Case> {
+    let port = oracle.showing(shown, key).await?;
+    let file = format!("{port}.pem");
+    std::fs::write(oracle.home().join(&file), named.concat())?;
+    let cluster = format!("server: 'https://127.0.0.1:{port}', certificate-authority: {file}");
+    Ok(case(name, one(&cluster, "token: abc")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_vouched_for_by_whom_kubectl_lets() -> Result<()> {
+    let oracle = Oracle::start().await?;
+    let (root_key, key) = (KeyPair::generate()?, KeyPair::generate()?);
+    let issuer = Issuer::new(authority()?, &root_key);
+    let signed = server()?.signed_by(&key, &issuer)?;
+    let mut cases = Vec::new();
+
+    let root = authority()?.self_signed(&root_key)?.pem();
+    let ended = expired(authority()?).self_signed(&root_key)?.pem();
+    let mut to_come = authority()?;
+    to_come.not_before = date_time_ymd(4000, 1, 1);
+    let to_come = to_come.self_signed(&root_key)?.pem();
+    let mut none = authority()?;
+    none.is_ca = IsCa::ExplicitNoCa;
+    let none = none.self_signed(&root_key)?.pem();
+    let mut silent = authority()?;
+    silent.is_ca = IsCa::NoCa;
+    let silent = silent.self_signed(&root_key)?.pem();
+    let mut another_use = authority()?;
+    another_use.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    let another_use = another_use.self_signed(&root_key)?.pem();
+    for (name, named) in [
+        ("a root", vec![root.as_str()]),
+        ("a root that has expired", vec![&ended]),
+        ("a root whose time is to come", vec![&to_come]),
+        ("a root that is no authority", vec![&none]),
+        ("a root that does not say what it is", vec![&silent]),
+        ("a root for another use", vec![&another_use]),
+        ("a root that was made anew", vec![&ended, &root]),
+        ("somebody else", vec![OLD]),
+        ("itself, signed by somebody else", vec![&signed.pem()]),
+    ] {
+        cases.push(showing(&oracle, name, (&signed, &key), &named).await?);
+    }
+
+    let own = server()?.self_signed(&key)?;
+    cases.push(showing(&oracle, "itself", (&own, &key), &[&own.pem()]).await?);
+    let past = expired(server()?).self_signed(&key)?;
+    cases.push(showing(&oracle, "itself, expired", (&past, &key), &[&past.pem()]).await?);
+    let forger = Issuer::new(server()?, &key);
+    let other_key = KeyPair::generate()?;
+    let forged = server()?.signed_by(&other_key, &forger)?;
+    cases.push(showing(&oracle, "a server", (&forged, &other_key), &[&own.pem()]).await?);
+
+    let mut old = CertificateParams::new(Vec::new())?;
+    old.distinguished_name = rcgen::DistinguishedName::new();
+    old.distinguished_name
+        .push(DnType::CommonName, rcgen::DnValue::Utf8String("old".into()));
+    let old = Issuer::new(old, KeyPair::from_pem(ITS_KEY)?);
+    let signed = server()?.signed_by(&key, &old)?;
+    cases.push(
+        showing(
+            &oracle,
+            "a root of the first version",
+            (&signed, &key),
+            &[OLD],
+        )
+        .await?,
+    );
+
+    compare(&oracle, &cases)?;
+    let [_, (_, plugin)] = oracle.both(&cases[1])?;
+    plugin.expect(5, &["may sign others now", "right certificate-authority"]);
+    Ok(())
+}
