@@ -34,12 +34,7 @@ pub struct Cli {
 impl Cli {
     /// The flags that mean something, and the command.
     pub fn given(self) -> (GlobalArgs, Command) {
-        let mut global = self.global.given();
-        if matches!(self.command, Command::Kubeconfig(_)) {
-            // Of that command it is the address to write.
-            global.server = None;
-        }
-        (global, self.command)
+        (self.global.given(), self.command)
     }
 }
 
@@ -99,6 +94,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::flags;
 
     #[test]
     fn the_definition_holds_together() {
@@ -151,6 +147,71 @@ mod tests {
         let (global, _) = Cli::try_parse_from(line).unwrap().given();
         assert_eq!((global.context, global.namespace), (None, None));
         assert_eq!((global.kubeconfig, global.impersonate), (None, None));
+    }
+
+    /// Of two arguments with one id clap takes the value of either for both.
+    #[test]
+    fn no_command_has_an_argument_that_clap_takes_for_one_of_all() {
+        fn look(command: &clap::Command, known: &[&clap::Id]) {
+            let name = command.get_name();
+            for own in command.get_arguments().map(clap::Arg::get_id) {
+                let is_meant = name == "kubeconfig" && own == flags::SERVER;
+                assert!(is_meant || !known.contains(&own), "{name}: {own}");
+            }
+            for command in command.get_subcommands() {
+                look(command, known);
+            }
+        }
+        let whole = Cli::command();
+        let known: Vec<_> = whole.get_arguments().map(clap::Arg::get_id).collect();
+        assert!(known.len() > 10);
+        for command in whole.get_subcommands() {
+            look(command, &known);
+        }
+    }
+
+    #[test]
+    fn the_motherships_address_is_no_other_one_that_a_command_has() {
+        for (line, mothership, written) in [
+            (
+                "k -s https://m:1 kubeconfig demo",
+                Some("https://m:1"),
+                None,
+            ),
+            (
+                "k --server https://m:1 kubeconfig demo",
+                Some("https://m:1"),
+                None,
+            ),
+            (
+                "k kubeconfig demo -s https://m:1",
+                Some("https://m:1"),
+                None,
+            ),
+            (
+                "k kubeconfig demo --server https://h:1",
+                None,
+                Some("https://h:1"),
+            ),
+            (
+                "k -s https://m:1 kubeconfig demo --server https://h:1",
+                Some("https://m:1"),
+                Some("https://h:1"),
+            ),
+            (
+                "k kubeconfig demo --server https://h:1 -s https://m:1",
+                Some("https://m:1"),
+                Some("https://h:1"),
+            ),
+            ("k list --server https://m:1", Some("https://m:1"), None),
+            ("k list -s https://m:1", Some("https://m:1"), None),
+        ] {
+            let (global, command) = Cli::try_parse_from(line.split(' ')).unwrap().given();
+            assert_eq!(global.server.as_deref(), mothership, "{line}");
+            if let Command::Kubeconfig(args) = command {
+                assert_eq!(args.server.as_deref(), written, "{line}");
+            }
+        }
     }
 
     #[test]

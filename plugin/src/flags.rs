@@ -11,9 +11,14 @@ use crds::validation::SUBDOMAIN;
 use crate::duration;
 use crate::output::ColorWhen;
 
+/// The heading of what every command has.
+pub const GLOBAL: &str = "Global options";
+/// What clap knows the mothership's address by: `server` is another one where a command has its own.
+pub const SERVER: &str = "mothership";
+
 /// Flags that every command has; kubectl's names and meanings.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Global options")]
+#[command(next_help_heading = GLOBAL)]
 pub struct GlobalArgs {
     /// Namespace; that of the current context unless given
     #[arg(short, long, global = true, value_name = "NAME", value_parser = namespace)]
@@ -31,7 +36,7 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
     pub user: Option<String>,
     /// Address of the mothership's API server, in place of the cluster entry's
-    #[arg(short, long, global = true, value_name = "URL", hide_short_help = true)]
+    #[arg(id = SERVER, short = 's', long = "server", global = true, value_name = "URL", hide_short_help = true)]
     pub server: Option<String>,
     /// File with the certificates that the API server's is checked with
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]

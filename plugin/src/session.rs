@@ -129,28 +129,29 @@ impl Session {
             .as_ref()
             .map(|path| path.to_string_lossy());
         let flags = [
-            ("context", global.context.as_deref()),
-            ("kubeconfig", path.as_deref()),
-            ("cluster", global.cluster.as_deref()),
-            ("user", global.user.as_deref()),
-            ("server", global.server.as_deref()),
+            ("--context", global.context.as_deref()),
+            ("--kubeconfig", path.as_deref()),
+            ("--cluster", global.cluster.as_deref()),
+            ("--user", global.user.as_deref()),
+            // `kubeconfig` has a --server of its own.
+            ("-s", global.server.as_deref()),
             (
-                "certificate-authority",
+                "--certificate-authority",
                 global.certificate_authority.as_deref(),
             ),
-            ("tls-server-name", global.tls_server_name.as_deref()),
-            ("as", global.impersonate.as_deref()),
-            ("as-uid", global.impersonate_uid.as_deref()),
+            ("--tls-server-name", global.tls_server_name.as_deref()),
+            ("--as", global.impersonate.as_deref()),
+            ("--as-uid", global.impersonate_uid.as_deref()),
         ];
         let groups = global.impersonate_groups.iter();
-        let groups = groups.map(|group| ("as-group", Some(group.as_str())));
+        let groups = groups.map(|group| ("--as-group", Some(group.as_str())));
         if global.insecure_skip_tls_verify {
             command.push_str(" --insecure-skip-tls-verify");
         }
         // A token is nothing to show; who types the command has it.
         for (flag, value) in flags.into_iter().chain(groups) {
             if let Some(value) = value {
-                command.extend([" --", flag, " ", &quoted(value)]);
+                command.extend([" ", flag, " ", &quoted(value)]);
             }
         }
         command

@@ -8,7 +8,7 @@ mod user_file;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Arg, Args};
 
 use crate::error::Error;
 use crate::hosted::{
@@ -23,6 +23,13 @@ use crate::wait::{Look, Wait};
 use crate::{duration, flags};
 
 #[derive(Debug, Default, Args)]
+// The mothership's address keeps its short name beside this command's own --server.
+#[command(arg = Arg::new(flags::SERVER)
+    .short('s')
+    .value_name("URL")
+    .help("Address of the mothership's API server, in place of the cluster entry's")
+    .help_heading(flags::GLOBAL)
+    .hide_short_help(true))]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron kubeconfig demo --merge && kubectl --context demo get nodes\n\
     \x20 kubectl k0smotron kubeconfig demo --output demo.kubeconfig\n\
