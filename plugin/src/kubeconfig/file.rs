@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 
-use crate::error::Error;
-use crate::kubeconfig::parse_message;
+use crate::error::{Error, innermost};
 
 /// How long another program's lock is waited for; kubectl holds it for milliseconds.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -167,10 +166,7 @@ fn read(path: &Path) -> Result<Option<String>, Error> {
         Ok(metadata) => metadata,
         Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => {
-            let message = format!(
-                "cannot read the kubeconfig {shown}: {}",
-                parse_message(&source)
-            );
+            let message = format!("cannot read the kubeconfig {shown}: {}", innermost(&source));
             return Err(unusable(message, "name another with --kubeconfig FILE"));
         }
     };
@@ -186,10 +182,7 @@ fn read(path: &Path) -> Result<Option<String>, Error> {
         ));
     }
     fs::read_to_string(path).map(Some).map_err(|source| {
-        let message = format!(
-            "cannot read the kubeconfig {shown}: {}",
-            parse_message(&source)
-        );
+        let message = format!("cannot read the kubeconfig {shown}: {}", innermost(&source));
         unusable(
             message,
             "repair it, or write to another file with --output FILE",

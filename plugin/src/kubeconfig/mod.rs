@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crds::names;
+use serde_saphyr::{SnippetMode, UserMessageFormatter};
 
 use crate::error::{Error, innermost};
 use crate::flags::GlobalArgs;
@@ -95,16 +96,15 @@ pub fn load(explicit: Option<&Path>) -> Result<Kubeconfig, Error> {
     Ok(merged)
 }
 
-/// The parser's first line: what and where, without the picture of the place, which could show
-/// a credential, and without its advice to programmers.
-pub fn parse_message(error: &dyn std::fmt::Display) -> String {
-    let text = error.to_string();
-    let line = text
-        .lines()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or_default();
-    let said = line.trim().trim_start_matches("error: ");
-    said.split("; use ").next().unwrap_or(said).to_owned()
+/// What the parser says and where, without the picture of the place, which could show a credential,
+/// and without its advice to programmers.
+pub fn parse_message(error: &serde_saphyr::Error) -> String {
+    let options = serde_saphyr::render_options! {
+        formatter: &UserMessageFormatter,
+        snippets: SnippetMode::Off,
+    };
+    let said = error.render_with_options(options);
+    said.lines().next().unwrap_or_default().to_owned()
 }
 
 /// The namespace by flag, by the context or by the pod that this runs in, without any request;

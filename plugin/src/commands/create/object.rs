@@ -308,6 +308,10 @@ mod tests {
                 "of \"cluster.x-k8s.io",
             ),
             ("a: [", "must be YAML"),
+            (
+                "a: 1\na: 2",
+                "duplicate mapping key `a` is not allowed here",
+            ),
             ("kind: Namespace\n---\nkind: Cluster\n", "holds 2 objects"),
             ("# nothing\n", "holds 0 objects"),
             (

@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
+use crate::kubeconfig::parse_message;
+
 /// A field and its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Set {
@@ -27,7 +29,7 @@ impl FromStr for Set {
             .split_once('=')
             .ok_or_else(|| format!("\"{text}\" has no =; write path=value"))?;
         let value = serde_saphyr::from_str(value)
-            .map_err(|error| format!("\"{value}\" must be YAML: {error}"))?;
+            .map_err(|error| format!("\"{value}\" must be YAML: {}", parse_message(&error)))?;
         let path = steps(path).ok_or_else(|| {
             format!("\"{path}\" must be a path such as spec.replicas or spec.mounts[0].path")
         })?;
@@ -153,9 +155,14 @@ mod tests {
             ("spec.replicas.x=1", "has no fields"),
             ("spec[x]=1", "must be a path such as"),
             ("spec.a={b", "must be YAML"),
+            ("spec.a={b: 1, b: 2}", "duplicate mapping key `b`"),
         ] {
             let error = set(&[text]).unwrap_err();
             assert!(error.contains(why), "{text}: {error}");
+            assert!(
+                !error.contains('\n') && !error.contains("Options"),
+                "{error}"
+            );
         }
     }
 }

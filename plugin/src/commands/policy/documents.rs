@@ -7,6 +7,7 @@ use crds::{admission, conversion};
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::kubeconfig::parse_message;
 use crate::mothership::resources;
 
 /// The largest file that is read, in bytes; no object is as large.
@@ -103,8 +104,7 @@ fn read_all(from: impl Read) -> io::Result<String> {
 /// The objects of a text: YAML documents or JSON, lists taken apart.
 pub fn parse(name: &str, text: &str) -> Result<Vec<Document>, Error> {
     let values: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| {
-        let text = error.to_string();
-        let cause = text.lines().next().unwrap_or_default().to_owned();
+        let cause = format!("it must be YAML: {}", parse_message(&error));
         Error::io(format!("read {name}"), io::Error::other(cause))
     })?;
     let single = values.len() == 1;
