@@ -87,7 +87,8 @@ pub async fn run(session: &Session, args: &NodeArgs) -> Result<(), Error> {
 }
 
 async fn list(session: &Session, args: &ListArgs) -> Result<(), Error> {
-    let place = HostedConnection::open(session, &args.cluster, &args.way).await?;
+    let connection = session.connect().await?;
+    let place = HostedConnection::open(session, &connection, &args.cluster, &args.way).await?;
     let listed = ListParams {
         label_selector: args.selector.clone(),
         ..ListParams::default()
@@ -179,7 +180,8 @@ fn table(items: &[Value], wide: bool, now: Timestamp) -> Table {
 }
 
 async fn remove(session: &Session, args: &RemoveArgs) -> Result<(), Error> {
-    let place = HostedConnection::open(session, &args.cluster, &args.way).await?;
+    let connection = session.connect().await?;
+    let place = HostedConnection::open(session, &connection, &args.cluster, &args.way).await?;
     let mut nodes = Vec::new();
     for name in &args.nodes {
         let node = place.node(name).await?;

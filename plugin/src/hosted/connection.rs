@@ -23,10 +23,14 @@ pub struct HostedConnection<'a> {
 
 impl<'a> HostedConnection<'a> {
     /// Finds the way to a cluster and connects to its API.
-    pub async fn open(session: &'a Session, name: &str, way: &ViaArgs) -> Result<Self, Error> {
-        let connection = session.connect().await?;
+    pub async fn open(
+        session: &Session,
+        connection: &Connection<'a>,
+        name: &str,
+        way: &ViaArgs,
+    ) -> Result<Self, Error> {
         let cluster = connection.cluster(name).await?;
-        let hosted = Hosted::open(session, &connection, &cluster, way).await?;
+        let hosted = Hosted::open(session, connection, &cluster, way).await?;
         let client = hosted.client(session).await?;
         let connection = connection.to(client.clone(), hosted.server.clone());
         Ok(Self {

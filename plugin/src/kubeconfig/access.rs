@@ -33,7 +33,7 @@ impl Access {
         if let Some(why) = objection(cluster, user) {
             return Err(unusable(&why));
         }
-        let url = address(&cluster.server).map_err(|why| unusable(&why))?;
+        let url = address(&cluster.server)?;
         // Who a user is goes out encrypted or not at all.
         let is_tls = url.scheme_str() == Some("https");
         let proxy = match cluster.proxy_url.as_str() {
@@ -49,33 +49,57 @@ impl Access {
         };
         access.act_as(user)?;
         if is_tls {
-            access.trust(cluster)?;
-            access.log_in(cluster, user).await?;
+            let mut cluster = cluster.clone();
+            // A program that brings credentials is told what is in the file, too.
+            let (path, data) = (
+                &cluster.certificate_authority,
+                &cluster.certificate_authority_data,
+            );
+            let pem = content("certificate-authority", path, data)?;
+            cluster.certificate_authority_data = pem.unwrap_or_default();
+            access.trust(&cluster)?;
+            access.log_in(&cluster, user).await?;
         }
         Ok(access)
     }
 
-    /// What every pod has, for this user's impersonation.
+    /// What every pod has. `named` says whether the flags name the user: one that the kubeconfig
+    /// alone has belongs to another cluster, and only whom it acts as is minded.
     ///
     /// # Errors
-    /// [`Error::Kubeconfig`] where it cannot be read.
-    pub async fn in_cluster(user: &User) -> Result<Self, Error> {
-        let failed =
-            |error: &dyn std::error::Error| unusable(&format!("a pod's own access: {error}"));
-        let mut config = Config::incluster_env().map_err(|error| failed(&error))?;
+    /// [`Error::Kubeconfig`] where it cannot be read, else as [`Access::new`].
+    pub async fn in_cluster(user: &User, named: bool) -> Result<Self, Error> {
+        Self::of_pod(pod()?, user, named).await
+    }
+
+    async fn of_pod(mut config: Config, user: &User, named: bool) -> Result<Self, Error> {
+        let authority = config.root_cert_file.as_ref();
+        let cluster = Cluster {
+            server: config.cluster_url.to_string(),
+            certificate_authority_data: authority
+                .and_then(|path| std::fs::read(path).ok())
+                .unwrap_or_default(),
+            ..Cluster::default()
+        };
+        if let Some(why) = objection(&cluster, user) {
+            return Err(unusable(&why));
+        }
         let own = User {
             token_file: config.auth_info.token_file.take().unwrap_or_default(),
             ..User::default()
         };
-        let given = if user.token.is_empty() { &own } else { user };
-        let (credential, _) = Credential::new(given, &Cluster::default()).await?;
-        let proxy = from_environment(&config.cluster_url).map_err(|why| unusable(&why))?;
         let mut access = Self {
+            proxy: from_environment(&config.cluster_url).map_err(|why| unusable(&why))?,
             config,
-            credential,
-            proxy,
+            credential: Credential::None,
         };
         access.act_as(user)?;
+        let who = if named && user.has_login() {
+            user
+        } else {
+            &own
+        };
+        access.log_in(&cluster, who).await?;
         Ok(access)
     }
 
@@ -108,12 +132,9 @@ impl Access {
         if !cluster.tls_server_name.is_empty() {
             self.config.tls_server_name = Some(cluster.tls_server_name.clone());
         }
-        let (path, data) = (
-            &cluster.certificate_authority,
-            &cluster.certificate_authority_data,
-        );
-        if let Some(pem) = content("certificate-authority", path, data)? {
-            let roots = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+        let pem = &cluster.certificate_authority_data;
+        if !pem.is_empty() {
+            let roots = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
             let roots = roots.unwrap_or_default();
             if roots.is_empty() {
                 return Err(unusable(
@@ -146,6 +167,11 @@ impl Access {
         }
         Ok(())
     }
+}
+
+/// Where a pod finds the API server, and what it trusts and is known by.
+pub(super) fn pod() -> Result<Config, Error> {
+    Config::incluster_env().map_err(|error| unusable(&format!("a pod's own access: {error}")))
 }
 
 /// What kubectl says no to before it does anything.
@@ -204,8 +230,8 @@ fn objection(cluster: &Cluster, user: &User) -> Option<String> {
 }
 
 /// Scheme, host and port of a server, and the path below which its API is.
-fn address(server: &str) -> Result<Uri, String> {
-    let wrong = || "its server must be a URL or a host and a port".to_owned();
+pub(super) fn address(server: &str) -> Result<Uri, Error> {
+    let wrong = || unusable("its server must be a URL or a host and a port");
     let has_scheme = server.contains("://");
     let whole = if has_scheme {
         server.to_owned()
@@ -254,3 +280,6 @@ fn unusable(why: &str) -> Error {
             .to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, header};
 use jiff::{SignedDuration, Timestamp};
@@ -88,6 +88,15 @@ impl Credential {
         if let Some(provider) = &user.auth_provider {
             let token = provider.config.get("id-token");
             return match (provider.name.as_str(), token) {
+                ("oidc", Some(token)) if has_ended(token, Timestamp::now()) => {
+                    Err(Error::Kubeconfig {
+                        message: "the id-token of the kubeconfig's oidc provider has ended"
+                            .to_owned(),
+                        hint: "kubectl fetches another one and puts it there: run kubectl version \
+                               once with this context, then try again"
+                            .to_owned(),
+                    })
+                }
                 ("oidc", Some(token)) => Ok((Self::Fixed(bearer(token)?), None)),
                 ("oidc", None) => Err(unusable("its oidc provider has no id-token")),
                 (name, _) => Err(unusable(&format!(
@@ -125,7 +134,7 @@ impl Credential {
         Ok((credential, identity))
     }
 
-    async fn header(&self) -> Result<Option<HeaderValue>, Error> {
+    pub async fn header(&self) -> Result<Option<HeaderValue>, Error> {
         match self {
             Self::None => Ok(None),
             Self::Fixed(value) => Ok(Some(value.clone())),
@@ -185,6 +194,19 @@ fn header(value: &str) -> Result<HeaderValue, Error> {
         .map_err(|_| unusable("its token must be one line of printed characters"))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// Whether an id-token says that it is of no use any more. One that cannot be read is the API
+/// server's to judge.
+fn has_ended(token: &str, now: Timestamp) -> bool {
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: i64,
+    }
+    let claims = token.split('.').nth(1);
+    let claims = claims.and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let claims = claims.and_then(|json| serde_json::from_slice::<Claims>(&json).ok());
+    claims.is_some_and(|claims| claims.exp <= now.as_second())
 }
 
 fn unusable(why: &str) -> Error {

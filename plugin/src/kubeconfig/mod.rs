@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crds::names;
+use http::Uri;
 use serde_saphyr::{SnippetMode, UserMessageFormatter};
 
 use crate::error::{Error, innermost};
@@ -115,6 +116,28 @@ pub fn namespace(global: &GlobalArgs) -> Result<String, Error> {
     Ok(chosen.namespace(global))
 }
 
+/// The namespace, and the mothership's address, for what asks nobody: who the user is does not
+/// matter, and no program is asked for it.
+///
+/// # Errors
+/// As [`mothership`].
+pub fn place(global: &GlobalArgs) -> Result<(String, String), Error> {
+    let kubeconfig = load(global.kubeconfig.as_deref())?;
+    let chosen = Chosen::of(&kubeconfig, global)?;
+    let server = if chosen.is_pod() {
+        access::pod()?.cluster_url
+    } else {
+        chosen.check(&kubeconfig, global)?;
+        access::address(&chosen.cluster.server)?
+    };
+    Ok((chosen.namespace(global), shown(&server)))
+}
+
+/// An API server's address as it is shown and noted.
+pub fn shown(server: &Uri) -> String {
+    server.to_string().trim_end_matches('/').to_owned()
+}
+
 /// Everything needed to talk to the mothership; no request is made.
 ///
 /// # Errors
@@ -123,7 +146,8 @@ pub async fn mothership(global: &GlobalArgs) -> Result<Mothership, Error> {
     let kubeconfig = load(global.kubeconfig.as_deref())?;
     let chosen = Chosen::of(&kubeconfig, global)?;
     let access = if chosen.is_pod() {
-        Access::in_cluster(&chosen.user).await?
+        let named = global.user.is_some() || global.token.is_some();
+        Access::in_cluster(&chosen.user, named).await?
     } else {
         chosen.check(&kubeconfig, global)?;
         Access::new(&chosen.cluster, &chosen.user).await?

@@ -142,6 +142,22 @@ pub fn tree(text: &str) -> Result<Map<String, Value>, String> {
     }
 }
 
+impl User {
+    /// Whether it has anything to log in with.
+    pub fn has_login(&self) -> bool {
+        let texts = [
+            &self.client_certificate,
+            &self.token,
+            &self.token_file,
+            &self.username,
+        ];
+        texts.into_iter().any(|text| !text.is_empty())
+            || !self.client_certificate_data.is_empty()
+            || self.auth_provider.is_some()
+            || self.exec.is_some()
+    }
+}
+
 impl Kubeconfig {
     /// What kubectl would take a document for, with paths from this folder on.
     pub fn new(tree: &Map<String, Value>, folder: &Path) -> Result<Self, String> {

@@ -19,9 +19,9 @@ use crate::{suggest, transport};
 
 /// Who the API server records as the author of what is written here.
 pub const FIELD_MANAGER: &str = "kubectl-k0smotron";
-/// The first pause before a request that was put off is made again; it doubles.
 /// How many versions of an object a change is tried on: its controller writes a few while it begins.
 const VERSIONS: usize = 8;
+/// The first pause before a request that was put off is made again; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How long an admission webhook that cannot be reached is waited for.
 const ADMISSION: Duration = Duration::from_secs(10);
@@ -59,14 +59,14 @@ impl<'a> Connection<'a> {
             // The deadline of the whole request covers connecting, and says so in plainer words.
             access.config.connect_timeout = None;
         }
-        let server = access.config.cluster_url.to_string();
+        let server = kubeconfig::shown(&access.config.cluster_url);
         let proxy = access.proxy.as_ref().map(ToString::to_string);
         let client =
             transport::client(access, global.verbosity).map_err(|error| unusable(&error))?;
         Ok(Self {
             client,
             namespace,
-            server: server.trim_end_matches('/').to_owned(),
+            server,
             proxy,
             deadline: global.deadline(),
             out,
@@ -113,8 +113,8 @@ impl<'a> Connection<'a> {
         Api::all_with(self.client.clone(), resource)
     }
 
-    /// Creates an object. A field that the API does not
-    /// know is an error, as kubectl has it: it would be dropped without a word.
+    /// Creates an object. A field that the API does not know is an error, as kubectl has it: it
+    /// would be dropped without a word.
     pub async fn submit(
         &self,
         attempt: &str,
@@ -357,13 +357,8 @@ async fn within<T>(end: Option<Instant>, request: impl Future<Output = T>) -> Op
 
 /// What fails before any request is the kubeconfig's fault: a certificate or key that is none.
 fn unusable(error: &kube::Error) -> Error {
-    let cause = match error {
-        // Its text names the entry, and ends with what is wrong with it.
-        kube::Error::InferKubeconfig(inner) => inner.to_string(),
-        other => innermost(other),
-    };
     Error::Kubeconfig {
-        message: format!("the kubeconfig cannot be used: {cause}"),
+        message: format!("the kubeconfig cannot be used: {}", innermost(error)),
         hint: "are its certificates and keys whole? See kubectl config view".to_owned(),
     }
 }

@@ -149,7 +149,16 @@ fn kubeconfigs(admin: &Person, text: &str) -> Result<()> {
     absent
         .runs("list")?
         .expect(6, &["credential plugin", "cannot be started"]);
-    let certificate: Value = serde_json::from_str(text)?;
+    let credential = credential(text)?;
+    let script = format!("#!/bin/sh\ncat <<'END'\n{credential}\nEND\n");
+    let working = with_plugin(admin, "working", &script)?;
+    working.runs("version")?.expect(0, &[]);
+    Ok(())
+}
+
+/// What a credential plugin prints that brings the certificate of this kubeconfig.
+pub fn credential(kubeconfig: &str) -> Result<Value> {
+    let certificate: Value = serde_json::from_str(kubeconfig)?;
     let user = |field: &str| -> Result<String> {
         let encoded = certificate
             .pointer(&format!("/users/0/user/{field}"))
@@ -157,21 +166,17 @@ fn kubeconfigs(admin: &Person, text: &str) -> Result<()> {
             .context("no credentials")?;
         Ok(String::from_utf8(STANDARD.decode(encoded)?)?)
     };
-    let credential = json!({
+    Ok(json!({
         "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
         "status": {
             "clientCertificateData": user("client-certificate-data")?,
             "clientKeyData": user("client-key-data")?,
         },
-    });
-    let script = format!("#!/bin/sh\ncat <<'END'\n{credential}\nEND\n");
-    let working = with_plugin(admin, "working", &script)?;
-    working.runs("version")?.expect(0, &[]);
-    Ok(())
+    }))
 }
 
 /// The administrator's kubeconfig with a credential plugin in place of the certificate.
-fn with_plugin(admin: &Person, name: &str, script: &str) -> Result<Person> {
+pub fn with_plugin(admin: &Person, name: &str, script: &str) -> Result<Person> {
     let program = admin.home.path().join(format!("{name}.sh"));
     if !script.is_empty() {
         std::fs::write(&program, script)?;

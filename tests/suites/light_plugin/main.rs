@@ -5,7 +5,6 @@ mod accepted;
 mod access;
 mod bundles;
 mod changes;
-
 mod closed;
 mod clusters;
 mod completions;
@@ -17,6 +16,7 @@ mod kubeconfigs;
 mod looks;
 mod oracle;
 mod person;
+mod programs;
 mod release;
 mod scene;
 mod ssh;

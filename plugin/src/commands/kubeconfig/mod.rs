@@ -14,8 +14,10 @@ use crate::error::Error;
 use crate::hosted::{
     HostedConnection, ViaArgs, {self},
 };
-use crate::kubeconfig::file;
-use crate::kubeconfig::merge::Entry;
+use crate::kubeconfig::merge::{Entry, Owner};
+use crate::kubeconfig::{
+    file, {self},
+};
 use crate::mothership::client::Connection;
 use crate::output::{self, Structured};
 use crate::session::Session;
@@ -134,6 +136,10 @@ fn url(text: &str) -> Result<String, String> {
 
 /// Prints or merges a cluster's kubeconfig.
 pub async fn run(session: &Session, args: &KubeconfigArgs) -> Result<(), Error> {
+    if args.remove {
+        let (namespace, server) = kubeconfig::place(&session.global).map_err(not_the_name)?;
+        return user_file::remove_from(session, args, &args.owner(namespace, server));
+    }
     let connection = session.connect().await.map_err(not_the_name)?;
     on(session, connection, args).await
 }
@@ -143,13 +149,11 @@ async fn on(
     connection: Connection<'_>,
     args: &KubeconfigArgs,
 ) -> Result<(), Error> {
-    if args.remove {
-        return user_file::remove_from(session, &connection, args);
-    }
     let found = fetch(session, &connection, args).await?;
-    let entry = entry(session, args, found).await?;
+    let entry = entry(session, &connection, args, found).await?;
     if args.merge {
-        return user_file::merge_into(session, &connection, args, &entry);
+        let owner = args.owner(connection.namespace.clone(), connection.server.clone());
+        return user_file::merge_into(session, args, &owner, &entry);
     }
     let text = if args.is_plain() {
         entry.to_yaml()?
@@ -245,14 +249,19 @@ async fn look(
 }
 
 /// What the kubeconfig says about the cluster, as the flags want it.
-async fn entry(session: &Session, args: &KubeconfigArgs, mut entry: Entry) -> Result<Entry, Error> {
+async fn entry(
+    session: &Session,
+    connection: &Connection<'_>,
+    args: &KubeconfigArgs,
+    mut entry: Entry,
+) -> Result<Entry, Error> {
     if let Some(server) = &args.server {
         entry = entry.at(server);
     }
     if !args.in_cluster && args.as_user.is_none() {
         return Ok(entry);
     }
-    let place = HostedConnection::open(session, &args.name, &args.way).await?;
+    let place = HostedConnection::open(session, connection, &args.name, &args.way).await?;
     if args.in_cluster {
         let server = in_cluster::server(session, &place, &entry).await?;
         entry = entry.at(&server);
@@ -265,6 +274,16 @@ async fn entry(session: &Session, args: &KubeconfigArgs, mut entry: Entry) -> Re
 }
 
 impl KubeconfigArgs {
+    /// Whose the entries in the user's file are, of the cluster in this namespace of this mothership.
+    fn owner(&self, namespace: String, mothership: String) -> Owner {
+        Owner {
+            cluster: self.name.clone(),
+            namespace,
+            mothership,
+            user: self.as_user.clone(),
+        }
+    }
+
     /// Name of the entries. A user's are not the administrator's.
     fn entry_name(&self) -> String {
         let own = || match &self.as_user {

@@ -7,7 +7,6 @@ use crate::error::Error;
 use crate::kubeconfig;
 use crate::kubeconfig::file::{self, Rewritten};
 use crate::kubeconfig::merge::{self, Current};
-use crate::mothership::client::Connection;
 use crate::session::Session;
 
 /// Merges an entry into the user's file.
@@ -16,20 +15,19 @@ use crate::session::Session;
 /// [`Error::Conflict`] when a name in the file is taken.
 pub fn merge_into(
     session: &Session,
-    connection: &Connection<'_>,
     args: &KubeconfigArgs,
+    owner: &merge::Owner,
     entry: &merge::Entry,
 ) -> Result<(), Error> {
     let name = &args.entry_name();
-    let owner = owner(connection, args);
-    let path = target(session, args, &owner)?;
+    let path = target(session, args, owner)?;
     let others = others(session, &path);
     let is_elsewhere = others.is_none();
     let others = others.unwrap_or_default();
     for other in &others {
         // Which of two entries of one name counts depends on the order of the files.
         if let Err(problem @ merge::Problem::Taken { .. }) =
-            merge::merge(&text(other), entry, &owner, name, Current::Leave)
+            merge::merge(&text(other), entry, owner, name, Current::Leave)
         {
             return Err(refused(other, &problem));
         }
@@ -51,7 +49,7 @@ pub fn merge_into(
     };
     let mut result = None;
     let changed = file::rewrite(&path, |before| {
-        let merged = merge::merge(before, entry, &owner, name, current)
+        let merged = merge::merge(before, entry, owner, name, current)
             .map_err(|problem| refused(&path, &problem))?;
         let text = merged.changed.then(|| Rewritten {
             text: merged.text.clone(),
@@ -142,15 +140,6 @@ fn text(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
-fn owner(connection: &Connection<'_>, args: &KubeconfigArgs) -> merge::Owner {
-    merge::Owner {
-        cluster: args.name.clone(),
-        namespace: connection.namespace.clone(),
-        mothership: connection.server.clone(),
-        user: args.as_user.clone(),
-    }
-}
-
 /// Takes what merges have brought out of the user's file. Asks nobody: a cluster that is long gone
 /// has entries as well.
 ///
@@ -158,15 +147,14 @@ fn owner(connection: &Connection<'_>, args: &KubeconfigArgs) -> merge::Owner {
 /// [`Error::Kubeconfig`] when the file cannot be read or written.
 pub fn remove_from(
     session: &Session,
-    connection: &Connection<'_>,
     args: &KubeconfigArgs,
+    owner: &merge::Owner,
 ) -> Result<(), Error> {
-    let owner = owner(connection, args);
-    let path = target(session, args, &owner)?;
+    let path = target(session, args, owner)?;
     let effective = kubeconfig::load(session.global.kubeconfig.as_deref())?.current;
     let mut result = None;
     let changed = file::rewrite(&path, |before| {
-        let removed = merge::remove(before, &owner, args.context_name.as_deref())
+        let removed = merge::remove(before, owner, args.context_name.as_deref())
             .map_err(|problem| refused(&path, &problem))?;
         let text = removed.as_ref().map(|removed| Rewritten {
             text: removed.text.clone(),

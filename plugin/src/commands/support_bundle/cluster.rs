@@ -154,7 +154,7 @@ async fn nodes(
     let ask = async {
         let hosted = Hosted::open(session, connection, cluster, &ViaArgs::default()).await?;
         let client = hosted.client(session).await?;
-        let own = session.connect().await?.to(client, hosted.server.clone());
+        let own = connection.to(client, hosted.server.clone());
         list(&own, &resources::nodes(), None, "").await
     };
     let place = format!("{}/{}", connection.namespace, cluster.name_any());

@@ -1,5 +1,8 @@
 //! Who asks.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,6 +34,24 @@ async fn who_asks_is_who_kubectl_says() -> Result<()> {
         &credential("v1beta1", r#"{"token":"brought"}"#),
     )?;
     oracle.program("speaks-yaml", "kind: ExecCredential\napiVersion: client.authentication.k8s.io/v1\nstatus: {token: brought}")?;
+    // Who it is depends on what it is told.
+    oracle.script(
+        "tells",
+        r#"sum=$(printf %s "$KUBERNETES_EXEC_INFO" | sed -n 's/.*"certificate-authority-data":"\([^"]*\)".*/\1/p' | tr -d '\n' | cksum | tr ' ' -)
+printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"%s"}}' "$sum"
+"#,
+    )?;
+    let told = format!(
+        "server: 'https://127.0.0.1:{}', certificate-authority-data: '{}'",
+        oracle.https,
+        STANDARD.encode(&oracle.certificate)
+    );
+    let oidc = |claims: &str| {
+        let claims = URL_SAFE_NO_PAD.encode(claims);
+        format!(
+            "auth-provider: {{name: oidc, config: {{idp-issuer-url: 'http://127.0.0.1:1', client-id: x, id-token: e30.{claims}.x}}}}"
+        )
+    };
     let exec = |command: &str, more: &str| {
         format!(
             "exec: {{apiVersion: client.authentication.k8s.io/v1, command: {command}, interactiveMode: Never{more}}}"
@@ -123,6 +144,16 @@ async fn who_asks_is_who_kubectl_says() -> Result<()> {
                 "a plugin with a nameless variable",
                 &exec("./brings", ", env: [{value: a}]"),
             ),
+            of(
+                "a plugin that is told an authority in a file",
+                &exec("./tells", ", provideClusterInfo: true"),
+            ),
+            case(
+                "a plugin that is told an authority",
+                one(&told, &exec("./tells", ", provideClusterInfo: true")),
+            ),
+            of("a provider's token", &oidc(r#"{"exp":4102444800}"#)),
+            of("a provider's token that has ended", &oidc(r#"{"exp":1}"#)),
             of(
                 "a plugin behind a token",
                 &format!("token: abc, {}", exec("./brings", "")),

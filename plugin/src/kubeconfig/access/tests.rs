@@ -1,0 +1,61 @@
+use super::*;
+
+/// What a pod has, with a token in a file, and what it comes to for a user.
+async fn of_pod(user: &User, named: bool) -> Result<(Vec<String>, String), Error> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "pods-own").unwrap();
+    let mut config = Config::new("https://10.96.0.1".parse().unwrap());
+    config.auth_info.token_file = Some(file.path().display().to_string());
+    let access = Access::of_pod(config, user, named).await?;
+    let headers = access.config.headers.iter();
+    let headers = headers.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+    let says = access.credential.header().await?;
+    let says = says.map(|value| value.to_str().unwrap().to_owned());
+    Ok((headers.collect(), says.unwrap_or_default()))
+}
+
+#[tokio::test]
+async fn in_a_pod_the_flags_mean_what_they_mean_elsewhere() {
+    let named = |change: fn(&mut User)| {
+        let mut user = User::default();
+        change(&mut user);
+        user
+    };
+    let own = "Bearer pods-own";
+    let token = named(|user| user.token = "given".into());
+    for (user, is_named, says) in [
+        (User::default(), false, own),
+        (token.clone(), true, "Bearer given"),
+        // Somebody who is known to another cluster.
+        (token, false, own),
+        (
+            named(|user| user.username = "me".into()),
+            true,
+            "Basic bWU6",
+        ),
+        (named(|user| user.impersonate = "jane".into()), true, own),
+    ] {
+        let (_, said) = of_pod(&user, is_named).await.unwrap();
+        assert_eq!(said, says);
+    }
+    let whole = named(|user| {
+        user.impersonate = "jane".into();
+        user.as_uid = "7".into();
+        user.as_groups = vec!["dev".into()];
+    });
+    let (headers, _) = of_pod(&whole, false).await.unwrap();
+    let expected = [
+        "impersonate-user: jane",
+        "impersonate-uid: 7",
+        "impersonate-group: dev",
+    ];
+    assert_eq!(headers, expected);
+    // Whoever leaves out the user would act with all that the pod may.
+    for user in [
+        named(|user| user.as_groups = vec!["dev".into()]),
+        named(|user| user.as_uid = "7".into()),
+    ] {
+        let refused = of_pod(&user, false).await.unwrap_err();
+        assert!(refused.to_string().contains("mean nothing without as"));
+    }
+}
