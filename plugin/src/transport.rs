@@ -1,6 +1,7 @@
 //! The client of an API server: TLS, proxy, credentials, and what may come back.
 
 mod trust;
+mod warnings;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use crate::kubeconfig::Access;
 use crate::kubeconfig::proxy::Protocol;
 use crate::trace::Trace;
 use crate::transport::trust::Named;
+use crate::transport::warnings::Warnings;
 
 /// How much a hosted API may answer at once, in bytes: whoever has written its address into a Secret
 /// answers there.
@@ -100,9 +102,11 @@ where
     C::Error: Into<BoxError>,
 {
     let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
+    let warnings = Warnings::default();
     let wire = client
         .build::<_, Body>(connector)
         .map_response(move |answer: Response<Incoming>| {
+            warnings.show(answer.headers());
             answer.map(|body| filter(Box::new(body.map_err(BoxError::from))))
         })
         .map_err(BoxError::from);

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use crds::v1beta2::Cluster;
-use kube::api::Api;
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
+use kube::api::{Api, PostParams};
 use nix::pty::openpty;
 use serde_json::json;
 
@@ -68,5 +71,50 @@ async fn an_interrupted_upgrade_says_whether_it_goes_on() -> Result<()> {
         ],
     );
     assert_eq!(asked_for().await?, "v1.36.3+k0s.2");
+    light.down().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_api_server_warns_of_is_said_once() -> Result<()> {
+    let (light, admin) = installed().await?;
+    let client = light.admin().await?;
+    let clusters: Api<Cluster> = Api::namespaced(client.clone(), "default");
+    running(&admin, &clusters).await?;
+    let policy: ValidatingAdmissionPolicy = serde_json::from_value(json!({
+        "metadata": {"name": "fridays"},
+        "spec": {
+            "matchConstraints": {"resourceRules": [{"apiGroups": ["k0smotron.io"],
+                "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": ["*"]}]},
+            "validations": [{"expression": "false", "message": "not on \"Fridays\""}],
+        },
+    }))?;
+    let binding: ValidatingAdmissionPolicyBinding = serde_json::from_value(json!({
+        "metadata": {"name": "fridays"},
+        "spec": {"policyName": "fridays", "validationActions": ["Warn"]},
+    }))?;
+    let parameters = PostParams::default();
+    Api::all(client.clone())
+        .create(&parameters, &policy)
+        .await?;
+    Api::all(client).create(&parameters, &binding).await?;
+    until(async || {
+        let tried = admin.runs("create other --dry-run=server")?.expect(0, &[]);
+        Ok(tried.stderr.contains("warning: ").then_some(()))
+    })
+    .await?;
+    for (line, code) in [
+        ("create other", 0),
+        ("scale demo --replicas 3", 0),
+        ("upgrade demo --to v1.36.3 --yes --wait=false", 0),
+        ("token create demo --timeout 1s", 7),
+    ] {
+        let ended = admin.runs(line)?;
+        assert_eq!(ended.code, code, "{line}: {ended:#?}");
+        let warned = ended
+            .stderr
+            .lines()
+            .filter(|said| said.starts_with("warning: ") && said.ends_with("not on \"Fridays\""));
+        assert_eq!(warned.count(), 1, "{line}: {ended:#?}");
+    }
     light.down().await
 }
