@@ -153,9 +153,6 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
-    /// The reader of standard output has gone; nothing is wrong.
-    #[error("nobody reads the output any more")]
-    BrokenPipe,
     /// What was looked at does not work.
     #[error("{problems} of what was looked at does not work")]
     Unwell {
@@ -181,14 +178,11 @@ pub enum Error {
 }
 
 impl Error {
-    /// A failed file or stream; a broken pipe is recognised.
+    /// A failed file or stream.
     pub fn io(attempt: impl Into<String>, source: io::Error) -> Self {
-        match source.kind() {
-            io::ErrorKind::BrokenPipe => Self::BrokenPipe,
-            _ => Self::Io {
-                attempt: attempt.into(),
-                source,
-            },
+        Self::Io {
+            attempt: attempt.into(),
+            source,
         }
     }
 
@@ -218,7 +212,6 @@ impl Error {
             | Self::Child { .. }
             | Self::Unwell { .. } => Exit::Failure,
             Self::NotJoined { exit, .. } => *exit,
-            Self::BrokenPipe => Exit::Success,
             Self::Interrupted { .. } => Exit::Interrupted,
         }
     }
@@ -258,7 +251,6 @@ impl Error {
             }
             Self::Server { .. } => vec!["see the request with -v".to_owned()],
             Self::Io { .. }
-            | Self::BrokenPipe
             | Self::Declined(_)
             | Self::Child { .. }
             | Self::Unwell { .. }

@@ -72,7 +72,7 @@ fn exit_code(session: &Session, result: Result<(), Error>) -> u8 {
         return Exit::Success.code();
     };
     // What a command of the user's says about itself is enough.
-    if !matches!(error, Error::BrokenPipe | Error::Child { .. }) {
+    if !matches!(error, Error::Child { .. }) {
         session.out.error(&error);
     }
     error.code()

@@ -84,7 +84,7 @@ pub async fn run(session: &Session, args: &EventsArgs) -> Result<(), Error> {
                 event::table(&events, now)
             })?;
         }
-        if !args.watch {
+        if !args.watch || session.out.is_unread() {
             return Ok(());
         }
         seen.extend(fresh);

@@ -110,7 +110,12 @@ async fn follow(
                 watcher::Event::InitApply(item)
                 | watcher::Event::Apply(item)
                 | watcher::Event::Delete(item),
-            )) => show(session, args, &mut lines, item)?,
+            )) => {
+                show(session, args, &mut lines, item)?;
+                if session.out.is_unread() {
+                    return Ok(());
+                }
+            }
             Ok(Some(watcher::Event::Init | watcher::Event::InitDone)) => {}
             Ok(None) => return Ok(()),
             Err(error) => session.out.note(&format!(
@@ -147,7 +152,7 @@ fn show(
         }
         Some(Format::Json) => out.structured(Structured::Json, &item),
         Some(Format::Yaml) => {
-            out.data("---\n")?;
+            out.text("---\n")?;
             out.structured(Structured::Yaml, &item)
         }
         Some(Format::Name) => out.text(&(print::qualified(&value(&item)?) + "\n")),

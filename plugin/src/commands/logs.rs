@@ -121,6 +121,9 @@ pub async fn run(session: &Session, args: &LogsArgs) -> Result<(), Error> {
             let prefix = prefix.unwrap_or_default();
             let line = session.out.foreign(&line);
             session.out.data(&format!("{prefix}{line}\n"))?;
+            if session.out.is_unread() {
+                break;
+            }
         }
     }
     Ok(())

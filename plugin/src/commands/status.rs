@@ -62,7 +62,7 @@ pub async fn run(session: &Session, args: &StatusArgs) -> Result<(), Error> {
             }
             print(session, args, &cluster, &tree)?;
         }
-        if !args.watch {
+        if !args.watch || session.out.is_unread() {
             return Ok(());
         }
         shown = Some(tree);

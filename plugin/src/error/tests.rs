@@ -123,9 +123,9 @@ fn a_refused_connection_says_so_without_its_layers() {
 }
 
 #[test]
-fn a_reader_that_left_is_no_failure() {
-    let gone = Error::io("write", io::ErrorKind::BrokenPipe.into());
-    assert_eq!(gone.exit(), Exit::Success);
+fn a_pipe_that_broke_is_a_failure_but_for_standard_output() {
+    let gone = Error::io("write x", io::ErrorKind::BrokenPipe.into());
+    assert_eq!(gone.exit(), Exit::Failure);
 }
 
 #[test]

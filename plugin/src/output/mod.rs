@@ -4,8 +4,8 @@ pub mod progress;
 pub mod table;
 
 use std::borrow::Cow;
-use std::cell::RefCell;
-use std::io::{self, IsTerminal, Write};
+use std::cell::{Cell, RefCell};
+use std::io::{self, IsTerminal, Read, Write};
 use std::rc::Rc;
 
 use anstream::{AutoStream, ColorChoice};
@@ -65,6 +65,7 @@ impl Paint {
 /// The two streams of a command, and what is known of them.
 pub struct Output {
     stdout: RefCell<Box<dyn Write>>,
+    stdout_is_unread: Cell<bool>,
     stderr: RefCell<Box<dyn Write>>,
     stdout_paint: Paint,
     stderr_paint: Paint,
@@ -94,6 +95,7 @@ impl Output {
         let stderr_choice = choice.unwrap_or_else(|| AutoStream::choice(&io::stderr()));
         Self {
             stdout: RefCell::new(Box::new(AutoStream::new(io::stdout(), stdout_choice))),
+            stdout_is_unread: Cell::new(false),
             stderr: RefCell::new(Box::new(AutoStream::new(io::stderr(), stderr_choice))),
             stdout_paint: paint(stdout_choice),
             stderr_paint: paint(stderr_choice),
@@ -110,6 +112,7 @@ impl Output {
         let captured = Captured::default();
         let output = Self {
             stdout: RefCell::new(Box::new(captured.stdout.clone())),
+            stdout_is_unread: Cell::new(false),
             stderr: RefCell::new(Box::new(captured.stderr.clone())),
             stdout_paint: Paint::Never,
             stderr_paint: Paint::Never,
@@ -136,16 +139,43 @@ impl Output {
         }
     }
 
-    /// Writes data to standard output as it is.
+    /// Writes to standard output as it is what is painted, and escaped where others wrote it. That
+    /// nobody reads it any more is no failure: what a command was asked to do it does to its end.
     ///
     /// # Errors
-    /// [`Error::BrokenPipe`] when the reader has gone, [`Error::Io`] when the disk is full.
+    /// [`Error::Io`] when the disk is full.
     pub fn data(&self, text: &str) -> Result<(), Error> {
         let mut stream = self.stdout.borrow_mut();
-        stream
-            .write_all(text.as_bytes())
-            .and_then(|()| stream.flush())
-            .map_err(|source| Error::io("write to standard output", source))
+        self.written(|| {
+            stream.write_all(text.as_bytes())?;
+            stream.flush()
+        })
+    }
+
+    /// Writes bytes to standard output that are no text.
+    ///
+    /// # Errors
+    /// As [`Output::data`].
+    pub fn bytes(&self, from: &mut impl Read) -> Result<(), Error> {
+        self.written(|| io::copy(from, &mut io::stdout().lock()).map(drop))
+    }
+
+    fn written(&self, write: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
+        if self.is_unread() {
+            return Ok(());
+        }
+        match write() {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.stdout_is_unread.set(true);
+                Ok(())
+            }
+            other => other.map_err(|source| Error::io("write to standard output", source)),
+        }
+    }
+
+    /// Whether whoever read standard output has gone: what only shows something ends then.
+    pub fn is_unread(&self) -> bool {
+        self.stdout_is_unread.get()
     }
 
     /// One line for the person to standard error. A stream that is gone is no failure.
@@ -290,6 +320,27 @@ impl Write for Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_left_is_remembered_and_no_failure() {
+        let (mut out, _captured) = Output::captured();
+        assert!(out.data("a").is_ok() && !out.is_unread());
+        out.stdout = RefCell::new(Box::new(Closed));
+        assert!(out.data("b").is_ok() && out.is_unread());
+        assert!(out.text("c").is_ok());
+    }
 
     #[test]
     fn no_word_of_others_begins_a_line() {

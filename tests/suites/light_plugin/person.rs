@@ -93,13 +93,6 @@ impl Running {
         Ok(child.try_wait()?.is_some())
     }
 
-    /// Nobody reads what it prints from here on.
-    pub fn unread(&mut self) {
-        if let Some(child) = &mut self.0 {
-            child.stdout = None;
-        }
-    }
-
     pub fn ends(mut self) -> Result<Ended> {
         let child = self.0.take().context("it has ended")?;
         Ok(child.wait_with_output()?.into())
@@ -143,6 +136,15 @@ impl Person {
 
     pub fn runs(&self, line: &str) -> Result<Ended> {
         Ok(self.command(line)?.output()?.into())
+    }
+
+    /// Where nobody reads what it prints.
+    pub fn runs_unread(&self, line: &str) -> Result<Ended> {
+        let (reader, writer) = std::io::pipe()?;
+        drop(reader);
+        let mut command = self.command(line)?;
+        let child = command.stdout(writer).stderr(Stdio::piped()).spawn()?;
+        Ok(child.wait_with_output()?.into())
     }
 
     pub fn starts(&self, line: &str) -> Result<Running> {

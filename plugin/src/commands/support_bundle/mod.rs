@@ -227,13 +227,13 @@ fn deliver(
                 }
             })?;
             session.leaves(format!("{} was written", path.display()), Vec::new());
-            out.data(&format!("{}\n", path.display()))?;
+            out.text(&format!("{}\n", path.display()))?;
         }
         Target::Stdout => {
-            let reopened = file.reopen();
-            reopened
-                .and_then(|mut file| io::copy(&mut file, &mut io::stdout().lock()))
-                .map_err(|source| Error::io("write to standard output", source))?;
+            let mut reopened = file
+                .reopen()
+                .map_err(|source| Error::io("read the archive", source))?;
+            out.bytes(&mut reopened)?;
         }
         Target::Nowhere => out.data(&table(contents).render(out.paint()))?,
     }
