@@ -124,7 +124,7 @@ pub async fn prune(
             connection.delete(&attempt, api, metadata, dry).await?;
         }
         let suffix = dry_run.suffix();
-        session.out.data(&format!("{title} pruned{suffix}\n"))?;
+        session.out.text(&format!("{title} pruned{suffix}\n"))?;
     }
     Ok(())
 }

@@ -99,8 +99,8 @@ fn report(session: &Session, args: &DeleteArgs) -> Result<(), Error> {
     let kind = args.trial.dry_run.suffix();
     let qualified = view::qualified(&args.name);
     match args.output {
-        Some(Format::Name) => session.out.data(&(qualified + "\n")),
-        None => session.out.data(&format!("{qualified} deleted{kind}\n")),
+        Some(Format::Name) => session.out.text(&(qualified + "\n")),
+        None => session.out.text(&format!("{qualified} deleted{kind}\n")),
     }
 }
 

@@ -65,7 +65,7 @@ pub async fn run(session: &Session, args: &InstallArgs) -> Result<(), Error> {
             });
             return session
                 .out
-                .data(&documents.collect::<Result<String, Error>>()?);
+                .text(&documents.collect::<Result<String, Error>>()?);
         }
         Some(Structured::Json) => {
             let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects});
@@ -77,7 +77,7 @@ pub async fn run(session: &Session, args: &InstallArgs) -> Result<(), Error> {
         let lines = objects
             .iter()
             .map(|object| format!("{} (dry run)\n", manifest::title(object)));
-        return session.out.data(&lines.collect::<String>());
+        return session.out.text(&lines.collect::<String>());
     }
     let connection = session.connect().await?;
     if !args.take_over {
@@ -96,7 +96,7 @@ pub async fn run(session: &Session, args: &InstallArgs) -> Result<(), Error> {
         let suffix = if dry { " (server dry run)" } else { "" };
         session
             .out
-            .data(&format!("{} {outcome}{suffix}\n", manifest::title(object)))?;
+            .text(&format!("{} {outcome}{suffix}\n", manifest::title(object)))?;
     }
     if args.wait && !dry {
         available(session, &connection, args, &objects).await?;

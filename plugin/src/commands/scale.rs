@@ -75,7 +75,7 @@ pub async fn run(session: &Session, args: &ScaleArgs) -> Result<(), Error> {
         let dry_run = args.trial.dry_run == DryRun::Server;
         connection.change(&attempt, &cluster, spec, dry_run).await?;
     }
-    session.out.data(&format!("{qualified} scaled{dry}\n"))?;
+    session.out.text(&format!("{qualified} scaled{dry}\n"))?;
     if args.wait && args.trial.dry_run == DryRun::None {
         let timeout = flags::timeout(args.timeout);
         WaitTarget::Scaled

@@ -54,7 +54,7 @@ pub async fn run(session: &Session, args: &UninstallArgs) -> Result<(), Error> {
             let how = args.trial.dry_run.suffix();
             session
                 .out
-                .data(&format!("{} deleted{how}\n", manifest::title(object)))?;
+                .text(&format!("{} deleted{how}\n", manifest::title(object)))?;
         }
     }
     let left = leftovers(session, &connection, &objects).await?;

@@ -68,7 +68,7 @@ pub async fn run(session: &Session, args: &VersionArgs) -> Result<(), Error> {
     };
     match args.output {
         Some(format) => session.out.structured(format, &versions)?,
-        None => session.out.data(&render(&versions))?,
+        None => session.out.text(&render(&versions))?,
     }
     for warning in warnings(&versions) {
         session.out.note(&format!("warning: {warning}"));

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
-use crds::v1beta2::{Cluster, JoinTokenRequest};
+use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest};
 use k8s_openapi::api::core::v1::{Event, Node, Secret};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use nix::pty::{Winsize, openpty};
@@ -329,8 +329,33 @@ async fn a_terminal_is_shown_the_texts_of_others_and_obeys_none() -> Result<()> 
         .patch_status("node-1", &PatchParams::default(), &told)
         .await?;
     crate::access::hosted_here(&light, &admin.kubeconfig).await?;
+    let rule = json!({"apiVersion": "k0smotron.io/v1beta2", "kind": "ClusterPolicy",
+        "metadata": {"name": "strange"},
+        "spec": {"rules": [{"name": "odd", "expression": format!("'{ORDERS}' == ''")}]}});
+    let policies: Api<ClusterPolicy> = Api::all(light.admin().await?);
+    policies
+        .create(&PostParams::default(), &serde_json::from_value(rule)?)
+        .await?;
+
+    // Files of strangers are looked at before anything is done with them.
+    let file = |name: &str, kind: &str, spec: Value| {
+        let object = json!({"apiVersion": "k0smotron.io/v1beta2", "kind": kind,
+            "metadata": {"name": ORDERS}, "spec": spec});
+        // YAML allows these in no other spelling.
+        let text = object.to_string().replace('\u{9b}', "\\u009b");
+        admin.file(name, &text)
+    };
+    let strange = file("strange", "Cluster", json!({}))?;
+    let policy = file("policy", "ClusterPolicy", json!({"replicas": {"max": 1}}))?;
+    let tested = format!(
+        "policy test -f {} --policy {}",
+        strange.display(),
+        policy.display()
+    );
 
     for (line, code) in [
+        (tested.as_str(), 9),
+        ("policy explain strange", 0),
         ("events demo", 0),
         ("status demo", 0),
         ("node list demo --via direct -o wide", 0),

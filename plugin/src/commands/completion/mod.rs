@@ -84,7 +84,7 @@ pub struct CompletionArgs {
 /// written to.
 pub fn run(session: &Session, args: &CompletionArgs) -> Result<(), Error> {
     if let Some(shell) = args.shell {
-        return session.out.data(shell.script());
+        return session.out.text(shell.script());
     }
     let this = std::env::current_exe().map_err(|source| Error::io("find this program", source))?;
     let this = on_path(&this, std::env::var_os("PATH").as_deref()).unwrap_or(this);
@@ -111,7 +111,7 @@ pub fn run(session: &Session, args: &CompletionArgs) -> Result<(), Error> {
         Err(_) => {}
     }
     if args.dry_run {
-        return session.out.data(&format!(
+        return session.out.text(&format!(
             "{} would be a link to {}\n",
             helper.display(),
             this.display()
@@ -190,7 +190,7 @@ pub fn complete(definition: Command, words: &[OsString]) {
         }
         text.push('\n');
     }
-    let _ = out.data(&format!("{text}{directive}\n"));
+    let _ = out.text(&format!("{text}{directive}\n"));
 }
 
 fn contexts(global: &GlobalArgs) -> Vec<(String, String)> {

@@ -316,7 +316,7 @@ fn print(session: &Session, args: &CreateArgs, object: &DynamicObject) -> Result
     match shown {
         Some(Format::Json) => session.out.structured(Structured::Json, object),
         Some(Format::Yaml) => session.out.structured(Structured::Yaml, object),
-        Some(Format::Name) => session.out.data(&(qualified + "\n")),
-        None => session.out.data(&format!("{qualified} created\n")),
+        Some(Format::Name) => session.out.text(&(qualified + "\n")),
+        None => session.out.text(&format!("{qualified} created\n")),
     }
 }

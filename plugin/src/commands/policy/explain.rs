@@ -69,7 +69,7 @@ pub async fn run(session: &Session, args: &ExplainArgs) -> Result<(), Error> {
             texts.join("\n")
         }
     };
-    session.out.data(&text)
+    session.out.text(&text)
 }
 
 /// A selector that cannot be read selects everything, as the webhook has it.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::escape;
 use crate::output::table::{Cell, Table};
 use crate::output::{Paint, Style};
 
@@ -97,10 +98,11 @@ impl Verdict {
             paint.apply(Style::Bad, "refused")
         };
         let slash = if self.namespace.is_empty() { "" } else { "/" };
-        let mut text = format!(
-            "{}: {} {}{slash}{}: {word}\n",
+        let head = format!(
+            "{}: {} {}{slash}{}",
             self.source, self.kind, self.namespace, self.name
         );
+        let mut text = format!("{}: {word}\n", escape::line(&head));
         let mut table = Table::new(["RESULT", "POLICY", "RULE", "MESSAGE"]);
         for line in &self.results {
             table.push(vec![
@@ -115,7 +117,7 @@ impl Verdict {
         }
         if !self.not_selected.is_empty() {
             let names = self.not_selected.join(", ");
-            text.extend(["  not for this namespace: ", &names, "\n"]);
+            text.extend(["  not for this namespace: ", &escape::line(&names), "\n"]);
         }
         text
     }

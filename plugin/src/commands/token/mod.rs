@@ -45,7 +45,7 @@ async fn create(session: &Session, args: &NewTokenArgs) -> Result<(), Error> {
     let cluster = connection.cluster(&args.cluster).await?;
     let name = tokens::ask(session, &connection, args).await?;
     let token = tokens::answer(session, &connection, args, &cluster, &name).await?;
-    let printed = session.out.data(&format!("{}\n", token.token));
+    let printed = session.out.text(&format!("{}\n", token.token));
     tokens::tell(session, &token);
     printed
 }

@@ -80,7 +80,7 @@ pub async fn run(session: &Session, args: &RevokeArgs) -> Result<(), Error> {
             revoke(&connection, request, args.trial.dry_run == DryRun::Server).await?;
         }
         let kind = args.trial.dry_run.suffix();
-        session.out.data(&format!(
+        session.out.text(&format!(
             "jointokenrequest.k0smotron.io/{} revoked{kind}\n",
             request.name_any()
         ))?;
