@@ -6,7 +6,6 @@ use clap::Args;
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, DynamicObject};
 
-use crate::duration;
 use crate::error::Error;
 use crate::flags::{self, DryRun, DryRunArgs};
 use crate::mothership::client::Connection;
@@ -15,16 +14,21 @@ use crate::mothership::resources;
 use crate::prune::{leftovers, prune};
 use crate::session::Session;
 use crate::wait::{Look, Wait};
+use crate::{duration, prompt};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron uninstall --dry-run\n\
     \x20 kubectl k0smotron uninstall\n\
+    \x20 kubectl k0smotron uninstall --yes\n\
     \x20 kubectl k0smotron uninstall --keep-crds")]
 pub struct UninstallArgs {
     /// Leave the definitions of the kinds, and with them ClusterPolicies
     #[arg(long)]
     pub keep_crds: bool,
+    /// Don't ask; nothing is asked either when standard input is no terminal
+    #[arg(short, long)]
+    pub yes: bool,
     /// How long to wait until everything is gone; 0 is for ever
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
     pub timeout: Duration,
@@ -46,6 +50,17 @@ pub async fn run(session: &Session, args: &UninstallArgs) -> Result<(), Error> {
     let hint = "remove that with its own means";
     refuse_foreign(&connection, &objects, "uninstall k0smotron", hint).await?;
     refuse_while_used(&connection).await?;
+    let unasked = args.yes || args.trial.dry_run != DryRun::None;
+    let policies = if args.keep_crds {
+        ""
+    } else {
+        ", the definitions of its kinds and every ClusterPolicy"
+    };
+    let question = format!(
+        "k0smotron at {} will be removed: its controller, its webhook{policies}.\nRemove it?",
+        connection.server
+    );
+    prompt::confirm(session, unasked, &question, "nothing was removed").await?;
     // The webhook's configurations come first: they would refuse what nobody answers any more.
     let mut removed: Vec<&DynamicObject> = Vec::new();
     for object in &objects {

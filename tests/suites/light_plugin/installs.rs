@@ -1,14 +1,18 @@
 //! Installing the product and removing it again.
 
+use std::io::Write as _;
+use std::process::Stdio;
+
 use anyhow::Result;
 use crds::v1beta2::Cluster;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use mothership::{Light, LightOptions};
+use nix::pty::openpty;
 use serde_json::json;
 
-use crate::person::Person;
+use crate::person::{Person, Running};
 
 const INSTALL: &str = "install --registry registry.example.org/k0smotron";
 
@@ -161,6 +165,17 @@ async fn what_is_in_use_and_what_belongs_to_others_is_not_removed() -> Result<()
             .stdout
             .contains(&format!("deployment/{controller} deleted (dry run)"))
     );
+    assert!(deployments.get_opt(controller).await?.is_some());
+    let terminal = openpty(None, None)?;
+    std::fs::File::from(terminal.master.try_clone()?).write_all(b"n\n")?;
+    let mut asked = admin.command("uninstall")?;
+    let asked = Running::start(asked.stdin(Stdio::from(terminal.slave)))?;
+    let said = [
+        "every ClusterPolicy",
+        "Remove it? [y/N]",
+        "nothing was removed",
+    ];
+    asked.ends()?.expect(1, &said);
     assert!(deployments.get_opt(controller).await?.is_some());
     let ended = admin
         .runs("uninstall --keep-crds")?
