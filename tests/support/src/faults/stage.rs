@@ -278,9 +278,10 @@ impl Stage {
         let api = self.api(kind)?;
         let patch = Patch::Merge(&patch);
         let patched = api.patch(name, &PatchParams::default(), &patch).await?;
-        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        changed.extend(patched.resource_version());
-        drop(changed);
+        self.changed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(patched.resource_version());
         self.is_seen_as(kind, &patched).await
     }
 
