@@ -54,6 +54,7 @@ pub fn valid(replicas: i32, ran: Option<&str>, observed: &Observed) -> ValidClus
 /// The same once what pods read at their start is as it is wanted.
 pub fn written(mut cluster: ValidCluster) -> ValidCluster {
     cluster.has_ports = true;
+    cluster.served_ports = cluster.ports;
     let configs = [storage::config(&cluster), k0s_config::config_map(&cluster)];
     for config in configs.into_iter().flatten() {
         if let Some(hash) = cluster.existing.get_mut(&config.key.name) {
