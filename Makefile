@@ -44,7 +44,8 @@ demo-down: ## end the demo's mothership and everything that belongs to it
 test: ## unit, light and full suites; the full ones need root
 	$(CHECK) suites
 	@# Not as prerequisites, which would be made although the check failed where make keeps going.
-	@$(MAKE) test-unit test-light test-full
+	@$(MAKE) test-unit
+	$(call suites,$(FULL) $(LIGHT))
 
 # The integration tests that lie in the tests folder of a member; the suites do not.
 UNIT := $(basename $(notdir $(wildcard */tests/*.rs tests/*/tests/*.rs) $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs))))
@@ -54,13 +55,23 @@ test-unit: ## every member's own tests
 	$(TEST) --lib --bins --examples $(addprefix --test ,$(UNIT))
 	$(TEST) --doc
 
+# Those that take longest come first. Most of their time they wait, so that many run at a time; what
+# one has to say is printed when it ends.
+named = $(basename $(notdir $(wildcard tests/suites/$(1)_*)))
+first = $(1) $(filter-out $(1),$(call named,$(2)))
+FULL  := $(call first,full_clusters full_plugin,full) harness
+LIGHT := $(call first,light_plugin light_faults light_controller light_fields,light)
+AT_ONCE ?= 4
+suites = @$(TEST) --no-run $(addprefix --test ,$(1)) && \
+  $(MAKE) --file tests/suites.mk --jobs $(AT_ONCE) --output-sync=target --keep-going TEST='$(TEST)' $(1)
+
 test-light: ## suites against an API server without nodes
 	$(CHECK) light
-	$(TEST) --test 'light_*'
+	$(call suites,$(LIGHT))
 
 test-full: ## suites with pods and worker machines (root)
 	$(CHECK) suites
-	$(TEST) --test harness --test 'full_*' -- --test-threads=1
+	$(call suites,$(FULL))
 
 test-long: ## every fault at every request of every workload, every value of every field: hours on two cores (root)
 	$(CHECK) suites
