@@ -9,7 +9,7 @@ pub(crate) fn labels(errors: &mut Errors, path: &str, labels: &Labels) {
         if !is_label_key(key) {
             errors.invalid(format!("{path}[{key}]"), key, texts::KEY);
         }
-        if !value.is_empty() && !is_word(value) {
+        if !is_label_value(value) {
             errors.invalid(format!("{path}[{key}]"), value, texts::LABEL_VALUE);
         }
     }
@@ -23,12 +23,17 @@ pub(crate) fn annotations(errors: &mut Errors, path: &str, annotations: &Labels)
     }
 }
 
-/// Whether Kubernetes takes it as the key of a label.
-pub(crate) fn is_label_key(key: &str) -> bool {
+/// Whether Kubernetes takes it as the key of a label, or of a taint.
+pub fn is_label_key(key: &str) -> bool {
     match key.split_once('/') {
         Some((prefix, name)) => names::is_object_name(prefix) && is_word(name),
         None => is_word(key),
     }
+}
+
+/// Whether Kubernetes takes it as the value of a label, or of a taint.
+pub fn is_label_value(value: &str) -> bool {
+    value.is_empty() || is_word(value)
 }
 
 /// Whether Kubernetes takes it as the key of an annotation: there it does not mind capitals before

@@ -5,9 +5,11 @@ pub(crate) const LABEL: &str = "a lowercase RFC 1123 label must consist of lower
 /// Of the name that an object, or a host, can have.
 pub const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
 
-pub(crate) const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', must start and end with an alphanumeric character, and must be no more than 63 characters";
+/// Of the value of a label or a taint.
+pub const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', must start and end with an alphanumeric character, and must be no more than 63 characters";
 
-pub(crate) const KEY: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', must start and end with an alphanumeric character, and must be no more than 63 characters; an optional DNS subdomain prefix and '/' may precede it";
+/// Of the key of a label, a taint or an annotation.
+pub const KEY: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', must start and end with an alphanumeric character, and must be no more than 63 characters; an optional DNS subdomain prefix and '/' may precede it";
 
 pub(crate) const PORT: &str = "must be between 1 and 65535, inclusive";
 

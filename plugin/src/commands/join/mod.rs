@@ -1,5 +1,6 @@
 //! `join`: a token for a machine, in the form that the machine takes, or carried there over ssh.
 
+mod registration;
 mod render;
 pub mod script;
 pub mod ssh;
@@ -40,10 +41,10 @@ pub struct JoinArgs {
     #[arg(long, value_name = "PATH", conflicts_with = "download_url")]
     pub k0s_binary: Option<PathBuf>,
     /// Labels of the node, such as tier=web; several with commas
-    #[arg(long, value_name = "LABEL", value_delimiter = ',', value_parser = script::label)]
+    #[arg(long, value_name = "LABEL", value_delimiter = ',', value_parser = registration::label)]
     pub labels: Vec<String>,
     /// Taints of the node, such as dedicated=web:NoSchedule; several with commas
-    #[arg(long, value_name = "TAINT", value_delimiter = ',', value_parser = script::taint)]
+    #[arg(long, value_name = "TAINT", value_delimiter = ',', value_parser = registration::taint)]
     pub taints: Vec<String>,
     /// Further arguments of k0s worker, in one text, quoted as for a shell
     #[arg(

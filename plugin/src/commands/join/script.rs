@@ -3,7 +3,7 @@
 //! Only the assignments at its top differ. Each is a word in single quotes, so nothing that a
 //! person types becomes a part of the program.
 
-use super::JoinArgs;
+use super::{JoinArgs, registration};
 use crate::error::Error;
 use crate::tokens::{JoinToken, Role};
 
@@ -56,6 +56,7 @@ impl Setup {
                 hint: "leave them out, or leave --role controller out".to_owned(),
             });
         }
+        registration::check(&arguments)?;
         Ok(Self {
             download_url: args.download_url.clone(),
             binary: args
@@ -82,44 +83,6 @@ pub fn plain(text: &str) -> Result<String, String> {
         return Err("must be text on one line".to_owned());
     }
     Ok(text.to_owned())
-}
-
-/// A label (`key=value`), checked as the API server would.
-pub fn label(text: &str) -> Result<String, String> {
-    match text.split_once('=') {
-        Some((key, value)) if is_key(key) && is_value(value) => Ok(text.to_owned()),
-        _ => Err("a label looks like tier=web or example.org/tier=web".to_owned()),
-    }
-}
-
-/// A taint (`key=value:Effect` or `key:Effect`), checked as the API server would.
-pub fn taint(text: &str) -> Result<String, String> {
-    let bad = || {
-        "a taint looks like dedicated=web:NoSchedule; effects are NoSchedule, PreferNoSchedule \
-         and NoExecute"
-            .to_owned()
-    };
-    let (pair, effect) = text.rsplit_once(':').ok_or_else(bad)?;
-    let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-    let known = ["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect);
-    (known && is_key(key) && is_value(value))
-        .then(|| text.to_owned())
-        .ok_or_else(bad)
-}
-
-fn is_key(key: &str) -> bool {
-    let (prefix, name) = key.rsplit_once('/').unwrap_or(("x", key));
-    let of_domain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
-    !prefix.is_empty() && prefix.chars().all(of_domain) && !name.is_empty() && is_value(name)
-}
-
-fn is_value(value: &str) -> bool {
-    let inner = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let edge = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
-    value.len() <= 63
-        && value.chars().all(inner)
-        && edge(value.chars().next())
-        && edge(value.chars().last())
 }
 
 /// The whole script.

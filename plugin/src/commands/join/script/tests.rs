@@ -370,22 +370,6 @@ fn a_machine_for_which_there_is_no_k0s_is_named() {
 }
 
 #[test]
-fn labels_and_taints_are_checked_before_anything_is_asked_for() {
-    for good in ["tier=web", "example.org/tier=", "a=b-c.d_e"] {
-        assert!(label(good).is_ok(), "{good}");
-    }
-    for bad in ["tier", "=web", "a b=c", "a=b c", "a=$(x)", "-a=b", "/a=b"] {
-        assert!(label(bad).is_err(), "{bad}");
-    }
-    for good in ["dedicated=web:NoSchedule", "dedicated:NoExecute"] {
-        assert!(taint(good).is_ok(), "{good}");
-    }
-    for bad in ["dedicated", "dedicated=web", "a=b:Never", ":NoSchedule"] {
-        assert!(taint(bad).is_err(), "{bad}");
-    }
-}
-
-#[test]
 fn a_cluster_of_unknown_version_needs_the_flag() {
     let unknown = JoinToken {
         version: None,
