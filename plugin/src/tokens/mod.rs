@@ -10,7 +10,7 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde::Serialize;
 
-pub use self::request::{answer, ask};
+pub use self::request::{answer, ask, is_perhaps_made, name_for, obtain, tell_perhaps};
 use crate::error::Error;
 use crate::mothership::client::Connection;
 use crate::mothership::{resources, view};
@@ -120,6 +120,14 @@ impl Role {
         match self {
             Self::Worker => "worker",
             Self::Controller => "controller",
+        }
+    }
+
+    /// The user in a token, by which k0s knows what it is for.
+    const fn user(self) -> &'static str {
+        match self {
+            Self::Worker => "kubelet-bootstrap",
+            Self::Controller => "controller-bootstrap",
         }
     }
 }

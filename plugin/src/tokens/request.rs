@@ -10,11 +10,11 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
-use kube::ResourceExt as _;
 use kube::api::{DynamicObject, PostParams};
+use pki::token::TokenId;
 use serde_json::json;
 
-use super::{JoinToken, TokenArgs, how_to_revoke, version_of};
+use super::{JoinToken, Role, TokenArgs, how_to_revoke, version_of};
 use crate::error::Error;
 use crate::kubeconfig::merge::{Entry, Problem};
 use crate::mothership::client::{Connection, FIELD_MANAGER};
@@ -27,24 +27,74 @@ use crate::{duration, flags};
 /// gigabytes.
 const UNPACKED: u64 = 1024 * 1024;
 
-/// Asks for a token; the name of the request is returned.
+/// Asks for a token and waits for it.
+///
+/// # Errors
+/// [`Error::TimedOut`] when none comes.
+pub async fn obtain(
+    session: &Session,
+    connection: &Connection<'_>,
+    args: &TokenArgs,
+    cluster: &DynamicObject,
+) -> Result<JoinToken, Error> {
+    let name = name_for(args)?;
+    if let Err(error) = ask(session, connection, args, &name).await {
+        if is_perhaps_made(&error) {
+            tell_perhaps(session, connection, args, &name);
+        }
+        return Err(error);
+    }
+    answer(session, connection, args, cluster, &name).await
+}
+
+/// What is known while the API server has not answered.
+const PERHAPS: &str = "a join token may have been asked for";
+
+/// Whether what was asked for may be there all the same.
+pub const fn is_perhaps_made(error: &Error) -> bool {
+    matches!(error, Error::Unreachable { .. } | Error::Server { .. })
+}
+
+/// Says so.
+pub fn tell_perhaps(session: &Session, connection: &Connection<'_>, args: &TokenArgs, name: &str) {
+    let hint = perhaps(session, args, name, &connection.namespace);
+    session.out.note(&format!("{PERHAPS}; {hint}"));
+}
+
+/// How to deal with it: another one of a name that was chosen may have been there before.
+fn perhaps(session: &Session, args: &TokenArgs, name: &str, place: &str) -> String {
+    match args.name {
+        Some(_) => {
+            let list = session.kubectl("k0smotron token list", place);
+            format!("look: {list}")
+        }
+        None => format!("take it back: {}", how_to_revoke(session, name, place)),
+    }
+}
+
+/// The name of a request. It is known before the request is made, so that what an interrupt or a
+/// lost answer leaves behind can be named and taken back.
+pub fn name_for(args: &TokenArgs) -> Result<String, Error> {
+    if let Some(name) = &args.name {
+        return Ok(name.clone());
+    }
+    let end = TokenId::random()
+        .map_err(|source| Error::io("make up a name", std::io::Error::other(source)))?;
+    Ok(format!("{}-{}-{end}", args.cluster, args.role.name()))
+}
+
+/// Asks for a token, by a request of this name.
 pub async fn ask(
     session: &Session,
     connection: &Connection<'_>,
     args: &TokenArgs,
-) -> Result<String, Error> {
+    name: &str,
+) -> Result<(), Error> {
     let place = &connection.namespace;
-    let metadata = match &args.name {
-        Some(name) => json!({"name": name, "namespace": place}),
-        None => json!({
-            "generateName": format!("{}-{}-", args.cluster, args.role.name()),
-            "namespace": place,
-        }),
-    };
     let body = json!({
         "apiVersion": format!("{}/{}", resources::GROUP, resources::VERSION),
         "kind": "JoinTokenRequest",
-        "metadata": metadata,
+        "metadata": {"name": name, "namespace": place},
         "spec": {
             "clusterName": args.cluster,
             "role": args.role.name(),
@@ -58,20 +108,12 @@ pub async fn ask(
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PostParams::default()
     };
-    session.leaves(
-        "a join token may have been asked for",
-        vec![format!(
-            "look: {}",
-            session.kubectl("k0smotron token list", place)
-        )],
-    );
+    session.leaves(PERHAPS, vec![perhaps(session, args, name, place)]);
     let attempt = format!("ask for a join token for cluster {place}/{}", args.cluster);
-    let created = connection
+    connection
         .call(&attempt, || api.create(&parameters, &object))
-        .await;
-    let name = created
-        .map_err(|error| taken(error, session, args, place))?
-        .name_any();
+        .await
+        .map_err(|error| taken(error, session, args, place))?;
     session.leaves(
         format!("JoinTokenRequest {place}/{name} was created and its token will be made"),
         vec![
@@ -84,10 +126,10 @@ pub async fn ask(
                     place
                 )
             ),
-            format!("take it back: {}", how_to_revoke(session, &name, place)),
+            format!("take it back: {}", how_to_revoke(session, name, place)),
         ],
     );
-    Ok(name)
+    Ok(())
 }
 
 fn taken(error: Error, session: &Session, args: &TokenArgs, namespace: &str) -> Error {
@@ -147,7 +189,7 @@ pub async fn answer(
                 "the Secret {name} has no key token yet"
             )));
         };
-        let token = anew(&token).map_err(|problem| Error::Kubeconfig {
+        let token = anew(&token, args.role).map_err(|problem| Error::Kubeconfig {
             message: format!("the token in Secret {place}/{name} cannot be used: {problem}"),
             hint: format!(
                 "who may write Secrets in namespace {place} may have changed it; take it back and \
@@ -193,8 +235,9 @@ fn expiry_of(ttl: Duration) -> Option<Timestamp> {
     Timestamp::now().checked_add(ttl).ok()
 }
 
-/// The token that a Secret has, packed anew: it is a kubeconfig, which the machine's root uses.
-fn anew(encoded: &str) -> Result<String, Problem> {
+/// The token that a Secret has, packed anew: it is a kubeconfig, which the machine's root uses. Its
+/// names are those that k0s looks for: what else they could be is read by more than one program.
+fn anew(encoded: &str, role: Role) -> Result<String, Problem> {
     let unusable = || Problem::Unusable("it must be a packed kubeconfig".to_owned());
     let decode = |bytes: &[u8]| STANDARD.decode(bytes.trim_ascii()).map_err(|_| unusable());
     let packed = decode(&decode(encoded.as_bytes())?)?;
@@ -204,7 +247,7 @@ fn anew(encoded: &str) -> Result<String, Problem> {
         .read_to_string(&mut text)
         .map_err(|_| unusable())?;
     let failed = |error: &dyn std::fmt::Display| Problem::Unusable(error.to_string());
-    let kubeconfig = Entry::current(&text)?.to_yaml();
+    let kubeconfig = Entry::current(&text)?.called(role.user()).to_yaml();
     let kubeconfig = kubeconfig.map_err(|error| failed(&error))?;
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     gzip.write_all(kubeconfig.as_bytes())
@@ -237,7 +280,7 @@ mod tests {
     #[test]
     fn a_token_is_packed_anew_of_what_is_harmless() {
         let good = packed(&kubeconfig(&json!({"token": "a1b2c3.x"})));
-        let made = anew(&STANDARD.encode(good + "\n")).unwrap();
+        let made = anew(&STANDARD.encode(good + "\n"), Role::Worker).unwrap();
         let bytes = STANDARD.decode(made).unwrap();
         let mut text = String::new();
         let mut unpacked = GzDecoder::new(bytes.as_slice());
@@ -246,8 +289,18 @@ mod tests {
         assert_eq!(found["users"][0]["name"], "kubelet-bootstrap");
         assert_eq!(found["users"][0]["user"], json!({"token": "a1b2c3.x"}));
 
+        // A line of its own in the eyes of a script.
+        let odd = kubeconfig(&json!({"token": "a1b2c3.x"})).replace("k0s", "a,server: http://x");
+        let made = anew(&STANDARD.encode(packed(&odd)), Role::Controller).unwrap();
+        let bytes = STANDARD.decode(made).unwrap();
+        let mut text = String::new();
+        let mut unpacked = GzDecoder::new(bytes.as_slice());
+        unpacked.read_to_string(&mut text).unwrap();
+        assert!(!text.contains("http://x"), "{text}");
+        assert_eq!(text.matches("name: controller-bootstrap").count(), 3);
+
         let exec = json!({"token": "a1b2c3.x", "exec": {"command": "reboot"}});
-        let refused = anew(&STANDARD.encode(packed(&kubeconfig(&exec)))).unwrap_err();
+        let refused = anew(&STANDARD.encode(packed(&kubeconfig(&exec))), Role::Worker).unwrap_err();
         assert!(
             refused
                 .to_string()
@@ -260,9 +313,12 @@ mod tests {
     fn what_is_no_token_is_passed_to_nobody() {
         let bomb = packed(&"# \n".repeat(4_000_000));
         for bad in ["", "$(reboot)", "a' 'b", "H4sI+/8=", &bomb, &packed("a: [")] {
-            assert!(anew(&STANDARD.encode(bad)).is_err(), "{bad:.40}");
+            assert!(
+                anew(&STANDARD.encode(bad), Role::Worker).is_err(),
+                "{bad:.40}"
+            );
         }
-        assert!(anew("no base64").is_err());
+        assert!(anew("no base64", Role::Worker).is_err());
     }
 
     #[test]

@@ -21,12 +21,14 @@ use crate::ssh::{Machines, ends, make_token};
 struct SlowWay {
     /// In milliseconds.
     delay: Arc<AtomicU64>,
+    /// The same, of each answer.
+    answers: Arc<AtomicU64>,
     person: Person,
 }
 
 impl SlowWay {
     async fn open(light: &Light, admin: &Person) -> Result<Self> {
-        let delay = Arc::new(AtomicU64::new(0));
+        let (delay, answers) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let text = std::fs::read_to_string(&admin.kubeconfig)?;
         let here = format!("https://{}", listener.local_addr()?);
@@ -36,8 +38,12 @@ impl SlowWay {
             .trim_end_matches('/')
             .parse()
             .context(there.to_owned())?;
-        tokio::spawn(accept(listener, there, delay.clone()));
-        Ok(Self { delay, person })
+        tokio::spawn(accept(listener, there, [delay.clone(), answers.clone()]));
+        Ok(Self {
+            delay,
+            answers,
+            person,
+        })
     }
 
     fn takes(&self, delay: Duration) -> Result<()> {
@@ -47,15 +53,16 @@ impl SlowWay {
     }
 }
 
-async fn accept(listener: TcpListener, there: SocketAddr, delay: Arc<AtomicU64>) {
+async fn accept(listener: TcpListener, there: SocketAddr, delays: [Arc<AtomicU64>; 2]) {
     while let Ok((here, _)) = listener.accept().await {
         let Ok(server) = TcpStream::connect(there).await else {
             continue;
         };
         let ((from_client, to_client), (from_server, to_server)) =
             (here.into_split(), server.into_split());
-        tokio::spawn(pass(from_client, to_server, delay.clone()));
-        tokio::spawn(pass(from_server, to_client, Arc::default()));
+        let [delay, answers] = delays.clone();
+        tokio::spawn(pass(from_client, to_server, delay));
+        tokio::spawn(pass(from_server, to_client, answers));
     }
 }
 
@@ -190,5 +197,48 @@ async fn an_interrupt_names_the_token_that_is_not_taken_back() -> Result<()> {
         ensure!(ended.stderr.contains(said), "{ended:#?}");
         ensure!(ended.stderr.contains("slow: connecting"), "{ended:#?}");
     }
+    light.down().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_whose_request_was_not_answered_is_taken_back_or_named() -> Result<()> {
+    let (light, admin) = installed().await?;
+    let requests: Api<JoinTokenRequest> = Api::namespaced(light.admin().await?, "default");
+    let way = SlowWay::open(&light, &admin).await?;
+    admin
+        .runs("create demo --version v1.36.3-k0s.2")?
+        .expect(0, &[]);
+    way.answers.store(700, Ordering::SeqCst);
+
+    let join = way.person.starts("join demo --ssh node-1 --no-wait")?;
+    asked(&requests).await?;
+    join.signal(Signal::SIGINT)?;
+    let said = ["revoking the token", "a join token may have been asked for"];
+    ends(join).await?.expect(130, &said);
+    let left = requests.list(&ListParams::default()).await?.items;
+    ensure!(left.is_empty(), "left is {left:?}");
+
+    for line in ["join demo", "token create demo"] {
+        let join = way.person.starts(line)?;
+        let name = asked(&requests).await?;
+        join.signal(Signal::SIGINT)?;
+        let hint = format!("hint: take it back: kubectl k0smotron token revoke {name} -n default");
+        let said = ["interrupted: a join token may have been asked for", &hint];
+        ends(join).await?.expect(130, &said);
+        requests.delete(&name, &DeleteParams::default()).await?;
+    }
+
+    // What has a name that was chosen may be somebody else's.
+    admin
+        .runs("join demo --name mine --timeout 1s")?
+        .expect(7, &[]);
+    let line = "join demo --ssh node-1 --no-wait --name mine";
+    admin.runs(line)?.expect(8, &["already exists"]);
+    ensure!(requests.get_opt("mine").await?.is_some(), "it was revoked");
+    let join = way.person.starts(line)?;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    join.signal(Signal::SIGINT)?;
+    ends(join).await?;
+    ensure!(requests.get_opt("mine").await?.is_some(), "it was revoked");
     light.down().await
 }

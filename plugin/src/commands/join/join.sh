@@ -44,9 +44,9 @@ joined() {
     fail 3 "this machine is joined already ($1 is there); take it out with: k0s stop; k0s reset"
 }
 
-# The first value of a field in the kubeconfig that a token is.
+# The value of a field in the kubeconfig that a token is, where each is on a line of its own.
 field() {
-    printf '%s\n' "$config" | tr ',{}' '\n\n\n' | tr -d "\"'" | sed -n "/^[ -]*$1: */{s///p;q;}"
+    printf '%s\n' "$config" | tr -d "\"'" | sed -n "/^[ -]*$1: */{s///p;q;}"
 }
 
 # Asks the cluster about the token before anything is changed: k0s would go on trying a wrong one.

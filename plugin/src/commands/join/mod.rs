@@ -122,8 +122,11 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Error> {
     if args.print {
         return session.out.data(&preview);
     }
-    let name = tokens::ask(session, &connection, &args.request).await?;
-    let answer = tokens::answer(session, &connection, &args.request, &cluster, &name).await?;
+    let answer = tokens::obtain(session, &connection, &args.request, &cluster).await?;
+    let version = match version {
+        None if comes => tokens::version_of(&connection.cluster(&answer.cluster).await?),
+        known => known,
+    };
     let token = JoinToken { version, ..answer };
     let printed = session.out.data(&render(&token, args, &setup)?);
     // There is a token, whether or not anybody has read it.

@@ -43,8 +43,7 @@ pub async fn run(session: &Session, args: &TokenArgs) -> Result<(), Error> {
 async fn create(session: &Session, args: &NewTokenArgs) -> Result<(), Error> {
     let connection = session.connect().await?;
     let cluster = connection.cluster(&args.cluster).await?;
-    let name = tokens::ask(session, &connection, args).await?;
-    let token = tokens::answer(session, &connection, args, &cluster, &name).await?;
+    let token = tokens::obtain(session, &connection, args, &cluster).await?;
     let printed = session.out.text(&format!("{}\n", token.token));
     tokens::tell(session, &token);
     printed

@@ -121,6 +121,13 @@ impl Entry {
         self
     }
 
+    /// The same, with one name for all three.
+    #[must_use]
+    pub fn called(mut self, name: &str) -> Self {
+        self.names = [name; 3].map(str::to_owned);
+        self
+    }
+
     /// The same for whom a certificate (PEM, as is its key) lets in.
     #[must_use]
     pub fn of(mut self, certificate: &str, key: &str) -> Self {

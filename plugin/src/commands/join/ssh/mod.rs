@@ -7,6 +7,7 @@ mod fuzz;
 mod host;
 mod nodes;
 mod remote;
+mod token;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -21,12 +22,12 @@ use self::fleet::{Board, JoinOutcome, Line, Reached};
 use self::host::Host;
 use self::nodes::Nodes;
 use self::remote::Load;
+use self::token::Token;
 use super::script::{self, Setup};
 use super::{Format, JoinArgs};
 use crate::error::{Error, Exit};
 use crate::flags;
 use crate::mothership::client::Connection;
-use crate::mothership::resources;
 use crate::output::Structured;
 use crate::session::{Session, quoted};
 use crate::tokens::{self, JoinToken, Role, TokenArgs};
@@ -130,10 +131,10 @@ pub async fn run(
         ttl: Some(args.request.ttl.unwrap_or(TTL)),
         ..args.request.clone()
     };
-    let name = tokens::ask(session, connection, &wanted).await?;
+    let request = Token::new(session, connection, wanted, args.ssh.keep_token)?;
     let needing = RefCell::default();
     let work = async {
-        let token = tokens::answer(session, connection, &wanted, cluster, &name).await?;
+        let token = request.obtain(cluster).await?;
         let token = JoinToken {
             version: masked.version.clone(),
             ..token
@@ -145,21 +146,19 @@ pub async fn run(
             node: overridden(&setup.arguments),
         };
         let nodes = nodes.as_ref();
-        let outcomes = join(session, connection, args, &load, nodes, &name, &needing).await;
+        let outcomes = join(session, args, &load, nodes, &request, &needing).await;
         Ok((outcomes, token))
     };
-    let end = || end_token(session, connection, args, &name);
     let done = if args.ssh.keep_token {
         Box::pin(work).await
     } else {
         session.leaves("no machine was touched", Vec::new());
         let interrupted = async {
             if needing.borrow().is_empty() {
-                session.out.note("revoking the token");
-                end().await;
+                request.end_aloud().await;
             } else {
                 session.out.note(STAYS);
-                session.adds(how_to_revoke(session, connection, &name));
+                session.adds(request.how_to_revoke());
             }
         };
         Box::pin(session.undoing(work, interrupted)).await
@@ -168,7 +167,7 @@ pub async fn run(
         Ok(done) => done,
         Err(interrupted @ Error::Interrupted { .. }) => return Err(interrupted),
         Err(error) => {
-            end().await;
+            request.end().await;
             return Err(without_token(error, args.ssh.keep_token));
         }
     };
@@ -180,7 +179,7 @@ pub async fn run(
     if still_joining || args.ssh.keep_token {
         tokens::tell(session, &token);
     } else {
-        end().await;
+        request.end().await;
     }
     if args.output == Format::Json {
         let report = fleet::report(&outcomes);
@@ -194,11 +193,10 @@ pub async fn run(
 
 async fn join(
     session: &Session,
-    connection: &Connection<'_>,
     args: &JoinArgs,
     load: &Load,
     nodes: Option<&Nodes>,
-    request: &str,
+    request: &Token<'_>,
     needing: &RefCell<BTreeSet<usize>>,
 ) -> Vec<JoinOutcome> {
     let mut hints = vec![
@@ -206,7 +204,7 @@ async fn join(
             .to_owned(),
     ];
     if args.ssh.keep_token {
-        hints.push(how_to_revoke(session, connection, request));
+        hints.push(request.how_to_revoke());
     }
     let machines = &args.ssh.machines;
     let board = Board::new(&session.out, machines, needing, |states| {
@@ -286,35 +284,6 @@ fn not_from_here(error: Error, machines: usize) -> Error {
             hints: vec!["join without waiting for the nodes: --no-wait".to_owned()],
         },
         other => other,
-    }
-}
-
-fn how_to_revoke(session: &Session, connection: &Connection<'_>, request: &str) -> String {
-    let command = tokens::how_to_revoke(session, request, &connection.namespace);
-    format!("revoke the token: {command}")
-}
-
-/// Takes the token back. That it could not be is no failure of the machines.
-async fn end_token(session: &Session, connection: &Connection<'_>, args: &JoinArgs, name: &str) {
-    if args.ssh.keep_token {
-        return;
-    }
-    let api = connection.api(&resources::join_token_requests());
-    let attempt = format!("get join token {}/{name}", connection.namespace);
-    let ending = async {
-        match connection.call(&attempt, || api.get(name)).await {
-            Ok(request) => tokens::revoke(connection, &request, false).await,
-            Err(error) if error.is_not_found() => Ok(()),
-            Err(error) => Err(error),
-        }
-    };
-    let hint = how_to_revoke(session, connection, name);
-    let ended = session.hinting(hint, ending).await;
-    if let Err(error) = ended {
-        session.out.note(&format!(
-            "The token could not be revoked ({error}); do it later: {}",
-            tokens::how_to_revoke(session, name, &connection.namespace)
-        ));
     }
 }
 

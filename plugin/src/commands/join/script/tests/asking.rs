@@ -9,11 +9,11 @@ fn the_cluster_is_asked_about_the_token_before_anything_is_changed() {
         ..token()
     };
     let unquoted = KUBECONFIG.replace('\'', "");
-    let json = r#"{"clusters":[{"cluster":{"server":"https://demo:6443",
-        "certificate-authority-data":"Q0E="}}],"users":[{"user":{"token":"123456.0123456789abcdef"}}]}"#;
+    // Names are whoever's who writes the Secret.
+    let named = KUBECONFIG.replace("clusters:", "x: 'a,server: http://x,token: y'\nclusters:");
     in_every_shell(|machine| {
         machine.program("k0s", &k0s("v1.36.3+k0s.2"));
-        for token in [token(), other(&packed(&unquoted)), other(&packed(json))] {
+        for token in [token(), other(&packed(&unquoted)), other(&packed(&named))] {
             let ended = machine.runs_with(&token, &Setup::default(), &[("FAILING", "install")]);
             assert_eq!(ended.code, 1, "{}", ended.stderr);
             let mut asked = ended.record.lines();
