@@ -1,12 +1,18 @@
 //! Join tokens.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
-use crds::v1beta2::JoinTokenRequest;
-use k8s_openapi::api::core::v1::Secret;
+use crds::v1beta2::{Cluster, JoinTokenRequest};
+use k8s_openapi::api::core::v1::{Node, Secret};
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use crate::scene::{installed, packed, run_blocking, secret, token_kubeconfig, unpacked, until};
+use crate::person::Running;
+use crate::scene::{
+    installed, packed, run_blocking, secret, set_status, token_kubeconfig, unpacked, until,
+};
+use crate::ssh::{Machines, ends, make_token, says};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_join_token_is_asked_for_awaited_and_explained() -> Result<()> {
@@ -88,5 +94,47 @@ async fn a_join_token_is_asked_for_awaited_and_explained() -> Result<()> {
             assert!(unpacked(&ended.stdout)?.contains("token: a1b2c3.x\n"));
         }
     }
+    light.down().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_is_not_ready_because_another_of_its_name_is() -> Result<()> {
+    let (light, admin) = installed().await?;
+    let machines = Machines::new()?;
+    admin
+        .runs("create demo --version v1.36.3-k0s.2")?
+        .expect(0, &[]);
+    // The mothership is its own hosted cluster here.
+    crate::access::hosted_here(&light, &admin.kubeconfig).await?;
+    let nodes: Api<Node> = Api::all(light.admin().await?);
+    let node = json!({"metadata": {"name": "node-1"}});
+    let node: Node = serde_json::from_value(node)?;
+    nodes.create(&PostParams::default(), &node).await?;
+    says(&nodes, "node-1", "True", "2026-01-01T00:00:00Z").await?;
+    let says_where = async |boot: &str| -> Result<()> {
+        let info = json!({"architecture": "", "bootID": boot, "containerRuntimeVersion": "",
+            "kernelVersion": "", "kubeProxyVersion": "", "kubeletVersion": "", "machineID": "",
+            "operatingSystem": "", "osImage": "", "systemUUID": ""});
+        let status = Patch::Merge(json!({"status": {"nodeInfo": info}}));
+        let parameters = PatchParams::default();
+        nodes.patch_status("node-1", &parameters, &status).await?;
+        Ok(())
+    };
+    says_where("another").await?;
+    let random = machines.file("node-1/proc/sys/kernel/random");
+    std::fs::create_dir_all(&random)?;
+    std::fs::write(random.join("boot_id"), "its-own\n")?;
+
+    let mut join = machines.command(&admin, "join demo --ssh node-1 --timeout 60s")?;
+    let join = Running::start(&mut join)?;
+    make_token(&light).await?;
+    let service = machines.file("node-1/etc/systemd/system/k0sworker.service");
+    until(async || Ok(service.exists().then_some(()))).await?;
+    // The other one goes on, as it always has.
+    says(&nodes, "node-1", "True", "2026-02-01T00:00:00Z").await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    says_where("its-own").await?;
+    let said = "node-1: waiting for node node-1: it is another machine's, which has the same name";
+    ends(join).await?.expect(0, &[said, "node-1: Ready"]);
     light.down().await
 }

@@ -112,7 +112,7 @@ pub async fn make_token(light: &Light) -> Result<String> {
     Ok(name)
 }
 
-async fn says(nodes: &Api<Node>, name: &str, ready: &str, at: &str) -> Result<()> {
+pub async fn says(nodes: &Api<Node>, name: &str, ready: &str, at: &str) -> Result<()> {
     let condition = json!({"type": "Ready", "status": ready, "reason": "Kubelet",
         "message": "no network yet", "lastHeartbeatTime": at, "lastTransitionTime": at});
     let status = Patch::Merge(json!({"status": {"conditions": [condition]}}));

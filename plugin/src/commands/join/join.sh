@@ -228,3 +228,5 @@ main() {
     echo "node: $(uname -n | tr '[:upper:]' '[:lower:]')"
     step "k0s is started"
 }
+    # A Node of this name may be another machine's: its kubelet tells the same of itself.
+    ! read -r boot 2>/dev/null <"$root/proc/sys/kernel/random/boot_id" || echo "boot: $boot"

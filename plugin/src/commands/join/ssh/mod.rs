@@ -152,7 +152,6 @@ pub async fn run(
     let done = if args.ssh.keep_token {
         Box::pin(work).await
     } else {
-        session.leaves("no machine was touched", Vec::new());
         let interrupted = async {
             if needing.borrow().is_empty() {
                 request.end_aloud().await;
@@ -228,14 +227,16 @@ async fn one(
     // From then on the kubelet gets its certificate with the token, and nobody takes k0s away there.
     let started = || line.needs_token(true);
     let ran = remote::run(host, args, load, |step| line.step(step), started).await;
-    let node = match ran {
-        Ok(node) => load.node.clone().unwrap_or(node),
+    let machine = match ran {
+        Ok(machine) => machine,
         Err(failure) => return (None, Err(failure)),
     };
+    let node = load.node.clone().unwrap_or(machine.node);
     let Some(nodes) = nodes else {
         return (Some(node), Ok(Reached::Started));
     };
-    let ready = nodes.ready(&node, |step| line.step(step)).await;
+    let boot = machine.boot.as_deref();
+    let ready = nodes.ready(&node, boot, |step| line.step(step)).await;
     (Some(node), ready.map(|()| Reached::Ready))
 }
 

@@ -62,14 +62,20 @@ impl Nodes {
         })
     }
 
-    /// Waits until the Node of this name is Ready, and has said so since [`Nodes::open`].
+    /// Waits until the Node of this name is Ready, and has said so since [`Nodes::open`]; `boot` is
+    /// what its machine says of itself, if it does.
     ///
     /// # Errors
     /// [`Failure::NoNode`] for an answer that waiting cannot change.
-    pub async fn ready(&self, name: &str, step: impl Fn(&str)) -> Result<(), Failure> {
+    pub async fn ready(
+        &self,
+        name: &str,
+        boot: Option<&str>,
+        step: impl Fn(&str),
+    ) -> Result<(), Failure> {
         loop {
             match tokio::time::timeout(DEADLINE, self.api.get_opt(name)).await {
-                Ok(Ok(node)) => match obstacle(self.before.get(name), node.as_ref()) {
+                Ok(Ok(node)) => match obstacle(self.before.get(name), boot, node.as_ref()) {
                     None => return Ok(()),
                     Some(obstacle) => step(&format!("waiting for node {name}: {obstacle}")),
                 },
@@ -88,13 +94,22 @@ impl Nodes {
 }
 
 /// What is in the way of being Ready; `before` is what the Node of this name had to say at the
-/// beginning, if there was one.
-fn obstacle(before: Option<&Option<String>>, node: Option<&Node>) -> Option<String> {
+/// beginning, if there was one, and `boot` what the machine that joins says of itself.
+fn obstacle(
+    before: Option<&Option<String>>,
+    boot: Option<&str>,
+    node: Option<&Node>,
+) -> Option<String> {
     let Some(node) = node else {
         return Some("it has not registered".to_owned());
     };
     if before.is_some_and(|before| *before == heartbeat(node)) {
         return Some("it is there from before and has not come back".to_owned());
+    }
+    if let (Some(boot), Some(other)) = (boot, boot_id(node))
+        && boot != other
+    {
+        return Some("it is another machine's, which has the same name".to_owned());
     }
     match readiness(node) {
         Some(ready) if ready.status == "True" => None,
@@ -111,6 +126,12 @@ fn readiness(node: &Node) -> Option<&NodeCondition> {
     conditions
         .iter()
         .find(|condition| condition.type_ == "Ready")
+}
+
+/// What the kubelet has told of the kernel below it.
+fn boot_id(node: &Node) -> Option<&str> {
+    let info = node.status.as_ref()?.node_info.as_ref()?;
+    Some(info.boot_id.as_str()).filter(|id| !id.is_empty())
 }
 
 /// When the node last said whether it is Ready.
@@ -137,7 +158,7 @@ mod tests {
 
     #[test]
     fn only_a_node_that_says_so_is_ready() {
-        assert_eq!(obstacle(None, Some(&told("True"))), None);
+        assert_eq!(obstacle(None, None, Some(&told("True"))), None);
         let waits = [
             (None, "it has not registered"),
             (Some(node(&json!({}))), "it has not told its state"),
@@ -149,17 +170,41 @@ mod tests {
             (Some(told("Unknown")), "no network"),
         ];
         for (node, why) in waits {
-            assert_eq!(obstacle(None, node.as_ref()).as_deref(), Some(why));
+            assert_eq!(obstacle(None, None, node.as_ref()).as_deref(), Some(why));
         }
+    }
+
+    #[test]
+    fn the_node_of_another_machine_is_not_believed() {
+        let info = |boot: &str| {
+            let mut node = serde_json::to_value(told("True")).unwrap();
+            node["status"]["nodeInfo"] = json!({"architecture": "", "bootID": boot,
+                "containerRuntimeVersion": "", "kernelVersion": "", "kubeProxyVersion": "",
+                "kubeletVersion": "", "machineID": "", "operatingSystem": "", "osImage": "",
+                "systemUUID": ""});
+            serde_json::from_value::<Node>(node).unwrap()
+        };
+        // Its own kubelet goes on, so that it has said something since.
+        let earlier = Some("2026-11-22T09:00:00Z".to_owned());
+        let found = obstacle(Some(&earlier), Some("mine"), Some(&info("other")));
+        assert_eq!(
+            found.unwrap(),
+            "it is another machine's, which has the same name"
+        );
+        for (boot, said) in [(Some("mine"), "mine"), (Some("mine"), ""), (None, "other")] {
+            assert_eq!(obstacle(Some(&earlier), boot, Some(&info(said))), None);
+            assert_eq!(obstacle(None, boot, Some(&info(said))), None);
+        }
+        assert!(obstacle(None, Some("mine"), Some(&info("other"))).is_some());
     }
 
     #[test]
     fn what_a_node_said_before_is_not_believed() {
         let before = heartbeat(&told("True"));
-        let found = obstacle(Some(&before), Some(&told("True")));
+        let found = obstacle(Some(&before), None, Some(&told("True")));
         assert!(found.unwrap().contains("from before"));
         let earlier = Some("2026-11-22T09:00:00Z".to_owned());
-        assert_eq!(obstacle(Some(&earlier), Some(&told("True"))), None);
-        assert_eq!(obstacle(Some(&None), Some(&told("True"))), None);
+        assert_eq!(obstacle(Some(&earlier), None, Some(&told("True"))), None);
+        assert_eq!(obstacle(Some(&None), None, Some(&told("True"))), None);
     }
 }

@@ -44,7 +44,16 @@ pub fn command(script: &str) -> String {
     )
 }
 
-/// Runs the script there, tells each step and when k0s may be up, and returns the name of its Node.
+/// What a machine says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// Name of its Node.
+    pub node: String,
+    /// Which of the starts of which kernel it is, where it can tell.
+    pub boot: Option<String>,
+}
+
+/// Runs the script there, tells each step and when k0s may be up, and returns what it says of itself.
 ///
 /// # Errors
 /// Why it did not come to its end.
@@ -54,7 +63,7 @@ pub async fn run(
     load: &Load,
     step: impl Fn(&str),
     started: impl Fn(),
-) -> Result<String, Failure> {
+) -> Result<Machine, Failure> {
     let mut child = Command::new(&load.program)
         .args(host::arguments(host, args, command(&load.script)))
         .stdin(Stdio::piped())
@@ -68,12 +77,14 @@ pub async fn run(
     else {
         return Err(Failure::NoSsh("it has no streams".to_owned()));
     };
-    let (mut node, mut begun) = (None, false);
+    let (mut node, mut boot, mut begun) = (None, None, false);
     let mut said: Vec<String> = Vec::new();
     let ((), (), fed) = tokio::join!(
         lines(output, |line| {
             if let Some(name) = line.strip_prefix("node: ") {
                 node = flags::object_name(name.trim()).ok();
+            } else if let Some(id) = line.strip_prefix("boot: ") {
+                boot = Some(id.trim().to_owned());
             }
         }),
         lines(errors, |line| {
@@ -110,7 +121,12 @@ pub async fn run(
             code => Failure::from_exit(code, &said),
         });
     }
-    node.ok_or_else(|| Failure::NoNode("the machine did not tell its name".to_owned()))
+    match node {
+        Some(node) => Ok(Machine { node, boot }),
+        None => Err(Failure::NoNode(
+            "the machine did not tell its name".to_owned(),
+        )),
+    }
 }
 
 /// Sends everything. A machine that stops reading has its reasons, which it tells itself.
