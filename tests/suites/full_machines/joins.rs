@@ -228,19 +228,19 @@ async fn downloads(world: &World, machine: &mothership::Worker) -> Result<()> {
     let at = async |program: &str| machine.output(&["sh", "-c", program]).await;
     ensure!(at("command -v k0s").await.is_err(), "there is k0s already");
     let further = format!("--worker-args={}", worker_args());
-    let mirror = "http://127.0.0.1:8080/{arch}/k0s-{version}";
-    let words = [
-        "join",
-        CLUSTER,
-        "--output",
-        "script",
-        &further,
-        "--download-url",
-        mirror,
-    ];
-    let made = plugin(world, &words).await?;
-    let said = String::from_utf8_lossy(&made.stderr).into_owned();
-    ensure!(made.status.success(), "{said}");
+    let mirror = "--download-url=http://127.0.0.1:8080/{arch}/k0s-{version}";
+    let sum = format!(
+        "--k0s-sha256={}",
+        at(&format!("sha256sum <{SPARE_K0S} | cut -c1-64")).await?
+    );
+    let script = async |sum: &str| -> Result<Output> {
+        let words = ["join", CLUSTER, "--output", "script", &further, mirror, sum];
+        let made = plugin(world, &words).await?;
+        let said = String::from_utf8_lossy(&made.stderr).into_owned();
+        ensure!(made.status.success(), "{said}");
+        Ok(made)
+    };
+    let made = script(sum.trim()).await?;
     machine.put("/root/join.sh", &made.stdout, 0o600).await?;
 
     // Nobody serves it yet: the machine stays as it was.
@@ -269,6 +269,16 @@ async fn downloads(world: &World, machine: &mothership::Worker) -> Result<()> {
          ln -s {SPARE_K0S} /srv/$arch/k0s-{version} && busybox httpd -p 127.0.0.1:8080 -h /srv"
     );
     at(&serve).await?;
+    let wrong = script(&format!("--k0s-sha256={}", "0".repeat(64))).await?;
+    machine.put("/root/wrong.sh", &wrong.stdout, 0o600).await?;
+    let refused = at("sh /root/wrong.sh 2>&1; echo ended with $?").await?;
+    ensure!(refused.ends_with("ended with 5\n"), "{refused}");
+    ensure!(
+        refused.contains("error: what came is not the k0s that is wanted"),
+        "{refused}"
+    );
+    let after = machine.output(&KEPT).await?;
+    ensure!(after == before, "left is {after}, before it was {before}");
     at("sh /root/join.sh").await?;
     joined::ready(world, machine.name()).await?;
     let there = at("command -v k0s").await?;
@@ -352,9 +362,23 @@ async fn printed(
     };
     let script = form("script").await?;
     first.put("/root/join.sh", script.as_bytes(), 0o600).await?;
-    first.output(&["sh", "/root/join.sh"]).await?;
-    let booted = second.cloud_init(&form("cloud-init").await?).await?;
+    let command = form("command").await?;
+    first.output(&["sh", "-c", &command]).await?;
+    // Behind a part of somebody's own that has lists of the same names.
+    let own = "#cloud-config\nwrite_files: [{path: /root/own, content: own}]\n\
+        runcmd: [[touch, /root/ran]]\n";
+    let part = |text: &str| format!("--x\nContent-Type: text/cloud-config\n\n{text}\n");
+    let parts = format!(
+        "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"x\"\n\n{}{}--x--\n",
+        part(own),
+        part(&form("cloud-init").await?)
+    );
+    let booted = second.cloud_init(&parts).await?;
     ensure!(booted.errors.is_empty(), "{booted:?}");
+    second.output(&["ls", "/root/own", "/root/ran"]).await?;
+    // What has the token in it went with its use.
+    let left = second.output(&["sh", "-c", "ls /etc/k0s-join-*.sh"]).await;
+    ensure!(left.is_err(), "left is {left:?}");
     for machine in [first, second] {
         joined::ready(world, machine.name()).await?;
     }

@@ -67,12 +67,30 @@ async fn a_join_token_is_asked_for_awaited_and_explained() -> Result<()> {
         ],
     );
     assert_eq!(ended.stdout.lines().count(), 1);
+    let packed = ended
+        .stdout
+        .split(' ')
+        .find(|word| word.starts_with("H4sI"));
+    let script = unpacked(packed.context("no script")?)?;
+    assert!(script.contains("\nversion='v1.36.3+k0s.2'\n"), "{script}");
+
+    // A cluster of whose version nothing is known yet.
+    admin.runs("create new")?.expect(0, &[]);
+    admin.runs("join new -o script --print")?.expect(0, &[]);
+    let join = run_blocking(&admin, "join new --name of-new -o script");
+    until(async || Ok(requests.get_opt("of-new").await?)).await?;
+    let clusters: Api<Cluster> = Api::namespaced(client.clone(), "default");
+    set_status(&clusters, "new", &json!({"version": "v1.36.2-k0s.0"})).await?;
+    secrets
+        .create(&PostParams::default(), &secret("of-new", "token", &token)?)
+        .await?;
+    let status = Patch::Merge(json!({"status": {"tokenID": "a1b2c3"}}));
+    requests
+        .patch_status("of-new", &PatchParams::default(), &status)
+        .await?;
+    let ended = join.await??.expect(0, &[]);
     assert!(
-        ended.stdout.contains("K0S_VERSION=v1.36.3+k0s.2"),
-        "{ended:#?}"
-    );
-    assert!(
-        ended.stdout.contains("k0s install worker --token-file"),
+        ended.stdout.contains("\nversion='v1.36.2+k0s.0'\n"),
         "{ended:#?}"
     );
 

@@ -111,6 +111,7 @@ get_k0s() {
     else
         download
     fi
+    check_sum
     chmod 755 "$fresh"
     got=$(version_of "$fresh") || :
     [ -n "$got" ] || fail 5 "what came as k0s does not run on this machine ($machine)"
@@ -131,17 +132,56 @@ address() {
     printf '%s\n' "$download_url" | sed -e "s/{version}/$version/g" -e "s/{arch}/$arch/g"
 }
 
+# Asks for nothing that anybody could send: the release's own list has the sum, where it is known who
+# answers, and whoever names another address names the sum as well.
 download() {
     url=$(address)
+    if [ -z "$sha256" ]; then
+        sums=${url%/*}/sha256sums.txt
+        step "reading $sums"
+        command -v curl >/dev/null 2>&1 || is_gnu_wget ||
+            fail 5 "without curl or GNU wget nobody can tell here who sends k0s: name its sum with --k0s-sha256"
+        fetch "$sums"
+        sha256=$(sed -n "s/^\([0-9a-f]\{64\}\) [ *]${url##*/}\$/\1/p" "$fresh")
+        [ -n "$sha256" ] || fail 5 "$sums has no sum of ${url##*/}: name it with --k0s-sha256"
+    fi
     step "downloading $url"
+    fetch "$url"
+}
+
+# Takes an address into the fresh file. Who says nothing for a minute is not waited for.
+fetch() {
     if command -v curl >/dev/null 2>&1; then
-        curl -sSfL --retry 3 --connect-timeout 20 -o "$fresh" -- "$url" </dev/null ||
-            fail 5 "the download of $url failed"
+        next='=https'
+        case $1 in http:*) next='=http,https' ;; esac
+        curl -sSfL --proto-redir "$next" --retry 3 --connect-timeout 20 --speed-limit 1024 --speed-time 60 \
+            -o "$fresh" -- "$1" </dev/null || fail 5 "the download of $1 failed"
+    elif is_gnu_wget; then
+        wget -q -T 60 -t 4 -O "$fresh" -- "$1" </dev/null || fail 5 "the download of $1 failed"
     elif command -v wget >/dev/null 2>&1; then
-        wget -q -O "$fresh" -- "$url" </dev/null || fail 5 "the download of $url failed"
+        # Some of BusyBox do not survive -T; those that do wait for 15 minutes without it.
+        wget -q -O "$fresh" -- "$1" </dev/null || fail 5 "the download of $1 failed"
     else
         fail 5 "there is neither curl nor wget to download k0s with"
     fi
+}
+
+# Others do not look at certificates.
+is_gnu_wget() {
+    case $(wget --version 2>/dev/null </dev/null) in
+    "GNU Wget"*) return 0 ;;
+    *) return 1 ;;
+    esac
+}
+
+# Whatever runs here runs as root, if only to tell its version.
+check_sum() {
+    [ -n "$sha256" ] || return 0
+    sum=$(sha256sum <"$fresh") || fail 5 "there is no sha256sum to check k0s with"
+    case " $sha256 " in
+    *" ${sum%% *} "*) ;;
+    *) fail 5 "what came is not the k0s that is wanted: its SHA-256 sum is ${sum%% *}, and must be $sha256" ;;
+    esac
 }
 
 write_token() {
@@ -169,6 +209,12 @@ start_k0s() {
         sh -c "$start_command" </dev/null >&2 || fail 1 "the start command failed"
         return 0
     fi
+    if [ -n "$foreground" ]; then
+        step "running k0s"
+        # Nobody is here any more to take it away later.
+        rm -f ${authority:+"$authority"} ${before:+"$before"}
+        exec "$k0s" "$role" --token-file "$token_file" "$@"
+    fi
     step "installing the service"
     installing=yes
     "$k0s" install "$role" --token-file "$token_file" "$@" </dev/null >&2 ||
@@ -186,6 +232,10 @@ undo() {
     set +e
     [ -z "$fresh" ] || rm -f "$fresh"
     [ -z "$authority" ] || rm -f "$authority"
+    # What has the token in it goes once nobody will run it again.
+    case $code in
+    0 | 3 | 4 | 6 | 7) [ -z "$kept" ] || rm -f "$kept" ;;
+    esac
     if [ "$code" = 0 ]; then
         [ -z "$before" ] || rm -f "$before"
         exit 0
@@ -211,6 +261,8 @@ undo() {
 main() {
     become_root
     fresh='' authority='' before='' placed='' made_dir='' wrote_token='' installing='' had_data=''
+    # sudo's own often has neither.
+    PATH=$PATH:$root/usr/local/bin:$root/opt/bin
     token_file=$root/etc/k0s/$cluster-$role.token
     trap undo EXIT
     trap 'exit 130' INT
@@ -225,8 +277,8 @@ main() {
     [ -n "$start_command" ] || get_k0s
     write_token
     start_k0s "$@"
+    # A Node of this name may be another machine's: its kubelet tells the same of itself.
+    ! read -r boot 2>/dev/null <"$root/proc/sys/kernel/random/boot_id" || echo "boot: $boot"
     echo "node: $(uname -n | tr '[:upper:]' '[:lower:]')"
     step "k0s is started"
 }
-    # A Node of this name may be another machine's: its kubelet tells the same of itself.
-    ! read -r boot 2>/dev/null <"$root/proc/sys/kernel/random/boot_id" || echo "boot: $boot"

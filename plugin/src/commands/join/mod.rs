@@ -12,6 +12,7 @@ use crds::version::K0sVersion;
 
 use self::script::Setup;
 use crate::error::Error;
+use crate::mothership::view;
 use crate::output::{Structured, structured};
 use crate::session::Session;
 use crate::tokens::{self, JoinToken, TokenArgs};
@@ -22,7 +23,8 @@ use crate::tokens::{self, JoinToken, TokenArgs};
     \x20 kubectl k0smotron join demo --ssh root@node-1,root@node-2\n\
     \x20 kubectl k0smotron join demo --ssh me@node-1 --k0s-binary ./k0s --print\n\
     \x20 kubectl k0smotron join demo -o cloud-init --labels tier=web > user-data\n\
-    \x20 kubectl k0smotron join demo -o script --download-url 'https://mirror.example.org/k0s-{version}-{arch}'")]
+    \x20 kubectl k0smotron join demo -o script --download-url 'https://mirror.example.org/k0s-{version}-{arch}' \\\n\
+    \x20   --k0s-sha256 \"$(sha256sum <k0s | cut -c1-64)\"")]
 pub struct JoinArgs {
     /// The token.
     #[command(flatten)]
@@ -33,13 +35,17 @@ pub struct JoinArgs {
     /// k0s version of the machine; the cluster's unless given
     #[arg(long, value_name = "VERSION")]
     pub k0s_version: Option<K0sVersion>,
-    /// Where the machine gets k0s; {version} and {arch} are replaced
+    /// Where the machine gets k0s; {version} and {arch} are replaced, and --k0s-sha256 is needed
     #[arg(long, value_name = "URL", value_parser = download_url)]
     pub download_url: Option<String>,
     /// Take k0s from this path of the machine rather than download it; with --ssh it is a file
     /// of this machine, which is sent along
     #[arg(long, value_name = "PATH", conflicts_with = "download_url")]
     pub k0s_binary: Option<PathBuf>,
+    /// SHA-256 sum of k0s, in place of the one that its release names; several with commas, one for
+    /// each {arch}
+    #[arg(long, value_name = "SUM", value_delimiter = ',', value_parser = sha256)]
+    pub k0s_sha256: Vec<String>,
     /// Labels of the node, such as tier=web; several with commas
     #[arg(long, value_name = "LABEL", value_delimiter = ',', value_parser = registration::label)]
     pub labels: Vec<String>,
@@ -76,10 +82,17 @@ fn download_url(text: &str) -> Result<String, String> {
     script::plain(text)
 }
 
+fn sha256(text: &str) -> Result<String, String> {
+    if text.len() != 64 || !text.chars().all(|c| c.is_ascii_hexdigit()) {
+        return Err("a SHA-256 sum has 64 digits from 0 to f".to_owned());
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
 /// The form in which the token is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
-    /// One line for a shell on the machine: installs k0s, writes the token, joins.
+    /// One line for a shell on the machine, with the script.
     #[default]
     Command,
     /// The token alone.
@@ -117,10 +130,20 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Error> {
     if !args.ssh.machines.is_empty() {
         return ssh::run(session, &connection, args, &cluster, &masked).await;
     }
+    // A cluster that is new has its version before it has tokens.
+    let comes = version.is_none() && view::text(&cluster, "/status/version").is_none();
+    let masked = JoinToken {
+        version: comes.then(|| "<version>".to_owned()).or(masked.version),
+        ..masked
+    };
     // What cannot be shown is not worth a token.
     let preview = render(&masked, args, &setup)?;
     if args.print {
-        return session.out.data(&preview);
+        return session.out.data(&match args.output {
+            // Nobody can read what is packed.
+            Format::Command => script::script(&masked, &setup)?,
+            _ => preview,
+        });
     }
     let answer = tokens::obtain(session, &connection, &args.request, &cluster).await?;
     let version = match version {
@@ -128,7 +151,8 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Error> {
         known => known,
     };
     let token = JoinToken { version, ..answer };
-    let printed = session.out.data(&render(&token, args, &setup)?);
+    let text = render(&token, args, &setup);
+    let printed = text.and_then(|text| session.out.data(&text));
     // There is a token, whether or not anybody has read it.
     tokens::tell(session, &token);
     printed
@@ -136,7 +160,7 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Error> {
 
 fn render(token: &JoinToken, args: &JoinArgs, setup: &Setup) -> Result<String, Error> {
     match args.output {
-        Format::Command => Ok(token.command(setup, args.foreground)? + "\n"),
+        Format::Command => Ok(token.command(setup)? + "\n"),
         Format::Token => Ok(format!("{}\n", token.token)),
         Format::Script => script::script(token, setup),
         Format::CloudInit => token.cloud_init(setup),
@@ -146,8 +170,15 @@ fn render(token: &JoinToken, args: &JoinArgs, setup: &Setup) -> Result<String, E
     }
 }
 
-/// A path of the machine means nothing from where this program stands.
+/// A path of the machine means nothing from where this program stands, and what comes with a
+/// service has nobody in front of it.
 fn on_the_machine(args: &JoinArgs) -> Result<(), Error> {
+    if args.foreground && !matches!(args.output, Format::Command | Format::Script) {
+        return Err(Error::Usage {
+            message: "--foreground is for the command and the script".to_owned(),
+            hint: "leave it out, or add -o script".to_owned(),
+        });
+    }
     match &args.k0s_binary {
         Some(path) if !path.is_absolute() => Err(Error::Usage {
             message: format!(

@@ -1,7 +1,11 @@
 //! The forms in which a join token is handed to a machine. Pure: a token in, text out.
 
+use std::io::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::json;
 
 use super::script::{self, Setup};
@@ -10,109 +14,110 @@ use crate::output::{Structured, structured};
 use crate::tokens::JoinToken;
 
 impl JoinToken {
-    /// Where the token is kept on the machine.
-    fn path(&self) -> String {
-        format!("/etc/k0s/{}-{}.token", self.cluster, self.role.name())
-    }
-
-    /// One line for a shell on the machine: installs k0s where it is missing, writes the token
-    /// file for root alone and joins. The token goes through a pipe, so no list of processes
-    /// shows it.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for what only the script can do.
-    pub fn command(&self, setup: &Setup, foreground: bool) -> Result<String, Error> {
-        if setup.download_url.is_some() || setup.binary.is_some() || setup.start_command.is_some() {
-            return Err(Error::Usage {
-                message: "the one-line command gets k0s from get.k0s.sh".to_owned(),
-                hint: "add -o script, or another form that has the whole script in it".to_owned(),
-            });
-        }
-        let (path, role) = (self.path(), self.role.name());
-        let version = self
-            .version
-            .as_deref()
-            .map(|version| format!("K0S_VERSION={version} "))
-            .unwrap_or_default();
-        let told = ["--token-file", &path].map(str::to_owned);
-        let arguments = shell_words::join(told.iter().chain(&setup.arguments));
-        let start = if foreground {
-            format!("exec k0s {role} {arguments}")
-        } else {
-            format!("k0s install {role} {arguments} && k0s start")
-        };
-        let program = format!(
-            "(umask 077 && mkdir -p /etc/k0s && cat > {path}) && \
-             {{ command -v k0s >/dev/null || curl -sSfL https://get.k0s.sh | {version}sh; }} && \
-             {start}"
-        );
+    /// One line for a shell on the machine: the script, packed. It goes through pipes, so no list of
+    /// processes shows the token, and nothing is run of what did not arrive whole.
+    pub fn command(&self, setup: &Setup) -> Result<String, Error> {
+        let script = script::script(self, setup)?;
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        let packed = gzip
+            .write_all(script.as_bytes())
+            .and_then(|()| gzip.finish());
+        let packed = packed.map_err(|source| Error::io("pack the script", source))?;
         Ok(format!(
-            "printf %s {} | $(command -v sudo) sh -c {}",
-            shell_words::quote(&self.token),
-            shell_words::quote(&program)
+            "(s=$(printf %s {} | base64 -d | gunzip -c) && printf '%s\\n' \"$s\" | $(command -v sudo) sh)",
+            STANDARD.encode(packed)
         ))
     }
 
-    /// User data for cloud-init.
+    /// User data for cloud-init: the script, and the unit that runs it until it has worked, since
+    /// cloud-init runs it once in the life of a machine.
     pub fn cloud_init(&self, setup: &Setup) -> Result<String, Error> {
-        // It runs once in the life of a machine: what is not there then would never be.
-        let setup = Setup {
+        let (path, unit) = (self.kept(), self.unit_name());
+        // Where there is no systemd nobody tries again: what is not there then would never be.
+        let script = self.kept_script(&Setup {
             unattended: true,
             ..setup.clone()
-        };
-        let script = script::script(self, &setup)?;
-        // In memory alone: it has the token in it.
-        let path = format!("/run/k0s-join-{}.sh", self.cluster);
-        let indented: String = script
-            .lines()
-            .map(|line| match line {
-                "" => "\n".to_owned(),
-                line => format!("      {line}\n"),
-            })
-            .collect();
+        })?;
         Ok(format!(
             "#cloud-config\n\
              # Makes this machine a {role} of cluster {namespace}/{cluster}.\n\
              # Holds a secret that is good {until}.\n\
+             # Beside other parts: add to their lists rather than be left out.\n\
+             merge_how:\n\
+             \x20 - name: list\n\
+             \x20   settings: [append]\n\
+             \x20 - name: dict\n\
+             \x20   settings: [no_replace, recurse_list]\n\
              write_files:\n\
              \x20 - path: {path}\n\
              \x20   owner: root:root\n\
              \x20   permissions: \"0700\"\n\
              \x20   content: |\n\
-             {indented}\
+             {script}\
+             \x20 - path: /etc/systemd/system/{unit}\n\
+             \x20   content: |\n\
+             {service}\
              runcmd:\n\
-             \x20 - [sh, {path}]\n",
+             \x20 - - sh\n\
+             \x20   - -c\n\
+             \x20   - |\n\
+             \x20     if [ -d /run/systemd/system ] && systemctl daemon-reload &&\n\
+             \x20       systemctl enable --now --no-block {unit}; then exit; fi\n\
+             \x20     sh {path} || {{ code=$?; rm -f {path}; exit $code; }}\n",
             role = self.role.name(),
             namespace = self.namespace,
             cluster = self.cluster,
             until = self.until(),
+            script = indented(&script),
+            service = indented(&self.kept_unit()),
         ))
     }
 
     /// A configuration for Ignition 3.4: the script, and a unit that runs it until it has worked.
     pub fn ignition(&self, setup: &Setup) -> Result<String, Error> {
-        let script = script::script(self, setup)?;
-        let path = format!("/etc/k0s-join-{}.sh", self.cluster);
-        let unit = self.unit(&format!(
-            "ConditionPathExists={path}\n\n\
-             [Service]\n\
-             ExecStart=/bin/sh {path}\n\
-             ExecStartPost=/bin/rm -f {path}\n"
-        ));
+        let script = self.kept_script(setup)?;
         let config = json!({
             "ignition": {"version": "3.4.0"},
             "storage": {"files": [{
-                "path": path,
+                "path": self.kept(),
                 "mode": 0o700,
                 "contents": {"source": format!("data:;base64,{}", STANDARD.encode(script))},
             }]},
             "systemd": {"units": [{
-                "name": format!("k0s-join-{}.service", self.cluster),
+                "name": self.unit_name(),
                 "enabled": true,
-                "contents": unit,
+                "contents": self.kept_unit(),
             }]},
         });
         structured(Structured::Json, &config)
+    }
+
+    /// Where the script is kept on a machine for its unit.
+    fn kept(&self) -> String {
+        format!("/etc/k0s-join-{}.sh", self.cluster)
+    }
+
+    fn unit_name(&self) -> String {
+        format!("k0s-join-{}.service", self.cluster)
+    }
+
+    /// The script that takes itself away, with the token in it, once nobody will run it again.
+    fn kept_script(&self, setup: &Setup) -> Result<String, Error> {
+        let setup = Setup {
+            kept: Some(self.kept()),
+            ..setup.clone()
+        };
+        script::script(self, &setup)
+    }
+
+    /// The unit that runs it.
+    fn kept_unit(&self) -> String {
+        let path = self.kept();
+        self.unit(&format!(
+            "ConditionPathExists={path}\n\n\
+             [Service]\n\
+             ExecStart=/bin/sh {path}\n"
+        ))
     }
 
     /// A unit for systemd, with the script as its standard input.
@@ -156,6 +161,16 @@ impl JoinToken {
             role = self.role.name(),
         )
     }
+}
+
+/// A text as a block of YAML below a field of a list's entry.
+fn indented(text: &str) -> String {
+    text.lines()
+        .map(|line| match line {
+            "" => "\n".to_owned(),
+            line => format!("      {line}\n"),
+        })
+        .collect()
 }
 
 #[cfg(test)]

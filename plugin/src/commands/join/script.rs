@@ -10,7 +10,7 @@ use crate::tokens::{JoinToken, Role};
 /// The part that is the same everywhere.
 const BODY: &str = include_str!("join.sh");
 
-/// Where k0s is published.
+/// Where k0s is published, beside a list of sums.
 const RELEASES: &str =
     "https://github.com/k0sproject/k0s/releases/download/{version}/k0s-{version}-{arch}";
 
@@ -19,6 +19,8 @@ const RELEASES: &str =
 pub struct Setup {
     /// Address of the program, with `{version}` and `{arch}`.
     pub download_url: Option<String>,
+    /// SHA-256 sums of the program, a machine's kind each; none for the release's own.
+    pub sums: Vec<String>,
     /// Path of the program on the machine; `-` is the script's standard input.
     pub binary: Option<String>,
     /// How many bytes come on standard input, when that is known.
@@ -26,7 +28,11 @@ pub struct Setup {
     pub arguments: Vec<String>,
     /// What runs in place of `k0s install` and `k0s start`.
     pub start_command: Option<String>,
+    /// k0s takes the script's place rather than become a service.
+    pub foreground: bool,
     pub root: String,
+    /// Where the script is kept for whoever runs it until it has worked.
+    pub kept: Option<String>,
     /// Nobody looks: k0s is installed even while the cluster's API does not answer.
     pub unattended: bool,
 }
@@ -50,15 +56,26 @@ impl Setup {
                     "quote it as a shell wants it: --worker-args '--profile \"my own\"'".to_owned(),
             })?);
         }
+        registration::check(&arguments)?;
         if args.request.role == Role::Controller && !arguments.is_empty() {
             return Err(Error::Usage {
                 message: "--labels, --taints and --worker-args are a worker's".to_owned(),
                 hint: "leave them out, or leave --role controller out".to_owned(),
             });
         }
-        registration::check(&arguments)?;
+        if let (Some(url), []) = (&args.download_url, args.k0s_sha256.as_slice()) {
+            return Err(Error::Usage {
+                message: format!(
+                    "--k0s-sha256 is required: whoever answers for {url} would be root on the machine"
+                ),
+                hint:
+                    "name the program's SHA-256 sum; those of a release are in its sha256sums.txt"
+                        .to_owned(),
+            });
+        }
         Ok(Self {
             download_url: args.download_url.clone(),
+            sums: args.k0s_sha256.clone(),
             binary: args
                 .k0s_binary
                 .as_ref()
@@ -66,7 +83,9 @@ impl Setup {
             size: None,
             arguments,
             start_command: args.start_command.clone(),
+            foreground: args.foreground,
             root: String::new(),
+            kept: None,
             unattended: false,
         })
     }
@@ -106,11 +125,14 @@ pub fn script(token: &JoinToken, setup: &Setup) -> Result<String, Error> {
             "download_url",
             setup.download_url.as_deref().unwrap_or(RELEASES),
         ),
+        ("sha256", &setup.sums.join(" ")),
         ("binary", setup.binary.as_deref().unwrap_or_default()),
         (
             "start_command",
             setup.start_command.as_deref().unwrap_or_default(),
         ),
+        ("foreground", if setup.foreground { "yes" } else { "" }),
+        ("kept", setup.kept.as_deref().unwrap_or_default()),
         ("unattended", if setup.unattended { "yes" } else { "" }),
         ("token", &token.token),
     ]

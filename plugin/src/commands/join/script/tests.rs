@@ -52,8 +52,11 @@ impl Machine {
             "#!/bin/sh\n{ printf 'curl'; printf ' <%s>' \"$@\"; echo; } >>\"$RECORD\"\n\
              case $* in *\" -K - \"*) cat >>\"$RECORD\"; [ -z \"${AWAY-}\" ] || \
              { echo \"curl: (7) $AWAY\" >&2; echo 000; exit 7; }; echo \"${ANSWER-200}\"; exit ;; esac\n\
-             while [ $# -gt 0 ]; do [ \"$1\" != -o ] || to=$2; shift; done\n\
-             [ -f \"$SERVED\" ] && cat \"$SERVED\" >\"$to\"\n",
+             while [ $# -gt 0 ]; do [ \"$1\" != -o ] || to=$2; url=$1; shift; done\n\
+             [ -f \"$SERVED\" ] || exit 22\n\
+             case $url in */sha256sums.txt) for arch in amd64 arm64 arm; do\n\
+             printf '%s *k0s-v1.36.3+k0s.2-%s\\n' \"${SUM-$(sha256sum <\"$SERVED\" | cut -c1-64)}\" $arch\n\
+             done >\"$to\" ;; *) cat \"$SERVED\" >\"$to\" ;; esac\n",
         );
         fs::create_dir_all(machine.root()).unwrap();
         machine
@@ -86,10 +89,14 @@ impl Machine {
         };
         let script = script(token, &setup).unwrap();
         let path = self.file("join.sh", &script);
+        self.shell(&[path.to_str().unwrap()], environment)
+    }
+
+    fn shell(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
         let mut words = self.shell.split(' ');
         let output = Command::new(words.next().unwrap())
             .args(words)
-            .arg(path)
+            .args(arguments)
             .env(
                 "PATH",
                 format!("{}/bin:/usr/bin:/bin", self.dir.path().display()),
@@ -152,6 +159,12 @@ pub fn packed(kubeconfig: &str) -> String {
     STANDARD.encode(gzip.finish().unwrap())
 }
 
+fn sum_of(file: &Path) -> String {
+    let output = Command::new("sha256sum").arg(file).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split_once(' ').unwrap().0.to_owned()
+}
+
 /// Those of the shells that this machine has.
 fn there(known: &[&'static str]) -> Vec<&'static str> {
     let there = |shell: &&str| {
@@ -203,7 +216,7 @@ fn a_machine_gets_the_clusters_k0s_and_joins() {
         assert_eq!(fs::read_to_string(&file).unwrap(), token().token + "\n");
         let mode = fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        let calls: Vec<_> = ended.record.lines().skip(3).collect();
+        let calls: Vec<_> = ended.record.lines().skip(4).collect();
         let install = format!("k0s <install> <worker> <--token-file> <{}>", file.display());
         assert_eq!(calls, [install.as_str(), "k0s <start>"]);
     });
@@ -292,6 +305,7 @@ fn a_download_address_and_a_path_take_the_place_of_the_releases() {
         let served = machine.file("served", &k0s("v1.36.3+k0s.2"));
         let mirror = Setup {
             download_url: Some("http://mirror/{arch}/it's&k0s-{version}".into()),
+            sums: vec![sum_of(&served)],
             ..Setup::default()
         };
         let ended = machine.runs(&mirror, &[]);
@@ -380,3 +394,6 @@ fn a_cluster_of_unknown_version_needs_the_flag() {
 }
 
 mod asking;
+mod command;
+mod downloads;
+mod kept;

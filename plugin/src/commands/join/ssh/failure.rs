@@ -81,7 +81,7 @@ impl Failure {
             Self::NoRoot(_) => Some("log in as root, or let the user run sudo without a password"),
             Self::Download(_) => Some(
                 "a machine without a way out gets k0s with --k0s-binary FILE, or from a mirror \
-                 with --download-url",
+                 with --download-url and --k0s-sha256",
             ),
             Self::NoEntry(_) => {
                 Some("was it revoked meanwhile? Run the command again for a new one")
