@@ -8,4 +8,5 @@ mod hosted;
 mod join_token;
 pub mod kubernetes;
 pub mod metrics;
+mod poller;
 pub mod run;

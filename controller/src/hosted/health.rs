@@ -14,8 +14,8 @@ use pki::PemPair;
 use rand::Rng as _;
 use tokio::time::Instant;
 
-use super::poller::{Polled, Poller, Shared, Task};
 use super::{ClientCert, Endpoint, NotReady, ask_readyz, connect};
+use crate::poller::{Polled, Poller, Shared, Task};
 
 /// How many APIs are asked at the same time unless told otherwise.
 ///

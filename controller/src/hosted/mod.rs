@@ -20,7 +20,6 @@ use pki::{PemPair, inspect};
 
 pub mod health;
 pub mod nodes;
-mod poller;
 pub mod tokens;
 
 mod client;

@@ -18,8 +18,8 @@ use pki::PemPair;
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 
-use super::poller::{Polled, Poller, Task};
 use super::{ClientCert, Endpoint, HostedError, connect, deadline};
+use crate::poller::{Polled, Poller, Task};
 
 /// How many APIs are asked at the same time.
 const CONCURRENCY: usize = 8;

@@ -1,5 +1,5 @@
-//! Asking many hosted APIs in the background: one task a Cluster, a limit for all of them, and the
-//! last answer of each for whoever wants it now.
+//! Asking about many Clusters in the background: one task a Cluster, a limit for all of them, and the
+//! last answer about each for whoever wants it now.
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 type Changed = Box<dyn Fn(&str, &str) + Send + Sync>;
 
 /// What the tasks of one poller share.
-pub(super) struct Shared<P> {
+pub struct Shared<P> {
     places: Semaphore,
     /// How long to wait between two questions.
     pub pace: P,
@@ -34,7 +34,7 @@ impl<P> Shared<P> {
 }
 
 /// The task of one Cluster: what to ask (`T`), and where the last answer goes (`L`).
-pub(super) struct Task<T, L, P> {
+pub struct Task<T, L, P> {
     pub shared: Arc<Shared<P>>,
     pub target: watch::Receiver<T>,
     pub last: Arc<Mutex<L>>,
@@ -43,7 +43,7 @@ pub(super) struct Task<T, L, P> {
 }
 
 /// A Cluster that is asked. Dropping it ends its task.
-pub(super) struct Polled<T, L> {
+pub struct Polled<T, L> {
     pub target: watch::Sender<T>,
     pub last: Arc<Mutex<L>>,
     pub now: Arc<Notify>,
@@ -57,7 +57,7 @@ impl<T, L> Drop for Polled<T, L> {
 }
 
 /// All that are asked, by uid. Dropping it ends all asking.
-pub(super) struct Poller<T, L, P> {
+pub struct Poller<T, L, P> {
     shared: Arc<Shared<P>>,
     polled: Mutex<HashMap<String, Polled<T, L>>>,
 }
