@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::Args;
 use crate::hosted::health::ReadinessPoller;
 use crate::hosted::nodes::NodePoller;
+use crate::kubernetes::pods::PodPoller;
 use crate::kubernetes::primaries::Primaries;
 use crate::kubernetes::primary::PrimaryWriter;
 use crate::kubernetes::pulse::Pulse;
@@ -94,11 +95,17 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         let triggers = triggers.clone();
         NodePoller::new(move |namespace: &str, name: &str| triggers.cluster(namespace, name))
     };
+    let pods = {
+        let triggers = triggers.clone();
+        let changed = move |namespace: &str, name: &str| triggers.cluster(namespace, name);
+        PodPoller::new(client.clone(), changed)
+    };
     let context = Arc::new(cluster::Context {
         mothership: Mothership {
             store: store.clone(),
             watches: watches.clone(),
             writer: Writer::new(client.clone(), store.clone(), metrics.clone()),
+            pods,
         },
         prober,
         census,

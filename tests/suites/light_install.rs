@@ -278,7 +278,8 @@ async fn controller_role_is_enough_and_no_more() -> Result<()> {
             &["list", "watch", "create", "patch", "delete"],
         ),
         ("/nodes", &["list", "watch"]),
-        ("events.k8s.io/events", &["create", "patch"]),
+        ("/pods", &["list"]),
+        ("events.k8s.io/events", &["list", "create", "patch"]),
     ];
     const REFUSED: &[(&str, &[&str])] = &[
         (
@@ -291,7 +292,7 @@ async fn controller_role_is_enough_and_no_more() -> Result<()> {
             "k0smotron.io/jointokenrequests",
             &["get", "create", "update"],
         ),
-        ("/pods", &["get", "list", "create", "patch", "delete"]),
+        ("/pods", &["get", "watch", "create", "patch", "delete"]),
         ("/pods/exec", &["get", "create"]),
         ("/pods/log", &["get"]),
         (

@@ -42,6 +42,7 @@ pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, E
     let uid = cluster.uid().unwrap_or_default();
     context.prober.forget(&uid);
     context.census.forget(&uid);
+    context.mothership.pods.forget(&uid);
     let owned = context.mothership.store.owned_by(&uid);
     for (key, live) in sets_to_end(cluster, &owned) {
         let told = told(cluster);

@@ -18,6 +18,8 @@ use self::nodes::{is_alive, node_address, nodes};
 use super::status::keys_were_made;
 use crate::apply::desired::APPLIED_HASH;
 use crate::hosted::health::{Health, ReadinessPoller};
+use crate::kubernetes::Mothership;
+use crate::kubernetes::pods::{Lacking, Pods};
 use crate::kubernetes::store::{Kind, Live, ObjectKey, Store};
 use crate::kubernetes::watches::{Unread, Watches};
 
@@ -88,6 +90,8 @@ pub struct Observed {
     pub kubeconfig: bool,
     /// What the hosted API last said.
     pub health: Option<Health>,
+    /// What is wrong with its pods.
+    pub pods: Pods,
     /// A Secret that the user names of which it is not known whether it is there.
     pub unread: Option<Unread>,
     /// All that it owns.
@@ -110,6 +114,13 @@ impl Observed {
             api: port(names::API_PORT),
             konnectivity: port(names::KONNECTIVITY_PORT),
         }
+    }
+
+    /// Its sets that have fewer ready pods than they are to have: etcd first, without which a control
+    /// plane ends again and again.
+    pub fn lacking(&self) -> Vec<Lacking> {
+        let sets = [self.etcd.as_ref(), self.control_plane.as_ref()];
+        sets.into_iter().flatten().filter_map(Lacking::of).collect()
     }
 
     /// Whether the Service has these numbers.
@@ -155,10 +166,10 @@ pub fn addresses(service: Option<&Service>) -> Vec<String> {
 /// Reads the stores.
 pub fn dereference(
     cluster: &Cluster,
-    store: &Store,
-    watches: &Watches,
+    mothership: &Mothership,
     prober: &ReadinessPoller,
 ) -> Observed {
+    let Mothership { store, watches, .. } = mothership;
     let name = cluster.name_any();
     let namespace = cluster.namespace().unwrap_or_default();
     let uid = cluster.uid().unwrap_or_default();
@@ -174,7 +185,7 @@ pub fn dereference(
     };
     let (certificate_secrets, unread) = certificate_secrets(cluster, store, watches);
     let (claims, data_claims) = claims(cluster, store);
-    Observed {
+    let observed = Observed {
         service: mine(Kind::Service, &service).and_then(|live| live.read()),
         etcd_clients: mine(Kind::Service, &names::etcd_client_service(&name))
             .and_then(|live| live.read()),
@@ -197,8 +208,14 @@ pub fn dereference(
         node_address: node_address(&nodes),
         kubeconfig: mine(Kind::Secret, &names::kubeconfig(&name)).is_some(),
         health: prober.last(&uid),
+        pods: Pods::Known(None),
         owned,
+    };
+    if observed.lacking().is_empty() {
+        return observed;
     }
+    let pods = mothership.pods.last(&uid);
+    Observed { pods, ..observed }
 }
 
 /// The claims of a Cluster's members and of its control plane, and of more than it has: whether there

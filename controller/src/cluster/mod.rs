@@ -109,6 +109,12 @@ async fn run(cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Error>
         again,
         goes_on,
     } = settled;
+    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+    let uid = cluster.uid().unwrap_or_default();
+    context
+        .mothership
+        .pods
+        .follow(&uid, &namespace, &name, observed.lacking());
     let asked = hosted::ask(&cluster, &observed, valid.as_ref().ok(), &keys, context).await;
     problems.extend(asked.problems);
     problems.sort();
@@ -120,7 +126,7 @@ async fn run(cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Error>
         problems: &problems,
         is_asked: asked.is_asked,
         hosted_config: asked.config,
-        nodes: context.census.last(&cluster.uid().unwrap_or_default()),
+        nodes: context.census.last(&uid),
         now: Timestamp::now(),
     };
     let no_news_for = status::write(&cluster, status::status(&facts), context).await?;

@@ -45,12 +45,7 @@ pub async fn settle(
     context: &Context,
 ) -> Result<Option<Settled>, Error> {
     let find = |cluster: &Cluster| {
-        let observed = dereference(
-            cluster,
-            &context.mothership.store,
-            &context.mothership.watches,
-            &context.prober,
-        );
+        let observed = dereference(cluster, &context.mothership, &context.prober);
         let valid = validate(cluster, &observed, context.leaf_lifetime);
         (observed, valid)
     };

@@ -18,6 +18,7 @@ use crate::apply::Problem;
 mod conditions;
 mod events;
 mod functional;
+mod pods;
 mod rollout;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
 //! The mothership: what is known of its objects (`store`, fed by `watches`; our own kinds by `primaries`; `pulse` knows how the watches are), how they are written
-//! (`writer`, `primary`), and who has to reconcile again (`requeue`). `mothership` holds what one mothership is, and
+//! (`writer`, `primary`), what is wrong with pods (`pods`), and who has to reconcile again (`requeue`). `mothership` holds what one mothership is, and
 //! is where a second one (a remote host cluster) comes in.
 //!
 //! ```text
@@ -9,6 +9,7 @@
 //! ```
 
 mod mothership;
+pub mod pods;
 pub mod primaries;
 pub mod primary;
 pub mod pulse;

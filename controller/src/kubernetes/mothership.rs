@@ -2,6 +2,7 @@
 //! `spec.remoteHostCluster`, is a second value of [`Mothership`], chosen in
 //! `cluster/context.rs`; today there is one.
 
+use super::pods::PodPoller;
 use super::store::Store;
 use super::watches::Watches;
 use super::writer::Writer;
@@ -15,4 +16,6 @@ pub struct Mothership {
     pub watches: Watches,
     /// Writes children.
     pub writer: Writer,
+    /// What is wrong with pods.
+    pub pods: PodPoller,
 }

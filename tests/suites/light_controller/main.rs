@@ -12,6 +12,7 @@ mod keys;
 mod leader;
 mod named;
 mod network_policies;
+mod pods;
 mod ports;
 mod refusals;
 mod replaced;
@@ -37,6 +38,8 @@ fn main() -> ExitCode {
         World::without_admission(),
         &[
             case!(leader::of_two_candidates_one_writes_and_the_other_takes_over),
+            case!(pods::a_namespace_that_refuses_pods_is_named_until_it_lets_them),
+            case!(pods::what_a_kubelet_says_of_pods_is_said_until_they_are_ready),
             case!(revoking::a_deleted_request_waits_until_its_cluster_can_be_asked),
             case!(tokens::a_token_is_shown_once_it_works_and_one_that_cannot_be_revoked_is_named),
             case!(edited::every_kind_of_child_edited_by_hand_is_mended),
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
             case!(network_policies::somebody_elses_network_policy_is_named_and_stays),
             case!(replaced::a_ca_that_its_user_replaces_signs_nothing),
             case!(replaced::an_etcd_ca_that_its_user_replaces_signs_nothing),
+            case!(pods::pods_that_become_ready_in_time_are_never_listed),
             case!(gates::pods_follow_when_their_configuration_is_written),
             case!(gates::pods_follow_when_the_service_has_their_ports),
             case!(gates::keys_are_kept_while_a_spec_is_refused),

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use crds::names::JOIN_TOKEN_REQUEST_FINALIZER;
 use crds::v1beta2::{ClusterPolicy, JoinTokenRequest};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::json;
@@ -22,6 +22,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub async fn of_a_cluster(scene: &Scene, args: &[&str]) -> Result<()> {
     let controller = scene.controller_with(args).await?;
     let requests: Api<JoinTokenRequest> = Api::namespaced(scene.admin.clone(), &scene.namespace);
+    admits(scene, Some("restricted")).await?;
     // For a Cluster that no watch shows.
     tokens::request(&requests, "early", "nobody", "1h").await?;
     scene
@@ -44,6 +45,7 @@ pub async fn of_a_cluster(scene: &Scene, args: &[&str]) -> Result<()> {
     }
     labels(scene).await?;
     key_comes_back(scene).await?;
+    refused_pods(scene).await?;
 
     scene
         .change(
@@ -96,6 +98,25 @@ async fn gone(scene: &Scene, key: &str) -> Result<()> {
     })
     .await?;
     Ok(())
+}
+
+/// From now on the namespace has pods of this level of Pod Security only.
+async fn admits(scene: &Scene, level: Option<&str>) -> Result<()> {
+    let namespaces: Api<Namespace> = Api::all(scene.admin.clone());
+    let labels = json!({"pod-security.kubernetes.io/enforce": level});
+    let labels = Patch::Merge(json!({"metadata": {"labels": labels}}));
+    let params = PatchParams::default();
+    namespaces.patch(&scene.namespace, &params, &labels).await?;
+    Ok(())
+}
+
+/// Why there are no pods is found out by their list and by events.
+async fn refused_pods(scene: &Scene) -> Result<()> {
+    let said = scene
+        .says("one", "ControlPlaneFunctional", "False", "PodsNotReady")
+        .await?;
+    ensure!(said.contains("PodSecurity"), "{said}");
+    admits(scene, None).await
 }
 
 /// A label of the Cluster's goes to every child.

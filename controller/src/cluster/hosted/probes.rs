@@ -108,6 +108,7 @@ mod tests {
     use crate::hosted::Endpoint;
     use crate::hosted::health::Pace;
     use crate::hosted::nodes::NodePoller;
+    use crate::kubernetes::pods::PodPoller;
     use crate::kubernetes::primary::PrimaryWriter;
     use crate::kubernetes::pulse::Pulse;
     use crate::kubernetes::store::Store;
@@ -138,6 +139,7 @@ mod tests {
                 store: store.clone(),
                 watches,
                 writer: Writer::new(client.clone(), store, metrics.clone()),
+                pods: PodPoller::new(client.clone(), |_, _| ()),
             },
             prober,
             census: NodePoller::new(|_, _| ()),

@@ -3,7 +3,7 @@
 use crds::v1beta2::{ClusterStatus, ServiceType};
 
 use super::functional::{degraded, functional, has_served, without_etcd};
-use super::rollout::{is_up_to_date, replicas, scaling, up_to_date};
+use super::rollout::{replicas, scaling, up_to_date};
 use crate::apply::Problem;
 use crate::cluster::children::storage;
 use crate::cluster::dereference::{CertificateSecret, Observed};
@@ -80,9 +80,9 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<ConditionFinding> {
     let exposed = exposed(valid);
     let certificates = certificates(facts.observed, facts.cluster.status.as_ref());
     let replicas = replicas(facts.observed.control_plane.as_ref());
-    let functional = match without_etcd(valid) {
+    let functional = match without_etcd(facts, valid) {
         _ if functional.status == "True" && has_served(facts.cluster) => {
-            degraded(valid, replicas.ready).unwrap_or(functional)
+            degraded(facts, valid, replicas.ready).unwrap_or(functional)
         }
         // With data that is there already it is not new either.
         Some(finding)
@@ -113,7 +113,7 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<ConditionFinding> {
         kubeconfig,
         functional,
         scaling(replicas.all, valid.replicas()),
-        up_to_date(&replicas, valid, is_up_to_date(facts, valid)),
+        up_to_date(facts, &replicas, valid),
         deleting,
         available,
     ]

@@ -4,6 +4,7 @@ use crds::names;
 use crds::v1beta2::Cluster;
 
 use super::conditions::{ConditionFinding, earlier, finding, unknown};
+use super::pods::{for_want_of_pods, with_pods};
 use super::rollout::replicas;
 use super::{FUNCTIONAL, Facts};
 use crate::cluster::children::storage;
@@ -20,8 +21,12 @@ pub(super) fn has_served(cluster: &Cluster) -> bool {
         .is_some_and(|status| status.version.is_some())
 }
 
-/// What the API has said, or that it has not been asked.
+/// What the API has said, or that it has not been asked; where it does not answer, why its pods do not.
 pub(super) fn functional(facts: &Facts<'_>) -> ConditionFinding {
+    for_want_of_pods(facts, said(facts))
+}
+
+fn said(facts: &Facts<'_>) -> ConditionFinding {
     let waiting = || {
         unknown(
             FUNCTIONAL,
@@ -65,7 +70,11 @@ pub(super) fn functional(facts: &Facts<'_>) -> ConditionFinding {
 }
 
 /// What an API that is ready has lost already: the next loss may be an outage.
-pub(super) fn degraded(valid: &ValidCluster, ready: i32) -> Option<ConditionFinding> {
+pub(super) fn degraded(
+    facts: &Facts<'_>,
+    valid: &ValidCluster,
+    ready: i32,
+) -> Option<ConditionFinding> {
     let lost = |what: &str, ready: i32, all: i32| {
         (ready < all).then(|| format!("{} of {all} {what} are not ready", all - ready))
     };
@@ -76,20 +85,21 @@ pub(super) fn degraded(valid: &ValidCluster, ready: i32) -> Option<ConditionFind
     );
     let replicas = lost("control-plane replicas", ready, valid.replicas());
     let all: Vec<_> = etcd.into_iter().chain(replicas).collect();
-    let message = format!("{}: see the pods", all.join(", "));
-    (!all.is_empty()).then(|| finding(FUNCTIONAL, true, "Degraded", message))
+    let message = || with_pods(facts, FUNCTIONAL, all.join(", "), "see the pods");
+    (!all.is_empty()).then(|| finding(FUNCTIONAL, true, "Degraded", message()))
 }
 
 /// Why a control plane that has served does not answer, if it is for want of its etcd.
-pub(super) fn without_etcd(valid: &ValidCluster) -> Option<ConditionFinding> {
+pub(super) fn without_etcd(facts: &Facts<'_>, valid: &ValidCluster) -> Option<ConditionFinding> {
     if storage::ready_members(valid) > 0 {
         return None;
     }
     let message = format!(
         "no etcd member is ready. A member that has lost its data does not start on its own: \
-         it would serve an empty cluster. See the logs of the pods {}-*, and \"etcd does not \
-         start\" in docs/troubleshooting.md",
+         it would serve an empty cluster. See \"etcd does not start\" in \
+         docs/troubleshooting.md, and the pods {}-*",
         names::etcd(&valid.name)
     );
+    let message = with_pods(facts, FUNCTIONAL, message, "");
     Some(finding(FUNCTIONAL, false, "EtcdNotReady", message))
 }

@@ -5,6 +5,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::Resource;
 
 use super::conditions::{ConditionFinding, finding};
+use super::pods::with_pods;
 use super::{Facts, SCALING, UP_TO_DATE};
 use crate::cluster::children::{self, control_plane};
 use crate::cluster::validate::ValidCluster;
@@ -49,11 +50,11 @@ pub(super) fn is_up_to_date(facts: &Facts<'_>, valid: &ValidCluster) -> bool {
 }
 
 pub(super) fn up_to_date(
+    facts: &Facts<'_>,
     replicas: &Replicas,
     valid: &ValidCluster,
-    is_up_to_date: bool,
 ) -> ConditionFinding {
-    if is_up_to_date {
+    if is_up_to_date(facts, valid) {
         return finding(UP_TO_DATE, true, "AllReplicasUpToDate", "");
     }
     let is_built = || {
@@ -68,11 +69,12 @@ pub(super) fn up_to_date(
          missing or could not be written"
             .to_owned()
     } else {
-        format!(
+        let said = format!(
             "{} of {} replicas are up to date with the spec",
             replicas.updated,
             valid.replicas()
-        )
+        );
+        with_pods(facts, UP_TO_DATE, said, "")
     };
     finding(UP_TO_DATE, false, "NotAllReplicasUpToDate", message)
 }

@@ -1,5 +1,6 @@
 //! What a Cluster says about itself: on its way out, after a restart, during upgrades and outages.
 
+mod pods;
 mod reasons;
 mod unread;
 

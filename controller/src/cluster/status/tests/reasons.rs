@@ -7,6 +7,7 @@ use crds::v1beta2::CertificateType;
 
 use super::*;
 use crate::cluster::dereference::Claim;
+use crate::kubernetes::pods::{Pods, Trouble};
 use crate::kubernetes::store::{Kind, ObjectKey};
 
 /// A Cluster and what there is of it, before a case changes them. They serve.
@@ -54,6 +55,21 @@ impl Scene {
         });
     }
 
+    fn status(&self) -> ClusterStatus {
+        let hour = jiff::SignedDuration::from_hours(1);
+        let valid = validate(&self.cluster, &self.observed, hour);
+        status(&Facts {
+            cluster: &self.cluster,
+            observed: &self.observed,
+            valid: valid.as_ref(),
+            problems: &self.problems,
+            is_asked: true,
+            hosted_config: None,
+            nodes: None,
+            now: at(60),
+        })
+    }
+
     fn problem(&mut self, passing: bool) {
         let key = ObjectKey::new(Kind::ConfigMap, "ns", "kmc-demo-config");
         self.problems.push(Problem {
@@ -66,7 +82,7 @@ impl Scene {
 type Change = fn(&mut Scene);
 type Case = (&'static str, &'static str, &'static str, Change);
 
-const CASES: [Case; 41] = [
+const CASES: [Case; 42] = [
     (ACCEPTED, "True", "Accepted", |_| ()),
     (ACCEPTED, "False", "NotImplemented", |scene| {
         scene.spec(json!({"storage": {"type": "kine", "kine": {"dataSourceURL": "sqlite:///x"}}}));
@@ -142,6 +158,11 @@ const CASES: [Case; 41] = [
         scene.spec(json!({"replicas": 3}));
     }),
     (FUNCTIONAL, "Unknown", "NotAsked", Scene::begin),
+    (FUNCTIONAL, "False", "PodsNotReady", |scene| {
+        scene.health("Unreachable");
+        let trouble = Trouble::new("pod kmc-demo-0: Unschedulable", "no node");
+        scene.observed.pods = Pods::Known(Some(trouble));
+    }),
     (FUNCTIONAL, "False", "Unreachable", |scene| {
         scene.health("Unreachable");
     }),
@@ -196,7 +217,7 @@ fn each_reason_is_said_when_it_is_true() {
     for (type_, status, reason, change) in CASES {
         let mut scene = Scene::new();
         change(&mut scene);
-        let new = later(&scene.cluster, &scene.observed, &scene.problems);
+        let new = scene.status();
         assert_eq!(says(&new, type_), pair(status, reason), "{type_}: {new:?}");
         let found = condition(Some(&new), type_).unwrap();
         let is_good = ["Applied", "Accepted", "Created", "Ready", "Available"].contains(&reason);

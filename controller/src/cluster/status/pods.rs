@@ -1,0 +1,53 @@
+//! What pods have to do with it. What they told an earlier process counts until this one has asked.
+
+use super::conditions::{ConditionFinding, earlier, finding};
+use super::{FUNCTIONAL, Facts};
+use crate::kubernetes::pods::Pods;
+
+/// Reason for an API that does not answer because of its pods.
+const PODS_NOT_READY: &str = "PodsNotReady";
+
+/// What is said of an API that nobody serves, or that lacks its etcd. What else one answers is of its
+/// own making.
+const WITHOUT_PODS: [&str; 5] = [
+    "NotAsked",
+    "Unreachable",
+    "Timeout",
+    "NotReady",
+    PODS_NOT_READY,
+];
+
+/// What was found of the API, or what is wrong with its pods if that explains it.
+pub(super) fn for_want_of_pods(facts: &Facts<'_>, found: ConditionFinding) -> ConditionFinding {
+    if found.status == "True" || !WITHOUT_PODS.contains(&found.reason.as_str()) {
+        return found;
+    }
+    match &facts.observed.pods {
+        Pods::Known(Some(trouble)) => {
+            finding(FUNCTIONAL, false, PODS_NOT_READY, trouble.to_string())
+        }
+        Pods::Known(None) => found,
+        Pods::Unknown => earlier(facts.cluster.status.as_ref(), FUNCTIONAL)
+            .filter(|earlier| earlier.reason == PODS_NOT_READY)
+            .unwrap_or(found),
+    }
+}
+
+/// What is said under a condition, and what is wrong with the pods, or else this.
+pub(super) fn with_pods(
+    facts: &Facts<'_>,
+    type_: &'static str,
+    said: String,
+    otherwise: &str,
+) -> String {
+    let begin = format!("{said}: ");
+    let why = match &facts.observed.pods {
+        Pods::Known(trouble) => trouble.as_ref().map(ToString::to_string),
+        Pods::Unknown => earlier(facts.cluster.status.as_ref(), type_)
+            .and_then(|earlier| Some(earlier.message.strip_prefix(&begin)?.to_owned())),
+    };
+    match why.as_deref().unwrap_or(otherwise) {
+        "" => said,
+        why => begin + why,
+    }
+}

@@ -1,0 +1,126 @@
+//! While pods are not ready.
+
+use super::*;
+use crate::kubernetes::pods::{Pods, Trouble};
+
+const IMAGE: &str = "pod kmc-demo-0, container controller: ImagePullBackOff (image x)";
+
+fn known(what: &str) -> Pods {
+    Pods::Known(Some(Trouble::new(what, "")))
+}
+
+fn message(status: &ClusterStatus, type_: &str) -> String {
+    condition(Some(status), type_).unwrap().message.clone()
+}
+
+/// One that has never served.
+fn starting() -> Cluster {
+    let mut cluster = cluster();
+    cluster.status = None;
+    cluster
+}
+
+fn seen(cluster: &Cluster, observed: Observed, pods: Pods) -> ClusterStatus {
+    later(cluster, &Observed { pods, ..observed }, &[])
+}
+
+#[rstest]
+#[case::that_starts(starting(), pair("Unknown", "NotAsked"))]
+#[case::that_has_served(settled(), pair("False", "Unreachable"))]
+fn what_is_wrong_with_pods_explains_an_api_that_does_not_answer(
+    #[case] mut cluster: Cluster,
+    #[case] otherwise: (String, String),
+) {
+    let before = seen(&cluster, unreachable(0), Pods::Unknown);
+    assert_eq!(says(&before, FUNCTIONAL), otherwise);
+    assert_eq!(says(&before, AVAILABLE).1, otherwise.1);
+    cluster.status = Some(before);
+
+    let new = seen(&cluster, unreachable(0), known(IMAGE));
+    for type_ in [FUNCTIONAL, AVAILABLE] {
+        assert_eq!(says(&new, type_), pair("False", "PodsNotReady"));
+        assert_eq!(message(&new, type_), IMAGE);
+    }
+    assert!(differs(cluster.status.as_ref(), &new), "it is written");
+    cluster.status = Some(new);
+
+    // Another process says nothing else until it knows.
+    for health in [unreachable(0).health, None] {
+        let observed = Observed {
+            health,
+            ..unreachable(0)
+        };
+        let same = seen(&cluster, observed, Pods::Unknown);
+        assert_eq!(says(&same, FUNCTIONAL), pair("False", "PodsNotReady"));
+        assert_eq!(message(&same, AVAILABLE), IMAGE);
+    }
+    let over = seen(&cluster, unreachable(0), Pods::Known(None));
+    assert_eq!(says(&over, FUNCTIONAL), otherwise);
+}
+
+#[test]
+fn pods_do_not_explain_an_api_that_answers() {
+    for reason in ["Unauthorized", "Tls", "Invalid"] {
+        let mut observed = unreachable(1);
+        observed.health.as_mut().unwrap().reason = reason;
+        let new = seen(&settled(), observed, known(IMAGE));
+        assert_eq!(says(&new, FUNCTIONAL), pair("False", reason));
+    }
+    let new = seen(&settled(), working(1), known(IMAGE));
+    assert_eq!(says(&new, FUNCTIONAL), pair("True", "Ready"));
+}
+
+#[test]
+fn what_is_lost_is_said_with_its_cause_as_long_as_it_is_lost() {
+    let mut cluster = settled();
+    cluster.spec.replicas = 3;
+    let spec = cluster.clone();
+    let lacks = || {
+        let mut observed = working(2);
+        let set = observed.control_plane.as_mut().unwrap();
+        set.status.as_mut().unwrap().replicas = 3;
+        let hour = jiff::SignedDuration::from_hours(1);
+        let valid = fixtures::written(validate(&spec, &observed, hour).unwrap());
+        observed.existing = valid.existing;
+        observed
+    };
+    let plain = seen(&cluster, lacks(), Pods::Unknown);
+    assert_eq!(says(&plain, FUNCTIONAL), pair("True", "Degraded"));
+    let (degraded, rollout) = (message(&plain, FUNCTIONAL), message(&plain, UP_TO_DATE));
+    let lost = degraded.strip_suffix(": see the pods").unwrap();
+
+    let new = seen(&cluster, lacks(), known(IMAGE));
+    assert_eq!(says(&new, AVAILABLE), pair("True", "Available"));
+    assert_eq!(message(&new, FUNCTIONAL), format!("{lost}: {IMAGE}"));
+    assert_eq!(message(&new, UP_TO_DATE), format!("{rollout}: {IMAGE}"));
+    cluster.status = Some(new.clone());
+    let same = seen(&cluster, lacks(), Pods::Unknown);
+    assert!(!differs(Some(&new), &same), "{same:?}");
+    let over = seen(&cluster, lacks(), Pods::Known(None));
+    assert_eq!(message(&over, FUNCTIONAL), degraded);
+    assert_eq!(message(&over, UP_TO_DATE), rollout);
+    // As many as before are lost, and not those.
+    let mut fewer = lacks();
+    let set = fewer.control_plane.as_mut().unwrap();
+    set.status.as_mut().unwrap().ready_replicas = Some(1);
+    let other = seen(&cluster, fewer, Pods::Unknown);
+    assert!(message(&other, FUNCTIONAL).ends_with(": see the pods"));
+}
+
+#[test]
+fn an_etcd_that_does_not_start_is_named_with_its_cause() {
+    let mut cluster = settled();
+    let observed = || Observed {
+        etcd: None,
+        ..unreachable(0)
+    };
+    let ends = "pod kmc-demo-etcd-0, container etcd: CrashLoopBackOff (exit code 1)";
+    let new = seen(&cluster, observed(), known(ends));
+    assert_eq!(says(&new, AVAILABLE), pair("False", "EtcdNotReady"));
+    let said = message(&new, AVAILABLE);
+    assert!(said.contains("etcd does not start"), "{said}");
+    assert!(said.ends_with(ends), "{said}");
+    cluster.status = Some(new.clone());
+    let same = seen(&cluster, observed(), Pods::Unknown);
+    assert!(!differs(Some(&new), &same), "{same:?}");
+}

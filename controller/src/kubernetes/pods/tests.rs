@@ -1,0 +1,189 @@
+//! When pods are asked for, and when not.
+
+use std::convert::Infallible;
+use std::sync::Mutex;
+
+use http::{Request, Response};
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::*;
+
+/// An API server with one pod, or none that answers, and what it was asked.
+#[derive(Clone, Default)]
+struct Server(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    asked: Vec<(Duration, String)>,
+    pod: Option<Value>,
+    fails: bool,
+}
+
+impl Server {
+    fn client(&self) -> Client {
+        let (state, began) = (self.0.clone(), Instant::now());
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let mut state = state.lock().unwrap();
+            state
+                .asked
+                .push((began.elapsed(), request.uri().to_string()));
+            let items = match &state.pod {
+                Some(pod) if request.uri().path().ends_with("/pods") => json!([pod]),
+                _ => json!([]),
+            };
+            let code = if state.fails { 403 } else { 200 };
+            let body = json!({"metadata": {}, "items": items}).to_string();
+            let answer = Response::builder().status(code);
+            let answer = answer.body(Body::from(body.into_bytes())).unwrap();
+            async { Ok::<_, Infallible>(answer) }
+        });
+        Client::new(service, "default")
+    }
+
+    fn says(&self, reason: Option<&str>) {
+        let state = json!({"waiting": {"reason": reason.unwrap_or_default()}});
+        self.0.lock().unwrap().pod = Some(json!({
+            "metadata": {"name": "kmc-a-0", "ownerReferences": [{"apiVersion": "apps/v1",
+                "kind": "StatefulSet", "name": "kmc-a", "uid": "set", "controller": true}]},
+            "status": {"containerStatuses": [{"name": "k0s", "image": "x", "imageID": "",
+                "ready": false, "restartCount": 0, "state": state}]},
+        }));
+    }
+
+    /// When it was asked, in seconds.
+    fn asked(&self) -> Vec<u64> {
+        let state = self.0.lock().unwrap();
+        state.asked.iter().map(|(at, _)| at.as_secs()).collect()
+    }
+
+    fn paths(&self) -> Vec<String> {
+        let state = self.0.lock().unwrap();
+        state.asked.iter().map(|(_, path)| path.clone()).collect()
+    }
+}
+
+fn poller(server: &Server) -> (PodPoller, mpsc::UnboundedReceiver<String>) {
+    let (sender, calls) = mpsc::unbounded_channel();
+    let changed = move |namespace: &str, name: &str| {
+        let _ = sender.send(format!("{namespace}/{name}"));
+    };
+    (PodPoller::new(server.client(), changed), calls)
+}
+
+fn lacking(ready: i32, created: i32) -> Vec<Lacking> {
+    let set: StatefulSet = serde_json::from_value(json!({
+        "metadata": {"name": "kmc-a", "uid": "set"},
+        "spec": {"replicas": 3, "selector": {}, "serviceName": "a", "template": {}},
+        "status": {"replicas": created, "readyReplicas": ready},
+    }))
+    .unwrap();
+    Lacking::of(&set).into_iter().collect()
+}
+
+async fn after(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_become_ready_soon_are_never_asked_for() {
+    let server = Server::default();
+    let (poller, _calls) = poller(&server);
+    poller.follow("1", "ns", "a", lacking(0, 3));
+    after(7).await;
+    poller.follow("1", "ns", "a", lacking(3, 3));
+    after(3600).await;
+    assert_eq!(server.asked(), Vec::<u64>::new());
+    assert_eq!(poller.last("1"), Pods::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_that_do_not_are_asked_for_ever_less_often() {
+    let server = Server::default();
+    server.says(None);
+    let (poller, mut calls) = poller(&server);
+    poller.follow("1", "ns", "a", lacking(0, 3));
+    after(3600).await;
+    let asked = server.asked();
+    assert!((8..=12).contains(&asked[0]), "{asked:?}");
+    assert!((24..=36).contains(&asked[1]), "{asked:?}");
+    assert!((14..=20).contains(&asked.len()), "{asked:?}");
+    // No event can be about pods that are all there.
+    let path = "/api/v1/namespaces/ns/pods?&labelSelector=app%3Dk0smotron%2Ccluster%3Da&limit=500";
+    assert!(
+        server.paths().iter().all(|it| it == path),
+        "{:?}",
+        server.paths()
+    );
+    assert_eq!(poller.last("1"), Pods::Known(None));
+    assert_eq!(calls.recv().await.as_deref(), Some("ns/a"), "what is known");
+    assert!(calls.try_recv().is_err(), "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wrong_is_told_once_and_asked_again_when_a_set_changes() {
+    let server = Server::default();
+    server.says(Some("ErrImagePull"));
+    let (poller, mut calls) = poller(&server);
+    poller.follow("1", "ns", "a", lacking(0, 3));
+    calls.recv().await;
+    assert!(matches!(poller.last("1"), Pods::Known(Some(_))));
+    server.says(Some("ImagePullBackOff"));
+    after(1200).await;
+    assert!(calls.try_recv().is_err(), "in other words");
+
+    let before = server.asked().len();
+    // It says the same of itself.
+    poller.follow("1", "ns", "a", lacking(0, 3));
+    after(4).await;
+    assert!(server.asked().len() <= before + 1, "{:?}", server.asked());
+    server.says(None);
+    poller.follow("1", "ns", "a", lacking(1, 3));
+    after(4).await;
+    assert_eq!(calls.try_recv().as_deref(), Ok("ns/a"));
+    assert_eq!(poller.last("1"), Pods::Known(None));
+}
+
+/// A set whose pods come and go all the time must not put the question off for ever.
+#[tokio::test(start_paused = true)]
+async fn a_set_that_changes_all_the_time_is_asked_about_all_the_same() {
+    let server = Server::default();
+    let (poller, _calls) = poller(&server);
+    for second in 0..60 {
+        poller.follow("1", "ns", "a", lacking(second % 2, 3));
+        after(1).await;
+    }
+    let asked = server.asked().len();
+    assert!((4..=8).contains(&asked), "{:?}", server.asked());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_pods_that_are_not_there_their_sets_events_are_asked_for() {
+    let server = Server::default();
+    let (poller, _calls) = poller(&server);
+    poller.follow("1", "ns", "a", lacking(0, 1));
+    after(15).await;
+    let events = "/apis/events.k8s.io/v1/namespaces/ns/events?\
+                  &fieldSelector=regarding.uid%3Dset%2Creason%3DFailedCreate&limit=500";
+    assert_eq!(server.paths().get(1).map(String::as_str), Some(events));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_stands_while_there_is_no_other() {
+    let server = Server::default();
+    server.says(Some("ErrImagePull"));
+    let (poller, mut calls) = poller(&server);
+    poller.follow("1", "ns", "a", lacking(0, 3));
+    calls.recv().await;
+    let known = poller.last("1");
+    server.0.lock().unwrap().fails = true;
+    after(1200).await;
+    assert_eq!(poller.last("1"), known);
+    assert!(calls.try_recv().is_err());
+    poller.forget("1");
+    assert_eq!(poller.last("1"), Pods::Unknown);
+    let asked = server.asked().len();
+    after(1200).await;
+    assert_eq!(server.asked().len(), asked);
+}
