@@ -66,7 +66,11 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<ConditionFinding> {
         }
         let is_served = has_served(facts.cluster);
         if is_served || cause.status != "True" {
-            all.push(available(&[if is_served { &functional } else { &cause }]));
+            all.push(if is_served {
+                follows(&functional)
+            } else {
+                available(&[&cause])
+            });
         } else {
             all.extend(earlier(facts.cluster.status.as_ref(), AVAILABLE));
         }
@@ -95,7 +99,7 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<ConditionFinding> {
     };
     let kubeconfig = kubeconfig(facts.observed);
     let available = if has_served(facts.cluster) {
-        available(&[&functional])
+        follows(&functional)
     } else {
         let parts = available(&[&exposed, &certificates, &functional, &kubeconfig]);
         if parts.status != "True" && applied.status != "True" {
@@ -119,8 +123,17 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<ConditionFinding> {
     ]
 }
 
-/// The first of these that is missing says why. Once a control plane has served, only its API
-/// says whether it does: a child that is refused takes nothing from those who use it.
+/// Once a control plane has served, only its API says whether it does: a child that is refused takes
+/// nothing from those who use it.
+fn follows(functional: &ConditionFinding) -> ConditionFinding {
+    let available = available(&[functional]);
+    ConditionFinding {
+        status: functional.status,
+        ..available
+    }
+}
+
+/// The first of these that is missing says why.
 fn available(parts: &[&ConditionFinding]) -> ConditionFinding {
     let missing = parts.iter().find(|part| part.status != "True");
     missing.map_or_else(

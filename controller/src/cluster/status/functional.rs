@@ -1,14 +1,15 @@
 //! Whether the hosted API answers.
 
 use crds::names;
-use crds::v1beta2::Cluster;
+use crds::v1beta2::{CertificateType, Cluster};
 
 use super::conditions::{ConditionFinding, earlier, finding, unknown};
 use super::pods::{for_want_of_pods, with_pods};
 use super::rollout::replicas;
 use super::{FUNCTIONAL, Facts};
 use crate::cluster::children::storage;
-use crate::cluster::validate::ValidCluster;
+use crate::cluster::validate::{Refusal, ValidCluster};
+use crate::kubernetes::store::{Kind, ObjectKey};
 
 /// What the first pod's readiness has proved wrong, or is about to.
 const STARTING: [&str; 3] = ["Unreachable", "Timeout", "NotReady"];
@@ -36,6 +37,14 @@ fn said(facts: &Facts<'_>) -> ConditionFinding {
     };
     let has_served = has_served(facts.cluster);
     let started = replicas(facts.observed.control_plane.as_ref()).ready > 0;
+    if facts.observed.health.is_none()
+        && has_served
+        && started
+        && let Some(why) = cannot_be_asked(facts)
+    {
+        let message = format!("it is not known whether the API serves: {why}");
+        return unknown(FUNCTIONAL, "CannotAsk", message);
+    }
     match &facts.observed.health {
         // Another process has asked it before, and this one is about to, or has no way to it for
         // now: that is said elsewhere, and takes nothing from those who use it.
@@ -66,6 +75,27 @@ fn said(facts: &Facts<'_>) -> ConditionFinding {
             ),
         ),
         Some(health) => finding(FUNCTIONAL, false, health.reason, health.message.clone()),
+    }
+}
+
+/// What keeps this process from asking, until somebody mends it.
+fn cannot_be_asked(facts: &Facts<'_>) -> Option<String> {
+    if facts.is_asked || facts.valid.err() == Some(&Refusal::Unread) {
+        return None;
+    }
+    let ca = facts
+        .observed
+        .certificate_secrets
+        .get(&CertificateType::Ca)?;
+    let namespace = facts.cluster.metadata.namespace.as_deref();
+    let key = ObjectKey::new(Kind::Secret, namespace.unwrap_or_default(), &ca.secret);
+    let mut problems = facts.problems.iter();
+    let of_ca = problems.find(|problem| !problem.passing && problem.about == key.to_string());
+    let is_missing = || ca.certificate.is_none() && facts.problems.iter().all(|it| !it.passing);
+    match of_ca {
+        Some(problem) => Some(format!("{key}: {}", problem.message)),
+        None if is_missing() => Some(format!("{key}: see CertificatesAvailable")),
+        None => None,
     }
 }
 

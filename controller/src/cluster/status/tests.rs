@@ -331,32 +331,6 @@ fn a_version_that_was_not_written_is_not_recorded() {
 }
 
 #[test]
-fn an_authority_that_cannot_be_read_for_now_takes_nothing_from_available() {
-    let cluster = settled();
-    let unasked = |ready| {
-        let observed = Observed {
-            health: None,
-            ..written(&cluster, ready)
-        };
-        let valid = validate(&cluster, &observed, jiff::SignedDuration::from_hours(1)).unwrap();
-        status(&Facts {
-            cluster: &cluster,
-            observed: &observed,
-            valid: Ok(&valid),
-            problems: &[],
-            is_asked: false,
-            hosted_config: None,
-            nodes: None,
-            now: at(60),
-        })
-    };
-    let new = unasked(1);
-    assert!(!differs(cluster.status.as_ref(), &new), "{new:?}");
-    // Without a replica there is nothing to ask.
-    assert_eq!(says(&unasked(0), AVAILABLE), pair("False", "Unreachable"));
-}
-
-#[test]
 fn a_set_that_cannot_be_made_is_not_called_late() {
     let cluster = settled();
     let observed = Observed {

@@ -53,3 +53,64 @@ fn a_cluster_that_never_served_is_not_available_for_that_reason() {
     assert!(message.contains("Secret ns/mine"), "{message}");
     assert!(!keys_were_made(Some(&new)));
 }
+
+fn unasked(cluster: &Cluster, ready: i32, problems: &[Problem]) -> ClusterStatus {
+    let observed = Observed {
+        health: None,
+        ..working(ready)
+    };
+    let valid = validate(cluster, &observed, jiff::SignedDuration::from_hours(1));
+    status(&Facts {
+        cluster,
+        observed: &observed,
+        valid: valid.as_ref(),
+        problems,
+        is_asked: false,
+        hosted_config: None,
+        nodes: None,
+        now: at(60),
+    })
+}
+
+#[test]
+fn an_authority_that_cannot_be_read_takes_from_available_what_nobody_knows() {
+    let cluster = settled();
+    let problem = |passing| {
+        let key = ObjectKey::new(Kind::Secret, "ns", "demo-ca");
+        vec![Problem {
+            passing,
+            ..Problem::new(&key, "said so")
+        }]
+    };
+    // For now it changes nothing.
+    let new = unasked(&cluster, 1, &problem(true));
+    let old = says(cluster.status.as_ref().unwrap(), FUNCTIONAL);
+    assert_eq!(says(&new, FUNCTIONAL), old);
+    assert_eq!(says(&new, AVAILABLE), pair("True", "Available"));
+    // Until somebody mends it nobody knows; without a replica there is nothing to ask.
+    for (ready, problems, wanted, why) in [
+        (
+            1,
+            problem(false),
+            pair("Unknown", "CannotAsk"),
+            "ns/demo-ca: said so",
+        ),
+        (1, vec![], pair("Unknown", "CannotAsk"), "ns/demo-ca: see"),
+        (
+            0,
+            problem(false),
+            pair("False", "Unreachable"),
+            "no replica",
+        ),
+    ] {
+        let new = unasked(&cluster, ready, &problems);
+        assert_eq!(says(&new, AVAILABLE), wanted);
+        let message = &condition(Some(&new), AVAILABLE).unwrap().message;
+        assert!(message.contains(why), "{message}");
+    }
+    // Nor is that changed by a spec that is refused.
+    let mut cluster = cluster;
+    cluster.spec.version = Some("v1.35.1".to_owned());
+    let new = unasked(&cluster, 1, &problem(false));
+    assert_eq!(says(&new, AVAILABLE), pair("Unknown", "CannotAsk"));
+}
