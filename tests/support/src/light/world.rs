@@ -236,7 +236,7 @@ impl runner::World for World {
     type Scene = Scene;
     // Most of their time they wait.
     const AT_ONCE: usize = 4;
-    const LIMIT: Duration = Duration::from_secs(100);
+    const LIMIT: Duration = Duration::from_secs(200);
 
     /// A namespace for one case, and a user with the rights of the shipped roles and no more.
     async fn scene(&self, case: &str) -> Result<impl Deref<Target = Scene>> {
