@@ -24,7 +24,7 @@ use crate::args::Args;
 use crate::hosted::health::ReadinessPoller;
 use crate::hosted::nodes::NodePoller;
 use crate::kubernetes::pods::PodPoller;
-use crate::kubernetes::primaries::Primaries;
+use crate::kubernetes::primaries::{Primaries, Untold};
 use crate::kubernetes::primary::PrimaryWriter;
 use crate::kubernetes::pulse::Pulse;
 use crate::kubernetes::store::Store;
@@ -69,6 +69,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         triggers: triggers.clone(),
         events: events.clone(),
         stop: stop.clone(),
+        untold: Untold::default(),
     };
     let (requests, requests_ready) = {
         let triggers = triggers.clone();
@@ -165,7 +166,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             () = ready => {}
         }
         metrics.leads(true);
-        triggers.open();
+        primaries.open();
         for cluster in clusters.state() {
             triggers.cluster(
                 &cluster.namespace().unwrap_or_default(),

@@ -12,4 +12,4 @@ mod process;
 mod watch;
 
 pub use process::{Log, LogFormat, client, identity, init, stop_on_signals};
-pub use watch::{Read, Unreadable, guarded, last_known, synced, watch_config};
+pub use watch::{Presence, Read, Unreadable, guarded, last_known, synced, watch_config};

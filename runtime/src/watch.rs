@@ -2,6 +2,7 @@
 
 use futures::{Stream, StreamExt, future};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::object::HasStatus;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
@@ -17,9 +18,18 @@ mod read;
 /// tells it from one of a kind that does not change.
 pub(crate) const WATCH_LASTS: u32 = 60;
 
-/// How every watch of the product is.
+/// How every watch of the product is; where there are very many they may last longer.
 pub fn watch_config() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_LASTS)
+}
+
+/// Whether an object is there, or has just gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is there.
+    There,
+    /// It was deleted.
+    Gone,
 }
 
 /// Watches a kind, again and again after errors. An object that does not parse cannot keep the
@@ -29,7 +39,7 @@ pub fn watch_config() -> watcher::Config {
 pub fn guarded<K>(
     api: Api<Read<K>>,
     config: watcher::Config,
-    mut stand_in: impl FnMut(Unreadable) -> Option<K> + Send,
+    mut stand_in: impl FnMut(Unreadable, Presence) -> Option<K> + Send,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
@@ -41,32 +51,42 @@ where
         })
 }
 
-/// What stands for an object that does not parse any more: its last readable version, as far as that
-/// is known, with the metadata of the new one.
-pub fn last_known<K: Resource + Clone>(known: &K, unreadable: Unreadable) -> K {
-    let mut object = known.clone();
+/// What stands for an object that does not parse any more: its last readable version with the metadata
+/// of the new one, and with its status as far as that can be read, because there we go on writing.
+/// Nothing if what is known is another object that had this name.
+pub fn last_known<K>(known: Option<&K>, unreadable: &Unreadable) -> Option<K>
+where
+    K: Resource + HasStatus<Status: DeserializeOwned> + Clone,
+{
+    let mut object = known?.clone();
+    if object.meta().uid != unreadable.metadata.uid {
+        return None;
+    }
     let generation = object.meta().generation;
     *object.meta_mut() = ObjectMeta {
         // That of the spec that it has.
         generation,
         managed_fields: None,
-        ..unreadable.metadata
+        ..unreadable.metadata.clone()
     };
-    object
+    if let Ok(status) = unreadable.status() {
+        *object.status_mut() = status;
+    }
+    Some(object)
 }
 
 fn parsed<K: Resource<DynamicType = ()>>(
     event: Event<Read<K>>,
-    stand_in: &mut impl FnMut(Unreadable) -> Option<K>,
+    stand_in: &mut impl FnMut(Unreadable, Presence) -> Option<K>,
 ) -> Option<Event<K>> {
-    let mut valid = |read: Read<K>, gone: bool| match read {
+    let mut valid = |read: Read<K>, presence: Presence| match read {
         Read::Whole(mut object) => {
             object.meta_mut().managed_fields = None;
             Some(object)
         }
         Read::Not(unreadable) => {
             let metadata = &unreadable.metadata;
-            if !gone {
+            if presence == Presence::There {
                 tracing::error!(
                     kind = %K::kind(&()),
                     namespace = metadata.namespace,
@@ -75,13 +95,13 @@ fn parsed<K: Resource<DynamicType = ()>>(
                     "an object does not parse"
                 );
             }
-            stand_in(*unreadable)
+            stand_in(*unreadable, presence)
         }
     };
     Some(match event {
-        Event::Apply(read) => Event::Apply(valid(read, false)?),
-        Event::InitApply(read) => Event::InitApply(valid(read, false)?),
-        Event::Delete(read) => Event::Delete(valid(read, true)?),
+        Event::Apply(read) => Event::Apply(valid(read, Presence::There)?),
+        Event::InitApply(read) => Event::InitApply(valid(read, Presence::There)?),
+        Event::Delete(read) => Event::Delete(valid(read, Presence::Gone)?),
         Event::Init => Event::Init,
         Event::InitDone => Event::InitDone,
     })
@@ -94,90 +114,4 @@ pub async fn synced(mut ready: watch::Receiver<bool>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use k8s_openapi::api::core::v1::Secret;
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn read(object: Value) -> Read<Secret> {
-        serde_json::from_value(object).unwrap()
-    }
-
-    fn object(version: &str, type_: &Value) -> Value {
-        json!({"metadata": {"name": "a", "resourceVersion": version, "generation": 7,
-            "managedFields": [{"manager": "x"}]}, "type": type_})
-    }
-
-    /// What comes out of events, with this object known.
-    fn seen(known: Option<&Secret>, events: Vec<Event<Read<Secret>>>) -> Vec<String> {
-        let mut stand_in = |unreadable| known.map(|known: &Secret| last_known(known, unreadable));
-        let shown = events.into_iter().filter_map(|event| {
-            let (what, object) = match parsed(event, &mut stand_in)? {
-                Event::Apply(object) | Event::InitApply(object) => ("put", object),
-                Event::Delete(object) => ("gone", object),
-                Event::Init | Event::InitDone => return None,
-            };
-            let meta = object.metadata;
-            assert!(meta.managed_fields.is_none());
-            Some(format!(
-                "{what} {} of {} {}",
-                meta.resource_version?,
-                meta.generation.unwrap_or_default(),
-                object.type_?
-            ))
-        });
-        shown.collect()
-    }
-
-    #[test]
-    fn what_does_not_parse_stays_as_it_was_and_goes_when_it_is_deleted() {
-        let bad = || read(object("2", &json!({"not": "text"})));
-        assert!(matches!(bad(), Read::Not(_)));
-        let known = Secret {
-            metadata: ObjectMeta {
-                generation: Some(3),
-                ..ObjectMeta::default()
-            },
-            data: Some(BTreeMap::new()),
-            type_: Some("old".to_owned()),
-            ..Secret::default()
-        };
-        let events = || {
-            vec![
-                Event::Apply(read(object("1", &json!("new")))),
-                Event::InitApply(bad()),
-                Event::Apply(bad()),
-                Event::Delete(bad()),
-            ]
-        };
-        let with = [
-            "put 1 of 7 new",
-            "put 2 of 3 old",
-            "put 2 of 3 old",
-            "gone 2 of 3 old",
-        ];
-        assert_eq!(seen(Some(&known), events()), with);
-        // Nobody knows it, so nothing has to go.
-        assert_eq!(seen(None, events()), with[..1]);
-    }
-
-    #[test]
-    fn of_what_does_not_parse_metadata_and_the_rest_are_there() {
-        let Read::Not(unreadable) = read(object("2", &json!(5))) else {
-            panic!("it parses");
-        };
-        assert_eq!(unreadable.metadata.name.as_deref(), Some("a"));
-        assert_eq!(unreadable.object["type"], json!(5));
-        assert!(
-            unreadable.error.contains("invalid type"),
-            "{}",
-            unreadable.error
-        );
-        // Not even its metadata: then it is no object at all.
-        let worse = json!({"metadata": {"name": 5}});
-        assert!(serde_json::from_value::<Read<Secret>>(worse).is_err());
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! Watches of the product's own kinds: the store first, then the trigger.
 
 use futures::StreamExt;
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::object::HasStatus;
 use kube::runtime::WatchStreamExt;
@@ -8,15 +9,19 @@ use kube::runtime::reflector::{self, ObjectRef, Store as Reader};
 use kube::runtime::watcher::Event;
 use kube::{Api, Client, Resource};
 use runtime::events::Events;
-use runtime::{Read, Unreadable, guarded, last_known};
-use serde::Deserialize as _;
+use runtime::{Presence, Read, Unreadable, guarded, last_known};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use self::untold::Untold;
 use super::pulse::Pulse;
 use super::requeue::Triggers;
+
+mod untold;
+
+/// Reason of the event about one that cannot be read.
+const UNREADABLE: &str = "Unreadable";
 
 /// What their watches need.
 pub struct Primaries {
@@ -32,9 +37,19 @@ pub struct Primaries {
     pub events: Events,
     /// Ends them.
     pub stop: CancellationToken,
+    /// What cannot be read and could not be told of yet.
+    pub untold: Untold,
 }
 
 impl Primaries {
+    /// From now on this replica has a say, of what it has seen before as well.
+    pub fn open(&self) {
+        self.triggers.open();
+        for (about, note) in self.untold.open() {
+            self.events.warning(&about, UNREADABLE, &note);
+        }
+    }
+
     /// Watches a kind from now on: what there is of it, and whether all has been listed.
     pub fn follow<K>(
         &self,
@@ -58,21 +73,26 @@ impl Primaries {
         let (reader, writer) = reflector::store();
         let (ready, is_ready) = watch::channel(false);
         let known = reader.clone();
-        let (events, triggers) = (self.events.clone(), self.triggers.clone());
-        let stand_in = move |unreadable: Unreadable| {
+        let (events, untold) = (self.events.clone(), self.untold.clone());
+        let stand_in = move |unreadable: Unreadable, presence| {
             let known = known.get(&reference(&unreadable.metadata));
-            if triggers.is_open() {
-                warn::<K>(&events, &unreadable, known.is_some());
+            let last = last_known(known.as_deref(), &unreadable);
+            let (about, note) = warning::<K>(&unreadable, last.is_some());
+            match presence {
+                Presence::There => {
+                    if let Some((about, note)) = untold.tell(about, note) {
+                        events.warning(&about, UNREADABLE, &note);
+                    }
+                }
+                Presence::Gone => untold.forget(&unreadable.metadata),
             }
-            match known {
-                Some(known) => Some(last_known(&*known, unreadable)),
-                None => ending(unreadable),
-            }
+            last.or_else(|| ending(unreadable))
         };
         let config = runtime::watch_config().page_size(100);
         let events = guarded(api, config, stand_in).reflect(writer);
         let listed = reader.clone();
         let (pulse, stop) = (self.pulse.clone(), self.stop.clone());
+        let untold = self.untold.clone();
         tokio::spawn(async move {
             let events = events.take_until(stop.cancelled_owned());
             tokio::pin!(events);
@@ -83,8 +103,14 @@ impl Primaries {
                     pulse.beats(&kind);
                 }
                 match event {
-                    Ok(Event::Apply(object) | Event::Delete(object)) => trigger(&object),
-                    Ok(Event::Init) => before = listed.state(),
+                    Ok(Event::Apply(object) | Event::Delete(object)) => {
+                        untold.is_now(object.meta());
+                        trigger(&object);
+                    }
+                    Ok(Event::Init) => {
+                        untold.forget_all(&kind);
+                        before = listed.state();
+                    }
                     // What a list brings is in the store only when it is whole.
                     Ok(Event::InitApply(_)) => {}
                     Ok(Event::InitDone) => {
@@ -114,7 +140,10 @@ fn reference<K: Resource<DynamicType = ()>>(metadata: &ObjectMeta) -> ObjectRef<
         .within(metadata.namespace.as_deref().unwrap_or_default())
 }
 
-fn warn<K: Resource<DynamicType = ()> + Default>(events: &Events, of: &Unreadable, is_known: bool) {
+fn warning<K: Resource<DynamicType = ()> + Default>(
+    of: &Unreadable,
+    is_known: bool,
+) -> (ObjectReference, String) {
     let mut named = K::default();
     *named.meta_mut() = of.metadata.clone();
     let until = if is_known {
@@ -125,7 +154,7 @@ fn warn<K: Resource<DynamicType = ()> + Default>(events: &Events, of: &Unreadabl
         "it is left alone until it does"
     };
     let note = format!("it cannot be read by this version: {}; {until}", of.error);
-    events.warning(&named.object_ref(&()), "Unreadable", &note);
+    (named.object_ref(&()), note)
 }
 
 /// One that is being deleted ends by its metadata and its status: what its spec asks for is of no
@@ -136,22 +165,16 @@ where
 {
     unreadable.metadata.deletion_timestamp.as_ref()?;
     let mut object = K::default();
+    // What it records (a token) may have to be looked after.
+    *object.status_mut() = unreadable.status().ok()?;
     *object.meta_mut() = unreadable.metadata;
-    let mut status = unreadable.object.get("status").cloned().unwrap_or_default();
-    let read = |status: &Value| Option::<K::Status>::deserialize(status).ok();
-    // What it records (a token) may have to be looked after, so only what it says of itself may be
-    // left out.
-    *object.status_mut() = read(&status).or_else(|| {
-        status.as_object_mut()?.remove("conditions");
-        read(&status)
-    })?;
     Some(object)
 }
 
 #[cfg(test)]
 mod tests {
     use crds::v1beta2::{Cluster, JoinTokenRequest};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crds::names::FIELD_MANAGER;
 use kube::api::{Patch, PatchParams};
+use kube::core::object::HasStatus;
 use kube::{Api, Client, Resource, ResourceExt as _};
 use parking_lot::Mutex;
 use runtime::{Read, last_known};
@@ -99,6 +100,7 @@ pub struct PrimaryWriter<K> {
 impl<K> PrimaryWriter<K>
 where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + HasStatus<Status: DeserializeOwned>
         + Clone
         + std::fmt::Debug
         + DeserializeOwned,
@@ -257,7 +259,9 @@ where
                 // It is written, whether what it is part of can be read or not.
                 let mut written = match written {
                     Read::Whole(written) => written,
-                    Read::Not(unreadable) => last_known(object, *unreadable),
+                    Read::Not(unreadable) => {
+                        last_known(Some(object), &unreadable).unwrap_or_else(|| object.clone())
+                    }
                 };
                 written.meta_mut().managed_fields = None;
                 let written = Arc::new(written);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::Resource;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
@@ -33,6 +33,25 @@ impl Unreadable {
     /// A part of it (`spec`, `status`), if that can be read by itself.
     pub fn part<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         T::deserialize(self.object.get(name)?).ok()
+    }
+
+    /// Its status, if it has one. Conditions that cannot be read are left out: anybody may add one.
+    ///
+    /// # Errors
+    ///
+    /// For a status of which more than that cannot be read.
+    pub fn status<S: DeserializeOwned>(&self) -> serde_json::Result<Option<S>> {
+        let mut status = self.object.get("status").cloned().unwrap_or_default();
+        Option::deserialize(&status).or_else(|error| {
+            let conditions = status.get_mut("conditions").ok_or(error)?;
+            let all = conditions.as_array_mut().map(std::mem::take);
+            *conditions = all
+                .into_iter()
+                .flatten()
+                .filter(|condition| Condition::deserialize(condition).is_ok())
+                .collect();
+            Option::deserialize(status)
+        })
     }
 }
 

@@ -41,6 +41,25 @@ async fn gone(scene: &Scene, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// An event says that it cannot be read, and what follows.
+async fn told(scene: &Scene, name: &str, what: &str) -> Result<()> {
+    let events: Api<Event> = Api::namespaced(scene.admin.clone(), &scene.namespace);
+    let (note, _) = until(&format!("an event names {name}"), PATIENCE, async || {
+        let all = events.list(&ListParams::default()).await;
+        let all = all.map_err(|error| error.to_string())?;
+        let mut notes = all.items.into_iter().filter_map(|event| {
+            let is_it = event.reason.as_deref() == Some("Unreadable")
+                && event.regarding?.name.as_deref() == Some(name);
+            event.note.filter(|note| is_it && note.contains(what))
+        });
+        notes.next().ok_or_else(|| "none".to_owned())
+    })
+    .await?;
+    scene.say(&note);
+    ensure!(note.contains("cannot be read"), "{note}");
+    Ok(())
+}
+
 pub async fn a_cluster_that_does_not_parse_is_named_and_ends(scene: &Scene) -> Result<()> {
     let mut controller = scene.controller().await?;
     let names = ["known", "restart"];
@@ -52,20 +71,7 @@ pub async fn a_cluster_that_does_not_parse_is_named_and_ends(scene: &Scene) -> R
     for name in names {
         spoil(scene, name).await?;
     }
-    let events: Api<Event> = Api::namespaced(scene.admin.clone(), &scene.namespace);
-    let (note, _) = until("an event names it", PATIENCE, async || {
-        let all = events.list(&ListParams::default()).await;
-        let all = all.map_err(|error| error.to_string())?;
-        let mut notes = all.items.into_iter().filter_map(|event| {
-            let is_it = event.reason.as_deref() == Some("Unreadable")
-                && event.regarding?.name.as_deref() == Some("known");
-            is_it.then_some(event.note)?
-        });
-        notes.next().ok_or_else(|| "none".to_owned())
-    })
-    .await?;
-    scene.say(&note);
-    ensure!(note.contains("cannot be read"), "{note}");
+    told(scene, "known", "what it said before holds").await?;
     // Its children are looked after as before.
     let deleted = DeleteParams::default();
     let services = support::light::children::api(&scene.admin, &scene.namespace, "Service")?;
@@ -77,6 +83,7 @@ pub async fn a_cluster_that_does_not_parse_is_named_and_ends(scene: &Scene) -> R
     // One that this process has never been able to read.
     controller.stop().await?;
     controller = scene.controller().await?;
+    told(scene, "restart", "it is left alone").await?;
     scene.raw().delete("restart", &deleted).await?;
     gone(scene, "restart").await?;
     for name in names {

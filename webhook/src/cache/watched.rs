@@ -89,14 +89,13 @@ fn forget_last_applied(metadata: &mut ObjectMeta) {
 impl Watched for Cluster {
     /// One that was never read is there all the same: it has its name, counts, and may be scaled.
     fn stand_in(unreadable: Unreadable, tables: &Tables) -> Option<Self> {
-        if let Some(known) = tables.clusters.get(&key(&unreadable.metadata)) {
-            return Some(last_known(&*known.object, unreadable));
-        }
-        Some(Self {
+        let known = tables.clusters.get(&key(&unreadable.metadata));
+        let known = known.map(|known| &*known.object);
+        Some(last_known(known, &unreadable).unwrap_or_else(|| Self {
             spec: unreadable.part("spec").unwrap_or_default(),
-            status: unreadable.part("status"),
+            status: unreadable.status().ok().flatten(),
             metadata: unreadable.metadata,
-        })
+        }))
     }
 
     fn put_into(mut self, key: Key, tables: &mut Tables) {
@@ -115,8 +114,8 @@ impl Watched for Cluster {
 
 impl Watched for JoinTokenRequest {
     fn stand_in(unreadable: Unreadable, tables: &Tables) -> Option<Self> {
-        let known = tables.requests.get(&key(&unreadable.metadata))?;
-        Some(last_known(&**known, unreadable))
+        let known = tables.requests.get(&key(&unreadable.metadata));
+        last_known(known.map(|known| &**known), &unreadable)
     }
 
     fn put_into(mut self, key: Key, tables: &mut Tables) {
@@ -138,8 +137,9 @@ impl Watched for ClusterPolicy {
     /// refuses whatever it may have meant.
     fn stand_in(unreadable: Unreadable, tables: &Tables) -> Option<Self> {
         let (_, name) = key(&unreadable.metadata);
-        if let Some(known) = tables.policies().get(&name) {
-            return Some(last_known(&**known, unreadable));
+        let known = tables.policies().get(&name).map(|known| &**known);
+        if let Some(known) = last_known(known, &unreadable) {
+            return Some(known);
         }
         let rule = PolicyRule {
             name: "unreadable".to_owned(),

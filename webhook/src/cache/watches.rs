@@ -77,7 +77,7 @@ impl Watches {
         let (known, metrics, stop) = (self.known.clone(), self.metrics.clone(), self.stop.clone());
         tokio::spawn(async move {
             let tables = known.clone();
-            let stand_in = move |unreadable| K::stand_in(unreadable, &tables.0.read());
+            let stand_in = move |unreadable, _| K::stand_in(unreadable, &tables.0.read());
             let events = runtime::guarded(api, K::config(), stand_in);
             let events = events.take_until(stop.cancelled_owned());
             tokio::pin!(events);
