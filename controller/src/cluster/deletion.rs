@@ -38,7 +38,10 @@ pub fn is_set(cluster: &Cluster) -> bool {
 
 /// One step further to the end. Nothing here waits for a change: whoever forbids a step may allow
 /// it again without a word.
-pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, Error> {
+pub async fn run(
+    cluster: &Arc<Cluster>,
+    context: &Context,
+) -> Result<(Outcome, Option<Duration>), Error> {
     let uid = cluster.uid().unwrap_or_default();
     context.prober.forget(&uid);
     context.census.forget(&uid);
@@ -70,8 +73,8 @@ pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, E
             }
         };
         let message = format!("waiting for the pods of {key} to terminate");
-        tell(cluster, "WaitingForPods", &message, context).await?;
-        return Ok(Outcome::Later(left));
+        let no_news_for = tell(cluster, "WaitingForPods", &message, context).await?;
+        return Ok((Outcome::Later(left), no_news_for));
     }
     // No watch shows a key whose labels somebody has taken off, and nobody else would let it go.
     for key in hidden_keys(cluster, &owned) {
@@ -96,7 +99,7 @@ pub async fn run(cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, E
     context.primary.forget(&uid);
     context.failures.clear(&uid);
     context.damping.forget(owned.keys());
-    Ok(Outcome::Ended)
+    Ok((Outcome::Ended, None))
 }
 
 /// Says what keeps the Cluster from ending, and tries again before long.
@@ -105,15 +108,15 @@ async fn in_the_way(
     key: &ObjectKey,
     Held { problem, wait }: Held,
     context: &Context,
-) -> Result<Outcome, Error> {
+) -> Result<(Outcome, Option<Duration>), Error> {
     let message = format!("{key} could not be deleted: {}", problem.message);
     tracing::warn!(
         namespace = cluster.namespace(),
         name = cluster.name_any(),
         message
     );
-    tell(cluster, "ChildNotDeleted", &message, context).await?;
-    Ok(Outcome::Later(wait))
+    let no_news_for = tell(cluster, "ChildNotDeleted", &message, context).await?;
+    Ok((Outcome::Later(wait), no_news_for))
 }
 
 /// The Secrets with keys of its own that are not seen.
@@ -183,9 +186,9 @@ async fn tell(
     reason: &str,
     message: &str,
     context: &Context,
-) -> Result<(), Error> {
+) -> Result<Option<Duration>, Error> {
     let new = status::ending(cluster, reason, message, Timestamp::now());
-    status::write(cluster, new, context).await.map(drop)
+    status::write(cluster, new, context).await
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crds::v1beta2::Cluster;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
-use runtime::backoff;
+use runtime::backoff::{self, Failures};
 
 pub mod children;
 pub mod context;
@@ -38,31 +38,42 @@ pub async fn reconcile(cluster: Arc<Cluster>, context: Arc<Context>) -> Result<A
     context
         .metrics
         .reconciled("Cluster", label, began.elapsed().as_secs_f64());
-    Ok(match outcome? {
-        Outcome::Done { again } => {
-            context.failures.clear(&uid);
-            again.map_or_else(Action::await_change, Action::requeue)
+    let (outcome, no_news_for) = outcome?;
+    Ok(again(&outcome, no_news_for, &uid, &context.failures))
+}
+
+/// When a Cluster is looked at again: what its status has to say is not held up by what else it waits
+/// for.
+fn again(
+    outcome: &Outcome,
+    no_news_for: Option<Duration>,
+    uid: &str,
+    failures: &Failures,
+) -> Action {
+    let wait = match outcome {
+        Outcome::Done => {
+            failures.clear(uid);
+            None
         }
-        Outcome::Ended => Action::await_change(),
-        Outcome::Later(wait) => Action::requeue(wait),
+        Outcome::Ended => None,
+        Outcome::Later(wait) => Some(*wait),
         Outcome::Refused { since } => {
-            context.failures.clear(&uid);
-            Action::requeue(backoff::while_it_lasts(since))
+            failures.clear(uid);
+            Some(backoff::while_it_lasts(*since))
         }
         Outcome::Failed { again } => {
-            let wait = again.unwrap_or_else(|| context.failures.delay(&uid));
-            Action::requeue(wait.mul_f64(rand::random_range(1.0..1.2)))
+            let wait = again.unwrap_or_else(|| failures.delay(uid));
+            Some(wait.mul_f64(rand::random_range(1.0..1.2)))
         }
-    })
+    };
+    let soonest = wait.into_iter().chain(no_news_for).min();
+    soonest.map_or_else(Action::await_change, Action::requeue)
 }
 
 /// What came of a reconcile whose outcome the status tells.
 enum Outcome {
     /// All is as it should be, or a watch will tell.
-    Done {
-        /// When the status has more to say.
-        again: Option<Duration>,
-    },
+    Done,
     /// The Cluster is let go.
     Ended,
     /// What is waited for comes by a watch, and is looked at then at the latest.
@@ -93,13 +104,17 @@ const UNREAD: Duration = Duration::from_secs(5);
 /// When what has changed in the last round is looked at once more.
 const GOES_ON: Duration = Duration::from_secs(1);
 
-async fn run(cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Error> {
+/// What came of it, and when the status has more to say.
+async fn run(
+    cluster: Arc<Cluster>,
+    context: &Context,
+) -> Result<(Outcome, Option<Duration>), Error> {
     if cluster.metadata.deletion_timestamp.is_some() {
         return deletion::run(&cluster, context).await;
     }
     let keys = SigningKeys::default();
     let Some(settled) = Box::pin(settle(cluster, &keys, context)).await? else {
-        return Ok(Outcome::Later(UNREAD));
+        return Ok((Outcome::Later(UNREAD), None));
     };
     let Settled {
         cluster,
@@ -135,7 +150,7 @@ async fn run(cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Error>
     }
     // Nothing tells of a claim whose name is too long to say whose it is.
     let waits = |valid: &ValidCluster| children::storage::in_the_way(valid).is_some();
-    Ok(if problems.iter().any(|problem| problem.passing) {
+    let outcome = if problems.iter().any(|problem| problem.passing) {
         Outcome::Failed { again }
     } else if !problems.is_empty() || valid.as_ref().is_ok_and(waits) {
         Outcome::Refused {
@@ -144,6 +159,37 @@ async fn run(cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, Error>
     } else if goes_on {
         Outcome::Later(GOES_ON)
     } else {
-        Outcome::Done { again: no_news_for }
-    })
+        Outcome::Done
+    };
+    Ok((outcome, no_news_for))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    #[test]
+    fn nothing_holds_up_what_the_status_has_to_say() {
+        let failures = Failures::default();
+        let (soon, late) = (Duration::from_secs(3), Duration::from_secs(300));
+        let outcomes = [
+            Outcome::Done,
+            Outcome::Later(late),
+            Outcome::Refused {
+                since: Some(Timestamp::now() - SignedDuration::from_hours(2)),
+            },
+            Outcome::Failed { again: Some(late) },
+        ];
+        for outcome in &outcomes {
+            let action = again(outcome, Some(soon), "a", &failures);
+            assert_eq!(action, Action::requeue(soon));
+        }
+        let rest = |outcome, no_news_for| again(outcome, no_news_for, "a", &failures);
+        let before = Outcome::Later(soon);
+        assert_eq!(rest(&before, Some(late)), Action::requeue(soon));
+        assert_eq!(rest(&outcomes[0], None), Action::await_change());
+        assert_eq!(rest(&outcomes[1], None), Action::requeue(late));
+    }
 }

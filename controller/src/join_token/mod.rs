@@ -180,15 +180,15 @@ async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Actio
     };
     let outage = matches!(&error, Error::Refused(refusal) if refusal.is_outage());
     let told = if outage && has_token(request, context) {
-        Ok(())
+        Ok(None)
     } else {
         let status = status::refused(request, &error);
-        write::status(request, status, context).await.map(drop)
+        write::status(request, status, context).await
     };
     match error {
         Error::Refused(refusal) if refusal.waits() => {
-            told?;
-            Ok(Action::await_change())
+            let no_news_for = told?;
+            Ok(no_news_for.map_or_else(Action::await_change, Action::requeue))
         }
         error => Err(error),
     }

@@ -1,6 +1,7 @@
 //! What the controller writes of a request itself: status, finalizer and owner.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crds::names::JOIN_TOKEN_REQUEST_FINALIZER;
 use crds::v1beta2::{JoinTokenRequest, JoinTokenRequestStatus};
@@ -47,20 +48,22 @@ pub async fn owned(
     context.primary.metadata(request, metadata).await
 }
 
-/// Writes the status if it changed, and in more than its words unless those are due.
+/// Writes the status if it changed, and in more than its words unless those are due: otherwise they are
+/// after the time that comes back.
 pub async fn status(
     request: &Arc<JoinTokenRequest>,
     status: JoinTokenRequestStatus,
     context: &Context,
-) -> Result<Arc<JoinTokenRequest>, PrimaryError> {
+) -> Result<Option<Duration>, PrimaryError> {
     if request.status.as_ref() == Some(&status) {
-        return Ok(request.clone());
+        return Ok(None);
     }
     let primary = &context.primary;
     if let Some(rest) = primary.too_soon(request, request.status.as_ref(), &status) {
         tracing::debug!(?rest, "the same is not said in other words again so soon");
-        return Ok(request.clone());
+        return Ok(Some(rest));
     }
     // With the version of what was read, a stale reconcile cannot take back a recorded id.
-    primary.status_unless_changed(request, &status).await
+    primary.status_unless_changed(request, &status).await?;
+    Ok(None)
 }
