@@ -1,6 +1,6 @@
 //! The Secrets that users name: which Clusters name each, and what is known of it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,15 @@ pub struct Unread {
 
 /// All of them.
 #[derive(Clone, Default)]
-pub(super) struct Named(Arc<Mutex<HashMap<ObjectKey, NamedSecret>>>);
+pub(super) struct Named(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    secrets: HashMap<ObjectKey, NamedSecret>,
+    /// The names of Secrets that each Cluster names, by its namespace and name. One that names none
+    /// is not in it.
+    of_clusters: BTreeMap<(String, String), BTreeSet<String>>,
+}
 
 struct NamedSecret {
     /// Names of the Clusters that name it; there is at least one.
@@ -52,16 +60,11 @@ impl Named {
         stop: &CancellationToken,
     ) -> (Vec<(ObjectKey, CancellationToken)>, Option<Unread>) {
         let mut named = self.0.lock();
-        named.retain(|key, secret| {
-            if key.namespace == namespace && !secrets.contains(&key.name) {
-                secret.clusters.remove(cluster);
-            }
-            !secret.clusters.is_empty()
-        });
+        named.names_only(namespace, cluster, secrets);
         let (mut begun, mut unread) = (Vec::new(), None);
         for name in secrets {
             let key = ObjectKey::new(Kind::Secret, namespace, name);
-            let secret = named.entry(key.clone()).or_insert_with(|| {
+            let secret = named.secrets.entry(key.clone()).or_insert_with(|| {
                 let end = stop.child_token();
                 begun.push((key.clone(), end.clone()));
                 NamedSecret {
@@ -89,45 +92,68 @@ impl Named {
 
     /// The Secret is there, or is not; for whom that is news.
     pub(super) fn answered(&self, key: &ObjectKey) -> BTreeSet<String> {
-        self.note(key, |_| Answer::Known)
+        let mut named = self.0.lock();
+        let Some(secret) = named.secrets.get_mut(key) else {
+            return BTreeSet::new();
+        };
+        secret.answer = Answer::Known;
+        secret.clusters.clone()
     }
 
-    /// It could not be asked for. What was known before holds.
+    /// It could not be asked for; for whom that is news. What was known before holds.
     pub(super) fn failed(&self, key: &ObjectKey, error: &watcher::Error) -> BTreeSet<String> {
         let said = match error {
             watcher::Error::InitialListFailed(kube::Error::Api(status)) => status.message.clone(),
             other => other.to_string(),
         };
-        self.note(key, |before| match before {
-            Answer::Known => Answer::Known,
-            Answer::Awaited(_) | Answer::Failed(_) => Answer::Failed(said),
-        })
-    }
-
-    fn note(&self, key: &ObjectKey, next: impl FnOnce(&Answer) -> Answer) -> BTreeSet<String> {
         let mut named = self.0.lock();
-        let Some(secret) = named.get_mut(key) else {
+        let Some(secret) = named.secrets.get_mut(key) else {
             return BTreeSet::new();
         };
-        secret.answer = next(&secret.answer);
+        match &secret.answer {
+            Answer::Known => return BTreeSet::new(),
+            Answer::Failed(before) if *before == said => return BTreeSet::new(),
+            Answer::Awaited(_) | Answer::Failed(_) => secret.answer = Answer::Failed(said),
+        }
         secret.clusters.clone()
     }
 
     /// Clusters that are not there any more name nothing.
     pub(super) fn retain(&self, is_there: impl Fn(&str, &str) -> bool) {
-        self.0.lock().retain(|key, secret| {
-            secret
-                .clusters
-                .retain(|cluster| is_there(&key.namespace, cluster));
-            !secret.clusters.is_empty()
-        });
+        let mut named = self.0.lock();
+        let clusters = named.of_clusters.keys();
+        let gone = clusters.filter(|(namespace, cluster)| !is_there(namespace, cluster));
+        for (namespace, cluster) in gone.cloned().collect::<Vec<_>>() {
+            named.names_only(&namespace, &cluster, &BTreeSet::new());
+        }
     }
 
     /// Does it while nobody names the Secret.
     pub(super) fn unless_named<T>(&self, key: &ObjectKey, act: impl FnOnce() -> T) {
         let named = self.0.lock();
-        if !named.contains_key(key) {
+        if !named.secrets.contains_key(key) {
             act();
+        }
+    }
+}
+
+impl Inner {
+    /// Takes a Cluster off the Secrets that it names no more.
+    fn names_only(&mut self, namespace: &str, cluster: &str, secrets: &BTreeSet<String>) {
+        let of = (namespace.to_owned(), cluster.to_owned());
+        let before = if secrets.is_empty() {
+            self.of_clusters.remove(&of)
+        } else {
+            self.of_clusters.insert(of, secrets.clone())
+        };
+        for name in before.unwrap_or_default().difference(secrets) {
+            let key = ObjectKey::new(Kind::Secret, namespace, name);
+            if let Some(secret) = self.secrets.get_mut(&key) {
+                secret.clusters.remove(cluster);
+                if secret.clusters.is_empty() {
+                    self.secrets.remove(&key);
+                }
+            }
         }
     }
 }
@@ -187,6 +213,9 @@ mod tests {
         assert!(ends[0].is_cancelled() && !ends[1].is_cancelled());
         named.retain(|_, cluster| cluster != "one");
         assert!(ends[1].is_cancelled());
+        let inner = named.0.lock();
+        assert!(inner.of_clusters.is_empty() && inner.secrets.is_empty());
+        drop(inner);
         let mut released = Vec::new();
         named.unless_named(&key("a"), || released.push("a"));
         assert_eq!(names(&named, "one", &["a"]).0.len(), 1);
@@ -205,11 +234,13 @@ mod tests {
         let forbidden = Status::failure("secrets is forbidden", "Forbidden").with_code(403);
         let error = watcher::Error::InitialListFailed(kube::Error::Api(forbidden.boxed()));
         assert_eq!(named.failed(&key("a"), &error), ["one".to_owned()].into());
+        // The same again is no news, nor is what does not matter to anybody.
+        assert_eq!(named.failed(&key("a"), &error), BTreeSet::new());
         let why = unread(&named).and_then(|unread| unread.why);
         assert_eq!(why.as_deref(), Some("secrets is forbidden"));
         named.answered(&key("a"));
         assert_eq!(unread(&named), None);
-        named.failed(&key("a"), &error);
+        assert_eq!(named.failed(&key("a"), &error), BTreeSet::new());
         assert_eq!(unread(&named), None);
     }
 }
