@@ -17,6 +17,9 @@ use crate::mothership::resources;
 use crate::output::Output;
 use crate::{suggest, transport};
 
+#[cfg(test)]
+pub mod played;
+
 /// Who the API server records as the author of what is written here.
 pub const FIELD_MANAGER: &str = "kubectl-k0smotron";
 /// How many versions of an object a change is tried on: its controller writes a few while it begins.

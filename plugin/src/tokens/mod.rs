@@ -10,7 +10,7 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde::Serialize;
 
-pub use self::request::{answer, ask, is_perhaps_made, name_for, obtain, tell_perhaps};
+pub use self::request::{answer, ask, is_perhaps_made, name_for, obtain, tell_asked, tell_perhaps};
 use crate::error::Error;
 use crate::mothership::client::Connection;
 use crate::mothership::{resources, view};
@@ -187,3 +187,6 @@ pub fn tell(session: &Session, token: &JoinToken) {
         how_to_revoke(session, &token.request, &token.namespace)
     ));
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,21 @@ pub async fn obtain(
         }
         return Err(error);
     }
-    answer(session, connection, args, cluster, &name).await
+    let answered = answer(session, connection, args, cluster, &name).await;
+    if let Err(error) = &answered {
+        tell_asked(session, connection, &name, error);
+    }
+    answered
+}
+
+/// Says how to take back what was asked for, unless the error does.
+pub fn tell_asked(session: &Session, connection: &Connection<'_>, name: &str, error: &Error) {
+    let how = how_to_revoke(session, name, &connection.namespace);
+    if !error.hints().iter().any(|hint| hint.contains(&how)) {
+        session
+            .out
+            .note(&format!("a join token was asked for; take it back: {how}"));
+    }
 }
 
 /// What is known while the API server has not answered.
@@ -110,8 +124,14 @@ pub async fn ask(
     };
     session.leaves(PERHAPS, vec![perhaps(session, args, name, place)]);
     let attempt = format!("ask for a join token for cluster {place}/{}", args.cluster);
+    let is_random = args.name.is_none();
+    let create = async || match api.create(&parameters, &object).await {
+        // Nobody else has a name that was made up here: an earlier try was kept, though not answered.
+        Err(kube::Error::Api(status)) if is_random && status.is_already_exists() => Ok(()),
+        other => other.map(drop),
+    };
     connection
-        .call(&attempt, || api.create(&parameters, &object))
+        .call(&attempt, create)
         .await
         .map_err(|error| taken(error, session, args, place))?;
     session.leaves(

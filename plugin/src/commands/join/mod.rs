@@ -145,13 +145,21 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Error> {
             _ => preview,
         });
     }
-    let answer = tokens::obtain(session, &connection, &args.request, &cluster).await?;
+    let token = tokens::obtain(session, &connection, &args.request, &cluster).await?;
     let version = match version {
-        None if comes => tokens::version_of(&connection.cluster(&answer.cluster).await?),
-        known => known,
+        None if comes => {
+            let found = connection.cluster(&token.cluster).await;
+            found.map(|cluster| tokens::version_of(&cluster))
+        }
+        known => Ok(known),
     };
-    let token = JoinToken { version, ..answer };
-    let text = render(&token, args, &setup);
+    let text = version.and_then(|version| {
+        let whole = JoinToken {
+            version,
+            ..token.clone()
+        };
+        render(&whole, args, &setup)
+    });
     let printed = text.and_then(|text| session.out.data(&text));
     // There is a token, whether or not anybody has read it.
     tokens::tell(session, &token);

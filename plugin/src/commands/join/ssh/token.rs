@@ -71,7 +71,11 @@ impl<'a> Token<'a> {
         if !self.keeps {
             session.leaves("no machine was touched", Vec::new());
         }
-        tokens::answer(session, connection, wanted, cluster, &self.name).await
+        let answered = tokens::answer(session, connection, wanted, cluster, &self.name).await;
+        if let (Err(error), true) = (&answered, self.keeps) {
+            tokens::tell_asked(session, connection, &self.name, error);
+        }
+        answered
     }
 
     /// Takes it back. That it could not be is no failure of the machines.
@@ -114,6 +118,10 @@ impl<'a> Token<'a> {
                 Err(error) => return Err(error),
             }
         }
+        if looks > 1 {
+            // It may come later still.
+            tokens::tell_perhaps(self.session, self.connection, &self.wanted, &self.name);
+        }
         Ok(())
     }
 
@@ -124,5 +132,44 @@ impl<'a> Token<'a> {
 
     fn command(&self) -> String {
         tokens::how_to_revoke(self.session, &self.name, &self.connection.namespace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::mothership::client::played;
+    use crate::mothership::view::tests::cluster;
+
+    #[tokio::test]
+    async fn a_request_that_is_never_found_is_named() {
+        let (session, captured) = played::session();
+        let connection = played::connection(&session.out, |method, path| match method {
+            "POST" => played::status(500, "InternalError"),
+            _ => played::missing(path),
+        });
+        let token = Token::new(&session, &connection, played::wanted(None), false).unwrap();
+        token.obtain(&cluster(json!({}))).await.unwrap_err();
+        token.end().await;
+        let how = format!("kubectl k0smotron token revoke {} -n default", token.name);
+        let said = format!("a join token may have been asked for; take it back: {how}\n");
+        assert_eq!(captured.stderr(), said);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_kept_is_named_when_it_cannot_be_read() {
+        for keeps in [true, false] {
+            let (session, captured) = played::session();
+            let connection = played::connection(&session.out, |method, path| match method {
+                "POST" => (201, json!({"metadata": {"name": "a"}})),
+                _ => played::missing(path),
+            });
+            let token = Token::new(&session, &connection, played::wanted(None), keeps).unwrap();
+            token.obtain(&cluster(json!({}))).await.unwrap_err();
+            token.end().await;
+            assert_eq!(captured.stderr().contains(&token.command()), keeps);
+        }
     }
 }
