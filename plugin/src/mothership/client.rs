@@ -18,7 +18,7 @@ use crate::output::Output;
 use crate::{suggest, transport};
 
 #[cfg(test)]
-pub mod played;
+pub mod testing;
 
 /// Who the API server records as the author of what is written here.
 pub const FIELD_MANAGER: &str = "kubectl-k0smotron";

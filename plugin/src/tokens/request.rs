@@ -222,7 +222,8 @@ pub async fn answer(
             namespace: place.clone(),
             cluster: args.cluster.clone(),
             role: args.role,
-            token_id: Some(token_id),
+            // Who may write the status may write anything there.
+            token_id: Some(token_id).filter(|id| id.parse::<TokenId>().is_ok()),
             expires_at: view::text(&request, "/status/expiresAt")
                 .and_then(|until| until.parse().ok())
                 .or_else(|| expiry_of(args.ttl()))

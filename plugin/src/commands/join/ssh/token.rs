@@ -140,17 +140,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::mothership::client::played;
+    use crate::mothership::client::testing;
     use crate::mothership::view::tests::cluster;
 
     #[tokio::test]
     async fn a_request_that_is_never_found_is_named() {
-        let (session, captured) = played::session();
-        let connection = played::connection(&session.out, |method, path| match method {
-            "POST" => played::status(500, "InternalError"),
-            _ => played::missing(path),
+        let (session, captured) = testing::session();
+        let connection = testing::connection(&session.out, |method, path| match method {
+            "POST" => testing::status(500, "InternalError"),
+            _ => testing::missing(path),
         });
-        let token = Token::new(&session, &connection, played::wanted(None), false).unwrap();
+        let token = Token::new(&session, &connection, testing::wanted(None), false).unwrap();
         token.obtain(&cluster(json!({}))).await.unwrap_err();
         token.end().await;
         let how = format!("kubectl k0smotron token revoke {} -n default", token.name);
@@ -161,12 +161,12 @@ mod tests {
     #[tokio::test]
     async fn a_token_that_is_kept_is_named_when_it_cannot_be_read() {
         for keeps in [true, false] {
-            let (session, captured) = played::session();
-            let connection = played::connection(&session.out, |method, path| match method {
+            let (session, captured) = testing::session();
+            let connection = testing::connection(&session.out, |method, path| match method {
                 "POST" => (201, json!({"metadata": {"name": "a"}})),
-                _ => played::missing(path),
+                _ => testing::missing(path),
             });
-            let token = Token::new(&session, &connection, played::wanted(None), keeps).unwrap();
+            let token = Token::new(&session, &connection, testing::wanted(None), keeps).unwrap();
             token.obtain(&cluster(json!({}))).await.unwrap_err();
             token.end().await;
             assert_eq!(captured.stderr().contains(&token.command()), keeps);
