@@ -92,7 +92,7 @@ fn sha256(text: &str) -> Result<String, String> {
 /// The form in which the token is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
-    /// One line for a shell on the machine, with the script.
+    /// A command for a shell on the machine, with the script.
     #[default]
     Command,
     /// The token alone.

@@ -13,9 +13,14 @@ use crate::error::Error;
 use crate::output::{Structured, structured};
 use crate::tokens::JoinToken;
 
+/// How many bytes are on a line of 76 characters.
+const ENCODED: usize = 57;
+
 impl JoinToken {
-    /// One line for a shell on the machine: the script, packed. It goes through pipes, so no list of
-    /// processes shows the token, and nothing is run of what did not arrive whole.
+    /// A command for a shell on the machine: the script, packed. It goes through pipes, so no list of
+    /// processes shows the token, and nothing is run of what did not arrive whole. Its lines are short:
+    /// of a longer one that is pasted a terminal drops what is beyond 4095 characters, and BusyBox
+    /// what is beyond 1023.
     pub fn command(&self, setup: &Setup) -> Result<String, Error> {
         let script = script::script(self, setup)?;
         let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
@@ -23,9 +28,15 @@ impl JoinToken {
             .write_all(script.as_bytes())
             .and_then(|()| gzip.finish());
         let packed = packed.map_err(|source| Error::io("pack the script", source))?;
+        let mut lines = String::new();
+        for bytes in packed.chunks(ENCODED) {
+            lines.push_str(&STANDARD.encode(bytes));
+            lines.push('\n');
+        }
+        // In a shell of its own nobody's alias is in the way of sudo.
         Ok(format!(
-            "(s=$(printf %s {} | base64 -d | gunzip -c) && printf '%s\\n' \"$s\" | $(command -v sudo) sh)",
-            STANDARD.encode(packed)
+            "(s=$(printf %s '\n{lines}' | base64 -d | gunzip -c) &&\n\
+             printf '%s\\n' \"$s\" | $(sh -c 'command -v sudo') sh)"
         ))
     }
 

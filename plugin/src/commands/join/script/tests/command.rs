@@ -1,4 +1,4 @@
-//! The one-line command, as the shells read it.
+//! The command for a shell, as the shells read it.
 
 use super::*;
 
@@ -61,11 +61,18 @@ fn a_line_that_did_not_arrive_whole_does_nothing() {
         let machine = machine(shell);
         machine.program("k0s", &k0s(VERSION));
         let line = line(&machine, false);
-        let (packed, rest) = line.split_once(" | base64").unwrap();
-        for cut in [&packed[..packed.len() / 2], &packed[..packed.len() - 8]] {
-            let ended = runs(&machine, &format!("{cut} | base64{rest}"));
-            assert_ne!(ended.code, 0, "{}", ended.stderr);
-            assert_eq!(ended.record, "");
+        let (packed, rest) = line.split_once("' | base64").unwrap();
+        let (first, others) = packed.split_at(packed.find("H4sI").unwrap() + 77);
+        for cut in [
+            &packed[..packed.len() / 2],
+            &packed[..packed.len() - 9],
+            &format!("{first}{}", &others[77..]),
+        ] {
+            for end in ["'", ""] {
+                let ended = runs(&machine, &format!("{cut}{end} | base64{rest}"));
+                assert_ne!(ended.code, 0, "{}", ended.stderr);
+                assert_eq!(ended.record, "");
+            }
         }
         let ended = runs(&machine, &line.replace("gunzip", "no-gunzip"));
         assert_eq!(ended.code, 127, "{}", ended.stderr);
@@ -85,5 +92,17 @@ fn in_the_foreground_k0s_takes_the_shells_place() {
         assert!(call.starts_with("k0s <worker> <--token-file> "), "{call}");
         assert_eq!(machine.files(), [TOKEN_FILE, "usr/local/bin/k0s"]);
         assert!(!ended.stdout.contains("node: "), "{}", ended.stdout);
+    });
+}
+
+#[test]
+fn an_alias_of_sudo_is_not_in_the_way() {
+    in_every_shell(|Machine { shell, .. }| {
+        let machine = machine(shell);
+        machine.program("k0s", &k0s(VERSION));
+        let line = format!("alias sudo='sudo '\n{}", line(&machine, false));
+        let ended = runs(&machine, &line);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert!(ended.record.ends_with("k0s <start>\n"), "{}", ended.record);
     });
 }
