@@ -32,12 +32,14 @@ const KNOWN: [&str; 10] = [
 /// A label (`key=value`).
 pub fn label(text: &str) -> Result<String, String> {
     let (key, value) = text.split_once('=').ok_or(LABEL)?;
+    let (key, value) = (key.trim(), value.trim());
     labelled(key, value)?;
-    Ok(text.to_owned())
+    Ok(format!("{key}={value}"))
 }
 
 /// A taint (`key=value:Effect` or `key:Effect`).
 pub fn taint(text: &str) -> Result<String, String> {
+    let text = text.trim();
     tainted(text)?;
     Ok(text.to_owned())
 }
@@ -63,9 +65,14 @@ fn said(words: &[String], labels: &str, taints: &str) -> Result<(), String> {
     let mut known = BTreeMap::new();
     for text in items(words, labels) {
         let (key, value) = text.split_once('=').unwrap_or((text, ""));
+        // The kubelet takes no notice of blanks there.
+        let (key, value) = (key.trim(), value.trim());
         labelled(key, value)?;
-        if known.insert(key, value).is_some_and(|other| other != value) {
-            return Err(format!("label \"{key}\" must have one value"));
+        if let Some(other) = known.insert(key, value).filter(|other| *other != value) {
+            return Err(format!(
+                "label \"{key}\" must have one value: \"{other}\" and \"{value}\" are both there, \
+                 and a node has the last"
+            ));
         }
     }
     let mut known = BTreeSet::new();
@@ -201,6 +208,8 @@ mod tests {
         ] {
             assert!(taint(bad).is_err(), "{bad}");
         }
+        assert_eq!(label(" tier = web ").unwrap(), "tier=web");
+        assert_eq!(taint(" a=b:NoSchedule ").unwrap(), "a=b:NoSchedule");
         let refused = label("node-role.kubernetes.io/worker=").unwrap_err();
         assert!(
             refused.contains("kubectl label node <node> node-role"),
@@ -214,6 +223,7 @@ mod tests {
             "",
             "--labels a=1,b=2 --taints a=b:NoSchedule,a=c:NoExecute --profile x",
             "--labels=a=1 --labels=a=1 --labels",
+            "--labels 'a=1, b = 2,b=2'",
             "--kubelet-extra-args '--node-labels=a=1 --v=2'",
             "--kubelet-extra-args=--register-with-taints=a:NoSchedule --taints a:NoSchedule",
         ] {
@@ -233,5 +243,9 @@ mod tests {
         ] {
             assert!(!is_fine(bad), "{bad}");
         }
+        let twice = ["--labels", "a=1, a=2"].map(str::to_owned);
+        let said = check(&twice).unwrap_err().to_string();
+        let why = "label \"a\" must have one value: \"1\" and \"2\" are both there";
+        assert!(said.starts_with(why), "{said}");
     }
 }
