@@ -149,18 +149,26 @@ download() {
     fetch "$url"
 }
 
-# Takes an address into the fresh file. Who says nothing for a minute is not waited for.
+# Runs what writes into a file, up to a gigabyte: whoever sends more would fill the disk. The unit is
+# half a kilobyte, in some shells a whole one.
+bounded() {
+    (ulimit -f 2097152 2>/dev/null || :; exec "$@")
+}
+
+# Takes an address into the fresh file. Who says nothing for a minute is not waited for, nor, with
+# curl, who is not done in an hour.
 fetch() {
     if command -v curl >/dev/null 2>&1; then
         next='=https'
         case $1 in http:*) next='=http,https' ;; esac
-        curl -sSfL --proto-redir "$next" --retry 3 --connect-timeout 20 --speed-limit 1024 --speed-time 60 \
+        bounded curl -sSfL --proto-redir "$next" --retry 3 --retry-max-time 3600 --max-time 3600 \
+            --connect-timeout 20 --speed-limit 1024 --speed-time 60 \
             -o "$fresh" -- "$1" </dev/null || fail 5 "the download of $1 failed"
     elif is_gnu_wget; then
-        wget -q -T 60 -t 4 -O "$fresh" -- "$1" </dev/null || fail 5 "the download of $1 failed"
+        bounded wget -q -T 60 -t 4 -O "$fresh" -- "$1" </dev/null || fail 5 "the download of $1 failed"
     elif command -v wget >/dev/null 2>&1; then
         # Some of BusyBox do not survive -T; those that do wait for 15 minutes without it.
-        wget -q -O "$fresh" -- "$1" </dev/null || fail 5 "the download of $1 failed"
+        bounded wget -q -O "$fresh" -- "$1" </dev/null || fail 5 "the download of $1 failed"
     else
         fail 5 "there is neither curl nor wget to download k0s with"
     fi

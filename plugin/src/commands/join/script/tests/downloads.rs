@@ -112,6 +112,7 @@ fn curl_keeps_to_https_and_waits_for_nobody_who_is_silent() {
         for call in calls {
             for words in [
                 "<--proto-redir> <=https> ",
+                "<--retry-max-time> <3600> <--max-time> <3600> ",
                 "<--connect-timeout> <20> <--speed-limit> <1024> <--speed-time> <60> ",
             ] {
                 assert!(call.contains(words), "{call}");
@@ -168,5 +169,41 @@ fn k0s_where_it_is_put_is_found_without_a_way_to_it() {
             "{}",
             ended.stderr
         );
+    });
+}
+
+#[test]
+fn what_never_ends_does_not_fill_the_disk() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/k0s", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+            while stream.write_all(&[0; 65536]).is_ok() {}
+        }
+    });
+    in_every_shell(|machine| {
+        // The real one.
+        fs::remove_file(machine.dir.path().join("bin/curl")).unwrap();
+        let endless = Setup {
+            download_url: Some(url.clone()),
+            root: machine.root().to_str().unwrap().to_owned(),
+            ..from_mirror(&[OTHER])
+        };
+        // Nobody asks about its token.
+        let token = JoinToken {
+            role: Role::Controller,
+            ..token()
+        };
+        let text = script(&token, &endless).unwrap();
+        let path = machine.file("join.sh", &text.replace("-f 2097152", "-f 2048"));
+        let ended = machine.shell(
+            &[path.to_str().unwrap()],
+            &[("NO_PROXY", "*"), ("no_proxy", "*")],
+        );
+        assert_eq!(ended.code, 5, "{}", ended.stderr);
+        let said = format!("the download of {url} failed");
+        assert!(ended.stderr.contains(&said), "{}", ended.stderr);
+        assert_eq!(machine.files(), [""; 0]);
     });
 }
