@@ -24,8 +24,8 @@ use tower::filter::AsyncFilterLayer;
 use tower::util::BoxCloneService;
 use tower::{BoxError, Layer as _, Service, ServiceBuilder, ServiceExt as _};
 
-use crate::kubeconfig::Access;
 use crate::kubeconfig::proxy::Protocol;
+use crate::kubeconfig::{self, Access};
 use crate::trace::Trace;
 use crate::transport::trust::Named;
 use crate::transport::warnings::Warnings;
@@ -41,7 +41,7 @@ const OBJECTS: usize = 1_000_000;
 /// # Errors
 /// [`kube::Error`] for certificates that are none.
 pub fn client(access: Access, level: u8) -> Result<Client, kube::Error> {
-    connect(access, level, |body| body)
+    connect(access, level, Side::Mothership)
 }
 
 /// The same for a hosted API, which is not trusted: what it answers is not read without an end.
@@ -49,13 +49,17 @@ pub fn client(access: Access, level: u8) -> Result<Client, kube::Error> {
 /// # Errors
 /// As [`client`].
 pub fn wary(access: Access, level: u8) -> Result<Client, kube::Error> {
-    connect(access, level, limited)
+    connect(access, level, Side::Hosted)
 }
 
-/// What becomes of an answer's body.
-type Filter = fn(Box<DynBody>) -> Box<DynBody>;
+/// Whose API answers.
+#[derive(Clone, Copy)]
+enum Side {
+    Mothership,
+    Hosted,
+}
 
-fn connect(access: Access, level: u8, filter: Filter) -> Result<Client, kube::Error> {
+fn connect(access: Access, level: u8, side: Side) -> Result<Client, kube::Error> {
     let tls = Tls {
         config: tls(&access)?,
         name: access.config.tls_server_name.clone(),
@@ -64,14 +68,14 @@ fn connect(access: Access, level: u8, filter: Filter) -> Result<Client, kube::Er
     tcp.enforce_http(false);
     tcp.set_connect_timeout(access.config.connect_timeout);
     let Some(proxy) = access.proxy.clone() else {
-        return stack(tls.over(tcp)?, access, level, filter);
+        return stack(tls.over(tcp)?, access, level, side);
     };
     if proxy.protocol == Protocol::Socks5 {
         let mut socks = SocksV5::new(proxy.address, tcp);
         if let Some((name, password)) = proxy.login {
             socks = socks.with_auth(name, password);
         }
-        return stack(tls.over(socks)?, access, level, filter);
+        return stack(tls.over(socks)?, access, level, side);
     }
     let login = proxy.login.and_then(|(name, password)| {
         let pair = STANDARD.encode(format!("{name}:{password}"));
@@ -79,10 +83,10 @@ fn connect(access: Access, level: u8, filter: Filter) -> Result<Client, kube::Er
     });
     if proxy.protocol == Protocol::Https {
         let tunnel = Tunnel::new(proxy.address, tls.over(tcp)?);
-        stack(tls.over(with_login(tunnel, login))?, access, level, filter)
+        stack(tls.over(with_login(tunnel, login))?, access, level, side)
     } else {
         let tunnel = Tunnel::new(proxy.address, tcp);
-        stack(tls.over(with_login(tunnel, login))?, access, level, filter)
+        stack(tls.over(with_login(tunnel, login))?, access, level, side)
     }
 }
 
@@ -94,7 +98,7 @@ fn with_login<C>(tunnel: Tunnel<C>, login: Option<HeaderValue>) -> Tunnel<C> {
 }
 
 /// From the kube client down to the connection; what is shown is what goes out.
-fn stack<C>(connector: C, access: Access, level: u8, filter: Filter) -> Result<Client, kube::Error>
+fn stack<C>(connector: C, access: Access, level: u8, side: Side) -> Result<Client, kube::Error>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + Read + Write + Send + Unpin + 'static,
@@ -102,12 +106,21 @@ where
     C::Error: Into<BoxError>,
 {
     let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
-    let warnings = Warnings::default();
+    let warnings = match side {
+        Side::Mothership => Warnings::default(),
+        Side::Hosted => Warnings::of(kubeconfig::shown(&access.config.cluster_url)),
+    };
     let wire = client
         .build::<_, Body>(connector)
         .map_response(move |answer: Response<Incoming>| {
             warnings.show(answer.headers());
-            answer.map(|body| filter(Box::new(body.map_err(BoxError::from))))
+            answer.map(|body| {
+                let body: Box<DynBody> = Box::new(body.map_err(BoxError::from));
+                match side {
+                    Side::Mothership => body,
+                    Side::Hosted => limited(body),
+                }
+            })
         })
         .map_err(BoxError::from);
     let wire = match level {

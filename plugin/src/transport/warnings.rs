@@ -10,27 +10,51 @@ use crate::escape;
 
 /// How many a server is listened to for.
 const MOST: usize = 100;
+/// How many characters of one are shown of a hosted API, where anybody may answer.
+const LENGTH: usize = 300;
 
 /// Shows warnings on standard error, as kubectl does, each once.
 #[derive(Clone, Default)]
-pub struct Warnings(Arc<Mutex<BTreeSet<String>>>);
+pub struct Warnings {
+    /// The hosted API that warns; else it is the mothership.
+    hosted: Option<String>,
+    shown: Arc<Mutex<BTreeSet<String>>>,
+}
 
 impl Warnings {
+    /// Those of a hosted API at this address.
+    pub fn of(hosted: String) -> Self {
+        Self {
+            hosted: Some(hosted),
+            ..Self::default()
+        }
+    }
+
     pub fn show(&self, headers: &HeaderMap) {
         for text in self.fresh(headers) {
             // A stream that is gone is no failure.
-            let _ = writeln!(std::io::stderr().lock(), "warning: {text}");
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
         }
     }
 
     fn fresh(&self, headers: &HeaderMap) -> Vec<String> {
-        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let values = headers.get_all(header::WARNING).iter();
         let texts = values.flat_map(|value| texts(&String::from_utf8_lossy(value.as_bytes())));
-        let texts = texts.map(|text| escape::line(&text).into_owned());
+        let texts = texts.map(|text| self.line(&text));
         texts
             .filter(|text| shown.len() < MOST && shown.insert(text.clone()))
             .collect()
+    }
+
+    fn line(&self, text: &str) -> String {
+        let Some(server) = &self.hosted else {
+            return format!("warning: {}", escape::line(text));
+        };
+        let cut: String = text.chars().take(LENGTH).collect();
+        let end = if cut.len() < text.len() { "..." } else { "" };
+        let cut = escape::line(&cut);
+        format!("warning of the hosted API at {server}: {cut}{end}")
     }
 }
 
@@ -92,11 +116,19 @@ mod tests {
             HeaderMap::from_iter([(header::WARNING, value)])
         };
         let orders = headers(b"299 - \"a\xc2\x9bb\"");
-        assert_eq!(warnings.fresh(&orders), ["a\\u009bb"]);
+        assert_eq!(warnings.fresh(&orders), ["warning: a\\u009bb"]);
         assert!(warnings.fresh(&orders).is_empty());
         for number in 0..2 * MOST {
             warnings.fresh(&headers(format!("299 - \"{number}\"").as_bytes()));
         }
-        assert_eq!(warnings.0.lock().unwrap().len(), MOST);
+        assert_eq!(warnings.shown.lock().unwrap().len(), MOST);
+
+        let hosted = Warnings::of("https://demo:6443".to_owned());
+        let named = "warning of the hosted API at https://demo:6443: ";
+        let short = hosted.fresh(&headers(b"299 - \"no limits\""));
+        assert_eq!(short, [format!("{named}no limits")]);
+        let long = format!("299 - \"{}\"", "\u{e9}".repeat(LENGTH + 1));
+        let cut = format!("{named}{}...", "\u{e9}".repeat(LENGTH));
+        assert_eq!(hosted.fresh(&headers(long.as_bytes())), [cut]);
     }
 }
