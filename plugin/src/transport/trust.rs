@@ -36,6 +36,9 @@ impl ServerCertVerifier for Named {
         let able = self.certificates.iter().filter(|one| may_sign(one, now));
         authorities.add_parsable_certificates(able.cloned());
         let parsed = ParsedCertificate::try_from(certificate)?;
+        let is_named = self.certificates.iter().any(|one| one == certificate);
+        // What is amiss with those would count for more than that they are not needed.
+        let more = if is_named { &[][..] } else { more };
         let signed = verify_server_cert_signed_by_trust_anchor(
             &parsed,
             &authorities,
@@ -47,7 +50,7 @@ impl ServerCertVerifier for Named {
             // Its time was looked at before who has signed it.
             Err(Error::InvalidCertificate(
                 CertificateError::UnknownIssuer | CertificateError::Other(_),
-            )) if self.certificates.iter().any(|one| one == certificate) => {}
+            )) if is_named => {}
             // Nobody would look for that behind an unknown issuer.
             Err(Error::InvalidCertificate(CertificateError::UnknownIssuer))
                 if authorities.len() < self.certificates.len() =>
@@ -101,4 +104,40 @@ fn may_sign(certificate: &[u8], now: UnixTime) -> bool {
     let now = now.and_then(|now| ASN1Time::from_timestamp(now).ok());
     let is_its_time = now.is_some_and(|now| certificate.validity().is_valid_at(now));
     is_authority && is_meant_for_it && is_its_time
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
+    };
+
+    use super::*;
+
+    #[test]
+    fn what_is_named_itself_needs_none_of_those_that_the_server_sends() {
+        let (root_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let mut root = CertificateParams::new(Vec::new()).unwrap();
+        root.distinguished_name.push(DnType::CommonName, "root");
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        root.not_before = date_time_ymd(2000, 1, 1);
+        root.not_after = date_time_ymd(2001, 1, 1);
+        let issuer = Issuer::new(root.clone(), &root_key);
+        let mut server = CertificateParams::new(vec!["demo".to_owned()]).unwrap();
+        server.is_ca = IsCa::ExplicitNoCa;
+        let server = server.signed_by(&key, &issuer).unwrap().der().clone();
+        let sent = [root.self_signed(&root_key).unwrap().der().clone()];
+        let verified = |named: &CertificateDer<'static>, name: &str| {
+            let verifier = Named {
+                certificates: vec![named.clone()],
+                algorithms: rustls::crypto::ring::default_provider()
+                    .signature_verification_algorithms,
+            };
+            let name = ServerName::try_from(name.to_owned()).unwrap();
+            verifier.verify_server_cert(&server, &sent, &name, &[], UnixTime::now())
+        };
+        verified(&server, "demo").unwrap();
+        assert!(verified(&server, "other").is_err());
+        assert!(verified(&sent[0], "demo").is_err());
+    }
 }
