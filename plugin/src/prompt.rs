@@ -26,6 +26,20 @@ pub async fn confirm(
     }
 }
 
+/// Refuses what cannot be undone and names nothing that goes, where nobody can be asked.
+///
+/// # Errors
+/// [`Error::Usage`] then.
+pub fn insist(unasked: bool, attempt: &str) -> Result<(), Error> {
+    if unasked || io::stdin().is_terminal() {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        message: format!("--yes is required to {attempt} where standard input is no terminal"),
+        hint: "add --yes, or see with --dry-run what would go".to_owned(),
+    })
+}
+
 /// Asks, and returns the answer without the blanks around it.
 ///
 /// # Errors

@@ -26,7 +26,7 @@ pub struct UninstallArgs {
     /// Leave the definitions of the kinds, and with them ClusterPolicies
     #[arg(long)]
     pub keep_crds: bool,
-    /// Don't ask; nothing is asked either when standard input is no terminal
+    /// Don't ask; required when standard input is no terminal
     #[arg(short, long)]
     pub yes: bool,
     /// How long to wait until everything is gone; 0 is for ever
@@ -43,6 +43,8 @@ pub struct UninstallArgs {
 /// [`Error::Conflict`] while Clusters or join token requests exist: only the controller can end
 /// them, and the definitions would take them along.
 pub async fn run(session: &Session, args: &UninstallArgs) -> Result<(), Error> {
+    let unasked = args.yes || args.trial.dry_run != DryRun::None;
+    prompt::insist(unasked, "uninstall k0smotron")?;
     let mut objects = manifest::objects(None)?;
     objects.reverse();
     objects.retain(|object| !(args.keep_crds && manifest::is_definition(object)));
@@ -50,7 +52,6 @@ pub async fn run(session: &Session, args: &UninstallArgs) -> Result<(), Error> {
     let hint = "remove that with its own means";
     refuse_foreign(&connection, &objects, "uninstall k0smotron", hint).await?;
     refuse_while_used(&connection).await?;
-    let unasked = args.yes || args.trial.dry_run != DryRun::None;
     let policies = if args.keep_crds {
         ""
     } else {

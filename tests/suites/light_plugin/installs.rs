@@ -110,7 +110,9 @@ async fn the_product_is_installed_brought_up_to_date_and_removed() -> Result<()>
         tried.stdout.ends_with(&format!("{pruned} (dry run)\n")),
         "{tried:#?}"
     );
-    let ended = admin.runs("uninstall")?.expect(0, &["k0smotron is gone"]);
+    let ended = admin
+        .runs("uninstall --yes")?
+        .expect(0, &["k0smotron is gone"]);
     assert!(ended.stdout.ends_with(&format!("{pruned}\n")), "{ended:#?}");
     assert!(roles.get_opt("k0smotron-earlier").await?.is_none());
     assert!(roles.get_opt("mine").await?.is_some());
@@ -125,7 +127,7 @@ async fn what_is_in_use_and_what_belongs_to_others_is_not_removed() -> Result<()
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), "k0smotron");
     let controller = "k0smotron-controller-manager";
     admin
-        .runs("uninstall")?
+        .runs("uninstall --yes")?
         .expect(0, &["k0smotron is not installed there"]);
     // All of it, whoever reads along.
     admin.runs_unread(INSTALL)?.expect(0, &[]);
@@ -141,7 +143,7 @@ async fn what_is_in_use_and_what_belongs_to_others_is_not_removed() -> Result<()
     let demo: Cluster = serde_json::from_value(json!({"metadata": {"name": "demo"}, "spec": {}}))?;
     clusters.create(&PostParams::default(), &demo).await?;
     admin
-        .runs("uninstall")?
+        .runs("uninstall --yes")?
         .expect(8, &["there are clusters: default/demo", "hint: "]);
     assert!(deployments.get_opt(controller).await?.is_some());
     clusters.delete("demo", &DeleteParams::default()).await?;
@@ -152,7 +154,7 @@ async fn what_is_in_use_and_what_belongs_to_others_is_not_removed() -> Result<()
     deployments
         .patch(controller, &PatchParams::default(), &patch)
         .await?;
-    for line in [INSTALL, "uninstall"] {
+    for line in [INSTALL, "uninstall --yes"] {
         admin.runs(line)?.expect(8, &["belongs to another product"]);
     }
     admin
@@ -166,6 +168,14 @@ async fn what_is_in_use_and_what_belongs_to_others_is_not_removed() -> Result<()
             .contains(&format!("deployment/{controller} deleted (dry run)"))
     );
     assert!(deployments.get_opt(controller).await?.is_some());
+    // Whoever pipes an answer is not heard.
+    let mut piped = admin.command("uninstall")?;
+    let (answers, mut from) = std::io::pipe()?;
+    from.write_all(b"n\n")?;
+    drop(from);
+    let piped = Running::start(piped.stdin(answers))?;
+    piped.ends()?.expect(2, &["--yes is required", "hint: "]);
+    assert!(deployments.get_opt(controller).await?.is_some());
     let terminal = openpty(None, None)?;
     std::fs::File::from(terminal.master.try_clone()?).write_all(b"n\n")?;
     let mut asked = admin.command("uninstall")?;
@@ -178,7 +188,7 @@ async fn what_is_in_use_and_what_belongs_to_others_is_not_removed() -> Result<()
     asked.ends()?.expect(1, &said);
     assert!(deployments.get_opt(controller).await?.is_some());
     let ended = admin
-        .runs("uninstall --keep-crds")?
+        .runs("uninstall --keep-crds --yes")?
         .expect(0, &["k0smotron is gone"]);
     let first = ended.stdout.lines().next().unwrap_or_default();
     assert!(
@@ -191,7 +201,9 @@ async fn what_is_in_use_and_what_belongs_to_others_is_not_removed() -> Result<()
     );
     assert!(deployments.get_opt(controller).await?.is_none());
     admin.runs("list")?.expect(0, &["No clusters found"]);
-    let rest = admin.runs("uninstall")?.expect(0, &["k0smotron is gone"]);
+    let rest = admin
+        .runs("uninstall --yes")?
+        .expect(0, &["k0smotron is gone"]);
     assert_eq!(rest.stdout.lines().count(), 3, "the definitions: {rest:#?}");
     admin.runs("list")?.expect(10, &["hint: "]);
     light.down().await
