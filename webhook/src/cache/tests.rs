@@ -309,6 +309,13 @@ fn what_cannot_be_read_is_there_all_the_same() {
     assert_eq!(known.usage("a", "").clusters, 3);
 }
 
+fn stand_in<K: Watched>(known: &Cache, object: Value) -> Option<K> {
+    let runtime::Read::<K>::Not(unreadable) = serde_json::from_value(object).unwrap() else {
+        panic!("it parses")
+    };
+    K::stand_in(*unreadable, &known.0.read())
+}
+
 /// A watch that was lost may bring one for which nobody has seen its namesake go.
 #[test]
 fn what_cannot_be_read_is_not_what_had_its_name() {
@@ -317,12 +324,6 @@ fn what_cannot_be_read_is_not_what_had_its_name() {
         object["metadata"] = json!({"namespace": "a", "name": "x", "uid": uid});
         object
     };
-    fn stand_in<K: Watched>(known: &Cache, object: Value) -> Option<K> {
-        let runtime::Read::<K>::Not(unreadable) = serde_json::from_value(object).unwrap() else {
-            panic!("it parses")
-        };
-        K::stand_in(*unreadable, &known.0.read())
-    }
     let of = |cluster: Value| json!({"spec": {"clusterName": cluster}});
     let policy = |rules: Value| json!({"spec": {"rules": rules}});
     put::<Cluster>(&known, named(cluster("x", node_port(30500)), "old"));

@@ -19,7 +19,7 @@ const ENCODED: usize = 57;
 impl JoinToken {
     /// A command for a shell on the machine: the script, packed. It goes through pipes, so no list of
     /// processes shows the token, and nothing is run of what did not arrive whole. Its lines are short:
-    /// of a longer one that is pasted a terminal drops what is beyond 4095 characters, and BusyBox
+    /// of a longer one that is pasted a terminal drops what is beyond 4095 characters, and `BusyBox`
     /// what is beyond 1023.
     pub fn command(&self, setup: &Setup) -> Result<String, Error> {
         let script = script::script(self, setup)?;

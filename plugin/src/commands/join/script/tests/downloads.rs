@@ -179,7 +179,7 @@ fn what_never_ends_does_not_fill_the_disk() {
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
-            while stream.write_all(&[0; 65536]).is_ok() {}
+            while stream.write_all(&[0; 4096]).is_ok() {}
         }
     });
     in_every_shell(|machine| {
