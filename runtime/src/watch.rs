@@ -18,7 +18,7 @@ mod read;
 /// tells it from one of a kind that does not change.
 pub(crate) const WATCH_LASTS: u32 = 60;
 
-/// How every watch of the product is; where there are very many they may last longer.
+/// How every watch of the product is.
 pub fn watch_config() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_LASTS)
 }

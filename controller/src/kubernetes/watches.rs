@@ -241,12 +241,12 @@ fn selectors() -> impl Iterator<Item = (Kind, &'static str)> {
     Kind::ALL.into_iter().flat_map(each)
 }
 
+/// The key of an object that is of any interest.
 fn key_of(kind: Kind, object: &DynamicObject) -> Option<ObjectKey> {
-    Some(ObjectKey {
-        kind,
-        namespace: object.metadata.namespace.clone().unwrap_or_default(),
-        name: object.metadata.name.clone()?,
-    })
+    let metadata = &object.metadata;
+    let name = metadata.name.as_ref().filter(|name| kind.concerns(name))?;
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    Some(ObjectKey::new(kind, namespace, name))
 }
 
 #[cfg(test)]
@@ -262,5 +262,21 @@ mod tests {
         }
         assert!(all.len() < 31, "{all:?}");
         assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
+    }
+
+    /// A mothership may hold many claims of others.
+    #[test]
+    fn of_what_concerns_nobody_not_even_the_name_is_kept() {
+        let key = |kind: Kind, name: &str| {
+            key_of(
+                kind,
+                &DynamicObject::new(name, &kind.api_resource()).within("n"),
+            )
+        };
+        let claim = |name| ObjectKey::new(Kind::PersistentVolumeClaim, "n", name);
+        let ours = "etcd-data-kmc-demo-etcd-0";
+        assert_eq!(key(Kind::PersistentVolumeClaim, ours), Some(claim(ours)));
+        assert_eq!(key(Kind::PersistentVolumeClaim, "data-postgres-0"), None);
+        assert!(key(Kind::Secret, "data-postgres-0").is_some());
     }
 }

@@ -104,7 +104,7 @@ impl Kind {
 
     /// Whether one of this name is of any interest. A StatefulSet takes claims by their names, whatever
     /// their labels say, and whoever has made them.
-    pub(super) fn concerns(self, name: &str) -> bool {
+    pub fn concerns(self, name: &str) -> bool {
         self != Self::PersistentVolumeClaim || names::may_be_our_claim(name)
     }
 
