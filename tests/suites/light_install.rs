@@ -18,6 +18,7 @@ use mothership::{Light, LightOptions, paths};
 const NAMESPACE: &str = "k0smotron";
 const CONTROLLER: &str = "system:serviceaccount:k0smotron:k0smotron-controller-manager";
 const WEBHOOK: &str = "system:serviceaccount:k0smotron:k0smotron-webhook";
+const GROUPS: [&str; 2] = ["system:serviceaccounts", "system:serviceaccounts:k0smotron"];
 
 async fn installed() -> Result<Light> {
     let light = Light::start(LightOptions::default()).await?;
@@ -237,8 +238,7 @@ async fn the_webhook_may_read_what_it_decides_by_and_write_its_certificate() -> 
         ),
     ];
     let light = installed().await?;
-    let groups = ["system:serviceaccounts", "system:serviceaccounts:k0smotron"];
-    let client = light.client(WEBHOOK, &groups).await?;
+    let client = light.client(WEBHOOK, &GROUPS).await?;
     for (expected, rights) in [(true, NEEDED), (false, REFUSED)] {
         for (namespace, what, verbs) in rights {
             for verb in *verbs {
@@ -324,8 +324,7 @@ async fn controller_role_is_enough_and_no_more() -> Result<()> {
         ),
     ];
     let light = installed().await?;
-    let groups = ["system:serviceaccounts", "system:serviceaccounts:k0smotron"];
-    let client = light.client(CONTROLLER, &groups).await?;
+    let client = light.client(CONTROLLER, &GROUPS).await?;
     for (expected, rights) in [(true, NEEDED), (false, REFUSED)] {
         for (what, verbs) in rights {
             for verb in *verbs {
