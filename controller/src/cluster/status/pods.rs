@@ -1,7 +1,9 @@
 //! What pods have to do with it. What they told an earlier process counts until this one has asked.
 
 use super::conditions::{ConditionFinding, earlier, finding};
+use super::rollout::replicas;
 use super::{FUNCTIONAL, Facts};
+use crate::cluster::dereference::Observed;
 use crate::kubernetes::pods::Pods;
 
 /// Reason for an API that does not answer because of its pods.
@@ -17,10 +19,18 @@ const WITHOUT_PODS: [&str; 5] = [
     PODS_NOT_READY,
 ];
 
-/// What was found of the API, or what is wrong with its pods if that explains it.
+/// What was found of the API, or what is wrong with its pods if that explains it; and both if it may.
 pub(super) fn for_want_of_pods(facts: &Facts<'_>, found: ConditionFinding) -> ConditionFinding {
     if found.status == "True" || !WITHOUT_PODS.contains(&found.reason.as_str()) {
         return found;
+    }
+    if are_enough(facts.observed) {
+        // What was said before says it already.
+        if facts.observed.health.is_none() {
+            return found;
+        }
+        let message = with_pods(facts, FUNCTIONAL, found.message, "");
+        return ConditionFinding { message, ..found };
     }
     match &facts.observed.pods {
         Pods::Known(Some(trouble)) => {
@@ -31,6 +41,14 @@ pub(super) fn for_want_of_pods(facts: &Facts<'_>, found: ConditionFinding) -> Co
             .filter(|earlier| earlier.reason == PODS_NOT_READY)
             .unwrap_or(found),
     }
+}
+
+/// Whether an API can answer with the pods that are ready: one of its own, and more than half of etcd's.
+fn are_enough(observed: &Observed) -> bool {
+    let etcd = observed.etcd.as_ref();
+    let members = etcd.and_then(|set| set.spec.as_ref()?.replicas);
+    let has_quorum = replicas(etcd).ready > members.unwrap_or(1) / 2;
+    has_quorum && replicas(observed.control_plane.as_ref()).ready > 0
 }
 
 /// What is said under a condition, and what is wrong with the pods, or else this.

@@ -70,6 +70,52 @@ fn pods_do_not_explain_an_api_that_answers() {
     assert_eq!(says(&new, FUNCTIONAL), pair("True", "Ready"));
 }
 
+/// A cluster of three replicas and members, with so many ready.
+fn of_three(replicas: i32, members: i32) -> Observed {
+    let mut observed = unreachable(replicas);
+    observed.etcd = serde_json::from_value(json!({
+        "spec": {"replicas": 3, "selector": {}, "serviceName": "x", "template": {}},
+        "status": {"replicas": 3, "readyReplicas": members},
+    }))
+    .unwrap();
+    observed
+}
+
+/// A Service that leads nowhere is not the fault of the one pod that waits for its node.
+#[test]
+fn pods_that_are_ready_do_not_hide_why_the_api_does_not_answer() {
+    let mut cluster = settled();
+    cluster.spec.replicas = 3;
+    for (replicas, members) in [(1, 3), (2, 2), (3, 2)] {
+        let mut cluster = cluster.clone();
+        let observed = || of_three(replicas, members);
+        let new = seen(&cluster, observed(), known(IMAGE));
+        for type_ in [FUNCTIONAL, AVAILABLE] {
+            assert_eq!(says(&new, type_), pair("False", "Unreachable"));
+            assert_eq!(message(&new, type_), format!("nobody listens: {IMAGE}"));
+        }
+        cluster.status = Some(new.clone());
+        // Said once, also by another process, whether it has asked or not.
+        for pods in [Pods::Unknown, known(IMAGE)] {
+            for health in [observed().health, None] {
+                let observed = Observed {
+                    health,
+                    ..observed()
+                };
+                let same = seen(&cluster, observed, pods.clone());
+                assert_eq!(message(&same, AVAILABLE), message(&new, AVAILABLE));
+            }
+        }
+        let over = seen(&cluster, observed(), Pods::Known(None));
+        assert_eq!(message(&over, FUNCTIONAL), "nobody listens");
+    }
+    // Nobody serves, or etcd lacks its quorum.
+    for (replicas, members) in [(0, 3), (1, 1), (3, 1)] {
+        let new = seen(&cluster, of_three(replicas, members), known(IMAGE));
+        assert_eq!(says(&new, FUNCTIONAL), pair("False", "PodsNotReady"));
+    }
+}
+
 #[test]
 fn what_is_lost_is_said_with_its_cause_as_long_as_it_is_lost() {
     let mut cluster = settled();

@@ -166,6 +166,8 @@ const CASES: [Case; 43] = [
     }),
     (FUNCTIONAL, "False", "PodsNotReady", |scene| {
         scene.health("Unreachable");
+        let set = scene.observed.control_plane.as_mut().unwrap();
+        set.status.as_mut().unwrap().ready_replicas = Some(0);
         let trouble = Trouble::new("pod kmc-demo-0: Unschedulable", "no node");
         scene.observed.pods = Pods::Known(Some(trouble));
     }),
