@@ -1,23 +1,26 @@
 //! What is wrong with the pods of Clusters, asked in the background.
 //!
 //! Pods are not watched: of a Cluster whose StatefulSets have all the ready pods that they are to have
-//! there is nothing to know. While they have fewer its pods are listed, and for those that are missing
-//! the events of their set; some seconds after it began, and then ever less often, but soon when a set
-//! says something else of itself. A reconcile says whose pods to ask for, looks at the last answer, and
+//! there is nothing to know. While one has fewer its pods are asked for, and for those that are missing
+//! its events; some seconds after it began, and then ever less often, but soon when a set says something
+//! else of itself. They are asked for one by one, by the names that they have to have: whoever gives
+//! labels to pods of his own can neither hide them nor fill our memory. A reconcile says whose pods to ask for, looks at the last answer, and
 //! is called again when the answer changes.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds::labels;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetStatus};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{Api, ListParams};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Api, ListParams, ObjectList};
 use kube::{Client, ResourceExt as _};
 use rand::Rng as _;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 
 use self::trouble::trouble;
@@ -30,8 +33,13 @@ pub use self::trouble::Trouble;
 
 /// How many Clusters' pods are asked for at the same time.
 const CONCURRENCY: usize = 4;
-/// Objects of one answer. A Cluster has fewer; whoever labels theirs alike must not fill our memory.
-const PAGE: u32 = 500;
+/// Pods of a set that are looked at: others can write how many it is to have.
+const MOST_PODS: i32 = 32;
+/// Events of one answer, each of which others can make as large as an object may be.
+const PAGE: u32 = 4;
+/// Answers about one set. One that is refused all day has a dozen events; of more than all these
+/// somebody else has made most.
+const PAGES: usize = 25;
 
 /// How long to wait between two questions.
 #[derive(Clone, Debug)]
@@ -40,6 +48,8 @@ pub struct Pace {
     pub first: Duration,
     /// What the wait grows to.
     pub slowest: Duration,
+    /// The same while something is wrong: not every other cause or end of it shows in a set.
+    pub wrong: Duration,
     /// When something is wrong, and a set says something else of itself: it may be over.
     pub changed: Duration,
 }
@@ -49,6 +59,7 @@ impl Default for Pace {
         Self {
             first: Duration::from_secs(10),
             slowest: Duration::from_secs(300),
+            wrong: Duration::from_secs(60),
             changed: Duration::from_secs(2),
         }
     }
@@ -84,6 +95,12 @@ impl Lacking {
             wanted,
             status,
         })
+    }
+
+    /// The names of its pods, each of which may be missing.
+    fn pods(&self) -> impl Iterator<Item = String> {
+        let name = &self.name;
+        (0..self.wanted.min(MOST_PODS)).map(move |index| format!("{name}-{index}"))
     }
 
     /// Some of its pods could not even be created, or not yet.
@@ -209,7 +226,11 @@ impl Looking {
                     "pods could not be listed, retrying"
                 ),
             }
-            wait = (wait * 2).min(pace.slowest);
+            let most = match &*self.task.last.lock() {
+                Pods::Known(Some(_)) => pace.wrong,
+                _ => pace.slowest,
+            };
+            wait = (wait * 2).min(most);
             due = Instant::now() + about(wait);
         }
     }
@@ -230,31 +251,69 @@ impl Looking {
 
     async fn look(&self, target: &Target) -> Result<Option<Trouble>, String> {
         let _place = self.task.shared.place().await;
-        match timeout(DEADLINE, look(&self.client, target)).await {
-            Ok(Ok(found)) => Ok(found),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("no answer within {} s", DEADLINE.as_secs())),
-        }
+        look(&self.client, target).await
     }
 }
 
-async fn look(client: &Client, target: &Target) -> Result<Option<Trouble>, kube::Error> {
-    let labels = [
-        (labels::APP.to_owned(), labels::APP_VALUE.to_owned()),
-        (labels::CLUSTER.to_owned(), target.name.clone()),
-    ];
-    let selector = labels::to_selector(&labels.into());
-    let those = ListParams::default().labels(&selector).limit(PAGE);
+async fn look(client: &Client, target: &Target) -> Result<Option<Trouble>, String> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), &target.namespace);
-    let pods = pods.list(&those).await?.items;
     let events: Api<Event> = Api::namespaced(client.clone(), &target.namespace);
-    let mut refusals = Vec::new();
-    for set in target.sets.iter().filter(|set| set.misses_pods()) {
-        let fields = format!("regarding.uid={},reason={}", set.uid, trouble::REFUSED);
-        let those = ListParams::default().fields(&fields).limit(PAGE);
-        refusals.extend(events.list(&those).await?.items);
+    let (mut own, mut refusals) = (Vec::new(), Vec::new());
+    for set in &target.sets {
+        for name in set.pods() {
+            let those = ListParams::default().fields(&format!("metadata.name={name}"));
+            let found = list(&pods, &those.limit(1)).await?.items;
+            let found = found.into_iter().filter(|pod| trouble::is_of(pod, set));
+            own.extend(found.map(what_counts));
+        }
+        if set.misses_pods() {
+            refusals.extend(last_refusal(&events, set).await?);
+        }
     }
-    Ok(trouble(&target.sets, &pods, &refusals, Timestamp::now()))
+    Ok(trouble(&target.sets, &own, &refusals, Timestamp::now()))
+}
+
+/// A pod without what only makes it large.
+fn what_counts(pod: Pod) -> Pod {
+    let metadata = ObjectMeta {
+        name: pod.metadata.name,
+        owner_references: pod.metadata.owner_references,
+        creation_timestamp: pod.metadata.creation_timestamp,
+        deletion_timestamp: pod.metadata.deletion_timestamp,
+        ..ObjectMeta::default()
+    };
+    Pod {
+        metadata,
+        status: pod.status,
+        spec: None,
+    }
+}
+
+/// The newest of a set's refusals; only one at a time is kept.
+async fn last_refusal(events: &Api<Event>, set: &Lacking) -> Result<Option<Event>, String> {
+    let fields = format!("regarding.uid={},reason={}", set.uid, trouble::REFUSED);
+    let mut those = ListParams::default().fields(&fields).limit(PAGE);
+    let mut newest = None;
+    for _ in 0..PAGES {
+        let page = list(events, &those).await?;
+        let all = newest.into_iter().chain(page.items);
+        newest = all.max_by_key(trouble::last_seen);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => those = those.continue_token(&token),
+            None => break,
+        }
+    }
+    Ok(newest)
+}
+
+async fn list<K>(api: &Api<K>, those: &ListParams) -> Result<ObjectList<K>, String>
+where
+    K: Clone + fmt::Debug + DeserializeOwned,
+{
+    match timeout(DEADLINE, api.list(those)).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", DEADLINE.as_secs())),
+    }
 }
 
 /// So that many Clusters that began to wait together do not ask together.

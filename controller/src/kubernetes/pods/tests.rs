@@ -10,14 +10,20 @@ use tokio::sync::mpsc;
 
 use super::*;
 
-/// An API server with one pod, or none that answers, and what it was asked.
+/// An API server with one pod and some refusals, or none that answers, and what it was asked.
 #[derive(Clone, Default)]
 struct Server(Arc<Mutex<State>>);
+
+/// What its pod is asked for by.
+const FIRST: &str = "fieldSelector=metadata.name%3Dkmc-a-0&";
 
 #[derive(Default)]
 struct State {
     asked: Vec<(Duration, String)>,
     pod: Option<Value>,
+    /// An answer each, and whether the last is followed by others for ever.
+    refusals: Vec<Value>,
+    goes_on: bool,
     fails: bool,
 }
 
@@ -29,12 +35,26 @@ impl Server {
             state
                 .asked
                 .push((began.elapsed(), request.uri().to_string()));
-            let items = match &state.pod {
-                Some(pod) if request.uri().path().ends_with("/pods") => json!([pod]),
-                _ => json!([]),
+            let query = request.uri().query().unwrap_or_default();
+            let is_for_pods = request.uri().path().ends_with("/pods");
+            let page = query.split_once("continue=").map(|(_, page)| page);
+            let page: usize = page.map_or(0, |page| page.parse().unwrap());
+            let (item, more) = match &state.pod {
+                Some(pod) if is_for_pods && query.contains(FIRST) => (Some(pod), false),
+                _ if is_for_pods => (None, false),
+                _ => {
+                    let more = state.goes_on || page + 1 < state.refusals.len();
+                    (state.refusals.get(page), more)
+                }
+            };
+            let items: Vec<_> = item.into_iter().collect();
+            let token = if more {
+                (page + 1).to_string()
+            } else {
+                String::new()
             };
             let code = if state.fails { 403 } else { 200 };
-            let body = json!({"metadata": {}, "items": items}).to_string();
+            let body = json!({"metadata": {"continue": token}, "items": items}).to_string();
             let answer = Response::builder().status(code);
             let answer = answer.body(Body::from(body.into_bytes())).unwrap();
             async { Ok::<_, Infallible>(answer) }
@@ -52,10 +72,11 @@ impl Server {
         }));
     }
 
-    /// When it was asked, in seconds.
+    /// When it was asked for its pod, in seconds.
     fn asked(&self) -> Vec<u64> {
         let state = self.0.lock().unwrap();
-        state.asked.iter().map(|(at, _)| at.as_secs()).collect()
+        let asked = state.asked.iter().filter(|(_, path)| path.contains(FIRST));
+        asked.map(|(at, _)| at.as_secs()).collect()
     }
 
     fn paths(&self) -> Vec<String> {
@@ -73,9 +94,13 @@ fn poller(server: &Server) -> (PodPoller, mpsc::UnboundedReceiver<String>) {
 }
 
 fn lacking(ready: i32, created: i32) -> Vec<Lacking> {
+    lacking_of(3, ready, created)
+}
+
+fn lacking_of(wanted: i32, ready: i32, created: i32) -> Vec<Lacking> {
     let set: StatefulSet = serde_json::from_value(json!({
         "metadata": {"name": "kmc-a", "uid": "set"},
-        "spec": {"replicas": 3, "selector": {}, "serviceName": "a", "template": {}},
+        "spec": {"replicas": wanted, "selector": {}, "serviceName": "a", "template": {}},
         "status": {"replicas": created, "readyReplicas": ready},
     }))
     .unwrap();
@@ -109,13 +134,14 @@ async fn those_that_do_not_are_asked_for_ever_less_often() {
     assert!((8..=12).contains(&asked[0]), "{asked:?}");
     assert!((24..=36).contains(&asked[1]), "{asked:?}");
     assert!((14..=20).contains(&asked.len()), "{asked:?}");
-    // No event can be about pods that are all there.
-    let path = "/api/v1/namespaces/ns/pods?&labelSelector=app%3Dk0smotron%2Ccluster%3Da&limit=500";
-    assert!(
-        server.paths().iter().all(|it| it == path),
-        "{:?}",
-        server.paths()
-    );
+    // By their names, whoever else has their labels. No event can be about pods that are all there.
+    let pod = |index: usize| {
+        format!("/api/v1/namespaces/ns/pods?&fieldSelector=metadata.name%3Dkmc-a-{index}&limit=1")
+    };
+    let mut paths = server.paths();
+    paths.sort();
+    paths.dedup();
+    assert_eq!(paths, [pod(0), pod(1), pod(2)]);
     assert_eq!(poller.last("1"), Pods::Known(None));
     assert_eq!(calls.recv().await.as_deref(), Some("ns/a"), "what is known");
     assert!(calls.try_recv().is_err(), "once");
@@ -165,8 +191,51 @@ async fn of_pods_that_are_not_there_their_sets_events_are_asked_for() {
     poller.follow("1", "ns", "a", lacking(0, 1));
     after(15).await;
     let events = "/apis/events.k8s.io/v1/namespaces/ns/events?\
-                  &fieldSelector=regarding.uid%3Dset%2Creason%3DFailedCreate&limit=500";
-    assert_eq!(server.paths().get(1).map(String::as_str), Some(events));
+                  &fieldSelector=regarding.uid%3Dset%2Creason%3DFailedCreate&limit=4";
+    assert_eq!(server.paths().get(3).map(String::as_str), Some(events));
+    assert_eq!(server.paths().len(), 4);
+}
+
+/// What others can write makes neither the answers more nor larger.
+#[tokio::test(start_paused = true)]
+async fn of_how_much_there_is_only_so_much_is_read() {
+    let server = Server::default();
+    let refusal = |minute: u32| {
+        json!({"metadata": {}, "eventTime": null, "reason": "FailedCreate",
+            "note": format!("number {minute}"), "regarding": {"uid": "set"},
+            "deprecatedLastTimestamp": format!("2026-01-01T11:{minute}:00Z")})
+    };
+    server.0.lock().unwrap().refusals = [11, 13, 12].map(refusal).to_vec();
+    let (poller, mut calls) = poller(&server);
+    poller.follow("1", "ns", "a", lacking_of(3, 0, 1));
+    calls.recv().await;
+    let Pods::Known(Some(found)) = poller.last("1") else {
+        panic!("{:?}", server.paths());
+    };
+    assert!(found.to_string().ends_with("number 13"), "{found}");
+    assert_eq!(server.paths().len(), 3 + 3);
+
+    server.0.lock().unwrap().goes_on = true;
+    let before = server.paths().len();
+    poller.follow("1", "ns", "a", lacking_of(i32::MAX, 0, 1));
+    after(4).await;
+    assert_eq!(server.paths().len() - before, 32 + 25);
+}
+
+/// An image that comes at last may only show another cause, and no set tells of that.
+#[tokio::test(start_paused = true)]
+async fn while_something_is_wrong_it_is_looked_at_each_minute() {
+    let server = Server::default();
+    server.says(Some("ErrImagePull"));
+    let (poller, mut calls) = poller(&server);
+    poller.follow("1", "ns", "a", lacking(0, 3));
+    calls.recv().await;
+    after(3600).await;
+    server.says(Some("CreateContainerConfigError"));
+    after(75).await;
+    assert_eq!(calls.try_recv().as_deref(), Ok("ns/a"));
+    let asked = server.asked().len();
+    assert!((50..=76).contains(&asked), "{:?}", server.asked());
 }
 
 #[tokio::test(start_paused = true)]

@@ -120,7 +120,8 @@ pub fn trouble(
     worst.map(|(_, trouble)| trouble)
 }
 
-fn is_of(pod: &Pod, set: &Lacking) -> bool {
+/// Whether it is one of this set's.
+pub fn is_of(pod: &Pod, set: &Lacking) -> bool {
     let mut owners = pod.owner_references().iter();
     owners.any(|owner| owner.controller == Some(true) && owner.uid == set.uid)
 }
@@ -155,7 +156,8 @@ fn refused(set: &Lacking, own: &[&Pod], refusals: &[Event]) -> Option<Found> {
     Some((Stage::Refused, Trouble::new(&what, &of_any_pod(set, note))))
 }
 
-fn last_seen(event: &Event) -> Option<Timestamp> {
+/// When it happened last.
+pub fn last_seen(event: &Event) -> Option<Timestamp> {
     let series = event.series.as_ref().map(|it| it.last_observed_time.0);
     let counted = || event.deprecated_last_timestamp.as_ref().map(|time| time.0);
     let first = || event.event_time.as_ref().map(|time| time.0);
