@@ -140,6 +140,11 @@ pub async fn what_a_cluster_of_the_same_name_has_left_is_said_and_not_served(
     give(scene, &bare, "bare").await?;
     ensure!(state(scene, "bare").await? == "existing", "bare begins");
 
+    // Prepared for it.
+    give(scene, &data, "data").await?;
+    ensure!(state(scene, "data").await? == "new", "data does not begin");
+    scene.says("data", "Applied", "True", "Applied").await?;
+
     // One member's data among three, two of which would begin a store of their own.
     give(scene, &few, "few").await?;
     held_up(

@@ -3,6 +3,7 @@
 
 pub mod etcd;
 
+use crds::labels;
 use crds::v1beta2::CertificateType;
 use serde_json::Value;
 
@@ -45,13 +46,19 @@ pub fn in_the_way(cluster: &ValidCluster) -> Option<String> {
 }
 
 /// What an earlier control plane of the name has left is beside what this one is given: certificates
-/// that another CA has signed, and manifests that are applied once more.
+/// that another CA has signed, and manifests that are applied once more. A claim that is prepared for
+/// this Cluster says so.
 fn data_in_the_way(cluster: &ValidCluster) -> Option<String> {
     let has_begun = cluster.begun_members().is_some() || cluster.control_plane.is_some();
-    if has_begun || cluster.data_claims.is_empty() {
+    if has_begun {
         return None;
     }
-    let (ending, left): (Vec<_>, Vec<_>) = cluster.data_claims.iter().partition(|it| it.deleting);
+    let foreign = |claim: &&Claim| claim.deleting || claim.of.as_ref() != Some(&cluster.uid);
+    let foreign = cluster.data_claims.iter().filter(foreign);
+    let (ending, left): (Vec<_>, Vec<_>) = foreign.partition(|claim| claim.deleting);
+    if ending.is_empty() && left.is_empty() {
+        return None;
+    }
     let names = |claims: &[&Claim]| {
         let names: Vec<_> = claims.iter().map(|claim| claim.name.as_str()).collect();
         names.join(" ")
@@ -63,12 +70,14 @@ fn data_in_the_way(cluster: &ValidCluster) -> Option<String> {
             names(&ending)
         )
     } else {
+        let (namespace, left) = (&cluster.namespace, names(&left));
+        let (uid, label) = (&cluster.uid, labels::CLUSTER_UID);
         format!(
             "there is data of an earlier control plane of this name, which does not fit the keys of \
-             this one, so neither etcd nor a control plane is created. Delete it, all that is needed \
-             of it is made again: kubectl -n {} delete pvc {}",
-            cluster.namespace,
-            names(&left)
+             this one, so neither etcd nor a control plane is created. Either delete it, all that is \
+             needed of it is made again: kubectl -n {namespace} delete pvc {left}. Or keep it, if it \
+             was prepared for this Cluster: kubectl -n {namespace} label --overwrite pvc {left} \
+             {label}={uid}"
         )
     })
 }

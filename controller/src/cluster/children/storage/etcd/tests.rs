@@ -50,25 +50,38 @@ fn claim(index: i32, added: bool) -> BTreeMap<i32, Claim> {
 /// Its certificates are of another CA. What has begun has made them itself.
 #[test]
 fn data_of_an_earlier_control_plane_is_not_taken() {
-    let claims = |deleting: bool| Observed {
+    let of = |whose: Option<&str>, deleting: bool| Observed {
         data_claims: claim(0, false)
             .into_values()
-            .map(|claim| Claim { deleting, ..claim })
+            .map(|claim| Claim {
+                deleting,
+                of: whose.map(ToOwned::to_owned),
+                ..claim
+            })
             .collect(),
         ..Observed::default()
     };
+    let claims = |deleting| of(None, deleting);
     let said = |version: Option<&str>, observed: &Observed| {
         let cluster = valid(1, version, observed);
         let said = storage::in_the_way(&cluster);
         assert_eq!(said.is_none(), members_config(&cluster).is_some());
         said
     };
-    let left = said(None, &claims(false)).unwrap();
     let claim = names::etcd_claim("demo", 0);
-    assert!(
-        left.ends_with(&format!("-n ns delete pvc {claim}")),
-        "{left}"
-    );
+    for whose in [None, Some("0")] {
+        let left = said(None, &of(whose, false)).unwrap();
+        let keep = format!(
+            "label --overwrite pvc {claim} {}=1",
+            crds::labels::CLUSTER_UID
+        );
+        for part in [format!("-n ns delete pvc {claim}. Or keep it"), keep] {
+            assert!(left.contains(&part), "{left}");
+        }
+    }
+    // Prepared for this one; on its way out it keeps nothing.
+    assert_eq!(said(None, &of(Some("1"), false)), None);
+    assert!(said(None, &of(Some("1"), true)).is_some());
     let ending = said(None, &claims(true)).unwrap();
     assert!(ending.ends_with(&format!("are gone: {claim}")), "{ending}");
     assert_eq!(said(RAN, &claims(false)), None);
