@@ -8,6 +8,8 @@ use kube::api::{
     PatchParams, PostParams, Preconditions,
 };
 use kube::{Api, Client, Resource as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::error::{Error, innermost};
@@ -147,6 +149,29 @@ impl<'a> Connection<'a> {
             self.client.request::<DynamicObject>(request)
         })
         .await
+    }
+
+    /// Creates an object. Nobody else has a name that was made up here: what is there was kept by an
+    /// earlier try, though that was put off.
+    pub async fn create<K>(
+        &self,
+        attempt: &str,
+        api: &Api<K>,
+        object: &K,
+        is_made_up: bool,
+    ) -> Result<(), Error>
+    where
+        K: Clone + std::fmt::Debug + Serialize + DeserializeOwned,
+    {
+        let parameters = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let create = async || match api.create(&parameters, object).await {
+            Err(kube::Error::Api(status)) if is_made_up && status.is_already_exists() => Ok(()),
+            other => other.map(drop),
+        };
+        self.call(attempt, create).await
     }
 
     /// Deletes the very object that was looked at, not one that took its name meanwhile. One that

@@ -10,14 +10,14 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
-use kube::api::{DynamicObject, PostParams};
+use kube::api::DynamicObject;
 use pki::token::TokenId;
 use serde_json::json;
 
 use super::{JoinToken, Role, TokenArgs, how_to_revoke, version_of};
 use crate::error::Error;
 use crate::kubeconfig::merge::{Entry, Problem};
-use crate::mothership::client::{Connection, FIELD_MANAGER};
+use crate::mothership::client::Connection;
 use crate::mothership::{resources, view};
 use crate::session::Session;
 use crate::wait::{Look, Wait};
@@ -118,20 +118,10 @@ pub async fn ask(
     let object: DynamicObject = serde_json::from_value(body)
         .map_err(|source| Error::io("build the request", source.into()))?;
     let api = connection.api(&resources::join_token_requests());
-    let parameters = PostParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PostParams::default()
-    };
     session.leaves(PERHAPS, vec![perhaps(session, args, name, place)]);
     let attempt = format!("ask for a join token for cluster {place}/{}", args.cluster);
-    let is_random = args.name.is_none();
-    let create = async || match api.create(&parameters, &object).await {
-        // Nobody else has a name that was made up here: an earlier try was kept, though not answered.
-        Err(kube::Error::Api(status)) if is_random && status.is_already_exists() => Ok(()),
-        other => other.map(drop),
-    };
     connection
-        .call(&attempt, create)
+        .create(&attempt, &api, &object, args.name.is_none())
         .await
         .map_err(|error| taken(error, session, args, place))?;
     session.leaves(

@@ -5,14 +5,14 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::commands::kubeconfig::KubeconfigArgs;
 use crate::commands::kubeconfig::csr::SigningRequest;
 use crate::error::Error;
 use crate::hosted::HostedConnection;
-use crate::mothership::client::{Connection, FIELD_MANAGER};
+use crate::mothership::client::Connection;
 use crate::mothership::fetch;
 use crate::session::{Session, quoted};
 use crate::wait::{Look, Wait};
@@ -77,13 +77,7 @@ async fn certified(
     let there = &place.connection;
     let name = asked.name();
     let attempt = format!("ask cluster {} for a certificate", args.name);
-    let create = PostParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PostParams::default()
-    };
-    there
-        .call(&attempt, || api.create(&create, &asked.request))
-        .await?;
+    there.create(&attempt, api, &asked.request, true).await?;
     let attempt = format!("approve CertificateSigningRequest {name}");
     let approve = PatchParams::default();
     let approval = Patch::Merge(json!({"status": {"conditions": [{
