@@ -247,7 +247,8 @@ pub fn is_true(status: Option<&ClusterStatus>, type_: &str) -> bool {
     status.is_some_and(|status| status.is_true(type_))
 }
 
-/// Gives findings their times: one moves only when its status flips.
+/// Gives findings their times, of which one moves only when its status flips, and the generation of
+/// the spec that they hold for.
 fn timed(
     findings: &[ConditionFinding],
     old: &[Condition],
@@ -255,12 +256,15 @@ fn timed(
     now: Timestamp,
 ) -> Vec<Condition> {
     let each = findings.iter().map(|finding| {
+        let stands = old
+            .iter()
+            .find(|old| finding.stands && old.type_ == finding.type_);
         let said = Said {
             type_: finding.type_,
             status: finding.status,
             reason: &finding.reason,
             message: &finding.message,
-            generation,
+            generation: stands.map_or(generation, |stands| stands.observed_generation),
         };
         api::since(old, &said, now)
     });

@@ -20,6 +20,8 @@ pub(super) struct ConditionFinding {
     pub(super) status: &'static str,
     pub(super) reason: String,
     pub(super) message: String,
+    /// It is said once more and was not looked at: it holds for the spec that it was found with.
+    pub(super) stands: bool,
 }
 
 pub(super) fn finding(
@@ -34,6 +36,7 @@ pub(super) fn finding(
         status,
         reason: reason.into(),
         message: message.into(),
+        stands: false,
     }
 }
 
@@ -47,6 +50,7 @@ pub(super) fn unknown(
         status: "Unknown",
         reason: reason.to_owned(),
         message: message.into(),
+        stands: false,
     }
 }
 
@@ -191,6 +195,7 @@ pub(super) fn earlier(
         status,
         reason: old.reason.clone(),
         message: old.message.clone(),
+        stands: true,
     })
 }
 

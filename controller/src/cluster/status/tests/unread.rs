@@ -42,6 +42,32 @@ fn it_is_said_and_nothing_is_taken_from_a_cluster_that_serves() {
     }
 }
 
+/// What was said of the spec of before holds for that one, whatever keeps the new one from being worked
+/// on: who waits for a change must not take it for done.
+#[test]
+fn what_is_only_said_again_holds_for_the_spec_of_before() {
+    let mut cluster = settled();
+    cluster.metadata.generation = Some(3);
+    let mut refused = cluster.clone();
+    refused.spec.version = Some("v1.35.1".to_owned());
+    let of = |new: &ClusterStatus, type_| condition(Some(new), type_).unwrap().observed_generation;
+    for new in [unread(&cluster), later(&refused, &working(1), &[])] {
+        for type_ in [EXPOSED, SCALING, UP_TO_DATE] {
+            assert_eq!(of(&new, type_), Some(2), "{type_}");
+        }
+        for type_ in [ACCEPTED, KUBECONFIG, FUNCTIONAL, AVAILABLE, DELETING] {
+            assert_eq!(of(&new, type_), Some(3), "{type_}");
+        }
+        // Nor in the next round.
+        let mut next = refused.clone();
+        next.status = Some(new.clone());
+        let again = later(&next, &working(1), &[]);
+        assert_eq!(of(&again, UP_TO_DATE), Some(2));
+    }
+    let new = later(&cluster, &written(&cluster, 1), &[]);
+    assert_eq!(of(&new, UP_TO_DATE), Some(3));
+}
+
 #[test]
 fn a_cluster_that_never_served_is_not_available_for_that_reason() {
     let mut cluster = cluster();
