@@ -62,7 +62,8 @@ pub async fn write(
     new: ClusterStatus,
     context: &Context,
 ) -> Result<Option<Duration>, Error> {
-    let old = cluster.status.as_ref();
+    let old = cluster.status.as_ref().map(|old| ours(old, &new));
+    let old = old.as_ref();
     if old == Some(&new) {
         return Ok(None);
     }
@@ -77,6 +78,14 @@ pub async fn write(
     events::publish(cluster, &new, context);
     context.primary.status(cluster, &new).await?;
     Ok(None)
+}
+
+/// What an earlier status says without the conditions of others; there are always the same of ours.
+fn ours(old: &ClusterStatus, new: &ClusterStatus) -> ClusterStatus {
+    let mut old = old.clone();
+    old.conditions
+        .retain(|condition| new.condition(&condition.type_).is_some());
+    old
 }
 
 /// How long a Cluster still counts as one that starts.

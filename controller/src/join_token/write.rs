@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::Context;
 use super::dereference::is_cluster;
+use super::status::{DELETING, SECRET_CREATED};
 use super::validate::ValidRequest;
 use crate::kubernetes::primary::PrimaryError;
 
@@ -55,11 +56,17 @@ pub async fn status(
     status: JoinTokenRequestStatus,
     context: &Context,
 ) -> Result<Option<Duration>, PrimaryError> {
-    if request.status.as_ref() == Some(&status) {
+    let mut old = request.status.clone();
+    // What others say beside us is no news.
+    if let Some(old) = &mut old {
+        old.conditions
+            .retain(|condition| [SECRET_CREATED, DELETING].contains(&condition.type_.as_str()));
+    }
+    if old.as_ref() == Some(&status) {
         return Ok(None);
     }
     let primary = &context.primary;
-    if let Some(rest) = primary.too_soon(request, request.status.as_ref(), &status) {
+    if let Some(rest) = primary.too_soon(request, old.as_ref(), &status) {
         tracing::debug!(?rest, "the same is not said in other words again so soon");
         return Ok(Some(rest));
     }

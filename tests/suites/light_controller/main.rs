@@ -80,6 +80,7 @@ fn main() -> ExitCode {
             case!(failures::the_old_way_in_stays_while_the_new_one_cannot_be_made),
             case!(named::a_named_authority_without_its_key_is_said_until_it_has_one),
             case!(rewrites::a_key_that_somebody_adds_to_a_made_secret_costs_nothing),
+            case!(rewrites::a_condition_that_somebody_adds_costs_nothing),
             case!(rewrites::a_fight_over_a_child_is_slowed_down_and_named),
             case!(failures::what_answers_500_is_said_and_tried_again_without_a_storm),
             case!(failures::a_leftover_that_may_not_be_deleted_is_said_and_freezes_nothing),

@@ -38,6 +38,44 @@ pub async fn a_key_that_somebody_adds_to_a_made_secret_costs_nothing(scene: &Sce
     controller.stop().await
 }
 
+pub async fn a_condition_that_somebody_adds_costs_nothing(scene: &Scene) -> Result<()> {
+    let controller = scene.controller().await?;
+    scene
+        .complete("one", json!({"service": {"type": "ClusterIP"}}))
+        .await?;
+    let condition = json!({"type": "Audited", "status": "True", "reason": "Seen", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let status = json!({"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+        "metadata": {"name": "one"}, "status": {"conditions": [condition]}});
+    let params = PatchParams::apply("somebody");
+    scene
+        .raw()
+        .patch_status("one", &params, &Patch::Apply(&status))
+        .await?;
+    let mark = scene.mark().await;
+    for round in 0..3 {
+        let label = json!({"metadata": {"annotations": {"example.org/round": round.to_string()}}});
+        scene
+            .edit("StatefulSet/kmc-one", &label)
+            .await
+            .context("a change that wakes the Cluster")?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let asked = scene.asked(mark).await?;
+    ensure!(asked.total() == 0, "a condition of others costs\n{asked}");
+    let one = scene.raw().get("one").await?;
+    let conditions = one.data.pointer("/status/conditions");
+    let mut conditions = conditions
+        .and_then(|all| all.as_array())
+        .into_iter()
+        .flatten();
+    ensure!(
+        conditions.any(|condition| condition.get("type") == Some(&json!("Audited"))),
+        "it is gone"
+    );
+    controller.stop().await
+}
+
 pub async fn a_fight_over_a_child_is_slowed_down_and_named(scene: &Scene) -> Result<()> {
     let controller = scene.controller().await?;
     scene
