@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -72,6 +73,7 @@ pub(crate) fn become_init(dir: &Path, tied: bool) -> Result<()> {
             | CloneFlags::CLONE_NEWCGROUP,
     )
     .context("making namespaces")?;
+    let _ = fs::remove_file(dir.join(INIT));
     let mut second = Command::new(std::env::current_exe()?);
     second
         .arg("--dir")
@@ -95,6 +97,7 @@ pub(crate) fn become_init(dir: &Path, tied: bool) -> Result<()> {
 /// The third process, which is process 1 of the new namespaces.
 pub(crate) fn serve(dir: &Path, tied: bool) -> Result<()> {
     let spec = spec(dir)?;
+    is_recorded(dir)?;
     arrange_mounts(dir, &spec)?;
     nix::unistd::sethostname(&spec.hostname).context("setting the host name")?;
     for file in &spec.files {
@@ -119,6 +122,19 @@ pub(crate) fn serve(dir: &Path, tied: bool) -> Result<()> {
     // A machine routes between its pods and the outside.
     let _ = fs::write("/proc/sys/net/ipv4/ip_forward", "1");
     supervisor::serve(dir, tied)
+}
+
+/// Waits until the second process has recorded this one: it has the same mounts, in which neither
+/// `/proc` nor the folder is what it was once they are arranged.
+fn is_recorded(dir: &Path) -> Result<()> {
+    let started = Instant::now();
+    while !dir.join(INIT).exists() {
+        if started.elapsed() > Duration::from_secs(10) {
+            bail!("process 1 is not recorded in {}", dir.display());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 pub(super) fn attach(
