@@ -1,5 +1,6 @@
 //! The end of requests whose tokens cannot be revoked, as no hosted API ever answers here.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -8,7 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::json;
-use support::light::children::at;
+use support::light::children::{at, text};
 use support::light::scene::Scene;
 use support::light::{PATIENCE, children, until};
 
@@ -17,6 +18,14 @@ use super::tokens::{gone, requests, says, secret, tell, with_authority, with_tok
 /// After so long without success the next attempt is more than [`PATIENCE`] away: what happens
 /// before it, a change has set off.
 const QUIET: Duration = Duration::from_secs(20);
+
+/// Leaves whoever asks the Cluster's API waiting: of one that refuses them, that is said first.
+async fn silent(scene: &Scene) -> Result<TcpListener> {
+    let service = scene.child("Service/kmc-demo").await?.context("gone")?;
+    let port = at(&service, "/spec/ports/0/port");
+    let address = format!("{}:{port}", text(&service, "/spec/clusterIP"));
+    Ok(TcpListener::bind(address)?)
+}
 
 async fn delete_ca(scene: &Scene) -> Result<()> {
     children::api(&scene.admin, &scene.namespace, "Secret")?
@@ -34,6 +43,7 @@ fn since(request: &JoinTokenRequest) -> Option<Timestamp> {
 
 pub async fn a_deleted_request_waits_until_its_cluster_can_be_asked(scene: &Scene) -> Result<()> {
     with_authority(scene).await?;
+    let _silent = silent(scene).await?;
     with_token(scene, "ends").await?;
     let ca = scene.get("Secret", "my-ca").await?.context("no CA")?;
     delete_ca(scene).await?;
@@ -69,6 +79,7 @@ pub async fn a_deleted_request_waits_until_its_cluster_can_be_asked(scene: &Scen
 
 pub async fn a_token_that_stays_behind_is_named_after_five_minutes(scene: &Scene) -> Result<()> {
     with_authority(scene).await?;
+    let _silent = silent(scene).await?;
     with_token(scene, "ends").await?;
     scene
         .edit("Secret/my-ca", &json!({"data": {"tls.key": null}}))
