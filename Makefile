@@ -40,12 +40,11 @@ demo-down: ## end the demo's mothership and everything that belongs to it
 	$(BIN)/demo --down
 
 ##@ Develop
-.PHONY: test test-unit test-light test-full test-long fuzz bench lint generate check-generated deps components
+.PHONY: test test-unit test-suites test-light test-full test-long fuzz bench lint generate check-generated deps components
 test: ## unit, light and full suites; the full ones need root
 	$(CHECK) suites
 	@# Not as prerequisites, which would be made although the check failed where make keeps going.
-	@$(MAKE) test-unit
-	$(call suites,$(FULL) $(LIGHT))
+	@$(MAKE) test-unit test-suites
 
 # The integration tests that lie in the tests folder of a member; the suites do not.
 UNIT := $(basename $(notdir $(wildcard */tests/*.rs tests/*/tests/*.rs) $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs))))
@@ -64,6 +63,9 @@ LIGHT := $(call first,light_plugin light_faults light_controller light_fields,li
 AT_ONCE ?= 4
 suites = @$(TEST) --no-run $(addprefix --test ,$(1)) && \
   $(MAKE) --file tests/suites.mk --jobs $(AT_ONCE) --output-sync=target --keep-going TEST='$(TEST)' $(1)
+
+test-suites:
+	$(call suites,$(FULL) $(LIGHT))
 
 test-light: ## suites against an API server without nodes
 	$(CHECK) light
