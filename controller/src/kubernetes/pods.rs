@@ -4,8 +4,8 @@
 //! there is nothing to know. While one has fewer its pods are asked for, and for those that are missing
 //! its events; some seconds after it began, and then ever less often, but soon when a set says something
 //! else of itself. They are asked for one by one, by the names that they have to have: whoever gives
-//! labels to pods of his own can neither hide them nor fill our memory. A reconcile says whose pods to ask for, looks at the last answer, and
-//! is called again when the answer changes.
+//! labels to pods of their own can neither hide them nor fill our memory. A reconcile says whose pods to
+//! ask for, looks at the last answer, and is called again when the answer changes.
 
 use std::collections::HashSet;
 use std::fmt;

@@ -20,6 +20,7 @@ mod requests;
 mod rules;
 mod services;
 mod speed;
+mod stored;
 mod upgrades;
 
 use crds::admission::{Decision, Kind, Operation, Request, User, validate, validate_new};

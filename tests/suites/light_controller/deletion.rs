@@ -117,6 +117,19 @@ pub async fn a_namespace_with_clusters_can_be_deleted(scene: &Scene) -> Result<(
     controller.stop().await
 }
 
+/// Deletes the Cluster, of which a child may not go; what it says of that.
+async fn is_held_up(scene: &Scene) -> Result<String> {
+    scene
+        .clusters()
+        .delete("one", &DeleteParams::default())
+        .await?;
+    let message = scene
+        .says("one", "Deleting", "True", "ChildNotDeleted")
+        .await?;
+    scene.say(&message);
+    Ok(message)
+}
+
 pub async fn a_deletion_that_is_forbidden_says_so_and_ends_once_it_is_allowed(
     scene: &Scene,
 ) -> Result<()> {
@@ -130,14 +143,7 @@ pub async fn a_deletion_that_is_forbidden_says_so_and_ends_once_it_is_allowed(
         probe: "StatefulSet/kmc-one",
     };
     forbid::forbid(scene, frozen).await?;
-    scene
-        .clusters()
-        .delete("one", &DeleteParams::default())
-        .await?;
-    let message = scene
-        .says("one", "Deleting", "True", "ChildNotDeleted")
-        .await?;
-    scene.say(&message);
+    let message = is_held_up(scene).await?;
     for part in ["StatefulSet", "kmc-one", "freeze"] {
         ensure!(message.contains(part), "{part:?} is not in {message:?}");
     }
@@ -294,14 +300,7 @@ pub async fn errors_that_are_never_worded_alike_make_no_storm(scene: &Scene) -> 
     forbid::ask(scene, ("apps", "statefulsets"), &["DELETE"], &url).await?;
     // The API server takes a while to heed it.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    scene
-        .clusters()
-        .delete("one", &DeleteParams::default())
-        .await?;
-    let message = scene
-        .says("one", "Deleting", "True", "ChildNotDeleted")
-        .await?;
-    scene.say(&message);
+    is_held_up(scene).await?;
     let mark = scene.mark().await;
     tokio::time::sleep(Duration::from_secs(8)).await;
     let asked = scene.asked(mark).await?;

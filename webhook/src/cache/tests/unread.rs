@@ -1,0 +1,69 @@
+//! Objects that cannot be read.
+
+use super::*;
+
+fn stand_in<K: Watched>(known: &Cache, object: Value) -> Option<K> {
+    let runtime::Read::<K>::Not(unreadable) = serde_json::from_value(object).unwrap() else {
+        panic!("it parses")
+    };
+    K::stand_in(*unreadable, &known.0.read())
+}
+
+/// An API server may hold what another release has allowed.
+#[test]
+fn what_cannot_be_read_is_there_all_the_same() {
+    let known = Cache::default();
+    put::<Cluster>(&known, cluster("known", node_port(30500)));
+    let stands_in = |name: &str, spec: Value, status: Value| {
+        let mut object = cluster(name, spec);
+        object["status"] = status;
+        let found: Cluster = stand_in(&known, object).unwrap();
+        found.put(("a".to_owned(), name.to_owned()), &known);
+        known.cluster("a", name).unwrap()
+    };
+    let bad = || json!({"replicas": "three"});
+    let odd = || json!({"conditions": 5});
+    assert_eq!(
+        stands_in("known", bad(), json!({})).spec.service.api_port,
+        30500
+    );
+    assert_eq!(known.node_port(30500), [holder("Cluster", "known")]);
+    assert_eq!(stands_in("new", bad(), json!({})).spec.replicas, 1);
+    let newer = stands_in("newer", node_port(30600), odd());
+    assert_eq!(
+        newer.status.as_ref().map(|status| status.conditions.len()),
+        Some(0)
+    );
+    assert_eq!(known.node_port(30600), [holder("Cluster", "newer")]);
+    assert_eq!(known.usage("a", "").clusters, 3);
+}
+
+/// A watch that was lost may bring one for which nobody has seen its namesake go.
+#[test]
+fn what_cannot_be_read_is_not_what_had_its_name() {
+    let known = Cache::default();
+    let named = |mut object: Value, uid: &str| {
+        object["metadata"] = json!({"namespace": "a", "name": "x", "uid": uid});
+        object
+    };
+    let of = |cluster: Value| json!({"spec": {"clusterName": cluster}});
+    let policy = |rules: Value| json!({"spec": {"rules": rules}});
+    put::<Cluster>(&known, named(cluster("x", node_port(30500)), "old"));
+    put::<JoinTokenRequest>(&known, named(of(json!("demo")), "old"));
+    put::<ClusterPolicy>(&known, named(policy(json!([])), "old"));
+    let bad = cluster("x", json!({"replicas": "three"}));
+    let port = |uid: &str| {
+        let cluster: Cluster = stand_in(&known, named(bad.clone(), uid)).unwrap();
+        cluster.spec.service.api_port
+    };
+    assert_eq!(port("old"), 30500);
+    assert_ne!(port("new"), 30500);
+    let request = |uid: &str| stand_in::<JoinTokenRequest>(&known, named(of(json!(5)), uid));
+    assert_eq!(request("old").unwrap().spec.cluster_name, "demo");
+    assert_eq!(request("new"), None);
+    let rules = |uid: &str| {
+        let policy: ClusterPolicy = stand_in(&known, named(policy(json!(5)), uid)).unwrap();
+        policy.spec.rules.len()
+    };
+    assert_eq!((rules("old"), rules("new")), (0, 1));
+}
