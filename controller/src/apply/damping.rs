@@ -12,7 +12,11 @@ use crate::kubernetes::store::ObjectKey;
 use crate::kubernetes::writer::WriteError;
 
 /// So many rewrites in a row are done at once: a person's edits.
-const FREE: u32 = 20;
+const AT_ONCE: u32 = 5;
+/// The least time between those that follow.
+const PACE: Duration = Duration::from_secs(1);
+/// From so many on somebody fights for the object, which is said.
+const FREE: u32 = 10;
 /// The first wait after those; each further one is twice as long.
 const SHORTEST: Duration = Duration::from_secs(2);
 /// What the wait grows to.
@@ -96,24 +100,34 @@ impl Row {
     }
 }
 
+fn left(since: Instant, wait: Duration, now: Instant) -> Option<Duration> {
+    wait.checked_sub(now.saturating_duration_since(since))
+        .filter(|left| !left.is_zero())
+}
+
 impl Damping {
+    /// How long to leave the object before it is written the next time, of which nothing is said:
+    /// nothing is written more often than once a second.
+    pub fn pace(&self, key: &ObjectKey, hash: &str, now: Instant) -> Option<Duration> {
+        let rows = self.0.lock();
+        let row = rows.get(key).filter(|row| row.hash == hash)?;
+        let paced = (AT_ONCE..FREE).contains(&row.rewrites);
+        paced.then(|| left(row.rewritten, PACE, now)).flatten()
+    }
+
     /// Whether the object may be written now; `hash` is that of what is wanted.
     pub fn allow(&self, key: &ObjectKey, hash: &str, now: Instant) -> Result<(), Held> {
         let rows = self.0.lock();
         let Some(row) = rows.get(key).filter(|row| row.hash == hash) else {
             return Ok(());
         };
-        let left = |since: Instant, wait: Duration| {
-            wait.checked_sub(now.saturating_duration_since(since))
-                .filter(|left| !left.is_zero())
-        };
         if let Some((at, problem)) = &row.failed
-            && let Some(wait) = left(*at, row.after_failure())
+            && let Some(wait) = left(*at, row.after_failure(), now)
         {
             let problem = problem.clone();
             return Err(Held { problem, wait });
         }
-        let Some(wait) = left(row.rewritten, row.after_rewrite()) else {
+        let Some(wait) = left(row.rewritten, row.after_rewrite(), now) else {
             return Ok(());
         };
         let rival = match &row.rival {
@@ -233,7 +247,8 @@ mod tests {
         (0..seconds * 10)
             .map(|i| from + Duration::from_millis(100) * i)
             .filter(|now| {
-                let allowed = damping.allow(&key(), "h", *now).is_ok();
+                let allowed = damping.pace(&key(), "h", *now).is_none()
+                    && damping.allow(&key(), "h", *now).is_ok();
                 if allowed {
                     damping.wrote(&key(), "h", None, *now);
                 }
@@ -267,8 +282,10 @@ mod tests {
     #[test]
     fn a_fight_is_slowed_down_and_never_given_up() {
         let (damping, start) = (Damping::default(), Instant::now());
-        assert_eq!(writes(&damping, start, 2), 20);
-        let later = start + Duration::from_secs(2);
+        assert_eq!(writes(&damping, start, 1), 5);
+        let later = start + Duration::from_secs(1);
+        assert_eq!(writes(&damping, later, 5), 5);
+        let later = later + Duration::from_secs(5);
         let minute = writes(&damping, later, 60);
         assert!((3..=5).contains(&minute), "{minute}");
         let hour = writes(&damping, later + Duration::from_secs(60), 3600);

@@ -42,16 +42,20 @@ pub struct Applied {
     pub changed: bool,
     /// What could not be written.
     pub problems: Vec<Problem>,
-    /// When to try again what the API server has failed to do.
+    /// When to go on with what is left for now.
     pub again: Option<Duration>,
 }
 
 impl Applied {
     fn held(&mut self, Held { problem, wait }: Held) {
         if problem.passing {
-            self.again = Some(self.again.map_or(wait, |other| other.min(wait)));
+            self.later(wait);
         }
         self.problems.push(problem);
+    }
+
+    fn later(&mut self, wait: Duration) {
+        self.again = Some(self.again.map_or(wait, |other| other.min(wait)));
     }
 }
 
@@ -93,6 +97,7 @@ impl Round<'_> {
                 Outcome::Changed => applied.changed = true,
                 Outcome::Problem(problem) => applied.problems.push(problem),
                 Outcome::Held(held) => applied.held(held),
+                Outcome::Later(wait) => applied.later(wait),
             }
         }
         for (key, live) in going(
@@ -189,9 +194,11 @@ impl Round<'_> {
     }
 
     fn may_write(&self, wanted: &Desired) -> Result<(), Outcome> {
-        self.damping
-            .allow(&wanted.key, wanted.hash(), Instant::now())
-            .map_err(Outcome::Held)
+        let (key, hash, now) = (&wanted.key, wanted.hash(), Instant::now());
+        if let Some(wait) = self.damping.pace(key, hash, now) {
+            return Err(Outcome::Later(wait));
+        }
+        self.damping.allow(key, hash, now).map_err(Outcome::Held)
     }
 
     fn wrote(&self, wanted: &Desired, rival: Option<String>) {
@@ -370,6 +377,7 @@ enum Outcome {
     Changed,
     Problem(Problem),
     Held(Held),
+    Later(Duration),
 }
 
 #[cfg(test)]

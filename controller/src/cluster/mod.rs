@@ -152,12 +152,12 @@ async fn run(
     let waits = |valid: &ValidCluster| children::storage::in_the_way(valid).is_some();
     let outcome = if problems.iter().any(|problem| problem.passing) {
         Outcome::Failed { again }
+    } else if let Some(wait) = again.or(goes_on.then_some(GOES_ON)) {
+        Outcome::Later(wait)
     } else if !problems.is_empty() || valid.as_ref().is_ok_and(waits) {
         Outcome::Refused {
             since: status::refused_since(&cluster),
         }
-    } else if goes_on {
-        Outcome::Later(GOES_ON)
     } else {
         Outcome::Done
     };
