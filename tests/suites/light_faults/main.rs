@@ -11,5 +11,6 @@ fn main() -> ExitCode {
         workloads: &["create", "again", "foreign"],
         one_in: 24,
         quiet: Duration::from_secs(2),
+        at_once: 14,
     })
 }

@@ -74,6 +74,8 @@ pub struct Scope {
     pub one_in: u64,
     /// How long nothing may be written at the end of a run.
     pub quiet: Duration,
+    /// How many runs there are at a time: most of their time they wait.
+    pub at_once: usize,
 }
 
 /// The workloads that are asked for.
@@ -126,7 +128,11 @@ pub fn plans(
     }
     let singles: Vec<Plan> = references
         .iter()
-        .flat_map(|(name, reference)| reference.singles(name))
+        .flat_map(|(name, reference)| {
+            let begins_as = named(name).and_then(|workload| workload.begins_as);
+            let other = begins_as.and_then(|other| references.get(other));
+            reference.singles(name, other.map(Arc::as_ref))
+        })
         .filter(|plan| {
             let one_in = named(plan.workload).map_or(1, |workload| workload.one_in);
             hash(&plan.to_string()) % one_in == 0

@@ -1,7 +1,7 @@
 //! Runs workloads and plans, each in a namespace of its own.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -155,6 +155,7 @@ impl Machine {
             program,
             against,
             states: Mutex::default(),
+            begun: OnceLock::new(),
             secrets: Mutex::default(),
             changed: Mutex::default(),
         })
@@ -180,7 +181,8 @@ impl Machine {
             }
             let states = stage.states().clone();
             let changes = stage.history.changes(&stage.scene.namespace);
-            let recorded = Recorded::new(states, &changes, &stage.records());
+            let begun = stage.begun.get().copied();
+            let recorded = Recorded::new(states, begun, &changes, &stage.records());
             self.leave(&stage, true).await;
             anyhow::Ok(recorded)
         };

@@ -35,9 +35,6 @@ use self::machine::Machine;
 use self::oracles::{Finding, Kind};
 use self::summary::Summary;
 
-/// How many runs there are at a time: most of their time they wait.
-const AT_ONCE: usize = 14;
-
 /// The main function of a suite.
 pub fn main(scope: Scope) -> ExitCode {
     let arguments = Arguments::parse();
@@ -74,7 +71,7 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
     let machine = Machine::start(scope, arguments, serves).await?;
     let at_once = match arguments.test_threads {
         _ if !machine.program.keeps_to_a_namespace() => 1,
-        threads => threads.unwrap_or(AT_ONCE).clamp(1, AT_ONCE),
+        threads => threads.unwrap_or(scope.at_once).clamp(1, scope.at_once),
     };
     let begun = Instant::now();
     let mut references = BTreeMap::new();

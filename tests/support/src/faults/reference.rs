@@ -2,6 +2,7 @@
 //! everything has to come to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use mothership::proxy::{Fault, Point, Record, Verb};
 
@@ -28,6 +29,8 @@ pub struct Reference {
     pub lives: BTreeMap<String, usize>,
     /// What can be disturbed.
     pub points: Vec<(Verb, Point)>,
+    /// Those of them that came before the first step was done.
+    pub first: BTreeSet<Point>,
 }
 
 /// What one run has shown.
@@ -36,12 +39,23 @@ pub struct Recorded {
     states: Vec<Leaves>,
     lives: BTreeMap<String, usize>,
     points: BTreeSet<(Verb, Point)>,
+    first: BTreeSet<Point>,
 }
 
 impl Recorded {
-    /// What a run has shown.
-    pub fn new(states: Vec<Leaves>, changes: &[Change], records: &[Record]) -> Self {
+    /// What a run has shown; its first step was done at `begun`.
+    pub fn new(
+        states: Vec<Leaves>,
+        begun: Option<Instant>,
+        changes: &[Change],
+        records: &[Record],
+    ) -> Self {
+        let first = records
+            .iter()
+            .filter(|record| begun.is_some_and(|begun| record.at < begun))
+            .map(|record| record.point.clone());
         Self {
+            first: first.collect(),
             states,
             lives: history::lives(changes),
             points: points(records),
@@ -94,16 +108,22 @@ impl Reference {
                 .collect(),
             lives,
             points: one.points.intersection(&other.points).cloned().collect(),
+            first: one.first.intersection(&other.first).cloned().collect(),
         }
     }
 
-    /// Every single fault at every request.
-    pub fn singles(&self, workload: &'static str) -> Vec<Plan> {
+    /// Every single fault at every request, but for what another workload has had that begins in the
+    /// same way.
+    pub fn singles(&self, workload: &'static str, begins_as: Option<&Self>) -> Vec<Plan> {
+        let had = |point: &(Verb, Point)| {
+            self.first.contains(&point.1)
+                && begins_as.is_some_and(|other| other.points.contains(point))
+        };
         let mut all = Vec::new();
         // How a program starts does not depend on what its users will do: that is disturbed in the
         // first workload, and what is only read once more after a restart as well.
         let elsewhere = !FIRST.contains(&workload);
-        for (verb, point) in &self.points {
+        for (verb, point) in self.points.iter().filter(|point| !had(point)) {
             let starts = match verb {
                 Verb::List => point.occurrence <= 2,
                 Verb::Watch => point.occurrence == 2,
@@ -124,5 +144,32 @@ impl Reference {
             }
         }
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_workloads_begin_with_is_disturbed_in_one_of_them() {
+        let point = |text: &str| (Verb::Patch, text.parse::<Point>().unwrap());
+        let of = |points: &[&str], first: &[&str]| Reference {
+            points: points.iter().map(|text| point(text)).collect(),
+            first: first.iter().map(|text| point(text).1).collect(),
+            ..Reference::default()
+        };
+        let made = "patch services a #1";
+        let (first, later) = ("patch secrets a #1", "patch secrets a #2");
+        let create = of(&[made, later], &[made, later]);
+        let other = of(&[made, first, later], &[made, first]);
+        let disturbed = |begins_as| {
+            let plans = other.singles("labels", begins_as);
+            let points = plans.iter().flat_map(|plan| &plan.faults);
+            let points: BTreeSet<_> = points.map(|(point, _)| point.to_string()).collect();
+            points.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(disturbed(None), [first, later, made]);
+        assert_eq!(disturbed(Some(&create)), [first, later]);
     }
 }

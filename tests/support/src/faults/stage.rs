@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -50,6 +50,8 @@ pub struct Stage {
     pub(super) program: Program,
     pub(super) against: Against,
     pub(super) states: Mutex<Vec<Leaves>>,
+    /// When the first of them was reached.
+    pub(super) begun: OnceLock<Instant>,
     /// Of tokens.
     pub(super) secrets: Mutex<Vec<String>>,
     /// The versions that the user's own changes have led to.
@@ -181,6 +183,7 @@ impl Stage {
             Against::Recording => self.silence().await?,
             Against::Reference(reference) => self.reaches(reference, number).await?,
         };
+        self.begun.get_or_init(Instant::now);
         self.states().push(reached);
         Ok(())
     }

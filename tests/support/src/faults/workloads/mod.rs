@@ -23,6 +23,8 @@ pub struct Workload {
     pub run: for<'a> fn(&'a Stage) -> Running<'a>,
     /// Of the plans that follow from it one in so many is run, since they are many and alike.
     pub one_in: u64,
+    /// The workload whose first step is the same: what happens there is tried in that one.
+    pub begins_as: Option<&'static str>,
     /// The program competes for a lease.
     pub lease: bool,
     /// The APIs of its Clusters answer.
@@ -42,27 +44,62 @@ macro_rules! workloads {
 workloads![
     users::create,
     users::ha,
-    users::scale,
-    users::upgrade,
-    users::service,
-    users::delete,
-    users::again,
-    users::labels,
-    users::drift,
-    users::edits,
+    users::scale {
+        begins_as: Some("create")
+    },
+    users::upgrade {
+        begins_as: Some("create")
+    },
+    users::service {
+        begins_as: Some("create")
+    },
+    users::delete {
+        begins_as: Some("create")
+    },
+    users::again {
+        begins_as: Some("create")
+    },
+    users::labels {
+        begins_as: Some("create")
+    },
+    users::drift {
+        begins_as: Some("create")
+    },
+    users::edits {
+        begins_as: Some("create")
+    },
     users::foreign,
     users::refs,
-    users::spec,
+    users::spec {
+        begins_as: Some("create")
+    },
     users::requests,
-    users::namespace,
+    users::namespace {
+        begins_as: Some("create")
+    },
     users::many { one_in: 60 },
     programs::takeover,
-    programs::leader { lease: true },
-    programs::failover { lease: true },
+    programs::leader {
+        lease: true,
+        begins_as: Some("create")
+    },
+    programs::failover {
+        lease: true,
+        begins_as: Some("create")
+    },
     programs::outage { serves: true },
-    programs::tokens { serves: true },
-    programs::expiry { serves: true },
-    programs::away { serves: true },
+    programs::tokens {
+        serves: true,
+        begins_as: Some("outage")
+    },
+    programs::expiry {
+        serves: true,
+        begins_as: Some("outage")
+    },
+    programs::away {
+        serves: true,
+        begins_as: Some("outage")
+    },
     programs::replaced { serves: true },
 ];
 
@@ -71,6 +108,7 @@ const fn plain(name: &'static str, run: for<'a> fn(&'a Stage) -> Running<'a>) ->
         name,
         run,
         one_in: 1,
+        begins_as: None,
         lease: false,
         serves: false,
     }
