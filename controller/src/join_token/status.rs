@@ -66,7 +66,10 @@ pub fn created(request: &JoinTokenRequest, issued: &Issued) -> JoinTokenRequestS
 pub fn ending(request: &JoinTokenRequest, reason: &str, message: &str) -> JoinTokenRequestStatus {
     let mut status = request.status.clone().unwrap_or_default();
     let ending = condition(request, DELETING, "True", reason, &steady(message));
-    status.conditions.retain(|other| other.type_ != DELETING);
+    // Those of others stay theirs: nobody writes them who does not look after them.
+    status
+        .conditions
+        .retain(|other| other.type_ == SECRET_CREATED);
     status.conditions.push(ending);
     status.observed_generation = request.metadata.generation;
     status
@@ -126,12 +129,14 @@ fn condition(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn an_id_follows_from_the_uid_until_it_is_recorded() {
         let request = |finalizers: &[&str], id: Option<&str>| -> JoinTokenRequest {
-            serde_json::from_value(serde_json::json!({
+            serde_json::from_value(json!({
                 "metadata": {"uid": "0b6a2f5e", "finalizers": finalizers},
                 "spec": {"clusterName": "demo"}, "status": {"tokenID": id},
             }))
@@ -153,5 +158,22 @@ mod tests {
         let recorded = token_id(&request(&ours, Some("abc123"))).unwrap();
         assert_eq!(recorded.as_str(), "abc123");
         assert_eq!(recorded_id(&request(&ours, None)), None);
+    }
+
+    /// Who writes what somebody else says takes it from them.
+    #[test]
+    fn conditions_of_others_are_not_written_when_a_request_ends() {
+        let condition = |type_: &str| {
+            json!({"type": type_, "status": "True", "reason": "Seen", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        };
+        let request: JoinTokenRequest = serde_json::from_value(json!({
+            "metadata": {"name": "a"}, "spec": {"clusterName": "b"},
+            "status": {"conditions": [condition("Audited"), condition(SECRET_CREATED)]},
+        }))
+        .unwrap();
+        let status = ending(&request, "HostedUnreachable", "");
+        let types: Vec<_> = status.conditions.iter().map(|c| c.type_.as_str()).collect();
+        assert_eq!(types, [SECRET_CREATED, DELETING]);
     }
 }
