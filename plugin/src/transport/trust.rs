@@ -33,10 +33,12 @@ impl ServerCertVerifier for Named {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let mut authorities = RootCertStore::empty();
-        let able = self.certificates.iter().filter(|one| may_sign(one, now));
-        authorities.add_parsable_certificates(able.cloned());
         let parsed = ParsedCertificate::try_from(certificate)?;
         let is_named = self.certificates.iter().any(|one| one == certificate);
+        let able = self.certificates.iter().filter(|one| may_sign(one, now));
+        // One that is called like whoever has signed it, and has not, would be what is amiss.
+        let able = able.filter(|_| !is_named);
+        authorities.add_parsable_certificates(able.cloned());
         // What is amiss with those would count for more than that they are not needed.
         let more = if is_named { &[][..] } else { more };
         let signed = verify_server_cert_signed_by_trust_anchor(
@@ -127,17 +129,24 @@ mod tests {
         server.is_ca = IsCa::ExplicitNoCa;
         let server = server.signed_by(&key, &issuer).unwrap().der().clone();
         let sent = [root.self_signed(&root_key).unwrap().der().clone()];
-        let verified = |named: &CertificateDer<'static>, name: &str| {
+        let verified_by = |named: &[&CertificateDer<'static>], name: &str| {
             let verifier = Named {
-                certificates: vec![named.clone()],
+                certificates: named.iter().map(|one| (*one).clone()).collect(),
                 algorithms: rustls::crypto::ring::default_provider()
                     .signature_verification_algorithms,
             };
             let name = ServerName::try_from(name.to_owned()).unwrap();
             verifier.verify_server_cert(&server, &sent, &name, &[], UnixTime::now())
         };
+        let verified = |named, name: &str| verified_by(&[named], name);
         verified(&server, "demo").unwrap();
         assert!(verified(&server, "other").is_err());
         assert!(verified(&sent[0], "demo").is_err());
+        // A CA of that name that was made anew, and has signed nothing of it.
+        let mut anew = root;
+        anew.not_after = date_time_ymd(2999, 1, 1);
+        let anew = anew.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        verified_by(&[&server, anew.der()], "demo").unwrap();
+        assert!(verified(anew.der(), "demo").is_err());
     }
 }
