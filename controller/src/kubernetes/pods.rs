@@ -35,6 +35,8 @@ pub use self::trouble::Trouble;
 const CONCURRENCY: usize = 4;
 /// Pods of a set that are looked at: others can write how many it is to have.
 const MOST_PODS: i32 = 32;
+/// How long a look at the pods of one Cluster may take: others wait for its place.
+const LONGEST: Duration = Duration::from_secs(60);
 /// Events of one answer, each of which others can make as large as an object may be.
 const PAGE: u32 = 4;
 /// Answers about one set. One that is refused all day has a dozen events; of more than all these
@@ -251,7 +253,10 @@ impl Looking {
 
     async fn look(&self, target: &Target) -> Result<Option<Trouble>, String> {
         let _place = self.task.shared.place().await;
-        look(&self.client, target).await
+        match timeout(LONGEST, look(&self.client, target)).await {
+            Ok(found) => found,
+            Err(_) => Err(format!("not all answers within {} s", LONGEST.as_secs())),
+        }
     }
 }
 
