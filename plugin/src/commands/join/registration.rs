@@ -88,7 +88,6 @@ fn said(words: &[String], labels: &str, taints: &str) -> Result<(), String> {
 fn items<'a>(words: &'a [String], flag: &'a str) -> impl Iterator<Item = &'a str> {
     values(words, flag)
         .flat_map(|value| value.split(','))
-        .map(str::trim)
         .filter(|item| !item.is_empty())
 }
 
@@ -235,6 +234,7 @@ mod tests {
             "--labels=node-role.kubernetes.io/worker",
             "--labels Example.com/x=1",
             "--taints a=b:NoSchedule,a=c:NoSchedule",
+            "--taints 'a=b:NoSchedule, c=d:NoExecute'",
             "--taints a:NoSchedule --taints=a=x:NoSchedule",
             "--taints=a",
             "--kubelet-extra-args '--v=2 --node-labels=kubernetes.io/a=b'",
