@@ -35,7 +35,7 @@ const REFUSED_LONGEST: Duration = Duration::from_secs(2);
 const GONE_LONGEST: Duration = Duration::from_secs(10);
 
 /// The wish that there be none of it.
-const GONE: &str = "";
+pub const GONE: &str = "";
 
 /// What was written of each object while what is wanted of it stayed the same.
 #[derive(Clone, Default)]

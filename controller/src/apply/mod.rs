@@ -42,6 +42,8 @@ pub struct Applied {
     pub changed: bool,
     /// What could not be written.
     pub problems: Vec<Problem>,
+    /// What was left as it is for a moment, of which nothing is said: it is not yet as it is wanted.
+    pub left: BTreeSet<ObjectKey>,
     /// When to go on with what is left for now.
     pub again: Option<Duration>,
 }
@@ -91,23 +93,25 @@ impl Round<'_> {
             outcome.unwrap_or_else(|error| self.failed(wanted, &error))
         });
         let mut applied = Applied::default();
-        for outcome in join_all(writes).await {
+        for (wanted, outcome) in wanted.iter().zip(join_all(writes).await) {
             match outcome {
                 Outcome::Same => {}
                 Outcome::Changed => applied.changed = true,
                 Outcome::Problem(problem) => applied.problems.push(problem),
                 Outcome::Held(held) => applied.held(held),
-                Outcome::Later(wait) => applied.later(wait),
+                Outcome::Later(wait) => {
+                    applied.left.insert(wanted.key.clone());
+                    applied.later(wait);
+                }
             }
         }
-        for (key, live) in going(
-            self.store,
-            self.uid,
-            wanted,
-            &owned,
-            obsolete,
-            &applied.problems,
-        ) {
+        let going = going(self.store, self.uid, wanted, &owned, obsolete, &applied);
+        for (key, live) in going {
+            let now = Instant::now();
+            if let Some(wait) = self.damping.pace(key, damping::GONE, now) {
+                applied.later(wait);
+                continue;
+            }
             let delete = async {
                 let delete = self.writer.delete(key, &live.uid, &live.resource_version);
                 match delete.await {
@@ -116,8 +120,13 @@ impl Round<'_> {
                     other => other,
                 }
             };
-            if let Err(held) = self.damping.end(key, delete).await {
-                applied.held(held);
+            match self.damping.end(key, delete).await {
+                // Who makes it again and again is fought like one who edits it.
+                Ok(()) => {
+                    self.damping
+                        .wrote(key, damping::GONE, live.rival.clone(), Instant::now())
+                }
+                Err(held) => applied.held(held),
             }
         }
         applied.problems.sort();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crds::names;
 
-use crate::apply::Problem;
+use crate::apply::Applied;
 use crate::apply::desired::{COPY_SUFFIX, Desired};
 use crate::kubernetes::store::{Kind, Live, ObjectKey, Store};
 /// What goes of that which the Cluster owns.
@@ -44,9 +44,11 @@ pub(super) fn going<'o>(
     wanted: &[Desired],
     before: &'o BTreeMap<ObjectKey, Arc<Live>>,
     obsolete: &BTreeSet<ObjectKey>,
-    problems: &[Problem],
+    applied: &Applied,
 ) -> Vec<(&'o ObjectKey, &'o Arc<Live>)> {
-    let failed = |key: &ObjectKey| problems.iter().any(|p| p.about == key.to_string());
+    let failed = |key: &ObjectKey| {
+        applied.left.contains(key) || applied.problems.iter().any(|p| p.about == key.to_string())
+    };
     let is_made = |key: &ObjectKey| wanted.iter().any(|wanted| wanted.key == *key) && !failed(key);
     let is_set = |key: &ObjectKey| key.kind == Kind::StatefulSet;
     let is_stuck = !before.keys().filter(|key| is_set(key)).all(is_made)

@@ -121,6 +121,7 @@ async fn run(
         observed,
         valid,
         mut problems,
+        left,
         again,
         goes_on,
     } = settled;
@@ -139,6 +140,7 @@ async fn run(
         observed: &observed,
         valid: valid.as_ref(),
         problems: &problems,
+        left: &left,
         is_asked: asked.is_asked,
         hosted_config: asked.config,
         nodes: context.census.last(&uid),

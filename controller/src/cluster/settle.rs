@@ -1,5 +1,6 @@
 //! Rounds of dereference, validate, children and apply, until nothing changes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::validate::{Address, Refusal, ValidCluster, validate};
 use super::{children, deletion, status};
 use crate::apply::{Applied, Problem, Round, SigningKeys};
 use crate::kubernetes::primary::PrimaryError;
+use crate::kubernetes::store::ObjectKey;
 use crate::kubernetes::watches::Unread;
 
 /// Rounds of build and apply in one reconcile. Three are the most that the order of the children
@@ -32,6 +34,8 @@ pub struct Settled {
     pub valid: Result<ValidCluster, Refusal>,
     /// What could not be done.
     pub problems: Vec<Problem>,
+    /// What is not yet as it is wanted, though nothing is wrong with it.
+    pub left: BTreeSet<ObjectKey>,
     /// When to try again what the API server has failed to do.
     pub again: Option<Duration>,
     /// The last round has changed something too.
@@ -49,7 +53,7 @@ pub async fn settle(
         let valid = validate(cluster, &observed, context.leaf_lifetime);
         (observed, valid)
     };
-    let mut problems = Vec::new();
+    let (mut problems, mut left) = (Vec::new(), BTreeSet::new());
     let (mut again, mut goes_on) = (None, false);
     for _ in 0..ROUNDS {
         let (observed, valid) = find(&cluster);
@@ -63,7 +67,8 @@ pub async fn settle(
         let Ok(valid) = valid else {
             let kept = children::keys_of(&cluster, &observed);
             let applied = apply_round(&cluster, &kept, keys, context).await;
-            (problems, again, goes_on) = (applied.problems, applied.again, applied.changed);
+            (problems, left) = (applied.problems, applied.left);
+            (again, goes_on) = (applied.again, applied.changed);
             if applied.changed {
                 continue;
             }
@@ -84,7 +89,8 @@ pub async fn settle(
             cluster = context.primary.status(&cluster, &recorded).await?;
         }
         let applied = apply_round(&cluster, &children::build(&valid), keys, context).await;
-        (problems, again, goes_on) = (applied.problems, applied.again, applied.changed);
+        (problems, left) = (applied.problems, applied.left);
+        (again, goes_on) = (applied.again, applied.changed);
         if !applied.changed {
             break;
         }
@@ -98,6 +104,7 @@ pub async fn settle(
         observed,
         valid,
         problems,
+        left,
         again,
         goes_on,
     }))

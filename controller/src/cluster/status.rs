@@ -1,5 +1,6 @@
 //! What a Cluster says about itself.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::context::{Context, Error};
 use super::dereference::Observed;
 use super::validate::{Address, Refusal, ValidCluster};
 use crate::apply::Problem;
+use crate::kubernetes::store::ObjectKey;
 
 mod conditions;
 mod events;
@@ -46,6 +48,20 @@ pub const UP_TO_DATE: &str = "ControlPlaneUpToDate";
 pub const DELETING: &str = "Deleting";
 /// All of it works.
 pub const AVAILABLE: &str = ClusterStatus::AVAILABLE;
+
+/// All that a Cluster is told of.
+const OURS: [&str; 10] = [
+    ACCEPTED,
+    APPLIED,
+    EXPOSED,
+    CERTIFICATES,
+    KUBECONFIG,
+    FUNCTIONAL,
+    SCALING,
+    UP_TO_DATE,
+    DELETING,
+    AVAILABLE,
+];
 
 /// Reason for a key that was there and is not any more.
 const KEY_LOST: &str = ClusterStatus::KEY_LOST;
@@ -116,6 +132,8 @@ pub struct Facts<'a> {
     pub valid: Result<&'a ValidCluster, &'a Refusal>,
     /// What could not be done.
     pub problems: &'a [Problem],
+    /// What is not yet as it is wanted, though nothing is wrong with it.
+    pub left: &'a BTreeSet<ObjectKey>,
     /// The hosted API is being asked whether it is ready.
     pub is_asked: bool,
     /// What of the k0s configuration the hosted cluster has; nothing if that is not known.
@@ -207,6 +225,8 @@ pub fn ending(cluster: &Cluster, reason: &str, message: &str, now: Timestamp) ->
         now,
     );
     let mut conditions = old.conditions.clone();
+    // Those of others stay theirs: nobody writes them who does not look after them.
+    conditions.retain(|condition| OURS.contains(&condition.type_.as_str()));
     for condition in now {
         match conditions.iter_mut().find(|c| c.type_ == condition.type_) {
             Some(old) => *old = condition,

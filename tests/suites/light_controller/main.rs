@@ -82,6 +82,7 @@ fn main() -> ExitCode {
             case!(rewrites::a_key_that_somebody_adds_to_a_made_secret_costs_nothing),
             case!(rewrites::a_condition_that_somebody_adds_costs_nothing),
             case!(rewrites::a_fight_over_a_child_is_slowed_down_and_named),
+            case!(rewrites::a_fight_over_what_is_obsolete_is_slowed_down_and_named),
             case!(failures::what_answers_500_is_said_and_tried_again_without_a_storm),
             case!(failures::a_leftover_that_may_not_be_deleted_is_said_and_freezes_nothing),
             case!(failures::a_cluster_takes_one_address_of_the_service_range),

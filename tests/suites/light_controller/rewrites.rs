@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use kube::api::{Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::json;
 use support::light::children;
 use support::light::scene::{Scene, wrote};
@@ -174,5 +174,54 @@ pub async fn a_field_that_is_not_stored_is_no_fight(scene: &Scene) -> Result<()>
     scene.say(format!("{ours} applies after 25 changes of its status"));
     ensure!(ours <= 1, "{ours} applies that change nothing");
     scene.says("one", "Applied", "True", "Applied").await?;
+    controller.stop().await
+}
+
+/// Such as an earlier operator that was left running.
+pub async fn a_fight_over_what_is_obsolete_is_slowed_down_and_named(scene: &Scene) -> Result<()> {
+    let controller = scene.controller().await?;
+    scene
+        .complete("one", json!({"service": {"type": "ClusterIP"}}))
+        .await?;
+    let wanted = scene.get("Service", "kmc-one").await?.unwrap_or_default();
+    let services = children::api(&scene.admin, &scene.namespace, "Service")?;
+    let metadata = |field: &str| wanted.pointer(&format!("/metadata/{field}")).cloned();
+    let obsolete: DynamicObject = serde_json::from_value(json!({
+        "metadata": {
+            "name": "kmc-one-nodeport",
+            "labels": metadata("labels"),
+            "ownerReferences": metadata("ownerReferences"),
+        },
+        "spec": {"ports": [{"port": 1}]},
+    }))?;
+    let started = Instant::now();
+    let mut since = None;
+    while started.elapsed() < Duration::from_secs(15) {
+        match services.create(&PostParams::default(), &obsolete).await {
+            Ok(_) | Err(kube::Error::Api(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if since.is_none() && started.elapsed() > Duration::from_secs(8) {
+            since = Some((scene.mark().await, Instant::now()));
+        }
+    }
+    let (mark, since) = since.context("no time passed")?;
+    let entries = scene.audit().since(mark)?;
+    let deletions = entries
+        .iter()
+        .filter(|entry| entry.user.username == scene.user && entry.verb == "delete")
+        .count();
+    let seconds = since.elapsed().as_secs();
+    scene.say(format!("{deletions} deletions in the last {seconds} s"));
+    let a_second = u64::try_from(deletions)? <= seconds + 1;
+    ensure!(a_second, "more than one a second");
+    let message = scene
+        .says("one", "Applied", "False", "ChildRefused")
+        .await?;
+    ensure!(message.contains("kmc-one-nodeport"), "{message:?}");
+    scene.says("one", "Applied", "True", "Applied").await?;
+    let left = scene.get("Service", "kmc-one-nodeport").await?;
+    ensure!(left.is_none(), "it is still there");
     controller.stop().await
 }

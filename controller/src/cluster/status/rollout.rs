@@ -41,6 +41,7 @@ pub(super) fn is_up_to_date(facts: &Facts<'_>, valid: &ValidCluster) -> bool {
     let wanted = control_plane::stateful_set(valid);
     let is_wanted = wanted.is_some_and(|wanted| {
         applied.map(String::as_str) == Some(wanted.hash())
+            && !facts.left.contains(&wanted.key)
             && facts
                 .problems
                 .iter()

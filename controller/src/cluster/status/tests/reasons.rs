@@ -65,6 +65,7 @@ impl Scene {
             observed: &self.observed,
             valid: valid.as_ref(),
             problems: &self.problems,
+            left: &BTreeSet::new(),
             is_asked: self.is_asked,
             hosted_config: None,
             nodes: None,

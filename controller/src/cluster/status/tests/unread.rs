@@ -1,5 +1,7 @@
 //! While a Secret that the user names cannot be read.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::cluster::validate::Refusal;
 use crate::kubernetes::store::{Kind, ObjectKey};
@@ -20,6 +22,7 @@ fn unread(cluster: &Cluster) -> ClusterStatus {
         observed: &observed,
         valid: Err(&Refusal::Unread),
         problems: &[problem],
+        left: &BTreeSet::new(),
         is_asked: true,
         hosted_config: None,
         nodes: None,
@@ -91,6 +94,7 @@ fn unasked(cluster: &Cluster, ready: i32, problems: &[Problem]) -> ClusterStatus
         observed: &observed,
         valid: valid.as_ref(),
         problems,
+        left: &BTreeSet::new(),
         is_asked: false,
         hosted_config: None,
         nodes: None,
