@@ -17,7 +17,7 @@ pub mod machine;
 pub mod paths;
 pub mod pki;
 pub(crate) mod plane;
-pub(crate) mod ports;
+pub mod ports;
 pub mod progress;
 pub mod proxy;
 pub mod requirements;

@@ -10,7 +10,7 @@ const FIRST: u16 = 17_000;
 const LAST: u16 = 29_999;
 
 /// As many different free TCP ports as asked for.
-pub(crate) fn free<const N: usize>() -> Result<[u16; N], Failure> {
+pub fn free<const N: usize>() -> Result<[u16; N], Failure> {
     let busy = || Failure::Busy {
         what: format!("every TCP port from {FIRST} to {LAST} on 127.0.0.1"),
         hint: "end what listens there".to_owned(),

@@ -137,10 +137,18 @@ impl Call {
     }
 }
 
-/// The name of what a body creates.
+/// The name of what a body creates; what is asked about in a review.
 fn created(body: &[u8]) -> String {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let metadata = |field: &str| body.pointer(&format!("/metadata/{field}"))?.as_str();
+    let text = |place: &str| body.pointer(place)?.as_str();
+    if text("/kind") == Some("AdmissionReview") {
+        let asked = ["operation", "resource/resource", "subResource", "name"];
+        let asked = asked
+            .iter()
+            .filter_map(|field| text(&format!("/request/{field}")));
+        return asked.collect::<Vec<_>>().join(" ");
+    }
+    let metadata = |field: &str| text(&format!("/metadata/{field}"));
     match (metadata("name"), metadata("generateName")) {
         (Some(name), _) => name.to_owned(),
         (None, Some(begin)) => format!("{begin}*"),
@@ -213,6 +221,13 @@ mod tests {
                 "/api/v1/namespaces/a/serviceaccounts/b/token",
                 "",
                 r#"create serviceaccounts/token b in "a""#,
+            ),
+            (
+                Method::POST,
+                "/validate?timeout=5s",
+                r#"{"kind":"AdmissionReview","request":{"operation":"UPDATE",
+                    "resource":{"resource":"clusters"},"subResource":"scale","name":"b"}}"#,
+                r#"create /validate UPDATE clusters scale b in """#,
             ),
             (
                 Method::PATCH,

@@ -9,6 +9,7 @@ mod call;
 mod face;
 mod fault;
 mod serve;
+mod view;
 mod watch;
 
 use std::collections::{HashMap, HashSet};
@@ -27,6 +28,7 @@ use tokio::net::TcpListener;
 pub use self::call::{Call, Verb};
 pub use self::face::{Face, Listening};
 pub use self::fault::{FROZEN, Fault, LASTS, LATE};
+pub use self::view::View;
 
 use crate::access::Access;
 use crate::pki::{self, Authority};
@@ -95,6 +97,8 @@ struct State {
     lists: HashMap<String, Bytes>,
     /// What has no way through at all.
     cut: HashSet<String>,
+    /// What is shown, unless it is all.
+    view: Option<View>,
 }
 
 /// What ends the client.
@@ -122,7 +126,10 @@ impl Shared {
     /// Notes a request, and says which record is its and what is to be done to it.
     fn note(&self, call: &Call) -> (usize, Option<Fault>) {
         let mut state = self.state();
-        let shown = format!("{}{call}", self.place);
+        let mut shown = format!("{}{call}", self.place);
+        if let Some(view) = &state.view {
+            shown = view.told(&shown);
+        }
         let count = state.counts.entry(shown.clone()).or_default();
         *count += 1;
         let point = Point {
@@ -203,8 +210,13 @@ impl Proxy {
     ) -> Result<Self> {
         let text = access.kubeconfig_text(user, groups)?;
         let kubeconfig = Kubeconfig::from_yaml(&text)?;
-        let mut config =
+        let config =
             kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        Self::to(place, config)
+    }
+
+    /// The same before any server over HTTP.
+    pub fn to(place: &'static str, mut config: kube::Config) -> Result<Self> {
         // What goes wrong is the client's to see.
         config.default_retry = false;
         config.read_timeout = None;
@@ -238,6 +250,11 @@ impl Proxy {
         let path = folder.join(format!("proxy-{}.yaml", front.address.port()));
         pki::write_private(&path, &text.replace(access.server(), &here))?;
         Ok(path)
+    }
+
+    /// Shows a part of the API server as if it were all.
+    pub fn show(&self, view: View) {
+        self.shared.state().view = Some(view);
     }
 
     /// What [`Fault::KillBefore`] and [`Fault::KillAfter`] do.

@@ -93,11 +93,11 @@ async fn handle(
         shared.answered(record, 401);
         return Ok(refusal(call.verb, 401));
     }
-    let path = head
-        .uri
-        .path_and_query()
-        .map_or("/", |path| path.as_str())
-        .to_owned();
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let path = match &shared.state().view {
+        Some(view) => view.through(path),
+        None => path.to_owned(),
+    };
     let mut upstream = Request::builder()
         .method(head.method.clone())
         .uri(path.as_str());
