@@ -17,7 +17,8 @@ use super::workloads::{ALL, Workload, named};
 #[command(name = "faults")]
 pub struct Arguments {
     /// The operator to test, as a command line that reads KUBECONFIG; {namespace} is where its
-    /// namespace belongs, and without one runs follow each other [default: this product's controller]
+    /// namespace belongs, and without one runs follow each other; a webhook is told by {listen} and
+    /// {health} where [default: this product's]
     #[arg(long)]
     pub operator: Option<String>,
 
@@ -101,10 +102,20 @@ pub fn chosen(scope: Scope, arguments: &Arguments) -> Result<Vec<&'static Worklo
                 .join(", ")
         );
     }
-    Ok(ALL
-        .iter()
-        .filter(|workload| names.is_empty() || names.contains(&workload.name))
-        .collect())
+    let chosen = ALL.iter().filter(|workload| match names.as_slice() {
+        // Another operator is a controller, unless somebody says what it is a webhook for.
+        [] => arguments.operator.is_none() || workload.door.is_none(),
+        names => names.contains(&workload.name),
+    });
+    let chosen: Vec<_> = chosen.collect();
+    ensure!(
+        arguments.operator.is_none()
+            || chosen.windows(2).all(
+                |pair| matches!(pair, [one, other] if one.door.is_some() == other.door.is_some())
+            ),
+        "an operator is either a controller or a webhook"
+    );
+    Ok(chosen)
 }
 
 /// The plans that are asked for.

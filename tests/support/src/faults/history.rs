@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use crds::v1beta2::{Cluster, JoinTokenRequest};
+use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Event;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, WatchEvent, WatchParams};
@@ -16,8 +16,9 @@ use serde_json::Value;
 use crate::light::children::{self, at, text};
 
 /// What is watched.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 11] = [
     "Cluster",
+    "ClusterPolicy",
     "JoinTokenRequest",
     "ConfigMap",
     "Event",
@@ -28,6 +29,9 @@ const KINDS: [&str; 10] = [
     "Service",
     "StatefulSet",
 ];
+
+/// What stands for the name of an object that has no namespace.
+pub const OWN: &str = "own";
 
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -88,6 +92,7 @@ fn lock(namespaces: &Namespaces) -> MutexGuard<'_, HashMap<String, Namespace>> {
 pub fn resource(kind: &str) -> Result<ApiResource> {
     Ok(match kind {
         "Cluster" => ApiResource::erase::<Cluster>(&()),
+        "ClusterPolicy" => ApiResource::erase::<ClusterPolicy>(&()),
         "JoinTokenRequest" => ApiResource::erase::<JoinTokenRequest>(&()),
         "Event" => ApiResource::erase::<Event>(&()),
         kind => children::resource(kind)?,
@@ -207,8 +212,11 @@ async fn follow(api: Api<DynamicObject>, kind: &'static str, from: String, all: 
 }
 
 fn note(all: &Namespaces, kind: &'static str, what: What, object: &DynamicObject) {
-    let namespace = object.namespace().unwrap_or_default();
-    let name = object.name_any();
+    // What has no namespace belongs to the one whose name it has.
+    let (namespace, name) = match object.namespace() {
+        Some(namespace) => (namespace, object.name_any()),
+        None => (object.name_any(), OWN.to_owned()),
+    };
     if name == "kube-root-ca.crt" {
         return;
     }

@@ -1,5 +1,6 @@
 //! Runs workloads and plans, each in a namespace of its own.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use mothership::proxy::{Fault, Point, Proxy};
 
 use super::choice::{Arguments, Scope};
+use super::door::{self, Door, Doors};
 use super::history::History;
 use super::hosted::{self, Backing, Hosted};
 use super::operator::{Operator, Program};
@@ -17,7 +19,7 @@ use super::print;
 use super::reference::{Recorded, Reference};
 use super::stage::{self, Against, Stage};
 use super::workloads::{Workload, named};
-use crate::light::world::World;
+use crate::light::world::{World, disregard_webhook};
 use crate::runner::World as _;
 
 /// No run of a workload takes so long.
@@ -26,12 +28,40 @@ const LONGEST: Duration = Duration::from_secs(900);
 /// The user that the tested programs are.
 const USER: &str = "plans";
 
+/// How long nobody leads after who did was killed.
+const LEASE: Duration = Duration::from_secs(20);
+
+const KILLS: [Fault; 2] = [Fault::KillBefore, Fault::KillAfter];
+
+/// What this product's controller is told.
+const CONTROLLER: [&str; 4] = [
+    "--namespace={namespace}",
+    "--health-address=127.0.0.1:0",
+    "--log=info,controller=debug,kube_runtime=warn",
+    "--log-format=text",
+];
+
+/// What this product's webhook is told.
+const WEBHOOK: [&str; 9] = [
+    "--namespace={namespace}",
+    "--configuration={namespace}",
+    "--listen={listen}",
+    "--health-address={health}",
+    "--san=127.0.0.1",
+    "--identity=a",
+    "--drain=1s",
+    "--log=info,webhook=debug,kube_runtime=warn",
+    "--log-format=text",
+];
+
 /// What every run shares.
 pub struct Machine {
     world: World,
     history: Arc<History>,
     backing: Option<Backing>,
-    pub program: Program,
+    doors: Option<Arc<Doors>>,
+    controller: Program,
+    webhook: Program,
     /// It is this product's.
     own: bool,
     quiet: Duration,
@@ -51,29 +81,33 @@ pub struct Outcome {
 }
 
 impl Machine {
-    /// With the product installed, the program that is asked for, and hosted APIs if some are to
-    /// be served.
-    pub async fn start(scope: Scope, arguments: &Arguments, serves: bool) -> Result<Self> {
-        let world = World::without_admission().await?;
+    /// With the product installed, the program that is asked for, hosted APIs if some are to be
+    /// served, and what webhooks need if some are tested.
+    pub async fn start(
+        scope: Scope,
+        arguments: &Arguments,
+        serves: bool,
+        doors: bool,
+    ) -> Result<Self> {
+        let world = World::without_webhook().await?;
+        let doors = if doors {
+            Some(Doors::start(&world.admin()).await?)
+        } else {
+            None
+        };
+        disregard_webhook(&world.admin()).await?;
         world.grant(USER).await?;
         world.grant_leases(USER).await?;
-        let own = || {
-            let program = world.program().display().to_string();
-            let flags = [
-                "--namespace={namespace}",
-                "--health-address=127.0.0.1:0",
-                "--log=info,controller=debug,kube_runtime=warn",
-                "--log-format=text",
-            ];
-            std::iter::once(program)
-                .chain(flags.map(str::to_owned))
-                .collect()
+        let program = |own: &Path, flags: &[&str]| {
+            let own = own.display().to_string();
+            let words = match &arguments.operator {
+                Some(line) => line.split_whitespace().collect(),
+                None => [&[own.as_str()], flags].concat(),
+            };
+            Program::new(words.into_iter().map(str::to_owned).collect())
         };
-        let words = match &arguments.operator {
-            Some(line) => line.split_whitespace().map(str::to_owned).collect(),
-            None => own(),
-        };
-        let program = Program::new(words)?;
+        let controller = program(world.program(), &CONTROLLER)?;
+        let webhook = program(world.webhook_program(), &WEBHOOK)?;
         let history = Arc::new(History::start(&world.admin()).await?);
         let backing = if serves {
             Some(Backing::start().await?)
@@ -84,11 +118,18 @@ impl Machine {
             world,
             history,
             backing,
-            program,
+            doors,
+            controller,
+            webhook,
             own: arguments.operator.is_none(),
             quiet: arguments.quiet.map_or(scope.quiet, Duration::from_secs_f64),
             runs: AtomicUsize::new(0),
         })
+    }
+
+    /// Whether several can run beside each other, each in its namespace.
+    pub fn keeps_to_a_namespace(&self) -> bool {
+        self.controller.keeps_to_a_namespace()
     }
 
     /// Ends all of it; with `well` nothing is left to be looked at.
@@ -106,28 +147,50 @@ impl Machine {
         against: Against,
         faults: &[(Point, Fault)],
     ) -> Result<Stage> {
+        let is_any = |these: &[Fault]| faults.iter().any(|(_, fault)| these.contains(fault));
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
-        let scene = self.world.space(&format!("plan-{number:05}"), USER).await?;
-        let proxy = Arc::new(Proxy::start(&scene.access, USER, &[]).await?);
+        let user = workload.door.map_or(USER, |_| door::USER);
+        let scene = self.world.space(&format!("plan-{number:05}"), user).await?;
+        let proxy = Arc::new(Proxy::start(&scene.access, user, &[]).await?);
         let hosted = match &self.backing {
             Some(backing) if workload.serves => {
                 Some(Hosted::start(backing, &self.history, &scene).await?)
             }
             _ => None,
         };
-        for (point, fault) in faults {
-            match &hosted {
-                Some(hosted) if point.call.starts_with(hosted::PLACE) => {
-                    hosted.proxy.inject(point.clone(), *fault);
-                }
-                _ => proxy.inject(point.clone(), *fault),
+        let door = match (&self.doors, workload.door) {
+            (Some(doors), Some(way)) => {
+                let door = Door::start(doors, &self.history, &scene.namespace, way).await?;
+                proxy.show(door.view());
+                Some(door)
             }
+            _ => None,
+        };
+        let asked = door.as_ref().and_then(|door| door.proxy.as_ref());
+        let places = [
+            (hosted::PLACE, hosted.as_ref().map(|hosted| &hosted.proxy)),
+            (door::PLACE, asked),
+        ];
+        for (point, fault) in faults {
+            let place = places
+                .iter()
+                .find(|(place, _)| point.call.starts_with(place));
+            let at = place.and_then(|(_, proxy)| *proxy).unwrap_or(&proxy);
+            at.inject(point.clone(), *fault);
         }
         let folder = scene.access.dir().join("plans");
         std::fs::create_dir_all(&folder)?;
         let kubeconfig = proxy.kubeconfig(&scene.access, &folder)?;
         let log = folder.join(format!("{}.log", scene.namespace));
-        let mut program = self.program.clone();
+        let mut program = match &door {
+            None => self.controller.clone(),
+            Some(door) => {
+                let mut program = self.webhook.clone();
+                program.fill("{listen}", &door.webhook.to_string());
+                program.fill("{health}", &door.health.to_string());
+                program
+            }
+        };
         if self.own && workload.lease {
             let lease = [
                 "--leader-elect",
@@ -137,8 +200,8 @@ impl Machine {
             program.add(&lease);
         }
         let operator = Operator::start(&program, &scene.namespace, kubeconfig, log)?;
-        let proxies = [Some(&proxy), hosted.as_ref().map(|hosted| &hosted.proxy)];
-        for proxy in proxies.into_iter().flatten() {
+        let before = places.iter().filter_map(|(_, proxy)| *proxy);
+        for proxy in std::iter::once(&proxy).chain(before) {
             let operator = operator.clone();
             proxy.on_kill(move || {
                 if let Err(error) = operator.restart() {
@@ -151,6 +214,7 @@ impl Machine {
             history: Arc::clone(&self.history),
             proxy,
             hosted,
+            door,
             operator,
             program,
             against,
@@ -158,6 +222,15 @@ impl Machine {
             begun: OnceLock::new(),
             secrets: Mutex::default(),
             changed: Mutex::default(),
+            gives_up: if is_any(&[Fault::Hang]) {
+                stage::RECOVERS
+            } else if is_any(&KILLS) {
+                LEASE
+            } else {
+                Duration::ZERO
+            },
+            may_be_old: is_any(&[Fault::OldList]),
+            may_lose_keys: is_any(&KILLS),
         })
     }
 
@@ -166,9 +239,12 @@ impl Machine {
         let record = async || {
             let stage = self.stage(workload, Against::Recording, &[]).await?;
             (workload.run)(&stage).await?;
+            // A webhook has started again on the way already.
+            let records = workload.door.map(|_| stage.records());
             let reference = Reference::default();
             let mut findings: Vec<Finding> = self.rest(&stage).await?.into_iter().collect();
             findings.extend(oracles::tokens(&stage).await?);
+            findings.extend(oracles::closed(&stage).await);
             findings.extend(oracles::check(
                 &stage,
                 workload.name,
@@ -182,7 +258,8 @@ impl Machine {
             let states = stage.states().clone();
             let changes = stage.history.changes(&stage.scene.namespace);
             let begun = stage.begun.get().copied();
-            let recorded = Recorded::new(states, begun, &changes, &stage.records());
+            let records = records.unwrap_or_else(|| stage.records());
+            let recorded = Recorded::new(states, begun, &changes, &records);
             self.leave(&stage, true).await;
             anyhow::Ok(recorded)
         };
@@ -250,6 +327,7 @@ impl Machine {
                 Err(error) => findings.push(Finding::new(Kind::EndState, format!("{error:#}"))),
             }
             findings.extend(oracles::tokens(&stage).await?);
+            findings.extend(oracles::closed(&stage).await);
             let fault = plan.faults.first().map(|(_, fault)| *fault);
             findings.extend(oracles::check(
                 &stage,
@@ -279,12 +357,19 @@ impl Machine {
     async fn leave(&self, stage: &Stage, well: bool) {
         let namespace = &stage.scene.namespace;
         // The next one would look after these Clusters too.
-        if !self.program.keeps_to_a_namespace()
+        if !self.keeps_to_a_namespace()
             && let Err(error) = stage.clear_away().await
         {
             print(&format!("{namespace} is not cleared away: {error:#}"));
         }
         stage.operator.kill();
+        if let Some(door) = &stage.door
+            && let Err(error) = door.end().await
+        {
+            print(&format!(
+                "the door of {namespace} is still there: {error:#}"
+            ));
+        }
         self.history.forget(namespace);
         if well {
             let log = stage

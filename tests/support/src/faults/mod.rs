@@ -5,7 +5,9 @@
 //! to hold is in `oracles`. The program needs no more than a kubeconfig, so any other operator of
 //! the same API can stand in its place.
 
+mod asks;
 mod choice;
+mod door;
 mod history;
 mod hosted;
 mod machine;
@@ -68,9 +70,10 @@ fn print(text: &str) {
 async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
     let workloads = chosen(scope, arguments)?;
     let serves = workloads.iter().any(|workload| workload.serves);
-    let machine = Machine::start(scope, arguments, serves).await?;
+    let doors = workloads.iter().any(|workload| workload.door.is_some());
+    let machine = Machine::start(scope, arguments, serves, doors).await?;
     let at_once = match arguments.test_threads {
-        _ if !machine.program.keeps_to_a_namespace() => 1,
+        _ if !machine.keeps_to_a_namespace() => 1,
         threads => threads.unwrap_or(scope.at_once).clamp(1, scope.at_once),
     };
     let begun = Instant::now();

@@ -4,8 +4,11 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// The place of the namespace in a command line.
 const NAMESPACE: &str = "{namespace}";
@@ -24,6 +27,13 @@ impl Program {
             "the operator's command line must not be empty"
         );
         Ok(Self { words })
+    }
+
+    /// A text in place of another in all of them.
+    pub fn fill(&mut self, place: &str, text: &str) {
+        for word in &mut self.words {
+            *word = word.replace(place, text);
+        }
     }
 
     /// Further words.
@@ -138,6 +148,32 @@ impl Operator {
     /// Its process id, while it runs.
     pub fn id(&self) -> Option<u32> {
         self.running().child.as_ref().map(Child::id)
+    }
+
+    /// SIGTERM, and waits for its end as it should be.
+    pub async fn ends(&self, within: Duration) -> Result<()> {
+        self.look_after()?;
+        let Some(id) = self.id() else {
+            return Ok(());
+        };
+        kill(Pid::from_raw(i32::try_from(id)?), Signal::SIGTERM)?;
+        let told = Instant::now();
+        while told.elapsed() < within {
+            {
+                let mut running = self.running();
+                // A fault may have ended it, and started it again.
+                let Some(child) = running.child.as_mut().filter(|child| child.id() == id) else {
+                    return Ok(());
+                };
+                if let Some(status) = child.try_wait()? {
+                    running.child = None;
+                    ensure!(status.success(), "it ended with {status} after SIGTERM");
+                    return Ok(());
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        bail!("it has not ended {within:?} after SIGTERM")
     }
 
     /// SIGKILL.

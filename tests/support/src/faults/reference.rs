@@ -6,16 +6,18 @@ use std::time::Instant;
 
 use mothership::proxy::{Fault, Point, Record, Verb};
 
+use super::door;
 use super::history::{self, Change};
 use super::hosted;
 use super::plan::Plan;
 use super::state::{self, Leaves};
+use super::workloads::named;
 
 /// The workloads with which the start of the program is disturbed: of one that finds nothing, of
-/// one that finds what another has left, and of one that competes.
-const FIRST: [&str; 3] = ["create", "takeover", "leader"];
+/// one that finds what another has left, of one that competes, and of a webhook.
+const FIRST: [&str; 4] = ["create", "takeover", "leader", "door"];
 
-/// What is asked in the background is disturbed so often: when it begins, and once more.
+/// What is asked in the background, or until there is an answer, is disturbed so often: when it begins, and once more.
 const OFTEN: usize = 2;
 
 /// What two runs without faults have in common.
@@ -67,8 +69,9 @@ fn points(records: &[Record]) -> BTreeSet<(Verb, Point)> {
     let asked = records.iter().filter(|record| {
         let resource = record.call.resource.as_str();
         // A diary that is not written harms nobody, and there is no object behind a path; but how a
-        // hosted API is, is asked again and again.
-        let asks = record.point.call.starts_with(hosted::PLACE) && record.point.occurrence <= OFTEN;
+        // hosted API is, is asked again and again, and a webhook about the same until it is decided.
+        let is_at = |place| record.point.call.starts_with(place);
+        let asks = (is_at(hosted::PLACE) || is_at(door::PLACE)) && record.point.occurrence <= OFTEN;
         resource != "events" && (asks || !resource.starts_with('/'))
     });
     asked
@@ -123,12 +126,17 @@ impl Reference {
         // How a program starts does not depend on what its users will do: that is disturbed in the
         // first workload, and what is only read once more after a restart as well.
         let elsewhere = !FIRST.contains(&workload);
+        let is_webhook = named(workload).is_some_and(|workload| workload.door.is_some());
         for (verb, point) in self.points.iter().filter(|point| !had(point)) {
             let starts = match verb {
                 Verb::List => point.occurrence <= 2,
                 Verb::Watch => point.occurrence == 2,
                 _ => false,
             };
+            let is_lease = is_webhook && point.call.contains(" leases ");
+            if is_lease && (elsewhere || point.occurrence > OFTEN) {
+                continue;
+            }
             if elsewhere && starts && !point.call.contains("metadata.name=") {
                 continue;
             }

@@ -13,7 +13,7 @@ use crate::light::children::{at, text};
 pub type Leaves = BTreeMap<String, String>;
 
 /// Kinds whose status is what is tested.
-const OURS: [&str; 2] = ["Cluster", "JoinTokenRequest"];
+const OURS: [&str; 3] = ["Cluster", "ClusterPolicy", "JoinTokenRequest"];
 
 /// The places in what a namespace has come to, without what is of one run only: its name, versions,
 /// times and keys.

@@ -24,6 +24,24 @@ pub struct Process {
     health: SocketAddr,
 }
 
+/// Whether a program says there that it is ready, or what it says.
+pub async fn is_ready(health: SocketAddr) -> Result<(), String> {
+    let ask = async {
+        let mut stream = TcpStream::connect(health).await?;
+        stream
+            .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    match ask.await {
+        Ok(answer) if answer.starts_with("HTTP/1.1 200") => Ok(()),
+        Ok(answer) => Err(answer),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 impl Process {
     /// Starts one and waits until it is ready.
     pub async fn start(
@@ -60,7 +78,7 @@ impl Process {
                 if let Ok(Some(status)) = this.child.try_wait() {
                     return Ok(Err(status));
                 }
-                this.is_ready().await.map(Ok)
+                is_ready(this.health).await.map(Ok)
             },
         )
         .await?
@@ -69,23 +87,6 @@ impl Process {
             anyhow::anyhow!("{what} ended: {status}\n{}", tail(&this.log, 5))
         })?;
         Ok(this)
-    }
-
-    async fn is_ready(&self) -> Result<(), String> {
-        let ask = async {
-            let mut stream = TcpStream::connect(self.health).await?;
-            stream
-                .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-                .await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await?;
-            Ok::<_, std::io::Error>(answer)
-        };
-        match ask.await {
-            Ok(answer) if answer.starts_with("HTTP/1.1 200") => Ok(()),
-            Ok(answer) => Err(answer),
-            Err(error) => Err(error.to_string()),
-        }
     }
 
     /// Its process id.

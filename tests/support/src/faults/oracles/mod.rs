@@ -1,5 +1,6 @@
 //! What has to hold in every run, whatever was done to its requests.
 
+mod doors;
 mod fitting;
 mod keys;
 mod leaks;
@@ -11,14 +12,19 @@ use std::fmt;
 
 use mothership::proxy::{Fault, Record, Verb};
 
+pub use self::doors::closed;
 pub use self::quiet::noise;
 pub use self::served::tokens;
+use super::door;
 use super::history::{self, Change, What, owner, version};
 use super::stage::{Stage, is_lease, is_write};
 use crate::light::children::{at, text};
 
 /// The label of what somebody else has made.
 pub const FOREIGN: &str = "example.org/whose";
+
+/// The label of what nobody may have.
+pub const REFUSED: &str = "example.org/refused";
 
 /// What did not hold.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -45,6 +51,8 @@ pub enum Kind {
     Rights,
     /// A token is valid that should not be.
     Token,
+    /// What must be refused was let through, or the door does not open any more.
+    Door,
 }
 
 impl fmt::Display for Kind {
@@ -61,6 +69,7 @@ impl fmt::Display for Kind {
             Self::Crash => "crash",
             Self::Rights => "rights",
             Self::Token => "token",
+            Self::Door => "door",
         })
     }
 }
@@ -105,14 +114,18 @@ pub fn check(
             .map(|what| Finding::new(Kind::Key, what)),
     );
     all.extend(ends_in_order(&changes));
-    all.extend(elsewhere(&stage.scene.namespace, &records));
+    all.extend(elsewhere(stage, &records));
+    all.extend(doors::let_through(&changes));
     all.extend(foreign(stage, &changes, &records));
     all.extend(recreated(&changes, lives));
     all.extend(leaks::leaks(&changes, &log));
     all.extend(served::untrue(stage, &changes));
     all.extend(rights(workload, &records));
     if let Some(Fault::Lasting(_)) = fault {
-        all.extend(quiet::silent(&changes, &stage.records()));
+        all.extend(match &stage.door {
+            None => quiet::silent(&changes, &stage.records()),
+            Some(_) => doors::silent(&records, &log).into_iter().collect(),
+        });
     }
     // Without its lease it has to end: somebody else may be writing already.
     let lost_lease = records
@@ -175,10 +188,15 @@ fn ends_in_order(changes: &[Change]) -> Vec<Finding> {
 }
 
 /// Nothing is written outside the namespace that it was given.
-fn elsewhere(namespace: &str, records: &[Record]) -> Vec<Finding> {
+fn elsewhere(stage: &Stage, records: &[Record]) -> Vec<Finding> {
+    let namespace = &stage.scene.namespace;
+    let is_own = |record: &Record| match &stage.door {
+        Some(_) if record.call.namespace.is_empty() => door::is_its(record, namespace),
+        _ => record.call.namespace == *namespace,
+    };
     let outside: BTreeSet<String> = records
         .iter()
-        .filter(|record| is_write(record) && record.call.namespace != namespace)
+        .filter(|record| is_write(record) && !is_own(record))
         .map(|record| format!("{} in {:?}", record.call, record.call.namespace))
         .collect();
     outside

@@ -1,5 +1,6 @@
 //! What users do. Each waits between its steps until the program has done what there was to do.
 
+mod doors;
 mod programs;
 mod users;
 
@@ -9,6 +10,7 @@ use std::pin::Pin;
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::door::Way;
 use super::stage::Stage;
 
 /// A run of one.
@@ -29,6 +31,8 @@ pub struct Workload {
     pub lease: bool,
     /// The APIs of its Clusters answer.
     pub serves: bool,
+    /// The program is a webhook, and is asked this way.
+    pub door: Option<Way>,
 }
 
 macro_rules! workloads {
@@ -101,6 +105,16 @@ workloads![
         begins_as: Some("outage")
     },
     programs::replaced { serves: true },
+    doors::door {
+        door: Some(Way::Straight)
+    },
+    doors::asked {
+        door: Some(Way::Disturbed)
+    },
+    doors::certificate {
+        door: Some(Way::Straight),
+        begins_as: Some("door")
+    },
 ];
 
 const fn plain(name: &'static str, run: for<'a> fn(&'a Stage) -> Running<'a>) -> Workload {
@@ -111,6 +125,7 @@ const fn plain(name: &'static str, run: for<'a> fn(&'a Stage) -> Running<'a>) ->
         begins_as: None,
         lease: false,
         serves: false,
+        door: None,
     }
 }
 
