@@ -154,7 +154,7 @@ async fn run(
     let waits = |valid: &ValidCluster| children::storage::in_the_way(valid).is_some();
     let outcome = if problems.iter().any(|problem| problem.passing) {
         Outcome::Failed { again }
-    } else if let Some(wait) = again.or(goes_on.then_some(GOES_ON)) {
+    } else if let Some(wait) = again.or_else(|| goes_on.then_some(GOES_ON)) {
         Outcome::Later(wait)
     } else if !problems.is_empty() || valid.as_ref().is_ok_and(waits) {
         Outcome::Refused {
