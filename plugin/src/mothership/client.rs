@@ -5,11 +5,9 @@ use std::time::{Duration, Instant};
 
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, ListParams, ObjectList, ObjectMeta, Patch,
-    PatchParams, PostParams, Preconditions,
+    PatchParams, Preconditions,
 };
-use kube::{Api, Client, Resource as _};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use crate::error::{Error, innermost};
@@ -19,6 +17,7 @@ use crate::mothership::resources;
 use crate::output::Output;
 use crate::{suggest, transport};
 
+mod create;
 #[cfg(test)]
 pub mod testing;
 
@@ -116,62 +115,6 @@ impl<'a> Connection<'a> {
     /// Objects of a kind in every namespace.
     pub fn api_everywhere(&self, resource: &ApiResource) -> Api<DynamicObject> {
         Api::all_with(self.client.clone(), resource)
-    }
-
-    /// Creates an object. A field that the API does not know is an error, as kubectl has it: it
-    /// would be dropped without a word.
-    pub async fn submit(
-        &self,
-        attempt: &str,
-        resource: &ApiResource,
-        object: &DynamicObject,
-        submission: Submission,
-    ) -> Result<DynamicObject, Error> {
-        let body = serde_json::to_vec(object)
-            .map_err(|source| Error::io("write the object", source.into()))?;
-        let parameters = PostParams {
-            dry_run: submission == Submission::Trial,
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-        };
-        let path = DynamicObject::url_path(resource, Some(&self.namespace));
-        let requests = kube::core::Request::new(path);
-        let (mut parts, body) = requests
-            .create(&parameters, body)
-            .map_err(|error| Error::io("build the request", std::io::Error::other(error)))?
-            .into_parts();
-        let uri = format!("{}&fieldValidation=Strict", parts.uri);
-        parts.uri = uri
-            .parse()
-            .map_err(|error| Error::io("build the request", std::io::Error::other(error)))?;
-        let (parts, body) = (&parts, &body);
-        self.call(attempt, || {
-            let request = http::Request::from_parts(parts.clone(), body.clone());
-            self.client.request::<DynamicObject>(request)
-        })
-        .await
-    }
-
-    /// Creates an object. Nobody else has a name that was made up here: what is there was kept by an
-    /// earlier try, though that was put off.
-    pub async fn create<K>(
-        &self,
-        attempt: &str,
-        api: &Api<K>,
-        object: &K,
-        is_made_up: bool,
-    ) -> Result<(), Error>
-    where
-        K: Clone + std::fmt::Debug + Serialize + DeserializeOwned,
-    {
-        let parameters = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
-        let create = async || match api.create(&parameters, object).await {
-            Err(kube::Error::Api(status)) if is_made_up && status.is_already_exists() => Ok(()),
-            other => other.map(drop),
-        };
-        self.call(attempt, create).await
     }
 
     /// Deletes the very object that was looked at, not one that took its name meanwhile. One that

@@ -17,7 +17,7 @@ use serde_json::json;
 use super::{JoinToken, Role, TokenArgs, how_to_revoke, version_of};
 use crate::error::Error;
 use crate::kubeconfig::merge::{Entry, Problem};
-use crate::mothership::client::Connection;
+use crate::mothership::client::{Connection, Submission};
 use crate::mothership::{resources, view};
 use crate::session::Session;
 use crate::wait::{Look, Wait};
@@ -117,13 +117,20 @@ pub async fn ask(
     });
     let object: DynamicObject = serde_json::from_value(body)
         .map_err(|source| Error::io("build the request", source.into()))?;
-    let api = connection.api(&resources::join_token_requests());
+    let kind = resources::join_token_requests();
     session.leaves(PERHAPS, vec![perhaps(session, args, name, place)]);
     let attempt = format!("ask for a join token for cluster {place}/{}", args.cluster);
-    connection
-        .create(&attempt, &api, &object, args.name.is_none())
-        .await
-        .map_err(|error| taken(error, session, args, place))?;
+    let asked = match args.name {
+        Some(_) => {
+            let asked = connection.submit(&attempt, &kind, &object, Submission::Create);
+            asked.await.map(drop)
+        }
+        None => {
+            let api = connection.api(&kind);
+            connection.create(&attempt, &api, &object).await
+        }
+    };
+    asked.map_err(|error| taken(error, session, args, place))?;
     session.leaves(
         format!("JoinTokenRequest {place}/{name} was created and its token will be made"),
         vec![

@@ -77,7 +77,7 @@ async fn certified(
     let there = &place.connection;
     let name = asked.name();
     let attempt = format!("ask cluster {} for a certificate", args.name);
-    there.create(&attempt, api, &asked.request, true).await?;
+    there.create(&attempt, api, &asked.request).await?;
     let attempt = format!("approve CertificateSigningRequest {name}");
     let approve = PatchParams::default();
     let approval = Patch::Merge(json!({"status": {"conditions": [{
