@@ -2,7 +2,7 @@
 
 use futures::{Stream, StreamExt, future};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::core::object::HasStatus;
+use kube::core::object::{HasSpec, HasStatus};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
@@ -52,17 +52,21 @@ where
 }
 
 /// What stands for an object that does not parse any more: its last readable version with the metadata
-/// of the new one, and with its status as far as that can be read, because there we go on writing.
-/// Nothing if what is known is another object that had this name.
+/// of the new one, and with its spec and its status as far as each can be read by itself: its user goes
+/// on with the one, and we with the other. Nothing if what is known is another object that had this name.
 pub fn last_known<K>(known: Option<&K>, unreadable: &Unreadable) -> Option<K>
 where
-    K: Resource + HasStatus<Status: DeserializeOwned> + Clone,
+    K: Resource + HasSpec<Spec: DeserializeOwned> + HasStatus<Status: DeserializeOwned> + Clone,
 {
     let mut object = known?.clone();
     if object.meta().uid != unreadable.metadata.uid {
         return None;
     }
-    let generation = object.meta().generation;
+    let mut generation = object.meta().generation;
+    if let Some(spec) = unreadable.part("spec") {
+        *object.spec_mut() = spec;
+        generation = unreadable.metadata.generation;
+    }
     *object.meta_mut() = ObjectMeta {
         // That of the spec that it has.
         generation,

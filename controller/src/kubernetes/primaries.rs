@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::core::object::HasStatus;
+use kube::core::object::{HasSpec, HasStatus};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{self, ObjectRef, Store as Reader};
 use kube::runtime::watcher::Event;
@@ -57,6 +57,7 @@ impl Primaries {
     ) -> (Reader<K>, watch::Receiver<bool>)
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + HasSpec<Spec: DeserializeOwned>
             + HasStatus<Status: DeserializeOwned>
             + Clone
             + Default
@@ -147,7 +148,7 @@ fn warning<K: Resource<DynamicType = ()> + Default>(
     let mut named = K::default();
     *named.meta_mut() = of.metadata.clone();
     let until = if is_known {
-        "what it said before holds until it does"
+        "what it said before holds in place of what cannot be read, until it does"
     } else if of.metadata.deletion_timestamp.is_some() {
         "it is deleted all the same"
     } else {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crds::names::FIELD_MANAGER;
 use kube::api::{Patch, PatchParams};
-use kube::core::object::HasStatus;
+use kube::core::object::{HasSpec, HasStatus};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use parking_lot::Mutex;
 use runtime::{Read, last_known};
@@ -100,6 +100,7 @@ pub struct PrimaryWriter<K> {
 impl<K> PrimaryWriter<K>
 where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + HasSpec<Spec: DeserializeOwned>
         + HasStatus<Status: DeserializeOwned>
         + Clone
         + std::fmt::Debug
