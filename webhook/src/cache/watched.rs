@@ -113,9 +113,15 @@ impl Watched for Cluster {
 }
 
 impl Watched for JoinTokenRequest {
+    /// Likewise: the Secret of its name is taken.
     fn stand_in(unreadable: Unreadable, tables: &Tables) -> Option<Self> {
         let known = tables.requests.get(&key(&unreadable.metadata));
-        last_known(known.map(|known| &**known), &unreadable)
+        let known = last_known(known.map(|known| &**known), &unreadable);
+        Some(known.unwrap_or_else(|| Self {
+            spec: unreadable.part("spec").unwrap_or_default(),
+            status: unreadable.status().ok().flatten(),
+            metadata: unreadable.metadata,
+        }))
     }
 
     fn put_into(mut self, key: Key, tables: &mut Tables) {

@@ -60,7 +60,11 @@ fn what_cannot_be_read_is_not_what_had_its_name() {
     assert_ne!(port("new"), 30500);
     let request = |uid: &str| stand_in::<JoinTokenRequest>(&known, named(of(json!(5)), uid));
     assert_eq!(request("old").unwrap().spec.cluster_name, "demo");
-    assert_eq!(request("new"), None);
+    // Its name is taken, by whomever.
+    let new = request("new").unwrap();
+    assert_eq!(new.spec.cluster_name, "");
+    new.put(("a".to_owned(), "unread".to_owned()), &known);
+    assert!(known.has_request("a", "unread"));
     let rules = |uid: &str| {
         let policy: ClusterPolicy = stand_in(&known, named(policy(json!(5)), uid)).unwrap();
         policy.spec.rules.len()
