@@ -56,7 +56,19 @@ pub(super) fn up_to_date(
     valid: &ValidCluster,
 ) -> ConditionFinding {
     if is_up_to_date(facts, valid) {
-        return finding(UP_TO_DATE, true, "AllReplicasUpToDate", "");
+        // What the set says of itself is whether they are made, not whether they start.
+        let said = "all replicas are created from the spec";
+        let mut message = String::new();
+        if replicas.ready < valid.replicas() {
+            message = with_pods(facts, UP_TO_DATE, said.to_owned(), "");
+        }
+        let is_trouble = message.len() > said.len();
+        return finding(
+            UP_TO_DATE,
+            true,
+            "AllReplicasUpToDate",
+            if is_trouble { message } else { String::new() },
+        );
     }
     let is_built = || {
         let all = children::build(valid).wanted;

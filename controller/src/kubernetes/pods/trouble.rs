@@ -30,6 +30,9 @@ const CRASHES: &str = "CrashLoopBackOff";
 const CRASHES_FROM: i32 = 2;
 /// A container that runs for so long has recovered: a kubelet forgets its back-off then.
 const RECOVERED: SignedDuration = SignedDuration::from_mins(10);
+/// So long after a pod has got its node its volumes and its network are there: claims are attached by
+/// then, and images are pulled later.
+const PREPARED_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 /// Characters of somebody else's words that are shown.
 const LONGEST: usize = 400;
 
@@ -195,16 +198,26 @@ fn of_pod(pod: &Pod, now: Timestamp) -> Vec<Found> {
     if pod.metadata.deletion_timestamp.is_some() {
         return Vec::new();
     }
-    let conditions = status.conditions.iter().flatten();
-    let unscheduled = conditions
+    let conditions = || status.conditions.iter().flatten();
+    let unscheduled = conditions()
         .filter(|it| it.type_ == "PodScheduled" && it.status == "False")
         .filter_map(|it| Some((it.reason.as_deref()?, it.message.as_ref())));
     let unscheduled =
         unscheduled.map(|(reason, message)| said(Stage::NotScheduled, reason, message));
+    let is =
+        |type_: &str, says: &str| conditions().find(|it| it.type_ == type_ && it.status == says);
+    let placed = is("PodScheduled", "True").and_then(|it| it.last_transition_time.as_ref());
+    let is_late = placed.is_some_and(|at| now.duration_since(at.0) > PREPARED_WITHIN);
+    let unprepared = (is_late && is("PodReadyToStartContainers", "False").is_some()).then(|| {
+        let what = format!("pod {name}: ContainerCreating");
+        let said = "its volumes or its network are not prepared (FailedMount, \
+                    FailedAttachVolume or FailedCreatePodSandBox in its events)";
+        (Stage::NotStarted, Trouble::new(&what, said))
+    });
     let init = status.init_container_statuses.iter().flatten();
     let containers = init.chain(status.container_statuses.iter().flatten());
     let containers = containers.filter_map(|it| of_container(&name, it, now));
-    unscheduled.chain(containers).collect()
+    unscheduled.chain(unprepared).chain(containers).collect()
 }
 
 fn of_container(pod: &str, status: &ContainerStatus, now: Timestamp) -> Option<Found> {

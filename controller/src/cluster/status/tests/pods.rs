@@ -170,3 +170,20 @@ fn an_etcd_that_does_not_start_is_named_with_its_cause() {
     let same = seen(&cluster, observed(), Pods::Unknown);
     assert!(!differs(Some(&new), &same), "{same:?}");
 }
+
+/// A pod is up to date as soon as it is created, whether its image exists or not.
+#[test]
+fn replicas_that_do_not_start_are_not_called_up_to_date_without_a_word() {
+    let cluster = settled();
+    let mut new = seen(&cluster, written(&cluster, 0), known(IMAGE));
+    assert_eq!(says(&new, UP_TO_DATE), pair("True", "AllReplicasUpToDate"));
+    assert!(message(&new, UP_TO_DATE).ends_with(IMAGE));
+    let mut cluster = cluster;
+    cluster.status = Some(new);
+    new = seen(&cluster, written(&cluster, 0), Pods::Unknown);
+    assert!(message(&new, UP_TO_DATE).ends_with(IMAGE), "said once");
+    for (ready, pods) in [(0, Pods::Known(None)), (1, known(IMAGE))] {
+        new = seen(&cluster, written(&cluster, ready), pods);
+        assert_eq!(message(&new, UP_TO_DATE), "");
+    }
+}

@@ -80,6 +80,26 @@ fn what_starts_is_not_called_wrong(#[case] status: Value) {
     assert_eq!(said(&[pod(&status)]), None);
 }
 
+/// As the kubelet says it of a pod whose volumes cannot be mounted.
+#[rstest]
+#[case::for_a_moment("2026-01-01T11:59:00Z", "False", false)]
+#[case::for_minutes("2026-01-01T11:57:00Z", "False", true)]
+#[case::images_are_pulled("2026-01-01T11:57:00Z", "True", false)]
+fn a_pod_that_is_not_prepared_for_minutes_is_said(
+    #[case] placed: &str,
+    #[case] prepared: &str,
+    #[case] said_of: bool,
+) {
+    let mut status = waiting("ContainerCreating", "");
+    status["conditions"] = json!([
+        {"type": "PodReadyToStartContainers", "status": prepared},
+        {"type": "PodScheduled", "status": "True", "lastTransitionTime": placed},
+    ]);
+    let said = said(&[pod(&status)]).unwrap_or_default();
+    let wanted = "pod kmc-a-0: ContainerCreating: its volumes or its network";
+    assert_eq!(said.starts_with(wanted), said_of, "{said}");
+}
+
 #[rstest]
 #[case::image(
     waiting("ErrImagePull", "rpc error: code = NotFound desc = 1234"),
