@@ -82,6 +82,10 @@ pub async fn run(
         if let Err(held) = context.damping.end(&key, read).await {
             return in_the_way(cluster, &key, held, context).await;
         }
+        if context.mothership.store.get_owned(&key, &uid).is_none() {
+            // Somebody else's of that name.
+            context.mothership.store.let_go(&key);
+        }
     }
     let owned = context.mothership.store.owned_by(&uid);
     for (key, live) in &owned {
@@ -99,6 +103,9 @@ pub async fn run(
     context.primary.forget(&uid);
     context.failures.clear(&uid);
     context.damping.forget(owned.keys());
+    for key in owned.keys() {
+        context.mothership.store.let_go(key);
+    }
     Ok((Outcome::Ended, None))
 }
 

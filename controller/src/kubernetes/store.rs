@@ -195,6 +195,15 @@ impl Store {
         inner.remove(key)
     }
 
+    /// Nothing is kept of an object that was only read or written, if no watch delivers it: none
+    /// would tell of its end.
+    pub fn let_go(&self, key: &ObjectKey) {
+        let mut inner = self.0.write();
+        if inner.objects.get(key).is_some_and(|live| live.holders == 0) {
+            inner.remove(key);
+        }
+    }
+
     /// What was known of the object is gone, whoever delivered it; what was learnt of it meanwhile
     /// stays.
     pub fn remove(&self, key: &ObjectKey, known: &Live) -> Touched {

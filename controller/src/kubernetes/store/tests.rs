@@ -229,3 +229,15 @@ fn each_kind_has_a_name_and_a_resource_of_its_own() {
     names.dedup();
     assert_eq!(names.len(), Kind::ALL.len());
 }
+
+#[test]
+fn what_was_only_read_is_let_go_and_what_is_watched_is_not() {
+    let store = Store::default();
+    store.put_read(Kind::Secret, secret("1", "c", "eA=="));
+    store.let_go(&key());
+    assert!(!store.has(&key()) && store.owned_by("c").is_empty());
+    // It has not gone: a watch that names it brings it at once.
+    store.put(Kind::Secret, secret("1", "c", "eA=="), 1);
+    store.let_go(&key());
+    assert!(store.has(&key()));
+}
