@@ -107,6 +107,8 @@ pub const API_PORT: &str = "api";
 pub const KONNECTIVITY_PORT: &str = "konnectivity";
 
 const MAX_LABEL: usize = 63;
+/// Characters of a digest that tell one revision from another.
+const REVISION: usize = 10;
 
 /// `name` if it fits into a label, else its beginning and a part of its hash.
 fn short(name: String) -> String {
@@ -189,6 +191,20 @@ pub fn endpoint_config(cluster: &str) -> String {
 /// The ConfigMap with the k0s configuration.
 pub fn config(cluster: &str) -> String {
     short(format!("kmc-{cluster}-config"))
+}
+
+/// The ConfigMap with the k0s configuration of the pods of one revision. Never shortened: a ConfigMap
+/// may be called that.
+pub fn config_revision(cluster: &str, revision: &str) -> String {
+    let revision: String = revision.chars().take(REVISION).collect();
+    format!("{}-{revision}", config(cluster))
+}
+
+/// Whether a ConfigMap of this name is [`config_revision`]'s, whatever the revision.
+pub fn is_config_revision(cluster: &str, name: &str) -> bool {
+    let rest = name.strip_prefix(&config(cluster));
+    let revision = rest.and_then(|rest| rest.strip_prefix('-'));
+    revision.is_some_and(|it| it.len() == REVISION && it.chars().all(|c| c.is_ascii_hexdigit()))
 }
 
 /// The ConfigMap with the manifest that tells the hosted cluster what hosts it. Never shortened:

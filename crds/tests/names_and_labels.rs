@@ -36,6 +36,12 @@ fn names_are_upstreams() {
     assert_eq!(names::etcd_client_service("ha"), "kmc-ha-etcd-client");
     assert_eq!(names::etcd_config("ha"), "kmc-ha-etcd-config");
     assert_eq!(names::config("ha"), "kmc-ha-config");
+    let revision = names::config_revision("ha", "0123456789abcdef");
+    assert_eq!(revision, "kmc-ha-config-0123456789");
+    assert!(names::is_config_revision("ha", &revision));
+    for other in ["kmc-ha-config", "kmc-ha-config-mine", "kmc-ha-etcd-config"] {
+        assert!(!names::is_config_revision("ha", other), "{other}");
+    }
     assert_eq!(names::endpoint_config("ha"), "kmc-ha-endpoint");
     assert_eq!(names::telemetry_config("ha"), "kmc-ha-telemetry-config");
     assert_eq!(names::kubeconfig("ha"), "ha-kubeconfig");

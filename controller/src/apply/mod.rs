@@ -32,6 +32,7 @@ mod secrets;
 pub use self::damping::{Damping, Held};
 pub use self::no_op::NoOpApplies;
 use self::obsolete::going;
+pub use self::obsolete::is_rolling;
 pub use self::problem::{ApplyError, Problem};
 pub use crate::apply::secrets::{SigningKeys, administrator};
 

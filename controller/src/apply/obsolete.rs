@@ -1,14 +1,10 @@
 //! Children that are no longer wanted: which of them go now, and which wait.
 
-#![expect(
-    clippy::indexing_slicing,
-    reason = "a JSON value without the key reads as null"
-)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::names;
+use k8s_openapi::api::apps::v1::StatefulSet;
 
 use crate::apply::Applied;
 use crate::apply::desired::{COPY_SUFFIX, Desired};
@@ -60,7 +56,7 @@ pub(super) fn going<'o>(
     let sets = store.owned_by(uid);
     let rolls = sets
         .iter()
-        .any(|(key, live)| is_set(key) && is_rolling(live));
+        .any(|(key, live)| is_set(key) && live.read().is_some_and(|set| is_rolling(&set)));
     let mut going = unwanted(store, before, obsolete);
     going.retain(|(key, _)| match key.kind {
         Kind::Service | Kind::ConfigMap => !is_stuck && !rolls,
@@ -71,10 +67,11 @@ pub(super) fn going<'o>(
 
 /// Whether some of a set's pods may be of a template that is not the newest: one that has to start
 /// anew before its turn does so from the old one, whether any of them is ready at the moment or not.
-pub(super) fn is_rolling(set: &Live) -> bool {
-    let set = set.value();
-    let (status, generation) = (&set["status"], &set["metadata"]["generation"]);
-    let count = |field: &str| status[field].as_i64().unwrap_or_default();
-    let is_seen = status["observedGeneration"].as_i64() >= generation.as_i64();
-    count("replicas") > 0 && !(is_seen && count("updatedReplicas") >= count("replicas"))
+pub fn is_rolling(set: &StatefulSet) -> bool {
+    let Some(status) = &set.status else {
+        return false;
+    };
+    let is_seen = status.observed_generation >= set.metadata.generation;
+    status.replicas > 0
+        && !(is_seen && status.updated_replicas.unwrap_or_default() >= status.replicas)
 }

@@ -5,7 +5,7 @@ use crds::v1beta2::CertificateType;
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::children::control_plane::k0s_config;
+use super::children::control_plane::revision;
 use super::children::storage;
 use super::dereference::{CertificateSecret, Observed};
 use super::validate::{ValidCluster, validate};
@@ -55,10 +55,13 @@ pub fn valid(replicas: i32, ran: Option<&str>, observed: &Observed) -> ValidClus
 pub fn written(mut cluster: ValidCluster) -> ValidCluster {
     cluster.has_ports = true;
     cluster.served_ports = cluster.ports;
-    let configs = [storage::config(&cluster), k0s_config::config_map(&cluster)];
-    for config in configs.into_iter().flatten() {
-        if let Some(hash) = cluster.existing.get_mut(&config.key.name) {
-            *hash = Some(config.hash().to_owned());
+    let mut configs = revision::config_maps(&cluster);
+    configs.extend(storage::config(&cluster));
+    for config in configs {
+        let is_there = cluster.existing.contains_key(&config.key.name);
+        if is_there || names::is_config_revision(&cluster.name, &config.key.name) {
+            let hash = Some(config.hash().to_owned());
+            cluster.existing.insert(config.key.name, hash);
         }
     }
     cluster

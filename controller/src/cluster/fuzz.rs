@@ -146,7 +146,7 @@ fn clusters_and_what_is_made_of_them() {
                     json!(ports.konnectivity)
                 );
                 assert!(k0s_config::static_digest(&valid).is_some());
-                let map = k0s_config::config_map(&valid).unwrap();
+                let map = k0s_config::config_map(&valid, crds::names::config(&valid.name)).unwrap();
                 let text = map.body["data"][crds::names::K0S_CONFIG_KEY]
                     .as_str()
                     .unwrap()

@@ -201,7 +201,7 @@ pub fn validate(
     let recorded = cluster.status.clone().unwrap_or_default();
     let says_none = |version: &Option<String>| version.as_deref().is_none_or(str::is_empty);
     if says_none(&spec.version) && says_none(&recorded.version) {
-        spec.version = found_version(observed);
+        spec.version = observed.control_plane.as_ref().and_then(found_version);
     }
     let wanted = upgrade::target(&spec, cluster.status.as_ref()).to_owned();
     let version = wanted.parse().ok();
@@ -253,8 +253,8 @@ pub fn validate(
 }
 
 /// The version that the pods have which were found: earlier installations recorded none.
-fn found_version(observed: &Observed) -> Option<String> {
-    let set = observed.control_plane.as_ref()?.spec.as_ref()?;
+pub fn found_version(control_plane: &StatefulSet) -> Option<String> {
+    let set = control_plane.spec.as_ref()?;
     let containers = &set.template.spec.as_ref()?.containers;
     let container = containers
         .iter()

@@ -38,8 +38,8 @@ pub async fn pods_follow_when_their_configuration_is_written(scene: &Scene) -> R
     let before = template(scene, "one").await?;
     let frozen = Forbidden {
         resource: ("", "configmaps"),
-        operation: "UPDATE",
-        probe: "ConfigMap/kmc-one-config",
+        operation: "CREATE",
+        probe: "ConfigMap/frozen",
     };
     forbid::forbid(scene, frozen).await?;
     let config = json!({"spec": {"api": {"extraArgs": {"v": "4"}}}});
@@ -68,6 +68,128 @@ pub async fn pods_follow_when_their_configuration_is_written(scene: &Scene) -> R
     scene.says("one", "Applied", "True", "Applied").await?;
     rolled(scene, "one", &before).await?;
     controller.stop().await
+}
+
+/// The pods of a light mothership are never ready: of three one is replaced, and no other.
+pub async fn pods_keep_their_configuration_until_they_are_replaced(scene: &Scene) -> Result<()> {
+    const KNOWN: &str = "ConfigMap/kmc-one-config";
+    let controller = scene.controller().await?;
+    scene
+        .complete(
+            "one",
+            json!({"replicas": 3, "service": {"type": "ClusterIP"}}),
+        )
+        .await?;
+    let rolling = async |is_rolling: bool| {
+        until("the pods are replaced", PATIENCE, async || {
+            let set = scene.get("StatefulSet", "kmc-one").await;
+            let set = set.ok().flatten().unwrap_or_default();
+            let count = |field: &str| at(&set, &format!("/status/{field}")).as_i64();
+            let all = count("replicas") == Some(3)
+                && count("observedGeneration") == at(&set, "/metadata/generation").as_i64();
+            let old = count("updatedReplicas").unwrap_or_default() < 3;
+            if all && old == is_rolling {
+                Ok(())
+            } else {
+                Err(set.to_string())
+            }
+        })
+        .await
+    };
+    rolling(false).await?;
+    let before = template(scene, "one").await?;
+    let old = scene.child(KNOWN).await?.context("no configuration")?;
+    let config = |level: &str| json!({"spec": {"api": {"extraArgs": {"v": level}}}});
+    let change = async |config: Value| {
+        scene
+            .change("one", json!({"spec": {"k0sConfig": config}}))
+            .await
+    };
+    change(config("4")).await?;
+    rolled(scene, "one", &before).await?;
+    rolling(true).await?;
+    let mounted = |template: &Value| {
+        let volumes = at(template, "/spec/volumes").as_array().cloned();
+        let config = volumes.into_iter().flatten();
+        let mut config = config.filter(|volume| text(volume, "/name") == "kmc-one-config");
+        format!(
+            "ConfigMap/{}",
+            config
+                .next()
+                .map_or_else(String::new, |it| text(&it, "/configMap/name").to_owned())
+        )
+    };
+    let newest = mounted(&template(scene, "one").await?);
+    ensure!(newest != KNOWN, "both revisions read one");
+    let says = text(
+        &scene.child(&newest).await?.context("none")?,
+        "/data/K0SMOTRON_K0S_YAML",
+    )
+    .to_owned();
+    ensure!(says.contains("v: \"4\""), "{says}");
+    scene.settled().await?;
+    let kept = scene
+        .child(KNOWN)
+        .await?
+        .context("no configuration any more")?;
+    ensure!(
+        at(&kept, "/data") == at(&old, "/data"),
+        "a container of the older revision starts with {}",
+        at(&kept, "/data")
+    );
+
+    // Back: nothing but what was replaced is replaced again.
+    change(Value::Null).await?;
+    rolling(false).await?;
+    ensure!(
+        template(scene, "one").await? == before,
+        "the pods that stayed are replaced"
+    );
+    gone(scene, &newest).await?;
+
+    change(config("5")).await?;
+    rolling(true).await?;
+    scene
+        .change("one", json!({"spec": {"replicas": 1}}))
+        .await?;
+    let newest = mounted(&template(scene, "one").await?);
+    until("users find the newest", PATIENCE, async || {
+        let known = scene.child(KNOWN).await.ok().flatten().unwrap_or_default();
+        let newest = scene
+            .child(&newest)
+            .await
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        let same =
+            at(&known, "/data") == at(&newest, "/data") && *at(&known, "/data") != Value::Null;
+        if same { Ok(()) } else { Err(known.to_string()) }
+    })
+    .await?;
+    let mark = scene.mark().await;
+    scene
+        .edit(
+            "ConfigMap/kmc-one-telemetry-config",
+            &json!({"metadata": {"labels": {"x": "y"}}}),
+        )
+        .await?;
+    let asked = scene.asked(mark).await?;
+    ensure!(
+        asked.total() == 0,
+        "what has come to its end asks for {asked}"
+    );
+    controller.stop().await
+}
+
+async fn gone(scene: &Scene, key: &str) -> Result<()> {
+    until("nobody reads it", PATIENCE, async || {
+        match scene.child(key).await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    Ok(())
 }
 
 pub async fn pods_follow_when_the_service_has_their_ports(scene: &Scene) -> Result<()> {

@@ -99,6 +99,7 @@ fn main() -> ExitCode {
             case!(replaced::an_etcd_ca_that_its_user_replaces_signs_nothing),
             case!(pods::pods_that_become_ready_in_time_are_never_listed),
             case!(gates::pods_follow_when_their_configuration_is_written),
+            case!(gates::pods_keep_their_configuration_until_they_are_replaced),
             case!(gates::pods_follow_when_the_service_has_their_ports),
             case!(gates::keys_are_kept_while_a_spec_is_refused),
             case!(addresses::the_order_of_a_balancers_addresses_changes_nothing),

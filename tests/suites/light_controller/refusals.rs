@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use kube::api::{DeleteParams, DynamicObject, PostParams};
 use mothership::audit::Mark;
 use serde_json::{Value, json};
-use support::light::children::{self, at};
+use support::light::children::{self, at, text};
 use support::light::scene::Scene;
 
 /// A field that this version does not honour, its path, and what takes it out again.
@@ -155,8 +155,14 @@ async fn existing(scene: &Scene) -> Result<()> {
         "{}",
         at(&set, "/spec/replicas")
     );
+    // Its pods read that until they are replaced, which they are not here.
+    let volumes = at(&set, "/spec/template/spec/volumes").as_array();
+    let mut volumes = volumes.into_iter().flatten();
+    let volume = volumes.find(|volume| at(volume, "/name") == "kmc-runs-config");
+    let volume = volume.context("no configuration is mounted")?;
+    let newest = text(volume, "/configMap/name");
     let config = scene
-        .get("ConfigMap", "kmc-runs-config")
+        .get("ConfigMap", newest)
         .await?
         .context("no configuration")?;
     ensure!(

@@ -22,6 +22,7 @@ use crate::cluster::validate::{Address, ValidCluster};
 use crate::kubernetes::store::Kind;
 
 pub mod k0s_config;
+pub mod revision;
 mod volumes;
 
 use self::volumes::{CERTIFICATES, DATA, PKI_FILES, claim, mount, mounts, volumes};
@@ -48,7 +49,7 @@ const GRACE_SECONDS: i64 = 60;
 pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
     let ports = cluster.ports?;
     let digest = k0s_config::static_digest(cluster)?;
-    let config = names::config(&cluster.name);
+    let config = revision::mounted(cluster)?;
     let telemetry = names::telemetry_config(&cluster.name);
     let endpoint = names::endpoint_config(&cluster.name);
     let exposed = matches!(cluster.address, Address::External(_));
@@ -89,7 +90,7 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
                     annotations: Some([(CONFIG_DIGEST.to_owned(), digest)].into()),
                     ..Default::default()
                 }),
-                spec: Some(pod_spec(cluster, ports, &selector)),
+                spec: Some(pod_spec(cluster, ports, &selector, config)),
             },
             ..Default::default()
         }),
@@ -117,6 +118,7 @@ fn pod_spec(
     cluster: &ValidCluster,
     ports: StatusPorts,
     selector: &BTreeMap<String, String>,
+    config: String,
 ) -> PodSpec {
     PodSpec {
         automount_service_account_token: Some(false),
@@ -130,7 +132,7 @@ fn pod_spec(
         termination_grace_period_seconds: Some(GRACE_SECONDS),
         init_containers: Some(vec![certificates_container(cluster)]),
         containers: vec![controller_container(cluster, ports)],
-        volumes: Some(volumes(cluster)),
+        volumes: Some(volumes(cluster, config)),
         ..Default::default()
     }
 }

@@ -28,7 +28,7 @@ pub mod pod;
 pub mod storage;
 pub mod telemetry;
 
-use self::control_plane::k0s_config;
+use self::control_plane::revision;
 use self::exposure::{endpoint, service};
 
 /// What a Cluster wants.
@@ -46,13 +46,18 @@ pub fn build(cluster: &ValidCluster) -> Built {
     wanted.extend(storage::services(cluster));
     wanted.push(telemetry::config(cluster));
     let storage_config = storage::config(cluster);
-    let config = k0s_config::config_map(cluster).filter(|_| cluster.has_ports);
-    let has = |config: &Option<Desired>| config.as_ref().is_some_and(|c| cluster.has(c));
-    let (has_storage_config, has_config) = (has(&storage_config), has(&config));
+    let configs = if cluster.has_ports {
+        revision::config_maps(cluster)
+    } else {
+        Vec::new()
+    };
+    let has = |config: Option<&Desired>| config.is_some_and(|config| cluster.has(config));
+    let has_storage_config = has(storage_config.as_ref());
+    let has_config = has(configs.first());
     wanted.extend(storage_config);
     wanted.extend(certificates::all(cluster));
     wanted.extend(kubeconfig::secret(cluster).filter(|_| cluster.has_ports));
-    wanted.extend(config);
+    wanted.extend(configs);
     if cluster.has_ports && !matches!(cluster.address, Address::Internal) {
         wanted.extend(endpoint::config_map(cluster));
     }
@@ -106,6 +111,7 @@ fn obsolete(cluster: &ValidCluster, wanted: &[Desired]) -> BTreeSet<ObjectKey> {
         .chain(of_pods(Kind::PodDisruptionBudget))
         .chain(policies.into_iter().flatten())
         .chain(endpoint)
+        .chain(revision::earlier(cluster).map(|name| key(Kind::ConfigMap, name)))
         .chain(copies(&cluster.namespace, name))
         .filter(|key| wanted.iter().all(|wanted| wanted.key != *key))
         .collect()

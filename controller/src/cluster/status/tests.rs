@@ -101,8 +101,12 @@ fn working(ready: i32) -> Observed {
 /// The same where the set is the one that the Cluster asks for.
 fn written(cluster: &Cluster, ready: i32) -> Observed {
     let mut observed = working(ready);
-    let valid = validate(cluster, &observed, jiff::SignedDuration::from_hours(1)).unwrap();
-    let wanted = control_plane::stateful_set(&valid).unwrap();
+    let valid = |observed: &Observed| {
+        validate(cluster, observed, jiff::SignedDuration::from_hours(1)).unwrap()
+    };
+    let config = control_plane::revision::mounted(&valid(&observed)).unwrap();
+    observed.existing.insert(config, None);
+    let wanted = control_plane::stateful_set(&valid(&observed)).unwrap();
     let set = observed.control_plane.as_mut().unwrap();
     let hash = (
         names::APPLIED_HASH_ANNOTATION.to_owned(),

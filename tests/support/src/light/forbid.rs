@@ -23,7 +23,7 @@ pub struct Forbidden<'a> {
     pub resource: (&'a str, &'a str),
     /// `CREATE`, `UPDATE` or `DELETE`.
     pub operation: &'a str,
-    /// An object that is there, at which it shows whether the API server heeds it.
+    /// An object that is there, or could be created, at which it shows whether the API server heeds it.
     pub probe: &'a str,
 }
 
@@ -102,6 +102,15 @@ async fn probe(scene: &Scene, forbidden: Forbidden<'_>) -> Result<(), kube::Erro
             .delete(name, &DeleteParams::default().dry_run())
             .await
             .map(drop);
+    }
+    if forbidden.operation == "CREATE" {
+        let params = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let object = serde_json::from_value(json!({"metadata": {"name": name}}));
+        let object = object.map_err(kube::Error::SerdeError)?;
+        return api.create(&params, &object).await.map(drop);
     }
     let params = PatchParams::default().dry_run();
     let patch = json!({"metadata": {"annotations": {"probe": "x"}}});

@@ -141,8 +141,8 @@ pub fn merged(cluster: &ValidCluster) -> Option<Value> {
     Some(config)
 }
 
-/// The ConfigMap with the configuration.
-pub fn config_map(cluster: &ValidCluster) -> Option<Desired> {
+/// The configuration as a ConfigMap of this name.
+pub fn config_map(cluster: &ValidCluster, name: String) -> Option<Desired> {
     let text = serde_saphyr::to_string(&merged(cluster)?).ok()?;
     let mut data = BTreeMap::from([(names::K0S_CONFIG_KEY.to_owned(), text)]);
     if anonymous_health(cluster) {
@@ -151,11 +151,7 @@ pub fn config_map(cluster: &ValidCluster) -> Option<Desired> {
     Some(Desired::declared(
         Kind::ConfigMap,
         ConfigMap {
-            metadata: metadata(
-                cluster,
-                names::config(&cluster.name),
-                Component::ClusterConfig,
-            ),
+            metadata: metadata(cluster, name, Component::ClusterConfig),
             data: Some(data),
             ..ConfigMap::default()
         },

@@ -91,7 +91,8 @@ pub(super) fn mounts(cluster: &ValidCluster) -> Vec<VolumeMount> {
     mounts
 }
 
-pub(super) fn volumes(cluster: &ValidCluster) -> Vec<Volume> {
+/// With the configuration from this ConfigMap.
+pub(super) fn volumes(cluster: &ValidCluster, config: String) -> Vec<Volume> {
     let inner = cluster.volumes();
     let config_map = |volume: &str, name: String, items: Option<Vec<KeyToPath>>| Volume {
         name: volume.to_owned(),
@@ -115,7 +116,6 @@ pub(super) fn volumes(cluster: &ValidCluster) -> Vec<Volume> {
         .iter()
         .map(|(type_, files)| pod::secret_files(&certificate_secret(cluster, *type_), files))
         .collect();
-    let config = names::config(&cluster.name);
     let mut volumes = vec![
         config_map(&inner.config, config, Some(files)),
         pod::projected(&inner.certificates, certificates),
