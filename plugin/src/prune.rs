@@ -18,7 +18,7 @@ const LABELS: &str = "app.kubernetes.io/name=k0smotron,app.kubernetes.io/part-of
 /// The kinds of which a release has had objects, those first that call or run others, and whether
 /// they are in the product's namespace. Definitions and the namespace are never pruned: what users
 /// have made would go with them.
-const KINDS: [(&str, &str, &str, bool); 12] = [
+const KINDS: [(&str, &str, &str, bool); 14] = [
     (
         "admissionregistration.k8s.io",
         "v1",
@@ -29,6 +29,18 @@ const KINDS: [(&str, &str, &str, bool); 12] = [
         "admissionregistration.k8s.io",
         "v1",
         "ValidatingWebhookConfiguration",
+        false,
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "v1",
+        "ValidatingAdmissionPolicyBinding",
+        false,
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "v1",
+        "ValidatingAdmissionPolicy",
         false,
     ),
     ("apps", "v1", "Deployment", true),

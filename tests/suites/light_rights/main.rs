@@ -3,6 +3,7 @@
 
 mod documented;
 mod life;
+mod limits;
 mod missed;
 mod used;
 
@@ -101,6 +102,8 @@ fn main() -> ExitCode {
             case!(used::the_overlay_for_one_namespace_is_enough_and_no_more),
             case!(missed::each_right_of_the_controller_is_missed_and_said),
             case!(missed::each_right_of_the_webhook_is_missed_and_said),
+            // Last: it is refused on purpose.
+            case!(limits::the_webhook_changes_bundles_and_nothing_else),
         ],
     )
 }

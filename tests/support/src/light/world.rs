@@ -148,6 +148,11 @@ impl World {
         self.admin.clone()
     }
 
+    /// A client of somebody else's.
+    pub async fn client(&self, user: &str) -> Result<Client> {
+        self.light.client(user, &[]).await
+    }
+
     /// The controller as it was built.
     pub fn program(&self) -> &Path {
         &self.program
