@@ -1,11 +1,18 @@
 //! Whose an object is, and what goes.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use kube::client::Body;
+use parking_lot::Mutex;
 use rstest::rstest;
 use serde_json::Value;
 
 use super::fixtures::{declared, kept, made};
 use super::obsolete::{is_rolling, unwanted};
 use super::*;
+use crate::metrics::Metrics;
 
 const UID: &str = "ours";
 
@@ -195,4 +202,47 @@ fn what_pods_mount_and_are_reached_by_stays_in_the_round_that_writes_their_set()
     assert_eq!(goes(&left), 0);
     store.put(Kind::StatefulSet, set(3), 2);
     assert_eq!(goes(&written), 0);
+}
+
+/// Between a refusal and the next attempt a Service may be deleted, and somebody else's made.
+#[tokio::test]
+async fn ports_are_given_to_the_service_that_was_looked_at_and_to_no_other() {
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let to = sent.clone();
+    let refuses = tower::service_fn(move |request: Request<Body>| {
+        let to = to.clone();
+        async move {
+            let body = request.into_body().collect_bytes().await.unwrap();
+            let mut sent = to.lock();
+            sent.push(serde_json::from_slice::<Value>(&body).unwrap());
+            let code = if sent.len() == 1 { 422 } else { 409 };
+            let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
+                "status": "Failure", "message": "x", "reason": "", "code": code});
+            let answer = Response::builder().status(code);
+            let answer = answer.body(Body::from(status.to_string().into_bytes()));
+            Ok::<_, Infallible>(answer.unwrap())
+        }
+    });
+    let (store, client) = (Store::default(), kube::Client::new(refuses, "n"));
+    let writer = Writer::new(client, store.clone(), Metrics::default());
+    let round = Round {
+        writer: &writer,
+        store: &store,
+        no_op_applies: &NoOpApplies::default(),
+        damping: &Damping::default(),
+        keys: &SigningKeys::default(),
+        uid: UID,
+        keys_made: false,
+        now: Timestamp::now(),
+        leaf_lifetime: jiff::SignedDuration::from_hours(1),
+    };
+    let service = json!({"metadata": {"name": "a", "namespace": "n"}, "spec": {"ports": []}});
+    let wanted = Desired::declared(Kind::Service, service);
+    let error = round.apply(&wanted, "of-the-service").await.unwrap_err();
+    assert!(matches!(error, WriteError::Conflict { .. }), "{error}");
+    let sent = sent.lock();
+    assert_eq!(sent.len(), 2, "{sent:?}");
+    for body in &*sent {
+        assert_eq!(body["metadata"]["uid"], "of-the-service", "{body}");
+    }
 }

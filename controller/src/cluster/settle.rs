@@ -224,4 +224,37 @@ mod tests {
         let ports = status.and_then(|status| status.ports);
         assert_eq!(ports.map(|ports| (ports.api, ports.konnectivity)), written);
     }
+
+    /// An address that was found is written down before anybody relies on it, whoever has chosen the
+    /// ports; what the spec says need not be.
+    #[rstest]
+    #[case::allocated_ports((0, 0), None, Some("192.0.2.7"))]
+    #[case::fixed_ports((31000, 31001), None, Some("192.0.2.7"))]
+    #[case::asked_for((31000, 31001), Some("a.example.org"), None)]
+    fn the_address_of_a_node_is_written_down_first(
+        #[case] asked: (i32, i32),
+        #[case] host: Option<&str>,
+        #[case] written: Option<&str>,
+    ) {
+        let cluster: Cluster = serde_json::from_value(json!({
+            "metadata": {"name": "demo", "namespace": "ns", "uid": "1"},
+            "spec": {"externalAddress": host, "service": {
+                "type": "NodePort", "apiPort": asked.0, "konnectivityPort": asked.1}},
+        }))
+        .unwrap();
+        let port =
+            |name: &str, number: i32| json!({"name": name, "port": number, "nodePort": number});
+        let observed = Observed {
+            node_address: Some("192.0.2.7".to_owned()),
+            node_address_alive: true,
+            service: serde_json::from_value(json!({"spec": {"ports": [
+                port("api", 31000), port("konnectivity", 31001)]}}))
+            .unwrap(),
+            ..Observed::default()
+        };
+        let valid = validate(&cluster, &observed, SignedDuration::from_hours(1)).unwrap();
+        let status = recorded_first(&cluster, &valid);
+        let address = status.and_then(|status| status.external_address);
+        assert_eq!(address.as_deref(), written);
+    }
 }

@@ -384,3 +384,17 @@ fn what_is_obsolete_are_services_budgets_policies_the_endpoint_and_copies() {
         assert!(is_copy || !key.starts_with("Secret"), "{key}");
     }
 }
+
+/// Who starts the controller with another lifetime has certificates made anew, and rolls nothing.
+#[test]
+fn another_lifetime_of_certificates_changes_no_pod() {
+    let sets = |hours| {
+        let lifetime = jiff::SignedDuration::from_hours(hours);
+        let valid = validate(&cluster(PLAIN), &all_seen(), lifetime).unwrap();
+        let built = build(&fixtures::written(valid)).wanted.into_iter();
+        let sets = built.filter(|desired| desired.key.kind == Kind::StatefulSet);
+        sets.map(|set| set.hash().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(sets(1).len(), 2);
+    assert_eq!(sets(1), sets(9000));
+}
