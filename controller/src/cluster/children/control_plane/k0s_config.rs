@@ -191,19 +191,35 @@ fn is_live(cluster: &ValidCluster) -> bool {
 /// Digest of the part that k0s reads only at its start: a change of it rolls the pods. Addresses
 /// of the Service are left out, for a Service made anew must not restart anything.
 pub fn static_digest(cluster: &ValidCluster) -> Option<String> {
+    let part = static_part(cluster, &cluster.service_ips)?;
+    Some(digest(part.to_string().as_bytes()))
+}
+
+/// Digest of what pods of one revision read: of the same, and of the version, for the rest is changed
+/// while they run and an older k0s may not know it. Of Clusters that are alike it is the same in every
+/// namespace.
+pub fn revision(cluster: &ValidCluster) -> Option<String> {
+    let inside = inside(cluster).into_iter();
+    let left_out: Vec<_> = inside.chain(cluster.service_ips.iter().cloned()).collect();
+    let part = static_part(cluster, &left_out)?;
+    let version = cluster.running_version();
+    Some(digest(format!("{part} {version}").as_bytes()))
+}
+
+fn static_part(cluster: &ValidCluster, left_out: &[String]) -> Option<Value> {
     let mut config = merged(cluster)?;
     if let Some(sans) = config["spec"]["api"]
         .get_mut("sans")
         .and_then(Value::as_array_mut)
     {
-        sans.retain(|san| !cluster.service_ips.iter().any(|ip| san == ip));
+        sans.retain(|san| !left_out.iter().any(|other| san == other));
     }
     if !is_live(cluster) {
-        return Some(digest(config.to_string().as_bytes()));
+        return Some(config);
     }
     let spec = &config["spec"];
     let network = &spec["network"];
-    let parts = json!({
+    Some(json!({
         "api": spec["api"],
         "storage": spec["storage"],
         "konnectivity": spec["konnectivity"],
@@ -215,19 +231,18 @@ pub fn static_digest(cluster: &ValidCluster) -> Option<String> {
             "controlPlaneLoadBalancing": network["controlPlaneLoadBalancing"],
         },
         "installConfig": spec["installConfig"],
-    });
-    Some(digest(parts.to_string().as_bytes()))
+    }))
+}
+
+/// The names of the Service that have its namespace in them.
+fn inside(cluster: &ValidCluster) -> [String; 3] {
+    let (service, namespace) = (cluster.service_name(), &cluster.namespace);
+    ["", ".svc", ".svc.cluster.local"].map(|end| format!("{service}.{namespace}{end}"))
 }
 
 fn sans(cluster: &ValidCluster) -> Vec<String> {
-    let service = cluster.service_name();
-    let namespace = &cluster.namespace;
-    let mut sans = vec![
-        format!("{service}.{namespace}"),
-        format!("{service}.{namespace}.svc"),
-        format!("{service}.{namespace}.svc.cluster.local"),
-        service,
-    ];
+    let mut sans = Vec::from(inside(cluster));
+    sans.push(cluster.service_name());
     sans.extend(cluster.service_ips.iter().cloned());
     if let Address::External(host) = &cluster.address {
         sans.push(host.clone());

@@ -10,20 +10,16 @@ use crds::names;
 use k8s_openapi::api::apps::v1::StatefulSet;
 
 use super::CONFIG_DIGEST;
-use super::k0s_config::{config_map, static_digest};
+use super::k0s_config::{config_map, revision, static_digest};
 use crate::apply::desired::Desired;
 use crate::apply::is_rolling;
 use crate::cluster::validate::{ValidCluster, found_version};
-use crate::kubernetes::store::digest;
 
 /// The name of the ConfigMap that the newest pods mount; `None` while the configuration is not known.
 pub fn mounted(cluster: &ValidCluster) -> Option<String> {
     let config = static_digest(cluster)?;
     let first = names::config(&cluster.name);
-    // What is changed while the pods run is changed in place, and an older k0s may not know it.
-    let version = cluster.running_version();
-    let own = digest(format!("{config} {version}").as_bytes());
-    let own = names::config_revision(&cluster.name, &own);
+    let own = names::config_revision(&cluster.name, &revision(cluster)?);
     let has_own = cluster.existing.contains_key(&own);
     let Some(set) = &cluster.control_plane else {
         // Whoever deletes a StatefulSet may keep its pods.
@@ -35,7 +31,7 @@ pub fn mounted(cluster: &ValidCluster) -> Option<String> {
     }
     let stays = if live == Some(first.as_str()) {
         digest_in(set) == Some(config.as_str())
-            && found_version(set).is_none_or(|found| found == version)
+            && found_version(set).is_none_or(|it| it == cluster.running_version())
     } else {
         // Back to what the pods had that are still there.
         !has_own && config_map(cluster, first.clone()).is_some_and(|first| cluster.has(&first))
