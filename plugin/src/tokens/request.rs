@@ -120,15 +120,12 @@ pub async fn ask(
     let kind = resources::join_token_requests();
     session.leaves(PERHAPS, vec![perhaps(session, args, name, place)]);
     let attempt = format!("ask for a join token for cluster {place}/{}", args.cluster);
-    let asked = match args.name {
-        Some(_) => {
-            let asked = connection.submit(&attempt, &kind, &object, Submission::Create);
-            asked.await.map(drop)
-        }
-        None => {
-            let api = connection.api(&kind);
-            connection.create(&attempt, &api, &object).await
-        }
+    let asked = if args.name.is_some() {
+        let asked = connection.submit(&attempt, &kind, &object, Submission::Create);
+        asked.await.map(drop)
+    } else {
+        let api = connection.api(&kind);
+        connection.create(&attempt, &api, &object).await
     };
     asked.map_err(|error| taken(error, session, args, place))?;
     session.leaves(
