@@ -124,8 +124,9 @@ impl Round<'_> {
             match self.damping.end(key, delete).await {
                 // Who makes it again and again is fought like one who edits it.
                 Ok(()) => {
+                    let rival = live.rival.clone();
                     self.damping
-                        .wrote(key, damping::GONE, live.rival.clone(), Instant::now())
+                        .wrote(key, damping::GONE, rival, Instant::now());
                 }
                 Err(held) => applied.held(held),
             }
