@@ -104,7 +104,8 @@ impl Triggers {
     /// Look at the owners of what was touched, and at what waits for a node. Tokens are made and
     /// revoked through the Service of a Cluster and with what is in its Secrets.
     pub fn touched(&self, of: Kind, touched: &Touched) {
-        for (namespace, Owner { kind, name, .. }) in touched {
+        for (namespace, owner) in touched {
+            let Owner { kind, name, .. } = &**owner;
             match kind.as_str() {
                 "Cluster" => {
                     self.cluster(namespace, name);

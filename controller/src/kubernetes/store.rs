@@ -1,8 +1,8 @@
 //! The objects that the controller has seen, pruned to what a reconcile compares.
 //!
-//! Objects are kept as JSON text: a parsed tree of the same object takes five times as much
-//! memory, and a reconcile reads fewer than twenty of them. Of Secrets only a digest per key is
-//! kept, and the certificate of a CA, which is public.
+//! Objects are kept as packed JSON text: a parsed tree of the same object takes tens of times as
+//! much memory, and a reconcile reads fewer than twenty of them. Of Secrets only a digest per key
+//! is kept, and the certificate of a CA, which is public.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -16,10 +16,12 @@ mod live;
 mod prune;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use self::kind::{Kind, ObjectKey, Owner};
 pub use self::live::Live;
 pub use self::prune::digest;
+use self::text::Samples;
 
 /// How long an answer to a write of ours may be on its way.
 const ON_ITS_WAY: Duration = Duration::from_secs(60);
@@ -27,10 +29,18 @@ const ON_ITS_WAY: Duration = Duration::from_secs(60);
 #[derive(Default)]
 struct Inner {
     /// By kind first, so that those of one stand together.
-    objects: BTreeMap<ObjectKey, Arc<Live>>,
+    objects: BTreeMap<Arc<ObjectKey>, Arc<Live>>,
     /// Uids of what the watches have let go of lately: the answer to a write may come after that.
     gone: VecDeque<(Instant, String)>,
-    by_owner: HashMap<String, BTreeSet<ObjectKey>>,
+    /// By uid.
+    by_owner: HashMap<String, Owned>,
+    samples: HashMap<Kind, Samples>,
+}
+
+/// What has one owner, which all of it shares.
+struct Owned {
+    owner: Arc<Owner>,
+    keys: BTreeSet<Arc<ObjectKey>>,
 }
 
 /// The shared store; cheap to clone.
@@ -38,7 +48,7 @@ struct Inner {
 pub struct Store(Arc<RwLock<Inner>>);
 
 /// Owners of an object before and after a change, and Clusters that look at it: who has to be told.
-pub type Touched = Vec<(String, Owner)>;
+pub type Touched = Vec<(String, Arc<Owner>)>;
 
 impl Store {
     /// The object with this key.
@@ -65,8 +75,8 @@ impl Store {
             .by_owner
             .get(owner_uid)
             .into_iter()
-            .flatten()
-            .filter_map(|key| Some((key.clone(), inner.objects.get(key)?.clone())))
+            .flat_map(|owned| &owned.keys)
+            .filter_map(|key| Some((ObjectKey::clone(key), inner.objects.get(key)?.clone())))
             .collect()
     }
 
@@ -92,10 +102,10 @@ impl Store {
         self.0
             .read()
             .objects
-            .range(ObjectKey::new(kind, "", "")..)
+            .range::<ObjectKey, _>(&ObjectKey::new(kind, "", "")..)
             .take_while(|(key, _)| key.kind == kind)
             .filter(|(_, live)| are_meant(live))
-            .map(|(key, live)| (key.clone(), live.clone()))
+            .map(|(key, live)| (ObjectKey::clone(key), live.clone()))
             .collect()
     }
 
@@ -121,11 +131,11 @@ impl Store {
             return Vec::new();
         };
         let namespace = object.metadata.namespace.clone().unwrap_or_default();
-        let key = ObjectKey {
+        let key = Arc::new(ObjectKey {
             kind,
             namespace,
             name,
-        };
+        });
         let mut live = Live::new(kind, object);
         let mut inner = self.0.write();
         if holder != 0 {
@@ -133,7 +143,9 @@ impl Store {
         } else if inner.is_gone(&live.uid) {
             return Vec::new();
         }
-        let before = inner.objects.get(&key).cloned();
+        let kept = inner.objects.get_key_value(&key);
+        let kept = kept.map(|(key, live)| (Arc::clone(key), Arc::clone(live)));
+        let (key, before) = kept.map_or((key, None), |(key, live)| (key, Some(live)));
         if let Some(before) = &before {
             live.holders = before.holders | holder;
             if is_older(&live.resource_version, &before.resource_version) {
@@ -145,7 +157,7 @@ impl Store {
         }
         // A kubelet writes its node again and again.
         if kind == Kind::Node && before.as_ref().is_some_and(|it| it.says_the_same(&live)) {
-            inner.objects.insert(key, Arc::new(live));
+            inner.keep(key, live);
             return Vec::new();
         }
         let mut touched = Vec::new();
@@ -154,17 +166,17 @@ impl Store {
             touched.push((key.namespace.clone(), before));
         }
         touched.extend(live.onlooker(&key));
-        if let Some(owner) = live.owner.clone() {
-            inner
-                .by_owner
-                .entry(owner.uid.clone())
-                .or_default()
-                .insert(key.clone());
+        if let Some(owner) = &mut live.owner {
+            let owned = inner.own(owner, &key);
+            if owned == *owner {
+                *owner = owned;
+            }
+            let owner = Arc::clone(owner);
             if !touched.iter().any(|(_, o)| *o == owner) {
                 touched.push((key.namespace.clone(), owner));
             }
         }
-        inner.objects.insert(key, Arc::new(live));
+        inner.keep(key, live);
         touched
     }
 
@@ -216,6 +228,11 @@ impl Store {
 }
 
 impl Inner {
+    fn keep(&mut self, key: Arc<ObjectKey>, mut live: Live) {
+        live.pack(self.samples.entry(key.kind).or_default());
+        self.objects.insert(key, Arc::new(live));
+    }
+
     fn remember_gone(&mut self, uid: String) {
         let now = Instant::now();
         while let Some((at, _)) = self.gone.front()
@@ -232,17 +249,30 @@ impl Inner {
     }
 
     fn hold(&mut self, key: &ObjectKey, live: &Live, holders: u32) {
-        if live.holders != holders {
+        if live.holders != holders
+            && let Some(kept) = self.objects.get_mut(key)
+        {
             let mut held = live.clone();
             held.holders = holders;
-            self.objects.insert(key.clone(), Arc::new(held));
+            *kept = Arc::new(held);
         }
     }
 
+    /// The owner of this uid as the first object of it has named it.
+    fn own(&mut self, owner: &Arc<Owner>, key: &Arc<ObjectKey>) -> Arc<Owner> {
+        let owned = self.by_owner.entry(owner.uid.clone());
+        let owned = owned.or_insert_with(|| Owned {
+            owner: Arc::clone(owner),
+            keys: BTreeSet::new(),
+        });
+        owned.keys.insert(Arc::clone(key));
+        Arc::clone(&owned.owner)
+    }
+
     fn disown(&mut self, uid: &str, key: &ObjectKey) {
-        if let Some(keys) = self.by_owner.get_mut(uid) {
-            keys.remove(key);
-            if keys.is_empty() {
+        if let Some(owned) = self.by_owner.get_mut(uid) {
+            owned.keys.remove(key);
+            if owned.keys.is_empty() {
                 self.by_owner.remove(uid);
             }
         }

@@ -1,5 +1,7 @@
 //! One object of the mothership as it was last seen, pruned.
 
+use std::sync::Arc;
+
 use crds::labels;
 use crds::names::{self, FIELD_MANAGER, TLS_CERT_KEY};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -9,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::prune::prune;
+use super::text::{Samples, Text};
 use super::{Kind, ObjectKey, Owner};
 
 /// One object as it was last seen.
@@ -19,16 +22,16 @@ pub struct Live {
     /// Its resourceVersion.
     pub resource_version: String,
     /// Its controller owner.
-    pub owner: Option<Owner>,
+    pub owner: Option<Arc<Owner>>,
     /// It has a deletionTimestamp.
     pub deleting: bool,
     /// The field manager, other than ours, that changed it last; status apart.
     pub rival: Option<String>,
     /// Who looks at it although they do not own it.
-    onlooker: Option<Owner>,
+    onlooker: Option<Arc<Owner>>,
     /// Which watches deliver it, one bit each.
     pub(super) holders: u32,
-    json: Box<str>,
+    json: Text,
 }
 
 impl Live {
@@ -45,10 +48,12 @@ impl Live {
             .iter()
             .flatten()
             .find(|reference| reference.controller == Some(true))
-            .map(|reference| Owner {
-                kind: reference.kind.clone(),
-                name: reference.name.clone(),
-                uid: reference.uid.clone(),
+            .map(|reference| {
+                Arc::new(Owner {
+                    kind: reference.kind.clone(),
+                    name: reference.name.clone(),
+                    uid: reference.uid.clone(),
+                })
             });
         let live = Self {
             uid: metadata.uid.clone().unwrap_or_default(),
@@ -56,30 +61,35 @@ impl Live {
             owner,
             deleting: metadata.deletion_timestamp.is_some(),
             rival: last_other_manager(metadata),
-            onlooker: onlooker(kind, &object),
+            onlooker: onlooker(kind, &object).map(Arc::new),
             holders: 0,
-            json: "".into(),
+            json: Text::Plain("".into()),
         };
         let tree = prune(kind, object);
         Self {
-            json: Value::Object(tree).to_string().into_boxed_str(),
+            json: Text::Plain(Value::Object(tree).to_string().into()),
             ..live
         }
     }
 
+    /// Keeps it in less memory.
+    pub(super) fn pack(&mut self, samples: &mut Samples) {
+        self.json = samples.pack(&self.json.get());
+    }
+
     /// Who looks at it, in the form of an owner.
-    pub(super) fn onlooker(&self, key: &ObjectKey) -> Option<(String, Owner)> {
+    pub(super) fn onlooker(&self, key: &ObjectKey) -> Option<(String, Arc<Owner>)> {
         Some((key.namespace.clone(), self.onlooker.clone()?))
     }
 
     /// Whether a reconcile finds the same in both.
     pub(super) fn says_the_same(&self, other: &Self) -> bool {
-        self.json == other.json
+        self.json.get() == other.json.get()
     }
 
     /// The pruned object.
     pub fn value(&self) -> Value {
-        serde_json::from_str(&self.json).unwrap_or_default()
+        serde_json::from_str(&self.json.get()).unwrap_or_default()
     }
 
     /// A digest of what it says, but for its status: that of a set changes with each of its pods.
@@ -98,7 +108,7 @@ impl Live {
     /// The pruned object as its type; `None` when it does not fit, which a kind of the API server
     /// always does.
     pub fn read<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_str(&self.json).ok()
+        serde_json::from_str(&self.json.get()).ok()
     }
 
     /// An annotation's value.

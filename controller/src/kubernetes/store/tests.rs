@@ -140,7 +140,7 @@ fn a_claim_wakes_the_cluster_whose_member_would_take_it_and_is_owned_by_nobody()
     };
     let woken = |touched: Touched| -> Vec<String> {
         let of_clusters = touched.into_iter().filter(|(_, o)| o.kind == "Cluster");
-        of_clusters.map(|(_, owner)| owner.name).collect()
+        of_clusters.map(|(_, owner)| owner.name.clone()).collect()
     };
     let kind = Kind::PersistentVolumeClaim;
     assert_eq!(woken(store.put(kind, claim("1", None), 1)), ["c"]);
