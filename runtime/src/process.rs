@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::retry::RetryPolicy;
 use kube::client::{ClientBuilder, ConfigExt as _};
 use kube::{Client, Config};
@@ -19,6 +19,8 @@ use crate::deadline::Deadlines;
 /// How long a connection is quiet until its other end is asked whether it is there, and how long it
 /// may take to say so; twice, and the connection is over.
 const IS_IT_THERE: Duration = Duration::from_secs(10);
+/// How long a connection that nobody uses is kept: a rush leaves many, with their buffers.
+const UNUSED: Duration = Duration::from_secs(20);
 
 /// What is logged, and how.
 #[derive(Clone, Debug, clap::Args)]
@@ -93,6 +95,10 @@ fn direct(config: Config) -> kube::Result<Client> {
     tcp.set_tcp_user_timeout(Some(IS_IT_THERE * 3));
     let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
     connector.set_connect_timeout(config.connect_timeout);
+    let mut connections = legacy::Client::builder(TokioExecutor::new());
+    connections
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(UNUSED);
     let again = config.default_retry.then(RetryPolicy::server_retry);
     let service = ServiceBuilder::new()
         .layer(Deadlines)
@@ -101,7 +107,7 @@ fn direct(config: Config) -> kube::Result<Client> {
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
-        .service(legacy::Client::builder(TokioExecutor::new()).build(connector));
+        .service(connections.build(connector));
     Ok(Client::new(service, config.default_namespace))
 }
 
