@@ -113,21 +113,26 @@ impl Round<'_> {
                 applied.later(wait);
                 continue;
             }
+            let mut is_gone = true;
             let delete = async {
                 let delete = self.writer.delete(key, &live.uid, &live.resource_version);
                 match delete.await {
                     // It has changed, which brings us back.
-                    Err(WriteError::Conflict { .. }) => Ok(()),
+                    Err(WriteError::Conflict { .. }) => {
+                        is_gone = false;
+                        Ok(())
+                    }
                     other => other,
                 }
             };
             match self.damping.end(key, delete).await {
                 // Who makes it again and again is fought like one who edits it.
-                Ok(()) => {
+                Ok(()) if is_gone => {
                     let rival = live.rival.clone();
                     self.damping
                         .wrote(key, damping::GONE, rival, Instant::now());
                 }
+                Ok(()) => {}
                 Err(held) => applied.held(held),
             }
         }

@@ -68,10 +68,9 @@ pub(super) fn going<'o>(
 /// Whether some of a set's pods may be of a template that is not the newest: one that has to start
 /// anew before its turn does so from the old one, whether any of them is ready at the moment or not.
 pub fn is_rolling(set: &StatefulSet) -> bool {
-    let Some(status) = &set.status else {
-        return false;
-    };
+    // Of one that was made a moment ago nobody knows which pods are there: they may have been kept when
+    // an earlier one was deleted.
+    let status = set.status.clone().unwrap_or_default();
     let is_seen = status.observed_generation >= set.metadata.generation;
-    status.replicas > 0
-        && !(is_seen && status.updated_replicas.unwrap_or_default() >= status.replicas)
+    !(is_seen && status.updated_replicas.unwrap_or_default() >= status.replicas)
 }

@@ -147,7 +147,7 @@ fn only_what_is_owned_obsolete_and_still_there_goes() {
 #[case::stuck_with_none_ready(json!({"replicas": 3, "readyReplicas": 0, "updatedReplicas": 1, "observedGeneration": 2}), true)]
 #[case::all_new_and_none_ready(json!({"replicas": 3, "readyReplicas": 0, "updatedReplicas": 3, "observedGeneration": 2}), false)]
 #[case::without_pods(json!({"replicas": 0, "observedGeneration": 2}), false)]
-#[case::no_status(json!({}), false)]
+#[case::no_status(json!({}), true)]
 fn a_set_rolls_while_it_may_have_pods_of_an_older_template(
     #[case] status: Value,
     #[case] rolls: bool,

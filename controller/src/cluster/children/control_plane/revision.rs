@@ -52,7 +52,7 @@ pub fn config_maps(cluster: &ValidCluster) -> Vec<Desired> {
     };
     let stays = mounted == known
         || cluster.existing.contains_key(&known)
-            && cluster.control_plane.as_ref().is_some_and(reads_known);
+            && cluster.control_plane.as_ref().is_none_or(reads_known);
     let known = (!stays).then_some(known);
     let names = [mounted].into_iter().chain(known);
     names.filter_map(|name| config_map(cluster, name)).collect()
@@ -159,6 +159,7 @@ mod tests {
                         let before = live.as_ref().and_then(template);
                         let rolled = before.is_some_and(|it| Some(it) != template(&set));
                         rolls += usize::from(rolled);
+                        set.metadata.generation = Some(1);
                         set.status = live.and_then(|live| live.status);
                         if let Some(status) = set.status.as_mut().filter(|_| rolled) {
                             status.updated_replicas = Some(0);
@@ -182,8 +183,10 @@ mod tests {
         /// All pods are of the newest template.
         fn rolled(&mut self) {
             let set = self.seen.control_plane.as_mut().unwrap();
-            set.status =
-                serde_json::from_value(json!({"replicas": 1, "updatedReplicas": 1})).unwrap();
+            set.status = serde_json::from_value(
+                json!({"replicas": 1, "updatedReplicas": 1, "observedGeneration": 1}),
+            )
+            .unwrap();
         }
 
         fn mounted(&self) -> &str {
@@ -285,6 +288,26 @@ mod tests {
         world.rolled();
         assert_eq!(world.write(Some("a"), OLD), 0);
         assert_ne!(world.seen.existing[KNOWN], None);
+    }
+
+    /// Its pods may be kept, and start anew from what they had.
+    #[test]
+    fn who_deletes_a_set_in_the_middle_takes_no_configuration_from_its_pods() {
+        for first in [None, Some("a")] {
+            let mut world = World::new();
+            world.write(None, OLD);
+            world.rolled();
+            if first.is_some() {
+                world.write(first, OLD);
+                world.rolled();
+                world.write(first, OLD);
+            }
+            world.write(Some("b"), OLD);
+            let before = world.configs.clone();
+            world.seen.control_plane = None;
+            world.write(Some("b"), OLD);
+            assert_eq!(world.configs, before);
+        }
     }
 
     #[test]
