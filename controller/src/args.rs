@@ -33,10 +33,8 @@ pub struct Args {
     #[arg(long, default_value = "0.0.0.0:8081")]
     pub health_address: SocketAddr,
 
-    // Each writes all its children together: with more the API server, which takes 200 writes at
-    // once unless told otherwise, turns some away, and each takes most of a megabyte.
     /// Clusters worked on at once
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 32)]
     pub concurrency: u16,
 
     /// How long leaf certificates and the kubeconfig last, for example 8760h

@@ -17,7 +17,7 @@ use runtime::events::Events;
 use runtime::leader::Candidate;
 use runtime::synced;
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
@@ -114,6 +114,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         metrics: metrics.clone(),
         leaf_lifetime: SignedDuration::try_from(args.leaf_lifetime)
             .context("--leaf-lifetime is too long")?,
+        rounds: Semaphore::new(cluster::ROUNDS_AT_ONCE),
         no_op_applies: apply::NoOpApplies::default(),
         damping: apply::Damping::default(),
         primary: PrimaryWriter::new(client.clone()),

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource as _;
 use runtime::backoff::Failures;
 use runtime::events::Events;
+use tokio::sync::Semaphore;
 
 use crate::apply::{Damping, NoOpApplies};
 use crate::hosted::health::ReadinessPoller;
@@ -16,6 +17,11 @@ use crate::metrics::Metrics;
 
 /// How long leaf certificates last unless a flag says otherwise.
 pub const LEAF_LIFETIME: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+/// Clusters whose children are written at a time. Each writes all of them together: with more the API
+/// server, which takes 200 writes at once unless told otherwise, turns some away, and each takes most of
+/// a megabyte. Who waits for a hosted API holds up none of them.
+pub const ROUNDS_AT_ONCE: usize = 8;
 
 /// What a reconcile works with.
 pub struct Context {
@@ -31,6 +37,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// How long leaf certificates last.
     pub leaf_lifetime: SignedDuration,
+    /// Of Clusters whose children are written at a time.
+    pub rounds: Semaphore,
     /// Applies that change nothing.
     pub no_op_applies: NoOpApplies,
     /// Writes that are held back.

@@ -24,7 +24,7 @@ pub mod status;
 pub mod sweep;
 pub mod validate;
 
-pub use self::context::{Context, Error, LEAF_LIFETIME};
+pub use self::context::{Context, Error, LEAF_LIFETIME, ROUNDS_AT_ONCE};
 use self::settle::{Settled, settle};
 use self::validate::ValidCluster;
 use crate::apply::{Problem, SigningKeys};

@@ -151,6 +151,8 @@ async fn apply_round(
         now: Timestamp::now(),
         leaf_lifetime: context.leaf_lifetime,
     };
+    // It is never closed.
+    let _place = context.rounds.acquire().await;
     round.run(&built.wanted, &built.obsolete).await
 }
 

@@ -146,6 +146,7 @@ mod tests {
             events: Events::new(client.clone(), "test", "test"),
             metrics,
             leaf_lifetime: LEAF_LIFETIME,
+            rounds: tokio::sync::Semaphore::new(1),
             no_op_applies: NoOpApplies::default(),
             damping: Damping::default(),
             primary: PrimaryWriter::new(client),
