@@ -206,9 +206,16 @@ fn of_pod(pod: &Pod, now: Timestamp) -> Vec<Found> {
         unscheduled.map(|(reason, message)| said(Stage::NotScheduled, reason, message));
     let is =
         |type_: &str, says: &str| conditions().find(|it| it.type_ == type_ && it.status == says);
-    let placed = is("PodScheduled", "True").and_then(|it| it.last_transition_time.as_ref());
-    let is_late = placed.is_some_and(|at| now.duration_since(at.0) > PREPARED_WITHIN);
-    let unprepared = (is_late && is("PodReadyToStartContainers", "False").is_some()).then(|| {
+    let since = |type_: &str, says: &str| is(type_, says)?.last_transition_time.as_ref();
+    let (placed, torn) = (
+        since("PodScheduled", "True"),
+        since("PodReadyToStartContainers", "False"),
+    );
+    // What a node that starts anew has to prepare once more was prepared before.
+    let is_late = placed
+        .zip(torn)
+        .is_some_and(|(placed, torn)| now.duration_since(placed.max(torn).0) > PREPARED_WITHIN);
+    let unprepared = is_late.then(|| {
         let what = format!("pod {name}: ContainerCreating");
         let said = "its volumes or its network are not prepared (FailedMount, \
                     FailedAttachVolume or FailedCreatePodSandBox in its events)";

@@ -82,17 +82,19 @@ fn what_starts_is_not_called_wrong(#[case] status: Value) {
 
 /// As the kubelet says it of a pod whose volumes cannot be mounted.
 #[rstest]
-#[case::for_a_moment("2026-01-01T11:59:00Z", "False", false)]
-#[case::for_minutes("2026-01-01T11:57:00Z", "False", true)]
-#[case::images_are_pulled("2026-01-01T11:57:00Z", "True", false)]
+#[case::for_a_moment("2026-01-01T11:59:00Z", "2026-01-01T11:59:00Z", "False", false)]
+#[case::for_minutes("2026-01-01T11:57:00Z", "2026-01-01T11:57:00Z", "False", true)]
+#[case::images_are_pulled("2026-01-01T11:57:00Z", "2026-01-01T11:57:00Z", "True", false)]
+#[case::its_node_has_just_started("2026-01-01T02:57:00Z", "2026-01-01T11:59:55Z", "False", false)]
 fn a_pod_that_is_not_prepared_for_minutes_is_said(
     #[case] placed: &str,
+    #[case] since: &str,
     #[case] prepared: &str,
     #[case] said_of: bool,
 ) {
     let mut status = waiting("ContainerCreating", "");
     status["conditions"] = json!([
-        {"type": "PodReadyToStartContainers", "status": prepared},
+        {"type": "PodReadyToStartContainers", "status": prepared, "lastTransitionTime": since},
         {"type": "PodScheduled", "status": "True", "lastTransitionTime": placed},
     ]);
     let said = said(&[pod(&status)]).unwrap_or_default();
