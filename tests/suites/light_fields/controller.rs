@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use crds::names;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 use support::light::children::{differences, essence};
@@ -198,6 +199,21 @@ async fn essences(scene: &Scene) -> Result<BTreeMap<String, Value>> {
     let mut all = BTreeMap::new();
     for (key, object) in scene.children().await? {
         let mut object = essence(&object);
+        let name = object.pointer("/metadata/name").and_then(Value::as_str);
+        let name = name.unwrap_or_default().to_owned();
+        let cluster = name.split('-').nth(1).unwrap_or_default();
+        // Pods of a revision have a ConfigMap of their own, whatever they go back to.
+        if key.starts_with("ConfigMap/") && names::is_config_revision(cluster, &name) {
+            continue;
+        }
+        let volumes = object.pointer_mut("/spec/template/spec/volumes");
+        for volume in volumes.and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(Value::String(config)) = volume.pointer_mut("/configMap/name")
+                && names::is_config_revision(cluster, config)
+            {
+                *config = names::config(cluster);
+            }
+        }
         let is_ca = object
             .pointer("/metadata/name")
             .and_then(Value::as_str)
