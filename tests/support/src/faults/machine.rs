@@ -17,6 +17,7 @@ use super::oracles::{self, Finding, Kind};
 use super::plan::Plan;
 use super::print;
 use super::reference::{Recorded, Reference};
+use super::requests::is_write;
 use super::stage::{self, Against, Stage};
 use super::workloads::{Workload, named};
 use crate::light::world::{World, disregard_webhook};
@@ -276,10 +277,7 @@ impl Machine {
         let done = Instant::now();
         // What was on its way may still arrive, and so may what others note on what was made.
         let since = loop {
-            let last = stage
-                .proxy
-                .last(stage::is_write)
-                .map_or(done, |at| at.max(done));
+            let last = stage.proxy.last(is_write).map_or(done, |at| at.max(done));
             if last.elapsed() >= self.quiet || done.elapsed() > self.quiet * 3 {
                 break Instant::now().checked_sub(self.quiet).unwrap_or(done);
             }

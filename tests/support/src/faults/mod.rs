@@ -15,6 +15,7 @@ pub mod operator;
 mod oracles;
 mod plan;
 mod reference;
+mod requests;
 mod stage;
 mod state;
 mod summary;

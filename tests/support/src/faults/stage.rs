@@ -16,6 +16,7 @@ use super::history::{self, History, Objects};
 use super::hosted::{self, Hosted};
 use super::operator::{Operator, Program};
 use super::reference::Reference;
+use super::requests::is_work;
 use super::state::{self, Leaves};
 use crate::light::children;
 use crate::light::scene::Scene;
@@ -330,6 +331,23 @@ impl Stage {
         self.is_seen(key, &uid, None).await
     }
 
+    /// Waits until a child is there that has an owner: nothing may tell the program that its name is
+    /// free, and then it tries again after a while.
+    pub async fn made(&self, key: &str) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            self.operator.look_after()?;
+            let object = self.history.object(&self.scene.namespace, key);
+            if object.is_some_and(|it| !children::at(&it, "/metadata/ownerReferences").is_null()) {
+                return Ok(());
+            }
+            if started.elapsed() > RECOVERS + self.lasts() {
+                bail!("{key} is not made, though its name is free");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// One more program for the same namespace, behind a proxy of its own.
     pub async fn another(&self, identity: &str) -> Result<Another> {
         let access = &self.scene.access;
@@ -372,22 +390,4 @@ impl Stage {
         }
         Ok(())
     }
-}
-
-/// Whether it is for the program's lease, which is renewed whatever happens.
-pub fn is_lease(record: &Record) -> bool {
-    record.call.resource == "leases"
-}
-
-/// Whether a request is more than keeping a cache, a lease or a diary.
-pub fn is_work(record: &Record) -> bool {
-    use mothership::proxy::Verb;
-    !matches!(record.call.verb, Verb::List | Verb::Watch)
-        && !record.call.resource.starts_with('/')
-        && !matches!(record.call.resource.as_str(), "leases" | "events")
-}
-
-/// Whether a request has changed something, or could have.
-pub fn is_write(record: &Record) -> bool {
-    is_work(record) && record.call.verb.is_write() && !record.call.dry_run
 }

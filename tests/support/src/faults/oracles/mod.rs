@@ -17,7 +17,8 @@ pub use self::quiet::noise;
 pub use self::served::tokens;
 use super::door;
 use super::history::{self, Change, What, owner, version};
-use super::stage::{Stage, is_lease, is_write};
+use super::requests::{is_lease, is_write};
+use super::stage::Stage;
 use crate::light::children::{at, text};
 
 /// The label of what somebody else has made.

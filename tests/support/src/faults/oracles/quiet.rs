@@ -8,7 +8,8 @@ use mothership::proxy::{Fault, LASTS, Record};
 
 use super::{Finding, Kind};
 use crate::faults::history::{Change, What};
-use crate::faults::stage::{Stage, is_lease, is_work, is_write};
+use crate::faults::requests::{is_lease, is_work, is_write};
+use crate::faults::stage::Stage;
 use crate::faults::state;
 use crate::light::children::{at, text};
 

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::{one, rcgen_pair, small, with_refs};
 use crate::faults::hosted::Hosted;
 use crate::faults::oracles::FOREIGN;
-use crate::faults::stage::{Stage, is_write};
+use crate::faults::requests::is_write;
+use crate::faults::stage::Stage;
 use crate::light::children::at;
 
 /// What earlier operators of this API have made: keys owned by the Cluster and named by it.

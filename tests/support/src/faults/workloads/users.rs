@@ -139,6 +139,7 @@ pub(super) async fn foreign(stage: &Stage) -> Result<()> {
         "Secret/one-kubeconfig",
     ] {
         stage.delete(foreign).await?;
+        stage.made(foreign).await?;
         stage.settles().await?;
     }
     Ok(())
