@@ -1,20 +1,23 @@
 //! Objects that are made, and what has become of those that were put off.
 
+use std::cell::Cell;
+
 use kube::Api;
 use kube::Resource as _;
 use kube::api::{DynamicObject, PostParams};
 use kube::core::ApiResource;
+use pki::token::TokenId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::{Connection, FIELD_MANAGER, Submission};
 use crate::error::Error;
 
 impl Connection<'_> {
     /// Creates an object. A field that the API does not know is an error, as kubectl has it: it
-    /// would be dropped without a word. An earlier try may have been kept, though it was put off: then
-    /// that one is it.
+    /// would be dropped without a word. An earlier try may have been kept, though it was put off with
+    /// a 503: then that one is it. It is known by its author in managedFields, whose name only this
+    /// submission has: unlike an annotation, that is no part of what the user wrote and reads.
     pub async fn submit(
         &self,
         attempt: &str,
@@ -24,9 +27,12 @@ impl Connection<'_> {
     ) -> Result<DynamicObject, Error> {
         let body = serde_json::to_vec(object)
             .map_err(|source| Error::io("write the object", source.into()))?;
+        let end = TokenId::random()
+            .map_err(|source| Error::io("make up a name", std::io::Error::other(source)))?;
+        let author = format!("{FIELD_MANAGER}-{end}");
         let parameters = PostParams {
             dry_run: submission == Submission::Trial,
-            field_manager: Some(FIELD_MANAGER.to_owned()),
+            field_manager: Some(author.clone()),
         };
         let path = DynamicObject::url_path(resource, Some(&self.namespace));
         let requests = kube::core::Request::new(path);
@@ -38,18 +44,23 @@ impl Connection<'_> {
         parts.uri = uri
             .parse()
             .map_err(|error| Error::io("build the request", std::io::Error::other(error)))?;
-        let (parts, body, mut tries) = (&parts, &body, 0);
-        let submitted = self.call(attempt, || {
-            tries += 1;
+        let is_perhaps_kept = Cell::new(false);
+        let create = async || {
             let request = http::Request::from_parts(parts.clone(), body.clone());
-            self.client.request::<DynamicObject>(request)
-        });
-        match submitted.await {
-            Err(refused @ Error::Conflict { .. }) if tries > 1 => {
+            let answer = self.client.request::<DynamicObject>(request).await;
+            if let Err(kube::Error::Api(status)) = &answer
+                && status.code == 503
+            {
+                is_perhaps_kept.set(submission == Submission::Create);
+            }
+            answer
+        };
+        match self.call(attempt, create).await {
+            Err(refused @ Error::Conflict { .. }) if is_perhaps_kept.get() => {
                 let api = self.api(resource);
                 let name = object.metadata.name.as_deref().unwrap_or_default();
                 let there = self.call(attempt, || api.get_opt(name)).await;
-                let kept = there.ok().flatten().filter(|it| is_it(it, object));
+                let kept = there.ok().flatten().filter(|it| is_by(it, &author));
                 kept.ok_or(refused)
             }
             other => other,
@@ -74,77 +85,103 @@ impl Connection<'_> {
     }
 }
 
-/// Whether what is there is what was sent: made by this program, and of the same spec, whatever
-/// admission has filled in.
-fn is_it(there: &DynamicObject, sent: &DynamicObject) -> bool {
-    let managers = there.metadata.managed_fields.iter().flatten();
-    let mut managers = managers.filter_map(|entry| entry.manager.as_deref());
-    let spec = |object: &DynamicObject| object.data.get("spec").cloned().unwrap_or_default();
-    managers.any(|manager| manager == FIELD_MANAGER) && contains(&spec(there), &spec(sent))
-}
-
-fn contains(whole: &Value, part: &Value) -> bool {
-    match (whole, part) {
-        (Value::Object(whole), Value::Object(part)) => part
-            .iter()
-            .all(|(key, value)| whole.get(key).is_some_and(|found| contains(found, value))),
-        _ => whole == part,
-    }
+/// Whether an object was written by this author, and stays.
+fn is_by(object: &DynamicObject, author: &str) -> bool {
+    let mut entries = object.metadata.managed_fields.iter().flatten();
+    object.metadata.deletion_timestamp.is_none()
+        && entries.any(|entry| entry.manager.as_deref() == Some(author))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::collections::BTreeSet;
+    use std::sync::{Arc, Mutex, OnceLock};
 
     use rstest::rstest;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::testing;
+    use super::Submission::{Create, Trial};
     use super::*;
     use crate::mothership::resources;
 
-    /// The first try is answered with 503 although it was kept, or because it was not.
+    /// The first try is answered with this, the next with 409: the object that is there says so of
+    /// itself, and else that its author is who tries.
     #[rstest]
-    #[case::kept(503, FIELD_MANAGER, 3, true)]
-    #[case::another_spec(503, FIELD_MANAGER, 1, false)]
-    #[case::somebody_elses(503, "kubectl-create", 3, false)]
-    #[case::there_before(409, FIELD_MANAGER, 3, false)]
+    #[case::kept(503, "", json!({}), Create, true)]
+    #[case::a_colleagues(503, "", json!({"managedFields": [{"manager": "kubectl-k0smotron-abc123"}],
+        "creationTimestamp": "2026-01-01T00:00:00Z"}), Create, false)]
+    #[case::an_earlier_releases(503, "", json!({"managedFields": [{"manager": FIELD_MANAGER}]}),
+        Create, false)]
+    #[case::somebody_elses(503, "", json!({"managedFields": [{"manager": "kubectl-create"}]}),
+        Create, false)]
+    #[case::of_no_author(503, "", json!({"managedFields": null}), Create, false)]
+    #[case::going(503, "", json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}), Create, false)]
+    #[case::tried_out(503, "", json!({}), Trial, false)]
+    #[case::throttled(429, "TooManyRequests", json!({}), Create, false)]
+    #[case::unadmitted(500, "failed calling webhook", json!({}), Create, false)]
+    #[case::there_before(409, "AlreadyExists", json!({}), Create, false)]
     #[tokio::test(start_paused = true)]
     async fn what_was_kept_though_it_was_put_off_is_taken_for_ours(
         #[case] first: u16,
-        #[case] manager: &'static str,
-        #[case] replicas: i32,
+        #[case] reason: &'static str,
+        #[case] there: Value,
+        #[case] submission: Submission,
         #[case] is_ours: bool,
     ) {
         let (session, _) = testing::session();
-        let tries = Arc::new(AtomicUsize::new(0));
-        let connection = testing::connection(&session.out, move |method, _| {
-            let there = json!({
-                "apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
-                "metadata": {"name": "demo", "managedFields": [{"manager": manager}]},
-                "spec": {"replicas": replicas, "version": "v1.36.3"},
-            });
-            match method {
-                "GET" => (200, there),
-                _ if tries.fetch_add(1, Ordering::Relaxed) == 0 && first == 503 => {
-                    testing::status(503, "ServiceUnavailable")
-                }
-                _ => testing::status(409, "AlreadyExists"),
+        let author = Arc::new(OnceLock::new());
+        let connection = testing::connection_by(&session.out, move |request| {
+            if request.method() == "GET" {
+                let mut object = json!({
+                    "apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+                    "metadata": {"name": "demo", "managedFields": [{"manager": author.get()}]},
+                    "spec": {"replicas": 3, "version": "v1.36.3"},
+                });
+                let metadata = object["metadata"].as_object_mut();
+                metadata.unwrap().extend(there.as_object().unwrap().clone());
+                return (200, object);
             }
+            let mut query = request.uri().query().unwrap_or_default().split('&');
+            let tries = query.find_map(|pair| pair.strip_prefix("fieldManager="));
+            let tries = tries.unwrap().to_owned();
+            if author.set(tries.clone()).is_ok() {
+                return testing::status(first, reason);
+            }
+            assert_eq!(author.get(), Some(&tries));
+            testing::status(409, "AlreadyExists")
         });
         let sent = serde_json::from_value(json!({
             "apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
             "metadata": {"name": "demo"}, "spec": {"replicas": 3},
         }));
         let (kind, sent) = (resources::clusters(), sent.unwrap());
-        let made = connection.submit("create", &kind, &sent, Submission::Create);
-        match made.await {
+        let made = connection.submit("create", &kind, &sent, submission).await;
+        match made {
             Ok(made) => assert!(is_ours && made.data["spec"]["version"] == "v1.36.3"),
             Err(error) => assert!(
                 !is_ours && matches!(error, Error::Conflict { .. }),
                 "{error}"
             ),
         }
+    }
+
+    #[tokio::test]
+    async fn no_two_submissions_have_an_author_in_common() {
+        let (session, _) = testing::session();
+        let authors = Arc::new(Mutex::new(BTreeSet::new()));
+        let seen = authors.clone();
+        let connection = testing::connection_by(&session.out, move |request| {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            authors.lock().unwrap().insert(query);
+            testing::status(409, "AlreadyExists")
+        });
+        let kind = resources::clusters();
+        let sent = DynamicObject::new("demo", &kind);
+        for _ in 0..2 {
+            let made = connection.submit("create", &kind, &sent, Create);
+            made.await.unwrap_err();
+        }
+        assert_eq!(seen.lock().unwrap().len(), 2);
     }
 }

@@ -22,8 +22,18 @@ pub fn connection(
     out: &Output,
     answers: impl Fn(&str, &str) -> (u16, Value) + Clone + Send + Sync + 'static,
 ) -> Connection<'_> {
+    connection_by(out, move |request| {
+        answers(request.method().as_str(), request.uri().path())
+    })
+}
+
+/// The same to who looks at the whole request.
+pub fn connection_by(
+    out: &Output,
+    answers: impl Fn(&Request<Body>) -> (u16, Value) + Clone + Send + Sync + 'static,
+) -> Connection<'_> {
     let service = service_fn(move |request: Request<Body>| {
-        let (code, body) = answers(request.method().as_str(), request.uri().path());
+        let (code, body) = answers(&request);
         let answer = Response::builder().status(code);
         std::future::ready(
             answer
