@@ -195,7 +195,12 @@ impl Store {
         let Some(live) = inner.objects.get(key).cloned() else {
             return Vec::new();
         };
-        if uid.is_some_and(|uid| uid != live.uid) {
+        let is_it = match uid {
+            Some(uid) => uid == live.uid,
+            // What was written a moment ago is not the watch's that has ended: it has not seen it.
+            None => live.holders & holder != 0,
+        };
+        if !is_it {
             return Vec::new();
         }
         let holders = live.holders & !holder;

@@ -231,6 +231,25 @@ fn each_kind_has_a_name_and_a_resource_of_its_own() {
 }
 
 #[test]
+fn the_end_of_a_watch_takes_nothing_that_it_has_not_seen() {
+    let store = Store::default();
+    store.put(Kind::Secret, secret("1", "old", "eA=="), 2);
+    store.release(&key(), Some("u1"), 2);
+    // Made anew under that name, by this program.
+    let anew = || {
+        let mut anew = secret("2", "new", "eA==");
+        anew.metadata.uid = Some("u2".to_owned());
+        anew
+    };
+    store.put(Kind::Secret, anew(), 0);
+    store.release(&key(), None, 2);
+    assert!(store.has(&key()));
+    store.put(Kind::Secret, anew(), 2);
+    store.release(&key(), None, 2);
+    assert!(!store.has(&key()));
+}
+
+#[test]
 fn what_was_only_read_is_let_go_and_what_is_watched_is_not() {
     let store = Store::default();
     store.put_read(Kind::Secret, secret("1", "c", "eA=="));
