@@ -27,6 +27,12 @@ pub enum ApplyError {
         /// The Secret.
         key: ObjectKey,
     },
+    /// The Secret with the authority has changed since it was seen.
+    #[error("{key} has changed: nothing is signed before the change has been seen")]
+    AuthorityChanged {
+        /// The Secret.
+        key: ObjectKey,
+    },
 }
 
 /// What could not be done for a Cluster; all else was.
@@ -62,6 +68,7 @@ impl Problem {
             ),
             ApplyError::Pki { source, .. } => (source.to_string(), false),
             ApplyError::NoAuthority { .. } => (error.to_string(), false),
+            ApplyError::AuthorityChanged { .. } => (error.to_string(), true),
         };
         Self {
             passing,

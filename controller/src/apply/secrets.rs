@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::apply::desired::{Desired, Recipe};
 use crate::apply::{ApplyError, Round};
-use crate::kubernetes::store::{Kind, ObjectKey};
+use crate::kubernetes::store::{Kind, ObjectKey, digest};
 use crate::kubernetes::writer::Writer;
 
 /// The CAs' keys that this reconcile has made or read: signing needs no second request.
@@ -70,18 +70,20 @@ impl Round<'_> {
             }
             Recipe::ServiceAccount => pki::service_account().map_err(pki)?,
             Recipe::Leaf {
-                authority, request, ..
+                authority,
+                authority_digest,
+                request,
             } => {
-                let ca = self.authority(wanted, authority).await?;
+                let ca = self.authority(wanted, authority, authority_digest).await?;
                 leaf::issue(&ca, request, self.now).map_err(pki)?
             }
             Recipe::Kubeconfig {
                 authority,
+                authority_digest,
                 cluster,
                 server,
-                ..
             } => {
-                let ca = self.authority(wanted, authority).await?;
+                let ca = self.authority(wanted, authority, authority_digest).await?;
                 let admin = administrator("admin", self.leaf_lifetime);
                 let client = leaf::issue(&ca, &admin, self.now).map_err(pki)?;
                 let text = kubeconfig::render(&KubeconfigRequest {
@@ -104,9 +106,27 @@ impl Round<'_> {
         Ok((data, certificate))
     }
 
-    async fn authority(&self, wanted: &Desired, name: &str) -> Result<PemPair, ApplyError> {
+    /// The authority that the recipe was made for, and no other. One that is at hand may have been made
+    /// beside the one that is there, and not been written.
+    async fn authority(
+        &self,
+        wanted: &Desired,
+        name: &str,
+        certificate: &str,
+    ) -> Result<PemPair, ApplyError> {
         let key = ObjectKey::new(Kind::Secret, &wanted.key.namespace, name);
-        self.keys.read(self.writer, &key).await
+        let is_it = |pair: &PemPair| digest(pair.certificate.as_bytes()) == certificate;
+        let at_hand = self.keys.read(self.writer, &key).await?;
+        if is_it(&at_hand) {
+            return Ok(at_hand);
+        }
+        self.keys.forget(&key);
+        let there = self.keys.read(self.writer, &key).await?;
+        if is_it(&there) {
+            return Ok(there);
+        }
+        self.keys.forget(&key);
+        Err(ApplyError::AuthorityChanged { key })
     }
 }
 
@@ -131,4 +151,73 @@ fn pair(data: &Value) -> Option<PemPair> {
         certificate: text(names::TLS_CERT_KEY)?,
         key: pki::PrivateKey::new(text(names::TLS_KEY_KEY)?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+    use crate::apply::{Damping, NoOpApplies};
+    use crate::kubernetes::store::Store;
+    use crate::metrics::Metrics;
+
+    /// A CA is made where none is known, beside the one that is there, while leaves are signed.
+    #[tokio::test]
+    async fn nothing_is_signed_with_another_authority_than_the_one_that_is_there() {
+        let now = jiff::Timestamp::now();
+        let there = ca::new("kubernetes", now, ca::LIFETIME).unwrap();
+        let encoded = |text: &str| BASE64_STANDARD.encode(text);
+        let secret = json!({"apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "ca", "namespace": "n"},
+            "data": {"tls.crt": encoded(&there.certificate), "tls.key": encoded(there.key.expose())}});
+        let reads = Arc::new(AtomicUsize::new(0));
+        let counted = reads.clone();
+        let serves = tower::service_fn(move |_: Request<Body>| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let body = Body::from(secret.to_string().into_bytes());
+            async move { Ok::<_, Infallible>(Response::new(body)) }
+        });
+        let store = Store::default();
+        let client = kube::Client::new(serves, "n");
+        let writer = Writer::new(client, store.clone(), Metrics::default());
+        let round = Round {
+            writer: &writer,
+            store: &store,
+            no_op_applies: &NoOpApplies::default(),
+            damping: &Damping::default(),
+            keys: &SigningKeys::default(),
+            uid: "u",
+            keys_made: false,
+            now,
+            leaf_lifetime: jiff::SignedDuration::from_hours(1),
+        };
+        let metadata = json!({"metadata": {"name": "ca", "namespace": "n"}});
+        let recipe = Recipe::Authority {
+            common_name: "kubernetes".to_owned(),
+        };
+        let wanted = Desired::new(
+            Kind::Secret,
+            metadata,
+            crate::apply::desired::Content::Kept(recipe.clone()),
+        );
+        // Not written, but at hand.
+        round.with_data(&wanted, &recipe).await.unwrap();
+        let seen = digest(there.certificate.as_bytes());
+        for _ in 0..2 {
+            let signs = round.authority(&wanted, "ca", &seen).await.unwrap();
+            assert_eq!(signs.certificate, there.certificate);
+        }
+        assert_eq!(reads.load(Ordering::Relaxed), 1);
+        let error = round.authority(&wanted, "ca", "other").await.unwrap_err();
+        assert!(
+            matches!(error, ApplyError::AuthorityChanged { .. }),
+            "{error}"
+        );
+    }
 }
