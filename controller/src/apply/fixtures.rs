@@ -1,9 +1,63 @@
 //! One Secret in each of the ways that a child can be wanted.
 
+use std::convert::Infallible;
+
+use http::{Request, Response};
+use kube::client::Body;
 use serde_json::json;
 
 use super::desired::{Content, Desired, Recipe};
-use crate::kubernetes::store::Kind;
+use super::{Damping, NoOpApplies, Round, SigningKeys};
+use crate::kubernetes::store::{Kind, Store};
+use crate::kubernetes::writer::Writer;
+use crate::metrics::Metrics;
+
+/// What a round works with, before an API server that answers like this.
+pub struct Rig {
+    writer: Writer,
+    store: Store,
+    no_op_applies: NoOpApplies,
+    damping: Damping,
+    keys: SigningKeys,
+}
+
+impl Rig {
+    pub fn new<F>(answer: impl Fn(Request<Body>) -> F + Clone + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let server = tower::service_fn(move |request| {
+            let answer = answer(request);
+            async move { Ok::<_, Infallible>(answer.await) }
+        });
+        let store = Store::default();
+        let client = kube::Client::new(server, "n");
+        Self {
+            writer: Writer::new(client, store.clone(), Metrics::default()),
+            store,
+            no_op_applies: NoOpApplies::default(),
+            damping: Damping::default(),
+            keys: SigningKeys::default(),
+        }
+    }
+
+    pub fn round(&self) -> Round<'_> {
+        Round {
+            writer: &self.writer,
+            store: &self.store,
+            no_op_applies: &self.no_op_applies,
+            damping: &self.damping,
+            keys: &self.keys,
+            uid: UID,
+            keys_made: false,
+            now: jiff::Timestamp::now(),
+            leaf_lifetime: jiff::SignedDuration::from_hours(1),
+        }
+    }
+}
+
+/// Of the Cluster whose children these are.
+pub const UID: &str = "ours";
 
 fn desired(content: Content) -> Desired {
     let secret = json!({

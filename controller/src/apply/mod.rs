@@ -50,11 +50,22 @@ pub struct Applied {
 }
 
 impl Applied {
-    fn held(&mut self, Held { problem, wait }: Held) {
-        if problem.passing {
-            self.later(wait);
+    fn add(&mut self, key: &ObjectKey, outcome: Outcome) {
+        match outcome {
+            Outcome::Same => {}
+            Outcome::Changed => self.changed = true,
+            Outcome::Problem(problem) => self.problems.push(problem),
+            Outcome::Held(Held { problem, wait }) => {
+                if problem.passing {
+                    self.later(wait);
+                }
+                self.problems.push(problem);
+            }
+            Outcome::Later(wait) => {
+                self.left.insert(key.clone());
+                self.later(wait);
+            }
         }
-        self.problems.push(problem);
     }
 
     fn later(&mut self, wait: Duration) {
@@ -91,50 +102,15 @@ impl Round<'_> {
         let owned = self.store.owned_by(self.uid);
         let writes = wanted.iter().map(async |wanted| {
             let outcome = self.one(wanted).await;
-            outcome.unwrap_or_else(|error| self.failed(wanted, &error))
+            outcome.unwrap_or_else(|error| self.failed(&wanted.key, wanted.hash(), &error))
         });
         let mut applied = Applied::default();
         for (wanted, outcome) in wanted.iter().zip(join_all(writes).await) {
-            match outcome {
-                Outcome::Same => {}
-                Outcome::Changed => applied.changed = true,
-                Outcome::Problem(problem) => applied.problems.push(problem),
-                Outcome::Held(held) => applied.held(held),
-                Outcome::Later(wait) => {
-                    applied.left.insert(wanted.key.clone());
-                    applied.later(wait);
-                }
-            }
+            applied.add(&wanted.key, outcome);
         }
-        let going = going(self.store, self.uid, wanted, &owned, obsolete, &applied);
-        for (key, live) in going {
-            let now = Instant::now();
-            if let Some(wait) = self.damping.pace(key, damping::GONE, now) {
-                applied.later(wait);
-                continue;
-            }
-            let mut is_gone = true;
-            let delete = async {
-                let delete = self.writer.delete(key, &live.uid, &live.resource_version);
-                match delete.await {
-                    // It has changed, which brings us back.
-                    Err(WriteError::Conflict { .. }) => {
-                        is_gone = false;
-                        Ok(())
-                    }
-                    other => other,
-                }
-            };
-            match self.damping.end(key, delete).await {
-                // Who makes it again and again is fought like one who edits it.
-                Ok(()) if is_gone => {
-                    let rival = live.rival.clone();
-                    self.damping
-                        .wrote(key, damping::GONE, rival, Instant::now());
-                }
-                Ok(()) => {}
-                Err(held) => applied.held(held),
-            }
+        for (key, live) in going(self.store, self.uid, wanted, &owned, obsolete, &applied) {
+            let outcome = self.remove(key, live).await;
+            applied.add(key, outcome);
         }
         applied.problems.sort();
         applied
@@ -178,14 +154,14 @@ impl Round<'_> {
         {
             return Ok(Outcome::Same);
         }
-        if let Err(said) = self.may_write(wanted) {
+        if let Err(said) = self.may_write(&wanted.key, wanted.hash()) {
             return Ok(said);
         }
         tracing::debug!(key = %wanted.key, ?step, differs = wanted.difference(&live.value()));
         match (step, &wanted.content) {
             (Step::Restore, _) => key_recovery::undo_deletion(self.writer, wanted).await?,
             (Step::Make, Content::Made(recipe)) => {
-                let body = self.with_data(wanted, recipe).await?;
+                let (body, _) = self.with_data(wanted, recipe).await?;
                 self.writer.apply(&wanted.key, &body, &live.uid).await?;
             }
             (_, Content::Declared) => {
@@ -209,8 +185,8 @@ impl Round<'_> {
         Ok(Outcome::Changed)
     }
 
-    fn may_write(&self, wanted: &Desired) -> Result<(), Outcome> {
-        let (key, hash, now) = (&wanted.key, wanted.hash(), Instant::now());
+    fn may_write(&self, key: &ObjectKey, hash: &str) -> Result<(), Outcome> {
+        let now = Instant::now();
         if let Some(wait) = self.damping.pace(key, hash, now) {
             return Err(Outcome::Later(wait));
         }
@@ -222,12 +198,9 @@ impl Round<'_> {
             .wrote(&wanted.key, wanted.hash(), rival, Instant::now());
     }
 
-    fn failed(&self, wanted: &Desired, error: &ApplyError) -> Outcome {
-        let problem = Problem::from_error(&wanted.key, error);
-        let held = self
-            .damping
-            .failed(&wanted.key, wanted.hash(), problem, Instant::now());
-        Outcome::Held(held)
+    fn failed(&self, key: &ObjectKey, hash: &str, error: &ApplyError) -> Outcome {
+        let problem = Problem::from_error(key, error);
+        Outcome::Held(self.damping.failed(key, hash, problem, Instant::now()))
     }
 
     /// An apply leaves what another client has added.
@@ -262,11 +235,11 @@ impl Round<'_> {
     /// What was not seen may be there all the same, without the labels of the watches: it is
     /// created and never applied over.
     async fn missing(&self, wanted: &Desired) -> Result<Outcome, ApplyError> {
-        if let Err(said) = self.may_write(wanted) {
+        if let Err(said) = self.may_write(&wanted.key, wanted.hash()) {
             return Ok(said);
         }
-        let body = match &wanted.content {
-            Content::Declared => wanted.body.clone(),
+        let (body, pair) = match &wanted.content {
+            Content::Declared => (wanted.body.clone(), None),
             Content::Made(recipe) => self.with_data(wanted, recipe).await?,
             Content::Kept(recipe) => match self.kept(wanted).await? {
                 Some(outcome) => return Ok(outcome),
@@ -275,10 +248,13 @@ impl Round<'_> {
         };
         match self.writer.create(&wanted.key, &body).await {
             Ok(()) => {
+                if let Some(pair) = pair {
+                    self.keys.put(&wanted.key, pair);
+                }
                 self.wrote(wanted, None);
                 return Ok(Outcome::Changed);
             }
-            Err(WriteError::Exists { .. }) => self.keys.forget(&wanted.key),
+            Err(WriteError::Exists { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         let Some(object) = self.writer.look(&wanted.key).await? else {

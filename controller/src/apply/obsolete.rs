@@ -2,13 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crds::names;
 use k8s_openapi::api::apps::v1::StatefulSet;
 
-use crate::apply::Applied;
+use crate::apply::damping::GONE;
 use crate::apply::desired::{COPY_SUFFIX, Desired};
+use crate::apply::{Applied, Outcome, Round};
 use crate::kubernetes::store::{Kind, Live, ObjectKey, Store};
+use crate::kubernetes::writer::WriteError;
+
 /// What goes of that which the Cluster owns.
 pub(super) fn unwanted<'o>(
     store: &Store,
@@ -63,6 +67,26 @@ pub(super) fn going<'o>(
         _ => true,
     });
     going
+}
+
+impl Round<'_> {
+    /// Deletes what is obsolete. Who makes it again and again is fought like one who edits a child.
+    pub(super) async fn remove(&self, key: &ObjectKey, live: &Live) -> Outcome {
+        if let Err(said) = self.may_write(key, GONE) {
+            return said;
+        }
+        let deleted = self.writer.delete(key, &live.uid, &live.resource_version);
+        match deleted.await {
+            Ok(()) => {
+                let rival = live.rival.clone();
+                self.damping.wrote(key, GONE, rival, Instant::now());
+            }
+            // It has changed, which brings us back.
+            Err(WriteError::Conflict { .. }) => self.damping.succeeded(key),
+            Err(error) => return self.failed(key, GONE, &error.into()),
+        }
+        Outcome::Same
+    }
 }
 
 /// Whether some of a set's pods may be of a template that is not the newest: one that has to start

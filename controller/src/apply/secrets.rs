@@ -23,6 +23,11 @@ use crate::kubernetes::writer::Writer;
 pub struct SigningKeys(Arc<Mutex<HashMap<ObjectKey, PemPair>>>);
 
 impl SigningKeys {
+    /// Keeps a pair that has been written. One that has not may be another than the one that is there.
+    pub(super) fn put(&self, key: &ObjectKey, pair: PemPair) {
+        self.0.lock().insert(key.clone(), pair);
+    }
+
     /// Forgets a pair that is not the one in the Secret after all.
     pub(super) fn forget(&self, key: &ObjectKey) {
         self.0.lock().remove(key);
@@ -43,23 +48,17 @@ impl SigningKeys {
 }
 
 impl Round<'_> {
+    /// The object with its data, and the pair in it, if all of it is one.
     pub(super) async fn with_data(
         &self,
         wanted: &Desired,
         recipe: &Recipe,
-    ) -> Result<Value, ApplyError> {
-        let (data, certificate) = self.make(wanted, recipe).await?;
-        // A key for signing tokens has none, and no end.
-        let facts = inspect(&certificate).ok();
-        Ok(wanted.with_data(&data, facts.map(|facts| facts.not_after)))
-    }
-
-    /// The data, and the certificate in it.
-    async fn make(
-        &self,
-        wanted: &Desired,
-        recipe: &Recipe,
-    ) -> Result<(BTreeMap<String, String>, String), ApplyError> {
+    ) -> Result<(Value, Option<PemPair>), ApplyError> {
+        let with = |data, certificate: &str| {
+            // A key for signing tokens has none, and no end.
+            let facts = inspect(certificate).ok();
+            wanted.with_data(data, facts.map(|facts| facts.not_after))
+        };
         let pki = |source| ApplyError::Pki {
             key: wanted.key.clone(),
             source,
@@ -94,20 +93,17 @@ impl Round<'_> {
                 })
                 .map_err(pki)?;
                 let data = BTreeMap::from([("value".to_owned(), text.expose().to_owned())]);
-                return Ok((data, client.certificate));
+                return Ok((with(&data, &client.certificate), None));
             }
         };
         let data = BTreeMap::from([
             (names::TLS_CERT_KEY.to_owned(), pair.certificate.clone()),
             (names::TLS_KEY_KEY.to_owned(), pair.key.expose().to_owned()),
         ]);
-        let certificate = pair.certificate.clone();
-        self.keys.0.lock().insert(wanted.key.clone(), pair);
-        Ok((data, certificate))
+        Ok((with(&data, &pair.certificate), Some(pair)))
     }
 
-    /// The authority that the recipe was made for, and no other. One that is at hand may have been made
-    /// beside the one that is there, and not been written.
+    /// The authority that the recipe was made for, and no other.
     async fn authority(
         &self,
         wanted: &Desired,
@@ -115,15 +111,9 @@ impl Round<'_> {
         certificate: &str,
     ) -> Result<PemPair, ApplyError> {
         let key = ObjectKey::new(Kind::Secret, &wanted.key.namespace, name);
-        let is_it = |pair: &PemPair| digest(pair.certificate.as_bytes()) == certificate;
-        let at_hand = self.keys.read(self.writer, &key).await?;
-        if is_it(&at_hand) {
-            return Ok(at_hand);
-        }
-        self.keys.forget(&key);
-        let there = self.keys.read(self.writer, &key).await?;
-        if is_it(&there) {
-            return Ok(there);
+        let pair = self.keys.read(self.writer, &key).await?;
+        if digest(pair.certificate.as_bytes()) == certificate {
+            return Ok(pair);
         }
         self.keys.forget(&key);
         Err(ApplyError::AuthorityChanged { key })
@@ -155,69 +145,51 @@ fn pair(data: &Value) -> Option<PemPair> {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use http::{Request, Response};
+    use http::Response;
     use kube::client::Body;
     use serde_json::json;
 
     use super::*;
-    use crate::apply::{Damping, NoOpApplies};
-    use crate::kubernetes::store::Store;
-    use crate::metrics::Metrics;
+    use crate::apply::desired::Content;
+    use crate::apply::fixtures::Rig;
 
     /// A CA is made where none is known, beside the one that is there, while leaves are signed.
     #[tokio::test]
     async fn nothing_is_signed_with_another_authority_than_the_one_that_is_there() {
-        let now = jiff::Timestamp::now();
-        let there = ca::new("kubernetes", now, ca::LIFETIME).unwrap();
+        let there = ca::new("kubernetes", jiff::Timestamp::now(), ca::LIFETIME).unwrap();
         let encoded = |text: &str| BASE64_STANDARD.encode(text);
         let secret = json!({"apiVersion": "v1", "kind": "Secret",
             "metadata": {"name": "ca", "namespace": "n"},
             "data": {"tls.crt": encoded(&there.certificate), "tls.key": encoded(there.key.expose())}});
         let reads = Arc::new(AtomicUsize::new(0));
         let counted = reads.clone();
-        let serves = tower::service_fn(move |_: Request<Body>| {
+        let rig = Rig::new(move |_| {
             counted.fetch_add(1, Ordering::Relaxed);
             let body = Body::from(secret.to_string().into_bytes());
-            async move { Ok::<_, Infallible>(Response::new(body)) }
+            async move { Response::new(body) }
         });
-        let store = Store::default();
-        let client = kube::Client::new(serves, "n");
-        let writer = Writer::new(client, store.clone(), Metrics::default());
-        let round = Round {
-            writer: &writer,
-            store: &store,
-            no_op_applies: &NoOpApplies::default(),
-            damping: &Damping::default(),
-            keys: &SigningKeys::default(),
-            uid: "u",
-            keys_made: false,
-            now,
-            leaf_lifetime: jiff::SignedDuration::from_hours(1),
-        };
+        let round = rig.round();
         let metadata = json!({"metadata": {"name": "ca", "namespace": "n"}});
         let recipe = Recipe::Authority {
             common_name: "kubernetes".to_owned(),
         };
-        let wanted = Desired::new(
-            Kind::Secret,
-            metadata,
-            crate::apply::desired::Content::Kept(recipe.clone()),
-        );
-        // Not written, but at hand.
-        round.with_data(&wanted, &recipe).await.unwrap();
+        let wanted = Desired::new(Kind::Secret, metadata, Content::Kept(recipe.clone()));
+        let (_, made) = round.with_data(&wanted, &recipe).await.unwrap();
         let seen = digest(there.certificate.as_bytes());
         for _ in 0..2 {
             let signs = round.authority(&wanted, "ca", &seen).await.unwrap();
             assert_eq!(signs.certificate, there.certificate);
         }
         assert_eq!(reads.load(Ordering::Relaxed), 1);
-        let error = round.authority(&wanted, "ca", "other").await.unwrap_err();
+        // Whatever is at hand, and written or not.
+        round.keys.put(&wanted.key, made.unwrap());
+        let error = round.authority(&wanted, "ca", &seen).await.unwrap_err();
         assert!(
             matches!(error, ApplyError::AuthorityChanged { .. }),
             "{error}"
         );
+        round.authority(&wanted, "ca", &seen).await.unwrap();
     }
 }

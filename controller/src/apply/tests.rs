@@ -1,20 +1,16 @@
 //! Whose an object is, and what goes.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::Response;
 use kube::client::Body;
 use parking_lot::Mutex;
 use rstest::rstest;
 use serde_json::Value;
 
-use super::fixtures::{declared, kept, made};
+use super::fixtures::{Rig, UID, declared, kept, made};
 use super::obsolete::{is_rolling, unwanted};
 use super::*;
-use crate::metrics::Metrics;
-
-const UID: &str = "ours";
 
 /// The object with this owner, if any, and what else its metadata says.
 fn live(desired: &Desired, owner: Option<&str>, more: &Value) -> Live {
@@ -209,7 +205,7 @@ fn what_pods_mount_and_are_reached_by_stays_in_the_round_that_writes_their_set()
 async fn ports_are_given_to_the_service_that_was_looked_at_and_to_no_other() {
     let sent = Arc::new(Mutex::new(Vec::new()));
     let to = sent.clone();
-    let refuses = tower::service_fn(move |request: Request<Body>| {
+    let rig = Rig::new(move |request| {
         let to = to.clone();
         async move {
             let body = request.into_body().collect_bytes().await.unwrap();
@@ -220,25 +216,13 @@ async fn ports_are_given_to_the_service_that_was_looked_at_and_to_no_other() {
                 "status": "Failure", "message": "x", "reason": "", "code": code});
             let answer = Response::builder().status(code);
             let answer = answer.body(Body::from(status.to_string().into_bytes()));
-            Ok::<_, Infallible>(answer.unwrap())
+            answer.unwrap()
         }
     });
-    let (store, client) = (Store::default(), kube::Client::new(refuses, "n"));
-    let writer = Writer::new(client, store.clone(), Metrics::default());
-    let round = Round {
-        writer: &writer,
-        store: &store,
-        no_op_applies: &NoOpApplies::default(),
-        damping: &Damping::default(),
-        keys: &SigningKeys::default(),
-        uid: UID,
-        keys_made: false,
-        now: Timestamp::now(),
-        leaf_lifetime: jiff::SignedDuration::from_hours(1),
-    };
     let service = json!({"metadata": {"name": "a", "namespace": "n"}, "spec": {"ports": []}});
     let wanted = Desired::declared(Kind::Service, service);
-    let error = round.apply(&wanted, "of-the-service").await.unwrap_err();
+    let applied = rig.round().apply(&wanted, "of-the-service").await;
+    let error = applied.unwrap_err();
     assert!(matches!(error, WriteError::Conflict { .. }), "{error}");
     let sent = sent.lock();
     assert_eq!(sent.len(), 2, "{sent:?}");

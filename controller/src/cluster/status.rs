@@ -78,7 +78,10 @@ pub async fn write(
     new: ClusterStatus,
     context: &Context,
 ) -> Result<Option<Duration>, Error> {
-    let old = cluster.status.as_ref().map(|old| ours(old, &new));
+    let mut old = cluster.status.clone();
+    if let Some(old) = &mut old {
+        old.conditions.retain(is_ours);
+    }
     let old = old.as_ref();
     if old == Some(&new) {
         return Ok(None);
@@ -96,12 +99,10 @@ pub async fn write(
     Ok(None)
 }
 
-/// What an earlier status says without the conditions of others; there are always the same of ours.
-fn ours(old: &ClusterStatus, new: &ClusterStatus) -> ClusterStatus {
-    let mut old = old.clone();
-    old.conditions
-        .retain(|condition| new.condition(&condition.type_).is_some());
-    old
+/// Conditions of others stay theirs: they are no news, and nobody writes them who does not look after
+/// them.
+fn is_ours(condition: &Condition) -> bool {
+    OURS.contains(&condition.type_.as_str())
 }
 
 /// How long a Cluster still counts as one that starts.
@@ -225,8 +226,7 @@ pub fn ending(cluster: &Cluster, reason: &str, message: &str, now: Timestamp) ->
         now,
     );
     let mut conditions = old.conditions.clone();
-    // Those of others stay theirs: nobody writes them who does not look after them.
-    conditions.retain(|condition| OURS.contains(&condition.type_.as_str()));
+    conditions.retain(is_ours);
     for condition in now {
         match conditions.iter_mut().find(|c| c.type_ == condition.type_) {
             Some(old) => *old = condition,

@@ -62,14 +62,19 @@ pub fn created(request: &JoinTokenRequest, issued: &Issued) -> JoinTokenRequestS
     }
 }
 
+/// Conditions of others stay theirs: they are no news, and nobody writes them who does not look after
+/// them.
+pub fn is_ours(condition: &Condition) -> bool {
+    [SECRET_CREATED, DELETING].contains(&condition.type_.as_str())
+}
+
 /// It is deleted, and this keeps it.
 pub fn ending(request: &JoinTokenRequest, reason: &str, message: &str) -> JoinTokenRequestStatus {
     let mut status = request.status.clone().unwrap_or_default();
     let ending = condition(request, DELETING, "True", reason, &steady(message));
-    // Those of others stay theirs: nobody writes them who does not look after them.
     status
         .conditions
-        .retain(|other| other.type_ == SECRET_CREATED);
+        .retain(|other| is_ours(other) && other.type_ != DELETING);
     status.conditions.push(ending);
     status.observed_generation = request.metadata.generation;
     status

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Context;
 use super::dereference::is_cluster;
-use super::status::{DELETING, SECRET_CREATED};
+use super::status::is_ours;
 use super::validate::ValidRequest;
 use crate::kubernetes::primary::PrimaryError;
 
@@ -57,10 +57,8 @@ pub async fn status(
     context: &Context,
 ) -> Result<Option<Duration>, PrimaryError> {
     let mut old = request.status.clone();
-    // What others say beside us is no news.
     if let Some(old) = &mut old {
-        old.conditions
-            .retain(|condition| [SECRET_CREATED, DELETING].contains(&condition.type_.as_str()));
+        old.conditions.retain(is_ours);
     }
     if old.as_ref() == Some(&status) {
         return Ok(None);

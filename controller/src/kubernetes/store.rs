@@ -146,14 +146,19 @@ impl Store {
         let kept = inner.objects.get_key_value(&key);
         let kept = kept.map(|(key, live)| (Arc::clone(key), Arc::clone(live)));
         let (key, before) = kept.map_or((key, None), |(key, live)| (key, Some(live)));
+        live.holders = holder;
         if let Some(before) = &before {
-            live.holders = before.holders | holder;
+            // Who has seen another one of its name has not seen this one.
+            let is_same = before.uid == live.uid;
+            if is_same {
+                live.holders |= before.holders;
+            }
             if is_older(&live.resource_version, &before.resource_version) {
-                inner.hold(&key, before, live.holders);
+                if is_same {
+                    inner.hold(&key, before, live.holders);
+                }
                 return Vec::new();
             }
-        } else {
-            live.holders = holder;
         }
         // A kubelet writes its node again and again.
         if kind == Kind::Node && before.as_ref().is_some_and(|it| it.says_the_same(&live)) {

@@ -42,11 +42,10 @@ pub fn goals(all: &[Figures], beside: &[Beside]) -> Vec<Goal> {
                 40.0,
             ));
             goals.push(Goal::new(of("MiB settled"), figures.settled_mib, 60.0));
-            // No pod comes without a node, and what keeps each away is asked for once a minute.
             goals.push(Goal::new(
-                of("share of a processor while pods are missing"),
+                of("share of a processor, idle"),
                 figures.idle_cpu,
-                0.03,
+                0.001,
             ));
             let hundred = ours().find(|figures| figures.clusters == 100);
             if let Some(less) = hundred.and_then(|figures| figures.all_after) {

@@ -244,6 +244,14 @@ fn the_end_of_a_watch_takes_nothing_that_it_has_not_seen() {
     store.put(Kind::Secret, anew(), 0);
     store.release(&key(), None, 2);
     assert!(store.has(&key()));
+    // Nor where the one before was still there, or comes once more.
+    let store = Store::default();
+    store.put(Kind::Secret, secret("1", "old", "eA=="), 2);
+    store.put(Kind::Secret, anew(), 0);
+    store.put(Kind::Secret, secret("1", "old", "eA=="), 2);
+    assert_eq!(store.held_by(Kind::Secret, 2), []);
+    store.release(&key(), None, 2);
+    assert!(store.has(&key()));
     store.put(Kind::Secret, anew(), 2);
     store.release(&key(), None, 2);
     assert!(!store.has(&key()));
