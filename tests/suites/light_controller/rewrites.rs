@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use mothership::audit::Entry;
 use serde_json::json;
 use support::light::children;
 use support::light::scene::{Scene, wrote};
@@ -76,6 +77,34 @@ pub async fn a_condition_that_somebody_adds_costs_nothing(scene: &Scene) -> Resu
     controller.stop().await
 }
 
+/// What is said while somebody fights; of these requests there is at most one a second by then.
+async fn slowed_down(
+    scene: &Scene,
+    fights: impl Future<Output = anyhow::Error>,
+    counts: impl Fn(&Entry) -> bool,
+) -> Result<String> {
+    let looks = async {
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        let (mark, since) = (scene.mark().await, Instant::now());
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        let entries = scene.audit().since(mark)?;
+        let ours = entries
+            .iter()
+            .filter(|entry| entry.user.username == scene.user && counts(entry))
+            .count();
+        let seconds = since.elapsed().as_secs();
+        scene.say(format!("{ours} in {seconds} s"));
+        // One is at each end.
+        let a_second = u64::try_from(ours)? <= seconds + 1;
+        ensure!(a_second, "more than one a second");
+        scene.says("one", "Applied", "False", "ChildRefused").await
+    };
+    tokio::select! {
+        error = fights => Err(error),
+        message = looks => message,
+    }
+}
+
 pub async fn a_fight_over_a_child_is_slowed_down_and_named(scene: &Scene) -> Result<()> {
     let controller = scene.controller().await?;
     scene
@@ -97,28 +126,8 @@ pub async fn a_fight_over_a_child_is_slowed_down_and_named(scene: &Scene) -> Res
         }
         anyhow::anyhow!("it never ends")
     };
-    let looks = async {
-        tokio::time::sleep(Duration::from_secs(8)).await;
-        let (mark, since) = (scene.mark().await, Instant::now());
-        tokio::time::sleep(Duration::from_secs(6)).await;
-        let entries = scene.audit().since(mark)?;
-        let rewrites = entries
-            .iter()
-            .filter(|entry| {
-                entry.user.username == scene.user && wrote(entry, "services", "kmc-one")
-            })
-            .count();
-        let seconds = since.elapsed().as_secs();
-        scene.say(format!("{rewrites} rewrites in {seconds} s"));
-        // One is at each end.
-        let a_second = u64::try_from(rewrites)? <= seconds + 1;
-        ensure!(a_second, "more than one a second");
-        scene.says("one", "Applied", "False", "ChildRefused").await
-    };
-    let message = tokio::select! {
-        error = fights => return Err(error),
-        message = looks => message?,
-    };
+    let counts = |entry: &Entry| wrote(entry, "services", "kmc-one");
+    let message = slowed_down(scene, fights, counts).await?;
     scene.say(&message);
     for part in ["Service", "kmc-one", "\"rival\""] {
         ensure!(message.contains(part), "{part:?} is not in {message:?}");
@@ -203,25 +212,8 @@ pub async fn a_fight_over_what_is_obsolete_is_slowed_down_and_named(scene: &Scen
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    let looks = async {
-        tokio::time::sleep(Duration::from_secs(8)).await;
-        let (mark, since) = (scene.mark().await, Instant::now());
-        tokio::time::sleep(Duration::from_secs(6)).await;
-        let entries = scene.audit().since(mark)?;
-        let deletions = entries
-            .iter()
-            .filter(|entry| entry.user.username == scene.user && entry.verb == "delete")
-            .count();
-        let seconds = since.elapsed().as_secs();
-        scene.say(format!("{deletions} deletions in {seconds} s"));
-        let a_second = u64::try_from(deletions)? <= seconds + 1;
-        ensure!(a_second, "more than one a second");
-        scene.says("one", "Applied", "False", "ChildRefused").await
-    };
-    let message = tokio::select! {
-        error = fights => return Err(error),
-        message = looks => message?,
-    };
+    let counts = |entry: &Entry| entry.verb == "delete";
+    let message = slowed_down(scene, fights, counts).await?;
     ensure!(message.contains("kmc-one-nodeport"), "{message:?}");
     scene.says("one", "Applied", "True", "Applied").await?;
     let left = scene.get("Service", "kmc-one-nodeport").await?;

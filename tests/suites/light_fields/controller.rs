@@ -197,13 +197,25 @@ async fn unsaid(scene: &Scene, case: &Case<'_>, name: &str) -> Result<Option<Str
 /// with other names in them, and what is told of them by digests is another.
 async fn essences(scene: &Scene) -> Result<BTreeMap<String, Value>> {
     let mut all = BTreeMap::new();
-    for (key, object) in scene.children().await? {
-        let mut object = essence(&object);
+    let children = scene.children().await?;
+    let read = |name: &str| {
+        let volumes = children
+            .values()
+            .filter_map(|child| child.pointer("/spec/template/spec/volumes")?.as_array());
+        let mut names = volumes
+            .flatten()
+            .filter_map(|volume| volume.pointer("/configMap/name"));
+        names.any(|found| found == name)
+    };
+    for (key, object) in &children {
+        let key = key.clone();
+        let mut object = essence(object);
         let name = object.pointer("/metadata/name").and_then(Value::as_str);
         let name = name.unwrap_or_default().to_owned();
         let cluster = name.split('-').nth(1).unwrap_or_default();
         // Pods of a revision have a ConfigMap of their own, whatever they go back to.
-        if key.starts_with("ConfigMap/") && names::is_config_revision(cluster, &name) {
+        if key.starts_with("ConfigMap/") && names::is_config_revision(cluster, &name) && read(&name)
+        {
             continue;
         }
         let volumes = object.pointer_mut("/spec/template/spec/volumes");

@@ -11,9 +11,8 @@ use super::oracles::REFUSED;
 use super::stage::{RECOVERS, Stage};
 use crate::light::children;
 
-/// How soon after the cause is gone decisions are made again, and by what is so by now: ten seconds
-/// are promised, and a busy machine takes some more.
-const SOON: Duration = Duration::from_secs(30);
+/// How soon after the cause is gone decisions are made again, and by what is so by now.
+const SOON: Duration = Duration::from_secs(10);
 
 /// What somebody wants.
 #[derive(Clone, Debug)]
