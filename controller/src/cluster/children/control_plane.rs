@@ -97,7 +97,7 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
         status: None,
     };
     pod::keep_immutable(&mut set, cluster.control_plane.as_ref());
-    pod::leave_account(&mut set, cluster.control_plane.as_ref());
+    pod::leave_account(&mut set);
     Some(Desired::declared(Kind::StatefulSet, set))
 }
 

@@ -8,9 +8,9 @@ use k8s_openapi::api::apps::v1::{
 };
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, EnvVar, EnvVarSource, KeyToPath, ObjectFieldSelector,
-    PersistentVolumeClaim, PodAffinityTerm, PodAntiAffinity, PodSpec, ProjectedVolumeSource,
-    SeccompProfile, SecretProjection, SecurityContext, TopologySpreadConstraint, Volume,
-    VolumeProjection, WeightedPodAffinityTerm,
+    PersistentVolumeClaim, PodAffinityTerm, PodAntiAffinity, ProjectedVolumeSource, SeccompProfile,
+    SecretProjection, SecurityContext, TopologySpreadConstraint, Volume, VolumeProjection,
+    WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
@@ -216,17 +216,18 @@ pub fn keep_immutable(set: &mut StatefulSet, live: Option<&StatefulSet>) {
     }
 }
 
-/// An account that is no longer asked for: the API server fills in each of its two names from the
-/// other, of which the second is nobody's, so only both of them said to be empty end it.
-pub fn leave_account(set: &mut StatefulSet, live: Option<&StatefulSet>) {
-    let account = |pod: &PodSpec| pod.service_account_name.clone().filter(|it| !it.is_empty());
-    let live = live.and_then(|live| live.spec.as_ref()?.template.spec.as_ref());
-    let pod = set
-        .spec
-        .as_mut()
-        .and_then(|spec| spec.template.spec.as_mut());
-    if let (Some(pod), Some(_)) = (pod, live.and_then(account))
-        && account(pod).is_none()
+/// No account, where none is asked for: the API server fills in each of its two names from the other, of
+/// which the second is nobody's, so only both of them said to be empty end one that was there. They are
+/// always said: what is wanted must not follow from what is there, or whoever writes an account and this
+/// would each time answer the other at once.
+pub fn leave_account(set: &mut StatefulSet) {
+    let spec = set.spec.as_mut();
+    let pod = spec.and_then(|spec| spec.template.spec.as_mut());
+    if let Some(pod) = pod
+        && pod
+            .service_account_name
+            .as_deref()
+            .is_none_or(str::is_empty)
     {
         pod.service_account_name = Some(String::new());
         pod.service_account = Some(String::new());

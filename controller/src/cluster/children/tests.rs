@@ -313,7 +313,7 @@ fn a_set_that_exists_is_set_apart_when_it_grows(
 #[case::asked_for("serviceAccount: a", "a", (Some("a"), None))]
 #[case::another("serviceAccount: b", "a", (Some("b"), None))]
 #[case::not_any_more("{}", "a", (Some(""), Some("")))]
-#[case::never("{}", "", (None, None))]
+#[case::never("{}", "", (Some(""), Some("")))]
 fn an_account_goes_by_both_of_its_names(
     #[case] spec: &str,
     #[case] live: &str,

@@ -138,7 +138,7 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
         status: None,
     };
     pod::keep_immutable(&mut set, cluster.etcd.as_ref());
-    pod::leave_account(&mut set, cluster.etcd.as_ref());
+    pod::leave_account(&mut set);
     Some(Desired::declared(Kind::StatefulSet, set))
 }
 
