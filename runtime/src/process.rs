@@ -21,6 +21,8 @@ use crate::deadline::Deadlines;
 const IS_IT_THERE: Duration = Duration::from_secs(10);
 /// How long a connection that nobody uses is kept: a rush leaves many, with their buffers.
 const UNUSED: Duration = Duration::from_secs(20);
+/// How often what an API server is too busy for is asked again without a word.
+const AGAIN: u32 = 5;
 
 /// What is logged, and how.
 #[derive(Clone, Debug, clap::Args)]
@@ -74,6 +76,8 @@ pub async fn client() -> anyhow::Result<Client> {
     config.connect_timeout = Some(Duration::from_secs(5));
     // Of a whole connection; here it depends on the request.
     config.read_timeout = None;
+    // That of kube goes on for minutes.
+    config.default_retry = false;
     let what = "could not make a client for the Kubernetes API";
     if config.proxy_url.is_some() {
         // kube's own, to its proxies.
@@ -99,16 +103,22 @@ fn direct(config: Config) -> kube::Result<Client> {
     connections
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(UNUSED);
-    let again = config.default_retry.then(RetryPolicy::server_retry);
     let service = ServiceBuilder::new()
         .layer(Deadlines)
         .layer(config.base_uri_layer())
-        .option_layer(again.map(RetryLayer::new))
+        .option_layer(again().map(RetryLayer::new))
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service(connections.build(connector));
     Ok(Client::new(service, config.default_namespace))
+}
+
+/// What an API server is too busy for is asked again a few times, and then somebody is told: who waits for
+/// an answer cannot say what is wrong. With a pause that the API server asks for that takes seconds.
+fn again() -> Option<RetryPolicy> {
+    let (shortest, longest) = (Duration::from_millis(5), Duration::from_secs(1));
+    RetryPolicy::new(shortest, longest, AGAIN, true).ok()
 }
 
 /// The name of this process among its replicas: the given one, else the host's, else `fallback`.
