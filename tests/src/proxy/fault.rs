@@ -130,27 +130,34 @@ impl Fault {
         match verb {
             Verb::Watch => {
                 all.retain(|fault| !matches!(fault, Self::Truncated | Self::Half | Self::Garbage));
-                all.extend([
-                    Self::Answer(410),
-                    Self::GoneEvent,
-                    Self::CutWatch,
-                    Self::FreezeWatch,
-                    Self::DuplicateEvents,
-                    Self::ReorderEvents,
-                    Self::GarbageEvent,
-                ]);
+                all.extend([Self::Answer(504), Self::Answer(410)]);
+                all.extend(Self::of_events());
             }
-            Verb::List => all.extend([Self::Answer(410), Self::OldList]),
-            Verb::Get => {}
+            Verb::List => all.extend([Self::Answer(504), Self::Answer(410), Self::OldList]),
+            Verb::Get => all.push(Self::Answer(504)),
+            // To the client a write that is not carried out looks like one that is: [`Self::DoneAnd504`].
             _ => all.extend([
                 Self::KillAfter,
                 Self::DoneAnd504,
                 Self::Answer(409),
                 Self::Lasting(403),
                 Self::Lasting(500),
+                Self::Lasting(503),
             ]),
         }
         all
+    }
+
+    /// What can be done to the events of a watch that has begun well.
+    pub fn of_events() -> [Self; 6] {
+        [
+            Self::GoneEvent,
+            Self::CutWatch,
+            Self::FreezeWatch,
+            Self::DuplicateEvents,
+            Self::ReorderEvents,
+            Self::GarbageEvent,
+        ]
     }
 }
 

@@ -77,6 +77,8 @@ pub struct Record {
     pub upstream: u16,
     /// What was done to it.
     pub fault: Option<Fault>,
+    /// Whether it is a watch that has shown something once all was begun.
+    pub showed: bool,
 }
 
 /// What happens to which request.
@@ -84,8 +86,21 @@ pub struct Record {
 struct Rule {
     point: Point,
     fault: Fault,
+    /// It happens to what a watch shows once all is begun.
+    later: bool,
+    /// Whether its request has come.
+    met: bool,
     /// When it first happened.
     since: Option<Instant>,
+}
+
+/// What is to be done to one request.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    /// Where its record is.
+    record: usize,
+    fault: Option<Fault>,
+    later: bool,
 }
 
 #[derive(Default)]
@@ -99,6 +114,8 @@ struct State {
     cut: HashSet<String>,
     /// What is shown, unless it is all.
     view: Option<View>,
+    /// See [`Proxy::begin`].
+    begun: bool,
 }
 
 /// What ends the client.
@@ -124,7 +141,7 @@ impl Shared {
     }
 
     /// Notes a request, and says which record is its and what is to be done to it.
-    fn note(&self, call: &Call) -> (usize, Option<Fault>) {
+    fn note(&self, call: &Call) -> Found {
         let mut state = self.state();
         let mut shown = format!("{}{call}", self.place);
         if let Some(view) = &state.view {
@@ -137,18 +154,46 @@ impl Shared {
             occurrence: *count,
         };
         let now = Instant::now();
-        let fault = state
+        let rule = state
             .rules
             .iter_mut()
-            .find_map(|rule| rule.applies(&point, now));
+            .find_map(|rule| Some((rule.applies(&point, now)?, rule.later)));
+        let fault = rule.map(|(fault, _)| fault);
         state.records.push(Record {
             at: now,
             call: call.clone(),
             point,
             upstream: 0,
             fault,
+            showed: false,
         });
-        (state.records.len() - 1, fault)
+        Found {
+            record: state.records.len() - 1,
+            fault,
+            later: rule.is_some_and(|(_, later)| later),
+        }
+    }
+
+    /// Notes that a watch shows something, and says whether all was begun by then.
+    fn shows(&self, record: usize) -> bool {
+        let mut state = self.state();
+        let begun = state.begun;
+        if let Some(record) = state.records.get_mut(record) {
+            record.showed |= begun;
+        }
+        begun
+    }
+
+    /// What waited for the watch of this record happens now.
+    fn strikes(&self, record: usize) {
+        let mut state = self.state();
+        let Some(point) = state.records.get(record).map(|record| record.point.clone()) else {
+            return;
+        };
+        let mut rules = state.rules.iter_mut();
+        if let Some(rule) = rules.find(|rule| rule.later && rule.point == point) {
+            rule.since = Some(Instant::now());
+        }
     }
 
     fn answered(&self, record: usize, code: u16) {
@@ -164,8 +209,9 @@ impl Rule {
             return None;
         }
         match (self.fault, self.since) {
-            (_, None) if self.point.occurrence == point.occurrence => {
-                self.since = Some(now);
+            (_, None) if self.point.occurrence == point.occurrence && !self.met => {
+                self.met = true;
+                self.since = (!self.later).then_some(now);
                 Some(self.fault)
             }
             (Fault::Lasting(_), Some(since)) if now.duration_since(since) < LASTS => {
@@ -267,13 +313,21 @@ impl Proxy {
             .unwrap_or_else(PoisonError::into_inner) = Some(kill);
     }
 
-    /// Does something to a request that is still to come.
-    pub fn inject(&self, point: Point, fault: Fault) {
+    /// Does something to a request that is still to come; with `later`, to what a watch shows after
+    /// [`Proxy::begin`].
+    pub fn inject(&self, point: Point, fault: Fault, later: bool) {
         self.shared.state().rules.push(Rule {
             point,
             fault,
+            later,
+            met: false,
             since: None,
         });
+    }
+
+    /// The beginning is over: what waits for that happens to the next event.
+    pub fn begin(&self) {
+        self.shared.state().begun = true;
     }
 
     /// Cuts or mends the way of all requests for a resource.
@@ -342,6 +396,8 @@ mod tests {
         let rule = |fault| Rule {
             point: point(2),
             fault,
+            later: false,
+            met: false,
             since: None,
         };
         let now = Instant::now();
@@ -353,5 +409,11 @@ mod tests {
         assert!(lasting.applies(&point(2), now).is_some());
         assert!(lasting.applies(&point(3), now + LASTS / 2).is_some());
         assert!(lasting.applies(&point(4), now + LASTS).is_none());
+        let mut later = Rule {
+            later: true,
+            ..rule(Fault::CutWatch)
+        };
+        assert_eq!(later.applies(&point(2), now), Some(Fault::CutWatch));
+        assert_eq!(later.since, None, "nothing has happened yet");
     }
 }

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use super::call::{Call, Verb};
 use super::face::Face;
 use super::fault::{Fault, LATE};
-use super::{Shared, watch};
+use super::{Found, Shared, watch};
 
 /// A body that may end in the middle.
 pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -73,7 +73,8 @@ async fn handle(
         .to_bytes();
     let call = Call::from_request(&head.method, &head.uri, &body);
     let cut = shared.state().cut.contains(call.resource.as_str());
-    let (record, fault) = shared.note(&call);
+    let found = shared.note(&call);
+    let Found { record, fault, .. } = found;
     if cut {
         tokio::time::sleep(FOR_EVER).await;
     }
@@ -125,7 +126,7 @@ async fn handle(
     }
     if call.verb == Verb::Watch && head.status.is_success() {
         let chunks = body.into_data_stream().map_err(std::io::Error::other);
-        return Ok(response.body(watch::body(chunks.boxed(), fault, shared))?);
+        return Ok(response.body(watch::body(chunks.boxed(), found, shared))?);
     }
     let mut bytes = body
         .collect()

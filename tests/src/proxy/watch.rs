@@ -8,26 +8,57 @@ use futures::{StreamExt as _, stream};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Bytes, Frame};
 
-use super::Shared;
 use super::fault::{FROZEN, Fault};
 use super::serve::Body;
+use super::{Found, Shared};
 
 /// As the API server says it.
 const GONE: &str = r#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"too old resource version: 1 (2)","reason":"Expired","code":410}}"#;
 
 type Chunks = BoxStream<'static, std::io::Result<Bytes>>;
 
+/// What keeps a watch alive, and is no event.
+const BOOKMARK: &[u8] = br#"{"type":"BOOKMARK""#;
+
 /// The events as the client gets them.
-pub(super) fn body(chunks: Chunks, fault: Option<Fault>, shared: Arc<Shared>) -> Body {
-    let chunks = match fault {
-        None => chunks,
-        Some(Fault::GoneEvent) => one(format!("{GONE}\n")),
-        Some(Fault::GarbageEvent) => one("{\"type\":\"MODIFIED\",\"object\":[]}\n".to_owned())
-            .chain(lines(chunks))
-            .boxed(),
-        Some(fault) => disturbed(lines(chunks), fault, shared),
+pub(super) fn body(chunks: Chunks, found: Found, shared: Arc<Shared>) -> Body {
+    let noted = Arc::clone(&shared);
+    let lines = lines(chunks).inspect(move |line| {
+        if is_event(line) {
+            noted.shows(found.record);
+        }
+    });
+    let lines = lines.boxed();
+    let chunks = match found.fault {
+        None => lines,
+        Some(fault) if found.later => later(lines, fault, found.record, shared),
+        Some(fault) => disturbed(lines, fault, shared),
     };
     StreamBody::new(chunks.map(|chunk| chunk.map(Frame::data))).boxed_unsync()
+}
+
+fn is_event(line: &std::io::Result<Bytes>) -> bool {
+    line.as_ref().is_ok_and(|line| !line.starts_with(BOOKMARK))
+}
+
+/// Nothing is done to it before the first event after all is begun.
+fn later(lines: Chunks, fault: Fault, record: usize, shared: Arc<Shared>) -> Chunks {
+    let state = (lines, true);
+    stream::unfold(state, move |(mut lines, waits)| {
+        let shared = Arc::clone(&shared);
+        async move {
+            let line = lines.next().await?;
+            if !(waits && is_event(&line) && shared.shows(record)) {
+                return Some((line, (lines, waits)));
+            }
+            shared.strikes(record);
+            let rest = stream::iter([line]).chain(lines).boxed();
+            let mut rest = disturbed(rest, fault, shared);
+            let first = rest.next().await?;
+            Some((first, (rest, false)))
+        }
+    })
+    .boxed()
 }
 
 fn one(text: String) -> Chunks {
@@ -63,6 +94,10 @@ fn lines(chunks: Chunks) -> Chunks {
 
 fn disturbed(lines: Chunks, fault: Fault, shared: Arc<Shared>) -> Chunks {
     match fault {
+        Fault::GoneEvent => one(format!("{GONE}\n")),
+        Fault::GarbageEvent => one("{\"type\":\"MODIFIED\",\"object\":[]}\n".to_owned())
+            .chain(lines)
+            .boxed(),
         Fault::LostReply => stream::iter([cut()]).boxed(),
         Fault::CutWatch => lines.take(1).chain(stream::iter([cut()])).boxed(),
         Fault::DuplicateEvents => lines

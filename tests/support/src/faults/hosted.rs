@@ -141,6 +141,11 @@ impl Hosted {
         before.find(|(at, _)| *at <= moment).copied()
     }
 
+    /// When each began and ceased to serve.
+    pub fn times(&self) -> BTreeMap<String, Vec<(Instant, bool)>> {
+        lock(&self.times).clone()
+    }
+
     /// The names of the tokens that are valid there.
     pub async fn tokens(&self) -> Result<BTreeMap<String, Secret>> {
         let api: Api<Secret> = Api::namespaced(self.admin.clone(), "kube-system");

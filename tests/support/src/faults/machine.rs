@@ -16,8 +16,8 @@ use super::operator::{Operator, Program};
 use super::oracles::{self, Finding, Kind};
 use super::plan::Plan;
 use super::print;
-use super::reference::{Recorded, Reference};
-use super::requests::is_write;
+use super::reference::{FIRST, Recorded, Reference};
+use super::rest;
 use super::stage::{self, Against, Stage};
 use super::workloads::{Workload, named};
 use crate::light::world::{World, disregard_webhook};
@@ -54,6 +54,11 @@ const WEBHOOK: [&str; 9] = [
     "--log=info,webhook=debug,kube_runtime=warn",
     "--log-format=text",
 ];
+
+/// Its users are not the API server, so that a change after its start can show how that went.
+fn is_disturbed_at_its_start(workload: &Workload) -> bool {
+    FIRST.contains(&workload.name) && workload.door.is_none()
+}
 
 /// What every run shares.
 pub struct Machine {
@@ -162,7 +167,9 @@ impl Machine {
         let door = match (&self.doors, workload.door) {
             (Some(doors), Some(way)) => {
                 let door = Door::start(doors, &self.history, &scene.namespace, way).await?;
-                proxy.show(door.view());
+                for shown in [Some(&proxy), door.proxy.as_ref()].into_iter().flatten() {
+                    shown.show(door.view());
+                }
                 Some(door)
             }
             _ => None,
@@ -177,7 +184,13 @@ impl Machine {
                 .iter()
                 .find(|(place, _)| point.call.starts_with(place));
             let at = place.and_then(|(_, proxy)| *proxy).unwrap_or(&proxy);
-            at.inject(point.clone(), *fault);
+            let later = match &against {
+                Against::Reference(reference) => {
+                    reference.is_later(workload.begins_as.is_some(), point, *fault)
+                }
+                Against::Recording => false,
+            };
+            at.inject(point.clone(), *fault, later);
         }
         let folder = scene.access.dir().join("plans");
         std::fs::create_dir_all(&folder)?;
@@ -220,6 +233,7 @@ impl Machine {
             program,
             against,
             states: Mutex::default(),
+            others: Mutex::default(),
             begun: OnceLock::new(),
             secrets: Mutex::default(),
             changed: Mutex::default(),
@@ -243,7 +257,14 @@ impl Machine {
             // A webhook has started again on the way already.
             let records = workload.door.map(|_| stage.records());
             let reference = Reference::default();
-            let mut findings: Vec<Finding> = self.rest(&stage).await?.into_iter().collect();
+            let mut findings: Vec<Finding> =
+                rest::rests(&stage, self.quiet).await.into_iter().collect();
+            findings.extend(rest::starts_again(&stage, self.quiet).await?);
+            // The change after that is there to see how it has started.
+            let records = records.unwrap_or_else(|| stage.records());
+            if is_disturbed_at_its_start(workload) {
+                rest::follows(&stage).await?;
+            }
             findings.extend(oracles::tokens(&stage).await?);
             findings.extend(oracles::closed(&stage).await);
             findings.extend(oracles::check(
@@ -259,7 +280,6 @@ impl Machine {
             let states = stage.states().clone();
             let changes = stage.history.changes(&stage.scene.namespace);
             let begun = stage.begun.get().copied();
-            let records = records.unwrap_or_else(|| stage.records());
             let recorded = Recorded::new(states, begun, &changes, &records);
             self.leave(&stage, true).await;
             anyhow::Ok(recorded)
@@ -270,32 +290,6 @@ impl Machine {
             (record().await?, record().await?)
         };
         Ok(Reference::from_runs(&one, &other))
-    }
-
-    /// What must not happen once all is done: writes that do not end, and a write after a restart.
-    async fn rest(&self, stage: &Stage) -> Result<Option<Finding>> {
-        let done = Instant::now();
-        // What was on its way may still arrive, and so may what others note on what was made.
-        let since = loop {
-            let last = stage.proxy.last(is_write).map_or(done, |at| at.max(done));
-            if last.elapsed() >= self.quiet || done.elapsed() > self.quiet * 3 {
-                break Instant::now().checked_sub(self.quiet).unwrap_or(done);
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        };
-        let noise = |since, when| oracles::noise(stage, since, when);
-        if let Some(noise) = noise(since, "with nothing to do") {
-            return Ok(Some(noise));
-        }
-        stage.operator.restart()?;
-        let since = Instant::now();
-        tokio::time::sleep(self.quiet).await;
-        stage.operator.look_after()?;
-        // What fails for the first time now is said, and that is a write.
-        if stage.done_since().is_some_and(|ago| ago < since.elapsed()) {
-            return Ok(None);
-        }
-        Ok(noise(since, "after a restart with nothing to do"))
     }
 
     /// Runs a plan.
@@ -311,13 +305,15 @@ impl Machine {
             let run = tokio::time::timeout(LONGEST, (workload.run)(&stage)).await;
             match run.unwrap_or_else(|_| Err(anyhow!("it does not end"))) {
                 Ok(()) => {
-                    let noise = self.rest(&stage).await?;
+                    let later = is_disturbed_at_its_start(workload);
+                    let noise = rest::after_all(&stage, self.quiet, later).await?;
                     // What works from an old list may write once more what is there already.
                     let old = plan
                         .faults
                         .iter()
                         .any(|(_, fault)| *fault == Fault::OldList);
-                    findings.extend(noise.filter(|_| !old));
+                    let counts = |finding: &Finding| !old || finding.kind != Kind::Noise;
+                    findings.extend(noise.into_iter().filter(counts));
                     if let Err(error) = stage.stays().await {
                         findings.push(Finding::new(Kind::EndState, format!("later: {error:#}")));
                     }

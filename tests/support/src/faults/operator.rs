@@ -2,13 +2,15 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use crate::light::process::dies_with_us;
 
 /// The place of the namespace in a command line.
 const NAMESPACE: &str = "{namespace}";
@@ -62,7 +64,7 @@ impl Program {
             .map(|word| word.replace(NAMESPACE, namespace))
             .collect();
         let (program, args) = words.split_first().context("a command line")?;
-        Command::new(program)
+        dies_with_us(program)
             .args(args)
             .env_clear()
             .env("KUBECONFIG", kubeconfig)

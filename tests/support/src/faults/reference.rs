@@ -15,7 +15,7 @@ use super::workloads::named;
 
 /// The workloads with which the start of the program is disturbed: of one that finds nothing, of
 /// one that finds what another has left, of one that competes, and of a webhook.
-const FIRST: [&str; 4] = ["create", "takeover", "leader", "door"];
+pub const FIRST: [&str; 4] = ["create", "takeover", "leader", "door"];
 
 /// What is asked in the background, or until there is an answer, is disturbed so often: when it begins, and once more.
 const OFTEN: usize = 2;
@@ -33,6 +33,10 @@ pub struct Reference {
     pub points: Vec<(Verb, Point)>,
     /// Those of them that came before the first step was done.
     pub first: BTreeSet<Point>,
+    /// Watches among those that have shown something after it.
+    pub shown: BTreeSet<Point>,
+    /// What only one of both has asked, and so is not disturbed.
+    pub only_once: BTreeSet<Point>,
 }
 
 /// What one run has shown.
@@ -42,6 +46,7 @@ pub struct Recorded {
     lives: BTreeMap<String, usize>,
     points: BTreeSet<(Verb, Point)>,
     first: BTreeSet<Point>,
+    shown: BTreeSet<Point>,
 }
 
 impl Recorded {
@@ -56,8 +61,13 @@ impl Recorded {
             .iter()
             .filter(|record| begun.is_some_and(|begun| record.at < begun))
             .map(|record| record.point.clone());
+        let shown = records
+            .iter()
+            .filter(|record| record.showed)
+            .map(|record| record.point.clone());
         Self {
             first: first.collect(),
+            shown: shown.collect(),
             states,
             lives: history::lives(changes),
             points: points(records),
@@ -112,7 +122,19 @@ impl Reference {
             lives,
             points: one.points.intersection(&other.points).cloned().collect(),
             first: one.first.intersection(&other.first).cloned().collect(),
+            shown: one.shown.intersection(&other.shown).cloned().collect(),
+            only_once: one
+                .points
+                .symmetric_difference(&other.points)
+                .map(|(_, point)| point.clone())
+                .collect(),
         }
+    }
+
+    /// Whether this is done to what a watch shows after the first step: how it begins is disturbed in
+    /// the workload that begins in the same way.
+    pub fn is_later(&self, begins_as: bool, point: &Point, fault: Fault) -> bool {
+        begins_as && self.first.contains(point) && Fault::of_events().contains(&fault)
     }
 
     /// Every single fault at every request, but for what another workload has had that begins in the
@@ -127,7 +149,18 @@ impl Reference {
         // first workload, and what is only read once more after a restart as well.
         let elsewhere = !FIRST.contains(&workload);
         let is_webhook = named(workload).is_some_and(|workload| workload.door.is_some());
-        for (verb, point) in self.points.iter().filter(|point| !had(point)) {
+        for point in &self.points {
+            let had = had(point);
+            let (verb, point) = point;
+            if had {
+                let again = *verb == Verb::Watch && self.shown.contains(point);
+                let faults = again.then(Fault::of_events).into_iter().flatten();
+                all.extend(faults.map(|fault| Plan {
+                    workload,
+                    faults: vec![(point.clone(), fault)],
+                }));
+                continue;
+            }
             let starts = match verb {
                 Verb::List => point.occurrence <= 2,
                 Verb::Watch => point.occurrence == 2,
@@ -179,5 +212,27 @@ mod tests {
         };
         assert_eq!(disturbed(None), [first, later, made]);
         assert_eq!(disturbed(Some(&create)), [first, later]);
+    }
+
+    #[test]
+    fn what_a_watch_shows_later_is_disturbed_though_it_has_begun_as_another() {
+        let watch: Point = "watch services a #1".parse().unwrap();
+        let points = vec![(Verb::Watch, watch.clone())];
+        let create = Reference {
+            points: points.clone(),
+            ..Reference::default()
+        };
+        let mut other = Reference {
+            points,
+            first: [watch.clone()].into(),
+            ..Reference::default()
+        };
+        assert!(other.singles("labels", Some(&create)).is_empty());
+        other.shown.insert(watch.clone());
+        let plans = other.singles("labels", Some(&create));
+        assert_eq!(plans.len(), Fault::of_events().len());
+        assert!(other.is_later(true, &watch, Fault::CutWatch));
+        assert!(!other.is_later(true, &watch, Fault::Hang));
+        assert!(!other.is_later(false, &watch, Fault::CutWatch));
     }
 }

@@ -1,5 +1,7 @@
 //! One run of a workload: a namespace, the program behind its proxy, and its user.
 
+mod waits;
+
 use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -16,13 +18,9 @@ use super::history::{self, History, Objects};
 use super::hosted::{self, Hosted};
 use super::operator::{Operator, Program};
 use super::reference::Reference;
-use super::requests::is_work;
-use super::state::{self, Leaves};
+use super::state::Leaves;
 use crate::light::children;
 use crate::light::scene::Scene;
-
-/// In a run without faults nothing goes on any more after so long.
-const SILENCE: Duration = Duration::from_millis(1500);
 
 /// What a single fault may cost beyond the time that it lasts: its own end (a list that hangs is given
 /// up after 45 s), the pause before the next try, and a busy machine.
@@ -56,6 +54,7 @@ pub struct Stage {
     pub(super) states: Mutex<Vec<Leaves>>,
     /// When the first of them was reached.
     pub(super) begun: OnceLock<Instant>,
+    pub(super) others: Mutex<Vec<Arc<Another>>>,
     /// Of tokens.
     pub(super) secrets: Mutex<Vec<String>>,
     /// The versions that the user's own changes have led to.
@@ -72,8 +71,8 @@ pub struct Stage {
 pub struct Another {
     /// What stands before its API server.
     pub proxy: Proxy,
-    #[expect(dead_code, reason = "it ends with this")]
-    operator: Operator,
+    /// It is tested as well.
+    pub operator: Operator,
 }
 
 impl Deref for Stage {
@@ -124,7 +123,41 @@ impl Stage {
         Some(times?.into_iter().max()?.elapsed())
     }
 
-    /// What a request shows as its token is valid where it was made. Its secret is remembered.
+    /// The secrets of tokens must be nowhere, and some do not live until the end.
+    pub async fn remember_tokens(&self) -> Result<()> {
+        let Some(hosted) = &self.hosted else {
+            return Ok(());
+        };
+        let valid = hosted.tokens().await?;
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.extend(valid.values().filter_map(hosted::secret_half));
+        Ok(())
+    }
+
+    /// What all programs have asked the mothership, in order.
+    pub(super) fn asked(&self) -> Vec<Record> {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = others.iter().flat_map(|other| other.proxy.records());
+        let mut all: Vec<_> = self.proxy.records().into_iter().chain(others).collect();
+        all.sort_by_key(|record| record.at);
+        all
+    }
+
+    /// What all programs have said.
+    pub(super) fn log(&self) -> String {
+        self.operators().iter().map(Operator::log).collect()
+    }
+
+    /// All programs that are tested.
+    pub(super) fn operators(&self) -> Vec<Operator> {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = others.iter().map(|other| other.operator.clone());
+        std::iter::once(self.operator.clone())
+            .chain(others)
+            .collect()
+    }
+
+    /// What a request shows as its token is valid where it was made.
     pub async fn has_tokens(&self) -> Result<()> {
         let hosted = self.hosted.as_ref().context("nothing is hosted here")?;
         let valid = hosted.tokens().await?;
@@ -135,8 +168,6 @@ impl Stage {
                 bail!("{key} shows the token {id:?}, and there is none");
             }
         }
-        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        secrets.extend(valid.values().filter_map(hosted::secret_half));
         Ok(())
     }
 
@@ -152,122 +183,18 @@ impl Stage {
         changed.contains(version)
     }
 
-    /// Waits until a Cluster's condition says this, which is not before a while without any fault.
-    pub async fn says(&self, cluster: &str, type_: &str, status: &str) -> Result<()> {
-        let started = Instant::now();
-        let key = format!("Cluster/{cluster}");
-        loop {
-            self.operator.look_after()?;
-            let object = self.history.object(&self.scene.namespace, &key);
-            let conditions = object
-                .as_deref()
-                .map(|object| children::at(object, "/status/conditions").clone());
-            let conditions = conditions.unwrap_or_default();
-            let mut all = conditions.as_array().into_iter().flatten();
-            if all.any(|condition| {
-                children::text(condition, "/type") == type_
-                    && children::text(condition, "/status") == status
-            }) {
-                return Ok(());
-            }
-            if started.elapsed() > RECOVERS + self.lasts() {
-                bail!("{type_} of {cluster} is not {status}: {conditions}");
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
     /// What all had come to at each step until now.
     pub(super) fn states(&self) -> MutexGuard<'_, Vec<Leaves>> {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until all is as it last was, though something has been done to the program.
-    pub async fn stays(&self) -> Result<()> {
-        let states = self.states().len();
-        if let (Against::Reference(reference), Some(last)) = (&self.against, states.checked_sub(1))
-        {
-            self.reaches(reference, last).await?;
-        }
-        Ok(())
-    }
-
-    /// Waits until the program has done what there was to do: in a run without faults until it is
-    /// silent, else until all is as it was then.
-    pub async fn settles(&self) -> Result<()> {
-        let number = self.states().len();
-        let reached = match &self.against {
-            Against::Recording => self.silence().await?,
-            Against::Reference(reference) => self.reaches(reference, number).await?,
-        };
-        self.begun.get_or_init(Instant::now);
-        self.states().push(reached);
-        Ok(())
-    }
-
-    async fn silence(&self) -> Result<Leaves> {
-        let started = Instant::now();
-        loop {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            self.operator.look_after()?;
-            let objects = self.objects();
-            let asked = self.proxy.last(is_work);
-            let changed = self.history.last(&self.scene.namespace);
-            let last = asked.into_iter().chain(changed).fold(started, Instant::max);
-            let silent = last.elapsed() > SILENCE;
-            // Nobody else is at work where the webhook is tested.
-            if silent && (self.door.is_some() || state::is_at_rest(&objects)) {
-                return Ok(state::leaves(&objects, &self.scene.namespace));
-            }
-            if started.elapsed() > Duration::from_secs(60) {
-                bail!("without any fault the program is not silent after a minute");
-            }
-        }
-    }
-
-    async fn reaches(&self, reference: &Reference, number: usize) -> Result<Leaves> {
-        let Some(expected) = reference.states.get(number) else {
-            bail!("the reference has no state {number}");
-        };
-        let mask = reference.masks.get(number).cloned().unwrap_or_default();
-        let started = Instant::now();
-        loop {
-            self.operator.look_after()?;
-            let objects = self.objects();
-            let found = state::leaves(&objects, &self.scene.namespace);
-            let mut left = state::differences(expected, &found, &mask);
-            if self.door.is_none() {
-                left.extend(state::about_an_old_spec(&objects));
-            }
-            if left.is_empty() {
-                return Ok(found);
-            }
-            // What lasts does not count, nor what has not happened yet.
-            if started.elapsed() > RECOVERS + self.lasts() {
-                let more = left.len().saturating_sub(4);
-                let more = if more == 0 {
-                    String::new()
-                } else {
-                    format!(" and {more} more")
-                };
-                let shown: Vec<_> = left.into_iter().take(4).collect();
-                bail!("end state {number}: {}{more}", shown.join("; "));
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
     /// Waits until the history has what the user has done: until then all looks as it should be.
     async fn is_seen(&self, key: &str, uid: &str, version: Option<&str>) -> Result<()> {
         let namespace = &self.scene.namespace;
-        crate::light::until(
-            &format!("the history has {key}"),
-            Duration::from_secs(20),
-            async || {
-                let has = self.history.has_seen(namespace, key, uid, version);
-                has.then_some(()).ok_or_else(|| "it has not".to_owned())
-            },
-        )
+        crate::light::until(&format!("the history has {key}"), RECOVERS, async || {
+            let has = self.history.has_seen(namespace, key, uid, version);
+            has.then_some(()).ok_or_else(|| "it has not".to_owned())
+        })
         .await?;
         Ok(())
     }
@@ -331,25 +258,8 @@ impl Stage {
         self.is_seen(key, &uid, None).await
     }
 
-    /// Waits until a child is there that has an owner: nothing may tell the program that its name is
-    /// free, and then it tries again after a while.
-    pub async fn made(&self, key: &str) -> Result<()> {
-        let started = Instant::now();
-        loop {
-            self.operator.look_after()?;
-            let object = self.history.object(&self.scene.namespace, key);
-            if object.is_some_and(|it| !children::at(&it, "/metadata/ownerReferences").is_null()) {
-                return Ok(());
-            }
-            if started.elapsed() > RECOVERS + self.lasts() {
-                bail!("{key} is not made, though its name is free");
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
     /// One more program for the same namespace, behind a proxy of its own.
-    pub async fn another(&self, identity: &str) -> Result<Another> {
+    pub async fn another(&self, identity: &str) -> Result<Arc<Another>> {
         let access = &self.scene.access;
         let proxy = Proxy::start(access, &self.scene.user, &[]).await?;
         let folder = access.dir().join("plans");
@@ -358,7 +268,10 @@ impl Stage {
         let mut program = self.program.clone();
         program.replace("--identity=a", &format!("--identity={identity}"));
         let operator = Operator::start(&program, &self.scene.namespace, kubeconfig, log)?;
-        Ok(Another { proxy, operator })
+        let another = Arc::new(Another { proxy, operator });
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        others.push(Arc::clone(&another));
+        Ok(another)
     }
 
     /// Deletes all that the user has made, and waits for the end of it.
@@ -370,23 +283,6 @@ impl Stage {
         }
         for key in clusters {
             self.gone(key).await?;
-        }
-        Ok(())
-    }
-
-    /// Waits until an object is gone, longer than that takes with any single fault.
-    pub async fn gone(&self, key: &str) -> Result<()> {
-        let started = Instant::now();
-        while let Some(object) = self.history.object(&self.scene.namespace, key) {
-            self.operator.look_after()?;
-            if started.elapsed() > Duration::from_secs(60) + self.lasts() {
-                bail!(
-                    "{key} is not gone a minute after it was deleted: finalizers {}, conditions {}",
-                    children::at(&object, "/metadata/finalizers"),
-                    children::at(&object, "/status/conditions"),
-                );
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(())
     }

@@ -14,6 +14,14 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Workloads with too many plans that met no such request, with both counts: now and then one does
+    /// not come, but if they do not, nothing was tried.
+    pub fn missed(&self) -> impl Iterator<Item = (&'static str, [usize; 2])> {
+        let all = self.workloads.iter();
+        all.filter(|(_, [plans, _, missed])| missed * 10 > plans + 5)
+            .map(|(name, [plans, _, missed])| (*name, [*plans, *missed]))
+    }
+
     /// Counts one more.
     pub fn add(&mut self, outcome: &Outcome) {
         let failed = usize::from(!outcome.findings.is_empty());

@@ -1,5 +1,6 @@
 //! A program of the product as a process, with a client certificate of a user of its own.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,14 @@ pub struct Process {
     child: Child,
     log: PathBuf,
     health: SocketAddr,
+}
+
+/// A program that is killed when the thread that has started it ends, whatever ends that: nobody else
+/// would end it, and it would ask a server that is gone for ever.
+pub fn dies_with_us(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
 }
 
 /// Whether a program says there that it is ready, or what it says.
@@ -54,7 +63,7 @@ impl Process {
         // Free now; a second later somebody else may have it, and the start fails and says so.
         let health = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let output = File::options().create(true).append(true).open(&log)?;
-        let child = Command::new(program)
+        let child = dies_with_us(program)
             .args(args)
             .arg(format!("--health-address={health}"))
             .arg("--log-format=text")

@@ -48,9 +48,12 @@ fn needles(changes: &[Change]) -> BTreeMap<String, String> {
     all
 }
 
-/// What is found in a log, or in anything that is no Secret.
-pub fn leaks(changes: &[Change], log: &str) -> Vec<Finding> {
-    let needles = needles(changes);
+/// What is found in a log, or in anything that is no Secret: what Secrets hold, and the secret halves of
+/// tokens.
+pub fn leaks(changes: &[Change], log: &str, tokens: &[String]) -> Vec<Finding> {
+    let mut needles = needles(changes);
+    let halves = tokens.iter().cloned();
+    needles.extend(halves.map(|half| (half, "the secret of a token".to_owned())));
     let mut all: BTreeSet<(String, String)> = BTreeSet::new();
     let mut look = |place: &str, text: &str| {
         for (needle, whose) in &needles {

@@ -102,8 +102,8 @@ pub fn check(
     fault: Option<Fault>,
 ) -> Vec<Finding> {
     let changes = stage.history.changes(&stage.scene.namespace);
-    let records = stage.proxy.records();
-    let log = stage.operator.log();
+    let records = stage.asked();
+    let log = stage.log();
     let mut all = Vec::new();
     all.extend(keys::replaced(&changes));
     all.extend(keys::deleted(&changes, &records));
@@ -119,7 +119,7 @@ pub fn check(
     all.extend(doors::let_through(&changes));
     all.extend(foreign(stage, &changes, &records));
     all.extend(recreated(&changes, lives));
-    all.extend(leaks::leaks(&changes, &log));
+    all.extend(leaks::leaks(&changes, &log, &stage.secrets()));
     all.extend(served::untrue(stage, &changes));
     all.extend(rights(workload, &records));
     if let Some(Fault::Lasting(_)) = fault {
@@ -128,11 +128,16 @@ pub fn check(
             Some(_) => doors::silent(&records, &log).into_iter().collect(),
         });
     }
-    // Without its lease it has to end: somebody else may be writing already.
+    // Without its lease it has to end: somebody else may be writing already. One failure is tried again.
     let lost_lease = records
         .iter()
-        .any(|record| is_lease(record) && (record.fault.is_some() || record.upstream == 0));
-    for ended in stage.operator.ended().into_iter().filter(|_| !lost_lease) {
+        .filter(|record| is_lease(record))
+        .any(|record| match record.fault {
+            Some(fault) => matches!(fault, Fault::Lasting(_)),
+            None => record.upstream == 0,
+        });
+    let ended = stage.operators().into_iter().flat_map(|one| one.ended());
+    for ended in ended.filter(|_| !lost_lease) {
         all.push(Finding::new(
             Kind::Crash,
             format!("it ended by itself: {ended}"),

@@ -1,13 +1,13 @@
 //! What hosted APIs have to do with: availability is what they do, and tokens end where they are valid.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use super::{Finding, Kind};
 use crate::faults::history::{Change, What};
-use crate::faults::hosted::{PLACE, secret_half, secret_name};
+use crate::faults::hosted::{PLACE, secret_name};
 use crate::faults::stage::Stage;
 use crate::light::children::{at, text};
 
@@ -54,7 +54,7 @@ pub fn untrue(stage: &Stage, changes: &[Change]) -> Vec<Finding> {
         let was = before
             .filter(|before| before.what != What::Deleted)
             .and_then(available);
-        let recent = |at: &std::time::Instant| {
+        let recent = |at: &Instant| {
             change
                 .at
                 .checked_duration_since(*at)
@@ -72,9 +72,46 @@ pub fn untrue(stage: &Stage, changes: &[Change]) -> Vec<Finding> {
             ));
         }
     }
+    all.extend(late(stage, changes, &disturbed));
     all.into_iter()
         .map(|what| Finding::new(Kind::Untrue, what))
         .collect()
+}
+
+/// What has begun or ceased to serve is not said in time.
+fn late(stage: &Stage, changes: &[Change], disturbed: &[Instant]) -> Vec<String> {
+    let Some(hosted) = &stage.hosted else {
+        return Vec::new();
+    };
+    // Whoever waits for an answer, or does not run, sees nothing.
+    let limit = SEEN_WITHIN + stage.lasts() + stage.gives_up;
+    let mut all = Vec::new();
+    for (cluster, times) in hosted.times() {
+        let ends = times.iter().skip(1).map(|(at, _)| *at);
+        for ((at, serves), end) in times.iter().zip(ends.chain([Instant::now()])) {
+            let told = *at + limit;
+            if told > end || disturbed.iter().any(|moment| (*at..told).contains(moment)) {
+                continue;
+            }
+            let its = changes
+                .iter()
+                .filter(|change| change.kind == "Cluster" && change.name == cluster);
+            let Some(change) = its.take_while(|change| change.at <= told).last() else {
+                continue;
+            };
+            let ends = change.what == What::Deleted
+                || !text(&change.object, "/metadata/deletionTimestamp").is_empty();
+            let says = available(change);
+            if !ends && says != Some(*serves) {
+                let is = if *serves { "serves" } else { "does not serve" };
+                all.push(format!(
+                    "{cluster} {is} for {:.0} s, and Available is {says:?}",
+                    limit.as_secs_f64()
+                ));
+            }
+        }
+    }
+    all
 }
 
 /// The tokens that are valid are those of requests that are there, and no others.
@@ -89,21 +126,11 @@ pub async fn tokens(stage: &Stage) -> Result<Vec<Finding>> {
     let ids: BTreeSet<_> = requests
         .map(|(_, request)| secret_name(text(request, "/status/tokenID")))
         .collect();
-    let log = stage.operator.log();
-    let mut all = Vec::new();
-    let mut secrets = stage.secrets();
-    for (name, secret) in hosted.tokens().await? {
-        if !ids.contains(&name) {
-            let what = format!("{name} is valid, and no request has it");
-            all.push(Finding::new(Kind::Token, what));
-        }
-        secrets.extend(secret_half(&secret));
-    }
-    if secrets.iter().any(|secret| log.contains(secret)) {
-        all.push(Finding::new(
-            Kind::Leak,
-            "the secret of a token is in the log",
-        ));
-    }
-    Ok(all)
+    stage.remember_tokens().await?;
+    let valid = hosted.tokens().await?;
+    let left = valid.keys().filter(|name| !ids.contains(*name));
+    Ok(left
+        .map(|name| format!("{name} is valid, and no request has it"))
+        .map(|what| Finding::new(Kind::Token, what))
+        .collect())
 }

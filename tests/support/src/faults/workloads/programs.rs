@@ -91,6 +91,8 @@ pub(super) async fn failover(stage: &Stage) -> Result<()> {
     let last = stage.proxy.last(is_write);
     ensure!(began.is_some(), "the other one has written nothing");
     ensure!(last < began, "both have written at a time");
+    // Only one is started again in the end.
+    other.operator.kill();
     Ok(())
 }
 
@@ -134,7 +136,10 @@ pub(super) async fn expiry(stage: &Stage) -> Result<()> {
     served(stage).await?;
     let api = Api::namespaced(stage.admin.clone(), &stage.namespace);
     crate::tokens::request(&api, "join", "one", "6s").await?;
-    tokio::time::sleep(Duration::from_secs(8)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Its token is gone in the end.
+    stage.remember_tokens().await?;
+    tokio::time::sleep(Duration::from_secs(5)).await;
     stage.settles().await
 }
 
