@@ -68,14 +68,22 @@ pub fn connect(endpoint: &Endpoint, client_cert: Option<&PemPair>) -> Result<Cli
 }
 
 /// Runs one call to a hosted API, for [`CALL_DEADLINE`] at most.
-///
-/// While it runs the client logs nothing: it would log answers, which may hold a token's secret,
-/// and call every refused connection of a control plane that is still starting an error.
 pub async fn deadline<T>(
     call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, HostedError> {
+    within(CALL_DEADLINE, call).await
+}
+
+/// Runs one call to a hosted API, for so long at most.
+///
+/// While it runs the client logs nothing: it would log answers, which may hold a token's secret,
+/// and call every refused connection of a control plane that is still starting an error.
+pub(super) async fn within<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, HostedError> {
     let quiet = call.with_subscriber(NoSubscriber::default());
-    match tokio::time::timeout(CALL_DEADLINE, quiet).await {
+    match tokio::time::timeout(limit, quiet).await {
         Ok(answer) => answer.map_err(HostedError::from),
         Err(_) => Err(HostedError::Timeout),
     }

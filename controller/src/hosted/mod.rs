@@ -30,7 +30,7 @@ mod readyz;
 pub use client::{connect, deadline};
 pub use endpoint::Endpoint;
 pub use error::HostedError;
-pub use readyz::{NotReady, ask_readyz};
+pub use readyz::{NotReady, READYZ_DEADLINE, ask_readyz};
 
 /// The certificate that a hosted API is asked with.
 #[derive(Clone)]

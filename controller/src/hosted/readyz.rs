@@ -1,12 +1,19 @@
 //! Asks one hosted API whether it is ready (`/readyz`), and names the checks that fail.
 
+use std::time::Duration;
+
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Collected, Limited};
 use kube::Client;
 use kube::client::Body;
 use thiserror::Error;
 
-use super::{HostedError, deadline};
+use super::HostedError;
+use super::client::within;
+
+/// How long one question may take, connecting included: an API server that waits for its etcd says so
+/// after 2 s.
+pub const READYZ_DEADLINE: Duration = Duration::from_millis(2500);
 
 /// How much of `/readyz` is read: its list of checks has about 3 KiB.
 const MAX_BODY: usize = 64 * 1024;
@@ -76,14 +83,13 @@ impl From<HostedError> for NotReady {
     }
 }
 
-/// Asks a hosted API once whether it is ready. Takes up to
-/// [`CALL_DEADLINE`](super::CALL_DEADLINE): not for a reconcile, which looks at what
-/// [`ReadinessPoller`](super::health::ReadinessPoller) knows.
+/// Asks a hosted API once whether it is ready. Takes up to [`READYZ_DEADLINE`]: not for a reconcile,
+/// which looks at what [`ReadinessPoller`](super::health::ReadinessPoller) knows.
 pub async fn ask_readyz(client: &Client) -> Result<(), NotReady> {
     let request = Request::get("/readyz")
         .body(Body::empty())
         .map_err(kube::Error::HttpError);
-    let (status, body) = deadline(async {
+    let (status, body) = within(READYZ_DEADLINE, async {
         let answer = client.send(request?).await?;
         let status = answer.status();
         // What the checks say is only a help; without it the status still counts.
