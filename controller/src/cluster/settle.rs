@@ -163,7 +163,7 @@ fn recorded_first(cluster: &Cluster, valid: &ValidCluster) -> Option<ClusterStat
     if !valid.has_ports {
         return None;
     }
-    let old = cluster.status.clone().unwrap_or_default();
+    let old = status::ours(cluster).unwrap_or_default();
     let mut status = old.clone();
     let allocated = cluster.spec.service.asked_ports().both().is_none();
     if allocated {
@@ -225,6 +225,38 @@ mod tests {
         let status = recorded_first(&cluster, &valid);
         let ports = status.and_then(|status| status.ports);
         assert_eq!(ports.map(|ports| (ports.api, ports.konnectivity)), written);
+    }
+
+    /// Who writes what somebody else says takes it from them.
+    #[test]
+    fn conditions_of_others_are_not_written_with_the_ports() {
+        let condition = |type_: &str| {
+            json!({"type": type_, "status": "True", "reason": "Seen", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        };
+        let cluster: Cluster = serde_json::from_value(json!({
+            "metadata": {"name": "demo", "namespace": "ns", "uid": "1"},
+            "spec": {"externalAddress": "a.example.org", "service": {
+                "type": "NodePort", "apiPort": 0, "konnectivityPort": 0}},
+            "status": {"conditions": [condition("Audited"), condition(status::ACCEPTED)]},
+        }))
+        .unwrap();
+        let port =
+            |name: &str, number: i32| json!({"name": name, "port": number, "nodePort": number});
+        let observed = Observed {
+            service: serde_json::from_value(json!({"spec": {"ports": [
+                port("api", 31000), port("konnectivity", 31001)]}}))
+            .unwrap(),
+            ..Observed::default()
+        };
+        let valid = validate(&cluster, &observed, SignedDuration::from_hours(1)).unwrap();
+        let written = recorded_first(&cluster, &valid).unwrap();
+        let types: Vec<_> = written
+            .conditions
+            .iter()
+            .map(|c| c.type_.as_str())
+            .collect();
+        assert_eq!(types, [status::ACCEPTED]);
     }
 
     /// An address that was found is written down before anybody relies on it, whoever has chosen the

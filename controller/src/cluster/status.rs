@@ -78,10 +78,7 @@ pub async fn write(
     new: ClusterStatus,
     context: &Context,
 ) -> Result<Option<Duration>, Error> {
-    let mut old = cluster.status.clone();
-    if let Some(old) = &mut old {
-        old.conditions.retain(is_ours);
-    }
+    let old = ours(cluster);
     let old = old.as_ref();
     if old == Some(&new) {
         return Ok(None);
@@ -99,10 +96,13 @@ pub async fn write(
     Ok(None)
 }
 
-/// Conditions of others stay theirs: they are no news, and nobody writes them who does not look after
-/// them.
-fn is_ours(condition: &Condition) -> bool {
-    OURS.contains(&condition.type_.as_str())
+/// The last status without the conditions of others. They stay theirs: they are no news, and nobody
+/// writes them who does not look after them.
+pub fn ours(cluster: &Cluster) -> Option<ClusterStatus> {
+    let mut status = cluster.status.clone()?;
+    let is_ours = |condition: &Condition| OURS.contains(&condition.type_.as_str());
+    status.conditions.retain(is_ours);
+    Some(status)
 }
 
 /// How long a Cluster still counts as one that starts.
@@ -215,7 +215,7 @@ pub fn status(facts: &Facts<'_>) -> ClusterStatus {
 /// The status of a Cluster that is being deleted: what was found last, and what is waited for or
 /// in the way.
 pub fn ending(cluster: &Cluster, reason: &str, message: &str, now: Timestamp) -> ClusterStatus {
-    let old = cluster.status.clone().unwrap_or_default();
+    let old = ours(cluster).unwrap_or_default();
     let now = timed(
         &[
             finding(DELETING, true, reason, message),
@@ -226,7 +226,6 @@ pub fn ending(cluster: &Cluster, reason: &str, message: &str, now: Timestamp) ->
         now,
     );
     let mut conditions = old.conditions.clone();
-    conditions.retain(is_ours);
     for condition in now {
         match conditions.iter_mut().find(|c| c.type_ == condition.type_) {
             Some(old) => *old = condition,
