@@ -26,18 +26,18 @@ mod rollout;
 mod tests;
 
 use crate::cluster::status::conditions::{ConditionFinding, finding, findings};
-use crate::cluster::status::rollout::{is_up_to_date, replicas};
+use crate::cluster::status::rollout::{is_up_to_date, replicas, run_the_same};
 
 /// The spec can be worked on.
 pub const ACCEPTED: &str = "Accepted";
 /// Every child could be written.
 pub const APPLIED: &str = "Applied";
 /// Workers can reach the control plane.
-pub const EXPOSED: &str = "ControlPlaneExposed";
+pub const EXPOSED: &str = ClusterStatus::EXPOSED;
 /// The CAs and the key pair of service accounts are there.
 pub const CERTIFICATES: &str = ClusterStatus::CERTIFICATES;
 /// The kubeconfig Secret is there.
-pub const KUBECONFIG: &str = "KubeconfigSecretAvailable";
+pub const KUBECONFIG: &str = ClusterStatus::KUBECONFIG;
 /// The hosted API answers that it is ready.
 pub const FUNCTIONAL: &str = ClusterStatus::FUNCTIONAL;
 /// The number of replicas is changing.
@@ -193,14 +193,15 @@ pub fn status(facts: &Facts<'_>) -> ClusterStatus {
         Address::Waiting { .. } => new.external_address,
     };
     // Until the pods of an upgrade are ready it can be left again, and that is judged by this. The
-    // set counts for what it is: a change of it that was not written has not happened.
-    let ended = facts
-        .cluster
-        .status
-        .as_ref()
-        .is_none_or(|old| old.version.is_none())
-        || replicas.ready == valid.replicas();
-    if available && ended && is_up_to_date(facts, valid) {
+    // first is what those pods run that there are, as long as the others may take to come. The set
+    // counts for what it is: a change of it that was not written has not happened.
+    let old = facts.cluster.status.as_ref();
+    let runs = if old.is_none_or(|old| old.version.is_none()) {
+        run_the_same(facts, valid)
+    } else {
+        replicas.ready == valid.replicas() && is_up_to_date(facts, valid)
+    };
+    if available && runs {
         new.version = Some(valid.running_version());
     }
     new.deprecated = Some(DeprecatedStatus {
@@ -242,7 +243,7 @@ pub fn differs(old: Option<&ClusterStatus>, new: &ClusterStatus) -> bool {
     if old == new {
         return false;
     }
-    if new.version.is_some() {
+    if new.was_available() {
         return true;
     }
     let news = |status: &ClusterStatus| {

@@ -8,8 +8,7 @@ use crds::names;
 use crds::service_annotations::ServiceSettings;
 use crds::upgrade;
 use crds::v1beta2::{
-    CertificateType, Cluster, ClusterSpec, ClusterStatus, ServiceType, StatusPorts,
-    odd_etcd_members,
+    CertificateType, Cluster, ClusterSpec, ServiceType, StatusPorts, odd_etcd_members,
 };
 use crds::validation::{self, FieldError};
 use crds::version::K0sVersion;
@@ -207,7 +206,7 @@ pub fn validate(
     let version = wanted.parse().ok();
     spec.version = Some(wanted);
     spec.k0s_config = spec.k0s_config.map(k0s_config::canonical);
-    let was_available = recorded.version.is_some() || recorded.is_true(ClusterStatus::AVAILABLE);
+    let was_available = recorded.was_available();
     let ports = cluster.wanted_ports().or(observed.node_ports()).both();
     let has_ports = ports.is_some_and(|ports| observed.serves(ports));
     let (address, address_is_gone) = address(cluster, observed, was_available);

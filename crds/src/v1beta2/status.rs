@@ -75,6 +75,10 @@ impl ClusterStatus {
     pub const FUNCTIONAL: &str = "ControlPlaneFunctional";
     /// Type of the condition that the CAs and the key pair of service accounts are there.
     pub const CERTIFICATES: &str = "CertificatesAvailable";
+    /// Type of the condition that workers can reach the control plane.
+    pub const EXPOSED: &str = "ControlPlaneExposed";
+    /// Type of the condition that the kubeconfig Secret is there.
+    pub const KUBECONFIG: &str = "KubeconfigSecretAvailable";
     /// Reason for a key that was there and is not any more.
     pub const KEY_LOST: &str = "KeyLost";
 
@@ -92,6 +96,15 @@ impl ClusterStatus {
     pub fn is_true(&self, type_: &str) -> bool {
         self.condition(type_)
             .is_some_and(|condition| condition.status == "True")
+    }
+
+    /// Whether it has been available once. Where no version could be recorded, as its pods never ran
+    /// the same one, nodes that were counted while it could be reached say so.
+    pub fn was_available(&self) -> bool {
+        let can_be_reached = || self.is_true(Self::EXPOSED) && self.is_true(Self::KUBECONFIG);
+        self.version.is_some()
+            || self.is_true(Self::AVAILABLE)
+            || (self.nodes.is_some() && can_be_reached())
     }
 
     /// Whether every key was there once. A condition that was True says so, and so do the reasons
@@ -118,7 +131,7 @@ impl ClusterStatus {
     pub fn has_never_served(&self) -> bool {
         let is_asked = self.condition(Self::FUNCTIONAL).is_some();
         let is_running = self.ready_replicas.is_some_and(|count| count > 0);
-        is_asked && self.version.is_none() && self.nodes.is_none() && !is_running
+        is_asked && !self.was_available() && self.nodes.is_none() && !is_running
     }
 
     /// Whether workers may have learnt where the control plane is.

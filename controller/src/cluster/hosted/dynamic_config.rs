@@ -3,7 +3,7 @@
 //! what changes in `spec.k0sConfig` later has to be brought there.
 
 use crds::names;
-use crds::v1beta2::Cluster;
+use crds::v1beta2::{Cluster, ClusterStatus};
 use kube::api::{ApiResource, GroupVersionKind, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::{Api, Client};
@@ -35,7 +35,7 @@ pub async fn sync(
     let Some(wanted) = live_part(valid) else {
         return Ok(recorded);
     };
-    let has_served = status.is_some_and(|status| status.version.is_some());
+    let has_served = status.is_some_and(ClusterStatus::was_available);
     let old = match &recorded {
         Some(recorded) => recorded.clone(),
         None if has_served => json!({}),

@@ -2,7 +2,7 @@
 
 use crds::v1beta2::{ClusterStatus, ServiceType};
 
-use super::functional::{degraded, functional, has_served, without_etcd};
+use super::functional::{functional, has_served};
 use super::rollout::{replicas, scaling, up_to_date};
 use crate::apply::Problem;
 use crate::cluster::children::storage;
@@ -88,19 +88,6 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<ConditionFinding> {
     let exposed = exposed(valid);
     let certificates = certificates(facts.observed, facts.cluster.status.as_ref());
     let replicas = replicas(facts.observed.control_plane.as_ref());
-    let functional = match without_etcd(facts, valid) {
-        _ if functional.status == "True" && has_served(facts.cluster) => {
-            degraded(facts, valid, replicas.ready).unwrap_or(functional)
-        }
-        // With data that is there already it is not new either.
-        Some(finding)
-            if functional.status != "True"
-                && (has_served(facts.cluster) || storage::goes_on(valid)) =>
-        {
-            finding
-        }
-        _ => functional,
-    };
     let kubeconfig = kubeconfig(facts.observed);
     let available = if has_served(facts.cluster) {
         follows(&functional)

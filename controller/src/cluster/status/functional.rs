@@ -1,14 +1,15 @@
 //! Whether the hosted API answers.
 
 use crds::names;
-use crds::v1beta2::{CertificateType, Cluster};
+use crds::v1beta2::{CertificateType, Cluster, ClusterStatus};
+use k8s_openapi::api::apps::v1::StatefulSet;
 
 use super::conditions::{ConditionFinding, earlier, finding, unknown};
 use super::pods::{for_want_of_pods, with_pods};
 use super::rollout::replicas;
 use super::{FUNCTIONAL, Facts};
 use crate::cluster::children::storage;
-use crate::cluster::validate::{Refusal, ValidCluster};
+use crate::cluster::validate::Refusal;
 use crate::kubernetes::store::{Kind, ObjectKey};
 
 /// What the first pod's readiness has proved wrong, or is about to.
@@ -16,15 +17,23 @@ const STARTING: [&str; 3] = ["Unreachable", "Timeout", "NotReady"];
 
 /// Whether the control plane has been available once.
 pub(super) fn has_served(cluster: &Cluster) -> bool {
-    cluster
-        .status
-        .as_ref()
-        .is_some_and(|status| status.version.is_some())
+    let status = cluster.status.as_ref();
+    status.is_some_and(ClusterStatus::was_available)
 }
 
-/// What the API has said, or that it has not been asked; where it does not answer, why its pods do not.
+/// What the API has said, or that it has not been asked; where it does not answer, why its pods do not,
+/// and where it does, what it has lost already. That its spec is refused changes nothing about it.
 pub(super) fn functional(facts: &Facts<'_>) -> ConditionFinding {
-    for_want_of_pods(facts, said(facts))
+    let found = for_want_of_pods(facts, said(facts));
+    let has_served = has_served(facts.cluster);
+    if found.status == "True" {
+        let degraded = degraded(facts).filter(|_| has_served);
+        return degraded.unwrap_or(found);
+    }
+    // With data that is there already it is not new either.
+    let is_new = !has_served && !facts.valid.is_ok_and(storage::goes_on);
+    let without_etcd = without_etcd(facts).filter(|_| !is_new);
+    without_etcd.unwrap_or(found)
 }
 
 fn said(facts: &Facts<'_>) -> ConditionFinding {
@@ -100,35 +109,52 @@ fn cannot_be_asked(facts: &Facts<'_>) -> Option<String> {
 }
 
 /// What an API that is ready has lost already: the next loss may be an outage.
-pub(super) fn degraded(
-    facts: &Facts<'_>,
-    valid: &ValidCluster,
-    ready: i32,
-) -> Option<ConditionFinding> {
+fn degraded(facts: &Facts<'_>) -> Option<ConditionFinding> {
+    let observed = facts.observed;
+    let (ready, ready_members) = (
+        replicas(observed.control_plane.as_ref()).ready,
+        replicas(observed.etcd.as_ref()).ready,
+    );
     let lost = |what: &str, ready: i32, all: i32| {
         (ready < all).then(|| format!("{} of {all} {what} are not ready", all - ready))
     };
-    let etcd = lost(
-        "etcd members",
-        storage::ready_members(valid),
-        valid.etcd_members,
-    );
-    let replicas = lost("control-plane replicas", ready, valid.replicas());
+    let etcd = lost("etcd members", ready_members, members(facts));
+    let wanted = match facts.valid {
+        Ok(valid) => valid.replicas(),
+        Err(_) => asked_of(observed.control_plane.as_ref()),
+    };
+    let replicas = lost("control-plane replicas", ready, wanted);
     let all: Vec<_> = etcd.into_iter().chain(replicas).collect();
     let message = || with_pods(facts, FUNCTIONAL, all.join(", "), "see the pods");
     (!all.is_empty()).then(|| finding(FUNCTIONAL, true, "Degraded", message()))
 }
 
+/// How many members etcd has; of a spec that is refused nothing is taken.
+fn members(facts: &Facts<'_>) -> i32 {
+    let recorded = || facts.cluster.status.as_ref()?.etcd_members;
+    match facts.valid {
+        Ok(valid) => valid.etcd_members,
+        Err(_) => recorded().unwrap_or_else(|| asked_of(facts.observed.etcd.as_ref())),
+    }
+}
+
+/// How many pods a set is to have as it was last written.
+fn asked_of(set: Option<&StatefulSet>) -> i32 {
+    let asked = set.and_then(|set| set.spec.as_ref()?.replicas);
+    asked.unwrap_or_default()
+}
+
 /// Why a control plane that has served does not answer, if it is for want of its etcd.
-pub(super) fn without_etcd(facts: &Facts<'_>, valid: &ValidCluster) -> Option<ConditionFinding> {
-    if storage::ready_members(valid) > 0 {
+fn without_etcd(facts: &Facts<'_>) -> Option<ConditionFinding> {
+    if members(facts) == 0 || replicas(facts.observed.etcd.as_ref()).ready > 0 {
         return None;
     }
+    let name = facts.cluster.metadata.name.as_deref().unwrap_or_default();
     let message = format!(
         "no etcd member is ready. A member that has lost its data does not start on its own: \
          it would serve an empty cluster. See \"etcd does not start\" in \
          docs/troubleshooting.md, and the pods {}-*",
-        names::etcd(&valid.name)
+        names::etcd(name)
     );
     let message = with_pods(facts, FUNCTIONAL, message, "");
     Some(finding(FUNCTIONAL, false, "EtcdNotReady", message))

@@ -32,6 +32,18 @@ pub(super) fn scaling(now: i32, wanted: i32) -> ConditionFinding {
 /// Whether every replica runs what the spec says: the set says so of itself, so it has to be the
 /// one that is wanted.
 pub(super) fn is_up_to_date(facts: &Facts<'_>, valid: &ValidCluster) -> bool {
+    let replicas = replicas(facts.observed.control_plane.as_ref());
+    is_wanted(facts, valid) && replicas.is_up_to_date(valid.replicas())
+}
+
+/// Whether those replicas that there are run what the spec says, however many are missing.
+pub(super) fn run_the_same(facts: &Facts<'_>, valid: &ValidCluster) -> bool {
+    let replicas = replicas(facts.observed.control_plane.as_ref());
+    is_wanted(facts, valid) && replicas.all > 0 && replicas.is_up_to_date(replicas.all)
+}
+
+/// Whether the set is the one that is wanted.
+fn is_wanted(facts: &Facts<'_>, valid: &ValidCluster) -> bool {
     let set = facts.observed.control_plane.as_ref();
     // By what was applied, and not by the image: others may write that otherwise, by its digest or
     // another registry.
@@ -39,15 +51,14 @@ pub(super) fn is_up_to_date(facts: &Facts<'_>, valid: &ValidCluster) -> bool {
         .and_then(|set| set.metadata.annotations.as_ref())
         .and_then(|annotations| annotations.get(names::APPLIED_HASH_ANNOTATION));
     let wanted = control_plane::stateful_set(valid);
-    let is_wanted = wanted.is_some_and(|wanted| {
+    wanted.is_some_and(|wanted| {
         applied.map(String::as_str) == Some(wanted.hash())
             && !facts.left.contains(&wanted.key)
             && facts
                 .problems
                 .iter()
                 .all(|p| p.about != wanted.key.to_string())
-    });
-    is_wanted && replicas(set).is_up_to_date(valid.replicas())
+    })
 }
 
 pub(super) fn up_to_date(

@@ -3,6 +3,7 @@
 mod others;
 mod pods;
 mod reasons;
+mod served;
 mod unread;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -82,11 +82,6 @@ fn data_in_the_way(cluster: &ValidCluster) -> Option<String> {
     })
 }
 
-/// How many of its members serve.
-pub fn ready_members(cluster: &ValidCluster) -> i32 {
-    etcd::ready_members(cluster)
-}
-
 /// Whether it goes on with data that was there before.
 pub fn goes_on(cluster: &ValidCluster) -> bool {
     etcd::initial::says_existing(cluster)
