@@ -9,6 +9,7 @@ use super::pods::{for_want_of_pods, with_pods};
 use super::rollout::replicas;
 use super::{FUNCTIONAL, Facts};
 use crate::cluster::children::storage;
+use crate::cluster::dereference::addresses;
 use crate::cluster::validate::Refusal;
 use crate::kubernetes::store::{Kind, ObjectKey};
 
@@ -55,17 +56,17 @@ fn said(facts: &Facts<'_>) -> ConditionFinding {
         return unknown(FUNCTIONAL, "CannotAsk", message);
     }
     match &facts.observed.health {
-        // Another process has asked it before, and this one is about to, or has no way to it for
-        // now: that is said elsewhere, and takes nothing from those who use it.
-        None if facts.is_asked || facts.valid.is_err() || (has_served && started) => {
-            earlier(facts.cluster.status.as_ref(), FUNCTIONAL).unwrap_or_else(waiting)
-        }
-        None if has_served => finding(
+        None if has_served && !started && !facts.is_asked => finding(
             FUNCTIONAL,
             false,
             "Unreachable",
             "no replica of the control plane is ready",
         ),
+        // Another process has asked it before, and this one is about to, or has no way to it for
+        // now: that is said elsewhere, and takes nothing from those who use it.
+        None if facts.is_asked || facts.valid.is_err() || has_served => {
+            earlier(facts.cluster.status.as_ref(), FUNCTIONAL).unwrap_or_else(waiting)
+        }
         None => waiting(),
         Some(health) if health.ready && (started || has_served) => {
             finding(FUNCTIONAL, true, "Ready", "")
@@ -89,7 +90,37 @@ fn said(facts: &Facts<'_>) -> ConditionFinding {
 
 /// What keeps this process from asking, until somebody mends it.
 fn cannot_be_asked(facts: &Facts<'_>) -> Option<String> {
-    if facts.is_asked || facts.valid.err() == Some(&Refusal::Unread) {
+    if facts.is_asked {
+        return None;
+    }
+    without_address(facts).or_else(|| without_ca(facts))
+}
+
+/// Nobody reaches it without its Service, for however short a time that cannot be made again.
+fn without_address(facts: &Facts<'_>) -> Option<String> {
+    let meta = &facts.cluster.metadata;
+    let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
+    let service = names::service(name.unwrap_or_default(), facts.cluster.spec.service.type_);
+    let key = ObjectKey::new(Kind::Service, namespace.unwrap_or_default(), service);
+    if addresses(facts.observed.service.as_ref()).is_empty() {
+        let mut problems = facts.problems.iter();
+        let why = problems.find(|problem| problem.about == key.to_string());
+        return Some(why.map_or_else(
+            || format!("{key} is missing or has no address"),
+            |problem| format!("{key}: {}", problem.message),
+        ));
+    }
+    let recorded = || facts.cluster.recorded_ports().both();
+    let ports = facts
+        .valid
+        .map_or_else(|_| recorded(), |valid| valid.served_ports);
+    ports
+        .is_none()
+        .then(|| format!("{key} does not have the ports of the control plane"))
+}
+
+fn without_ca(facts: &Facts<'_>) -> Option<String> {
+    if facts.valid.err() == Some(&Refusal::Unread) {
         return None;
     }
     let ca = facts

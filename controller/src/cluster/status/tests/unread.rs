@@ -102,6 +102,57 @@ fn unasked(cluster: &Cluster, ready: i32, problems: &[Problem]) -> ClusterStatus
     })
 }
 
+/// The Service went while no controller ran, and cannot be made again.
+#[test]
+fn a_service_that_is_lost_takes_from_available_what_nobody_knows() {
+    let cluster = settled();
+    let gone: fn(&mut Cluster, &mut Observed) = |_, observed| observed.service = None;
+    let headless: fn(&mut Cluster, &mut Observed) = |_, observed| {
+        let spec = observed.service.as_mut().unwrap().spec.as_mut().unwrap();
+        spec.cluster_ips = Some(vec!["None".to_owned()]);
+    };
+    let portless: fn(&mut Cluster, &mut Observed) = |cluster, observed| {
+        cluster.status.as_mut().unwrap().ports = None;
+        let spec = observed.service.as_mut().unwrap().spec.as_mut().unwrap();
+        spec.ports = None;
+    };
+    let key = ObjectKey::new(Kind::Service, "ns", "kmc-demo");
+    let denied = [Problem::new(&key, "denied")];
+    for lost in [gone, headless, portless] {
+        for version in [None, Some("v1.35.1".to_owned())] {
+            for ready in [0, 1] {
+                let (mut cluster, mut observed) = (cluster.clone(), working(ready));
+                cluster.spec.version.clone_from(&version);
+                observed.health = None;
+                lost(&mut cluster, &mut observed);
+                let valid = validate(&cluster, &observed, jiff::SignedDuration::from_hours(1));
+                let new = status(&Facts {
+                    cluster: &cluster,
+                    observed: &observed,
+                    valid: valid.as_ref(),
+                    problems: &denied,
+                    left: &BTreeSet::new(),
+                    is_asked: false,
+                    hosted_config: None,
+                    nodes: None,
+                    now: at(60),
+                });
+                let wanted = match ready {
+                    0 => pair("False", "Unreachable"),
+                    _ => pair("Unknown", "CannotAsk"),
+                };
+                assert_eq!(says(&new, AVAILABLE), wanted);
+                let message = &condition(Some(&new), AVAILABLE).unwrap().message;
+                assert_eq!(
+                    message.contains("Service ns/kmc-demo"),
+                    ready == 1,
+                    "{message}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn an_authority_that_cannot_be_read_takes_from_available_what_nobody_knows() {
     let cluster = settled();
