@@ -125,6 +125,10 @@ impl Target {
     fn is_due(&self) -> bool {
         self.client_cert.as_ref().is_some_and(ClientCert::is_due)
     }
+
+    fn has_ended(&self) -> bool {
+        self.client_cert.as_ref().is_some_and(ClientCert::has_ended)
+    }
 }
 
 /// Asks hosted APIs whether they are ready.
@@ -134,8 +138,9 @@ pub struct ReadinessPoller(Poller<Target, Option<Health>, Pace>);
 
 impl ReadinessPoller {
     /// A poller that calls `changed` with a Cluster's namespace and name whenever an answer
-    /// differs from the one before in readiness or reason, the first answer included, and once
-    /// when the certificate to ask with is due to be replaced. The call must not block.
+    /// differs from the one before in readiness or reason, the first answer included, once when the
+    /// certificate to ask with is due to be replaced, and once when it has ended: nothing is asked
+    /// then, and nothing known. The call must not block.
     pub fn new(changed: impl Fn(&str, &str) + Send + Sync + 'static) -> Self {
         Self::with_pace(CONCURRENCY, Pace::default(), changed)
     }
@@ -247,6 +252,15 @@ impl Asking {
         let mut is_due_told = false;
         loop {
             let target = self.task.target.borrow_and_update().clone();
+            if target.has_ended() {
+                self.ended(&target);
+                if self.task.target.changed().await.is_err() {
+                    return;
+                }
+                (client, failures, is_due_told) = (None, 0, false);
+                since = Some(Instant::now());
+                continue;
+            }
             let put = Instant::now();
             let outcome = tokio::select! {
                 outcome = ask(&self.task.shared, &target, &mut client) => Some(outcome),
@@ -304,6 +318,14 @@ impl Asking {
                 }
             }
         }
+    }
+
+    /// What an API answers to a certificate that has ended tells nothing of what others get from it.
+    fn ended(&mut self, target: &Target) {
+        if let Some(last) = self.task.last.lock().take() {
+            self.was_ready = last.ready;
+        }
+        self.task.shared.changed(&target.namespace, &target.name);
     }
 
     /// Keeps the answer, unless it is a failure that may be a single one. Whether it differs from

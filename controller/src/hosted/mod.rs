@@ -15,7 +15,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pki::{PemPair, inspect};
 
 pub mod health;
@@ -32,30 +32,41 @@ pub use endpoint::Endpoint;
 pub use error::HostedError;
 pub use readyz::{NotReady, READYZ_DEADLINE, ask_readyz};
 
+/// How long before its end a certificate is asked with no more: the clock of the API may be ahead.
+const AHEAD: SignedDuration = SignedDuration::from_secs(30);
+
 /// The certificate that a hosted API is asked with.
 #[derive(Clone)]
 struct ClientCert {
     pair: PemPair,
     /// When it is due to be replaced.
     renew_at: Option<Timestamp>,
+    /// When it is good for nothing any more.
+    ends_at: Option<Timestamp>,
 }
 
 impl ClientCert {
     /// One that is made now: of a CA that is about to expire it is due as soon as it is made, and
     /// serves for so long all the same.
     fn new(pair: PemPair, least: Duration) -> Self {
+        let facts = inspect(&pair.certificate).ok();
         let renew_at = || {
-            let due = inspect(&pair.certificate).ok()?.renew_at();
+            let due = facts.as_ref()?.renew_at();
             Some(due.max(Timestamp::now().checked_add(least).ok()?))
         };
         Self {
             renew_at: renew_at(),
+            ends_at: facts.and_then(|facts| facts.not_after.checked_sub(AHEAD).ok()),
             pair,
         }
     }
 
+    fn has_ended(&self) -> bool {
+        self.ends_at.is_some_and(|end| end <= Timestamp::now())
+    }
+
     fn is_due(&self) -> bool {
-        self.renew_at.is_some_and(|due| due <= Timestamp::now())
+        self.has_ended() || self.renew_at.is_some_and(|due| due <= Timestamp::now())
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::hosted::AHEAD;
 use crate::hosted::testing::{Peer, Server, client_cert, new_ca};
 
 /// An API whose readiness is set from outside, and which counts how often it was asked.
@@ -327,6 +328,32 @@ async fn a_certificate_that_is_due_is_asked_for_and_taken() {
     );
     assert!(prober.observes("u", &server.endpoint));
     not_called(&mut calls, Duration::from_millis(200)).await;
+}
+
+/// What the API says of such a certificate is no news of the API.
+#[tokio::test]
+async fn with_a_certificate_that_has_ended_nothing_is_asked_and_nothing_known() {
+    let api = Api::default();
+    api.set(true);
+    let server = api.start().await;
+    let (prober, mut calls) = prober(4, quick());
+    let ends = client_cert(&server.ca, AHEAD + SignedDuration::from_secs(2));
+    prober.observe("u", "ns", "a", server.endpoint.clone(), Some(ends), false);
+    called(&mut calls).await;
+    assert!(prober.last("u").unwrap().ready);
+    while prober.last("u").is_some() {
+        called(&mut calls).await;
+    }
+    let asked = api.asked();
+    not_called(&mut calls, Duration::from_millis(300)).await;
+    assert_eq!(api.asked(), asked);
+    assert!(!prober.observes("u", &server.endpoint));
+
+    // The next one is not the first that is heard of it: a single failure is none.
+    let next = Some(server.client_cert());
+    prober.observe("u", "ns", "a", server.endpoint.clone(), next, false);
+    called(&mut calls).await;
+    assert!(prober.last("u").unwrap().ready);
 }
 
 #[test]
