@@ -1,5 +1,6 @@
 //! Bootstrap tokens in a hosted cluster.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client};
@@ -48,6 +49,29 @@ pub async fn ensure(client: &Client, token: &BootstrapToken) -> Result<Ensured, 
     found.data = wanted.data;
     deadline(api.replace(&name, &PostParams::default(), &found)).await?;
     Ok(Ensured::Repaired)
+}
+
+/// Sees to it that a token of the hosted cluster ends at this moment at the latest; nothing is never.
+pub async fn end_by(
+    client: &Client,
+    token: BootstrapToken,
+    end: Option<Timestamp>,
+) -> Result<BootstrapToken, HostedError> {
+    let expiration = earlier(token.expiration, end);
+    if expiration == token.expiration {
+        return Ok(token);
+    }
+    let token = BootstrapToken {
+        expiration,
+        ..token
+    };
+    ensure(client, &token).await?;
+    Ok(token)
+}
+
+/// The earlier of two ends; nothing is never.
+pub fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    [one, other].into_iter().flatten().min()
 }
 
 /// Reads a token, or nothing if there is none of this id.

@@ -24,27 +24,32 @@ pub async fn token(
     context: &Context,
 ) -> Result<BootstrapToken, Error> {
     let client = client(&valid.reach, context).await?;
-    let recorded = status::recorded_id(request).map(|_| status::expires_at(request));
+    let end = end(request, valid);
     if let Some(token) = tokens::read(&client, id).await? {
         let made_for = match token.role {
             Role::Worker => JoinTokenRole::Worker,
             Role::Controller => JoinTokenRole::Controller,
         };
         unchanged(request, &request.spec.cluster_name, made_for)?;
-        let expiration = recorded.unwrap_or(token.expiration);
-        return Ok(BootstrapToken {
-            expiration,
-            ..token
-        });
+        return Ok(tokens::end_by(&client, token, end).await?);
     }
     let token = BootstrapToken {
         id: id.clone(),
         secret: TokenSecret::random()?,
         role: valid.role,
-        expiration: recorded.unwrap_or_else(|| ends_after(valid.lifetime)),
+        expiration: end,
     };
     tokens::ensure(&client, &token).await?;
     Ok(token)
+}
+
+/// When the token ends, as recorded; while nothing is, as the spec now asks for: nobody holds it to
+/// what an earlier attempt was asked for.
+pub fn end(request: &JoinTokenRequest, valid: &ValidRequest) -> Option<Timestamp> {
+    status::recorded_id(request).map_or_else(
+        || ends_after(valid.lifetime),
+        |_| status::expires_at(request),
+    )
 }
 
 /// In whole seconds, as it is written down.
@@ -85,7 +90,46 @@ async fn client(reach: &Reach, context: &Context) -> Result<kube::Client, Error>
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
     use super::*;
+    use crate::kubernetes::store::{Kind, ObjectKey};
+
+    #[test]
+    fn a_token_ends_when_the_spec_says_until_its_end_is_recorded() {
+        let recorded = "2027-01-01T00:00:00Z";
+        let end = |status: serde_json::Value, lifetime| {
+            let request = serde_json::from_value(serde_json::json!({
+                "metadata": {"name": "token", "namespace": "ns", "uid": "1"},
+                "spec": {"clusterName": "demo"}, "status": status,
+            }));
+            let valid = ValidRequest {
+                role: Role::Worker,
+                lifetime,
+                server: String::new(),
+                reach: Reach {
+                    cluster_uid: String::new(),
+                    service_ip: String::new(),
+                    port: 0,
+                    ca_secret: ObjectKey::new(Kind::Secret, "ns", "demo-ca"),
+                    certificate: String::new(),
+                },
+                owner: OwnerReference::default(),
+            };
+            super::end(&request.unwrap(), &valid)
+        };
+        let hour = Some(SignedDuration::from_hours(1));
+        let noted = serde_json::json!({"tokenID": "abc123", "expiresAt": recorded});
+        assert_eq!(end(noted, hour), recorded.parse().ok());
+        let ever = serde_json::json!({"tokenID": "abc123"});
+        assert_eq!(end(ever, hour), None);
+        let nothing = || serde_json::json!({});
+        assert_eq!(end(nothing(), None), None);
+        let left = end(nothing(), hour)
+            .unwrap()
+            .duration_since(Timestamp::now());
+        assert!((3590..=3600).contains(&left.as_secs()), "{left}");
+    }
 
     #[test]
     fn only_what_answers_nobody_is_not_asked() {

@@ -23,6 +23,7 @@ use crate::apply::ApplyError;
 use crate::apply::desired::Step;
 use crate::cluster;
 use crate::hosted::HostedError;
+use crate::hosted::tokens::earlier;
 use crate::kubernetes::primary::{PrimaryError, PrimaryWriter};
 use crate::kubernetes::store::{Kind, Live, ObjectKey};
 use crate::kubernetes::writer::WriteError;
@@ -205,11 +206,12 @@ async fn serve(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Iss
     let wanted = build::secret(request, &valid, &id);
     let writer = &context.shared.mothership.writer;
     let step = wanted.step(live.as_deref());
-    if matches!(step, Step::Nothing | Step::Apply) {
-        let expires_at = match (status::recorded_id(request), &live) {
-            (None, Some(live)) => live.annotation(NOT_AFTER).and_then(|at| at.parse().ok()),
-            _ => status::expires_at(request),
-        };
+    let expires_at = match (status::recorded_id(request), &live) {
+        (None, Some(live)) => live.annotation(NOT_AFTER).and_then(|at| at.parse().ok()),
+        _ => status::expires_at(request),
+    };
+    let in_time = earlier(expires_at, hosted::end(request, &valid)) == expires_at;
+    if in_time && matches!(step, Step::Nothing | Step::Apply) {
         if let (Step::Apply, Some(live)) = (step, &live) {
             crate::apply::relabel(writer, &wanted, &live.uid).await?;
         }

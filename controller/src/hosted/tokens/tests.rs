@@ -103,6 +103,31 @@ async fn a_token_with_another_end_is_repaired() {
 }
 
 #[tokio::test]
+async fn a_token_ends_at_the_earlier_of_two_moments() {
+    let (_server, client, stored) = hosted().await;
+    let end = |year: u16| Some(format!("{year}-01-01T00:00:00Z").parse().unwrap());
+    let cases = [
+        (None, None, None),
+        (None, end(2027), end(2027)),
+        (end(2028), end(2027), end(2027)),
+        (end(2027), end(2028), end(2027)),
+        (end(2027), None, end(2027)),
+    ];
+    for (has, asked, ends) in cases {
+        stored.lock().clear();
+        let expiration = has;
+        let made = BootstrapToken {
+            expiration,
+            ..token()
+        };
+        ensure(&client, &made).await.unwrap();
+        let kept = end_by(&client, made, asked).await.unwrap();
+        assert_eq!(kept.expiration, ends);
+        assert_eq!(read(&client, &kept.id).await.unwrap(), Some(kept));
+    }
+}
+
+#[tokio::test]
 async fn somebody_elses_token_is_left_alone() {
     let (_server, client, _stored) = hosted().await;
     let other = BootstrapToken {
