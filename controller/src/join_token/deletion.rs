@@ -11,7 +11,7 @@ use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use pki::token::TokenId;
 
-use crate::join_token::dereference::{Found, NoWay, Reach, home, is_cluster};
+use crate::join_token::dereference::{Found, NoWay, Reach, homes, owners};
 use crate::join_token::{Context, Error, find, hosted, status, write};
 use crate::kubernetes::store::{Kind, Live, ObjectKey, Store};
 
@@ -23,7 +23,7 @@ const REVOKED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Action, Error> {
     let now = Timestamp::now();
     if let Some(id) = live_token(request)
-        && let Err(error) = revoke(&id, request, context).await
+        && let Err((home, error)) = revoke(&id, request, context).await
     {
         if !error.is_final() && time_left(request, now).is_some() {
             let message = format!(
@@ -38,7 +38,7 @@ pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<A
         let has_expired = status::expires_at(request).is_some_and(|at| at <= now);
         // Of a first attempt only the clock says so, and it may be wrong.
         if !has_expired || status::is_true(request, status::DELETING).is_none() {
-            leave_behind(request, &id, &error, context);
+            leave_behind(request, &id, &home, &error, context);
         }
     }
     if let Err(error) = context
@@ -63,8 +63,35 @@ fn live_token(request: &JoinTokenRequest) -> Option<TokenId> {
     status::token_id(request).filter(|_| status::expires_at(request).is_none_or(|at| at > deleted))
 }
 
-async fn revoke(id: &TokenId, request: &JoinTokenRequest, context: &Context) -> Result<(), Error> {
-    let found = find(request, context).await?;
+/// Revokes it wherever it may be; otherwise comes back where that could not be done, and why.
+async fn revoke(
+    id: &TokenId,
+    request: &JoinTokenRequest,
+    context: &Context,
+) -> Result<(), (String, Error)> {
+    let mut failed = None;
+    for home in homes(request, &context.clusters) {
+        if let Err(error) = revoke_at(id, home.clone(), request, context).await {
+            failed = worse(failed, (home, error));
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// What may still come right is tried again, whatever else cannot.
+fn worse(before: Option<(String, Error)>, now: (String, Error)) -> Option<(String, Error)> {
+    before
+        .filter(|(_, before)| !before.is_final() || now.1.is_final())
+        .or(Some(now))
+}
+
+async fn revoke_at(
+    id: &TokenId,
+    home: String,
+    request: &JoinTokenRequest,
+    context: &Context,
+) -> Result<(), Error> {
+    let found = find(request, home, context).await?;
     match honoured(request, &found, &context.shared.mothership.store) {
         Some(way) => hosted::revoke(id, &way?, context).await,
         None => Ok(()),
@@ -84,13 +111,13 @@ fn honoured(
         .get(names::CLUSTER_REF_NAMESPACE_ANNOTATION);
     if elsewhere
         && let Some(namespace) = namespace
-        && !request.owner_references().iter().any(is_cluster)
+        && owners(request).next().is_none()
     {
         return Some(Err(NoWay::Elsewhere(namespace.clone())));
     }
     let Some(cluster) = &found.cluster else {
         let pods_kept =
-            pods_kept(request, store).then(|| NoWay::PodsKept(home(request).to_owned()));
+            pods_kept(request, &found.home, store).then(|| NoWay::PodsKept(found.home.clone()));
         return if found.exists {
             Some(found.way.clone())
         } else {
@@ -100,20 +127,20 @@ fn honoured(
     // With `--cascade=orphan` its pods stay, and while they may not be ended they serve on.
     let ends = cluster.metadata.deletion_timestamp.is_some()
         && !cluster.finalizers().iter().any(|name| name == "orphan")
-        && set(request, store).is_none_or(|set| set.deleting);
+        && set(request, &found.home, store).is_none_or(|set| set.deleting);
     (!ends).then(|| found.way.clone())
 }
 
-/// What makes the pods of the request's Cluster.
-fn set(request: &JoinTokenRequest, store: &Store) -> Option<Arc<Live>> {
+/// What makes the pods of a Cluster in the request's namespace.
+fn set(request: &JoinTokenRequest, home: &str, store: &Store) -> Option<Arc<Live>> {
     let namespace = request.namespace().unwrap_or_default();
-    let name = names::control_plane(home(request));
+    let name = names::control_plane(home);
     store.get(&ObjectKey::new(Kind::StatefulSet, namespace, name))
 }
 
 /// Whether the pods of a Cluster that is gone run on, nobody's.
-fn pods_kept(request: &JoinTokenRequest, store: &Store) -> bool {
-    set(request, store).is_some_and(|set| set.owner.is_none() && !set.deleting)
+fn pods_kept(request: &JoinTokenRequest, home: &str, store: &Store) -> bool {
+    set(request, home, store).is_some_and(|set| set.owner.is_none() && !set.deleting)
 }
 
 /// Without the status this goes on all the same.
@@ -125,14 +152,19 @@ async fn tell(request: &Arc<JoinTokenRequest>, reason: &str, message: &str, cont
     }
 }
 
-fn leave_behind(request: &JoinTokenRequest, id: &TokenId, error: &Error, context: &Context) {
+fn leave_behind(
+    request: &JoinTokenRequest,
+    id: &TokenId,
+    home: &str,
+    error: &Error,
+    context: &Context,
+) {
     // An event's end is cut off where it is too long.
     let note = format!(
         "the token {} was not revoked: delete the Secret bootstrap-token-{} from the namespace \
-         kube-system of the hosted cluster {} ({error})",
+         kube-system of the hosted cluster {home} ({error})",
         id.as_str(),
         id.as_str(),
-        home(request),
     );
     let (name, namespace) = (request.name_any(), request.namespace().unwrap_or_default());
     tracing::warn!(name, namespace, note, "a token was not revoked");

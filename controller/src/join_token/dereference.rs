@@ -17,6 +17,8 @@ use crate::kubernetes::store::{Kind, ObjectKey, Store};
 /// What is there.
 #[derive(Clone, Debug)]
 pub struct Found {
+    /// The name of the Cluster that was looked for.
+    pub home: String,
     /// The Cluster that has the token, or that is to have it.
     pub cluster: Option<Arc<Cluster>>,
     /// There is one, also where it cannot be read.
@@ -85,19 +87,54 @@ impl NoWay {
     }
 }
 
-/// The Cluster that has the request's token. Once it is its owner it stays that one, whatever the
-/// spec says afterwards. Others may have been added beside it.
-pub fn home(request: &JoinTokenRequest) -> &str {
-    let owners = request.owner_references().iter();
-    let mut owners = owners.filter(|owner| is_cluster(owner));
-    let first = owners.clone().next();
-    match owners
-        .find(|owner| owner.controller == Some(true))
-        .or(first)
-    {
-        Some(owner) if status::token_id(request).is_some() => &owner.name,
-        _ => &request.spec.cluster_name,
+/// The Clusters that may have the request's token, the likeliest first. With the id it is recorded which
+/// one has it; until then spec and owners tell, and either may have been edited: an API that knows
+/// nothing of the token says nothing about another's.
+pub fn homes(request: &JoinTokenRequest, clusters: &Reader<Cluster>) -> Vec<String> {
+    let asked = &request.spec.cluster_name;
+    if status::token_id(request).is_none() {
+        return vec![asked.clone()];
     }
+    let recorded = status::cluster_uid(request);
+    let is_recorded = |cluster: &Cluster| {
+        cluster.namespace() == request.namespace() && cluster.uid().as_deref() == recorded
+    };
+    if recorded.is_some()
+        && let Some(cluster) = clusters.find(is_recorded)
+    {
+        return vec![cluster.name_any()];
+    }
+    let mut owners: Vec<_> = owners(request).collect();
+    // What is equal keeps its order.
+    owners.sort_by_key(|owner| {
+        (
+            recorded != Some(owner.uid.as_str()),
+            owner.name != *asked,
+            owner.controller != Some(true),
+        )
+    });
+    let mut names: Vec<String> = Vec::new();
+    for name in owners.into_iter().map(|owner| &owner.name).chain([asked]) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+/// The Cluster that most likely has the request's token, or that is to have it. Whatever the spec says
+/// afterwards, it stays that one.
+pub fn home(request: &JoinTokenRequest, clusters: &Reader<Cluster>) -> String {
+    let mut homes = homes(request, clusters).into_iter();
+    homes
+        .next()
+        .unwrap_or_else(|| request.spec.cluster_name.clone())
+}
+
+/// The Clusters that own a request.
+pub fn owners(request: &JoinTokenRequest) -> impl Iterator<Item = &OwnerReference> {
+    let owners = request.owner_references().iter();
+    owners.filter(|owner| is_cluster(owner))
 }
 
 /// Whether an owner is a Cluster of ours: other groups have Clusters too.
@@ -106,10 +143,15 @@ pub fn is_cluster(owner: &OwnerReference) -> bool {
     owner.kind == Cluster::kind(&()) && group == Some(&*Cluster::group(&()))
 }
 
-/// Reads the stores.
-pub fn dereference(request: &JoinTokenRequest, clusters: &Reader<Cluster>, store: &Store) -> Found {
+/// Reads the stores, for the token of this Cluster.
+pub fn dereference(
+    request: &JoinTokenRequest,
+    home: String,
+    clusters: &Reader<Cluster>,
+    store: &Store,
+) -> Found {
     let namespace = request.namespace().unwrap_or_default();
-    let name = home(request);
+    let name = home.as_str();
     let Some(cluster) = clusters.get(&ObjectRef::new(name).within(&namespace)) else {
         return Found {
             cluster: None,
@@ -117,6 +159,7 @@ pub fn dereference(request: &JoinTokenRequest, clusters: &Reader<Cluster>, store
             serves: false,
             host: None,
             way: Err(NoWay::Unread(name.to_owned())),
+            home,
         };
     };
     let service = ObjectKey::new(
@@ -134,6 +177,7 @@ pub fn dereference(request: &JoinTokenRequest, clusters: &Reader<Cluster>, store
             .or_else(|| Some(format!("{}.{namespace}.svc", service.name))),
         way: way(&cluster, service, store),
         cluster: Some(cluster),
+        home,
     }
 }
 
@@ -220,7 +264,7 @@ mod tests {
     fn what_is_missing_on_the_way_to_the_api_is_named() {
         let way = |uid: &str, spec: Value, store: &Store| {
             let clusters = clusters(&[(uid, spec)]);
-            let found = dereference(&request(json!({})), &clusters, store);
+            let found = dereference(&request(json!({})), "demo".into(), &clusters, store);
             found
                 .way
                 .map(|reach| reach.port)
@@ -235,7 +279,12 @@ mod tests {
             "certificateRefs": [{"type": "ca", "name": "my-ca"}]});
         let missing = way("new", named, &store("new")).unwrap_err();
         assert!(missing.contains("Secret ns/my-ca "), "{missing}");
-        let none = dereference(&request(json!({})), &clusters(&[]), &store("new"));
+        let none = dereference(
+            &request(json!({})),
+            "demo".into(),
+            &clusters(&[]),
+            &store("new"),
+        );
         assert_eq!(none.way.err(), Some(NoWay::Unread("demo".into())));
     }
 
@@ -250,7 +299,7 @@ mod tests {
             }));
             let (clusters, mut writer) = reflector::store();
             writer.apply_watcher_event(&Event::Apply(cluster.unwrap()));
-            let found = dereference(&request(json!({})), &clusters, &store("new"));
+            let found = dereference(&request(json!({})), "demo".into(), &clusters, &store("new"));
             (found.host.unwrap(), found.way.map(|reach| reach.port))
         };
         let ports = json!({"api": 6443, "konnectivity": 1});
@@ -272,19 +321,56 @@ mod tests {
         let moved = |owners: &Value, id: Value| {
             let moved = request(json!({"metadata": {"ownerReferences": owners},
                 "spec": {"clusterName": "other"}, "status": {"tokenID": id}}));
-            home(&moved).to_owned()
+            home(&moved, &clusters(&[]))
         };
         let ours = owner("k0smotron.io/v1beta1");
         assert_eq!(moved(&ours, json!("abc123")), "demo");
         assert_eq!(moved(&ours, Value::Null), "other");
         let begun = request(json!({"metadata": {"ownerReferences": ours, "uid": "1",
             "finalizers": [names::JOIN_TOKEN_REQUEST_FINALIZER]}, "spec": {"clusterName": "other"}}));
-        assert_eq!(home(&begun), "demo", "there may be a token already");
+        assert_eq!(
+            home(&begun, &clusters(&[])),
+            "demo",
+            "there may be a token already"
+        );
         let beside = json!([{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
             "name": "beside", "uid": "2"}, ours[0]]);
         assert_eq!(moved(&beside, json!("abc123")), "demo", "it is in control");
         assert_eq!(moved(&json!([beside[0]]), json!("abc123")), "beside");
         let theirs = owner("cluster.x-k8s.io/v1beta1");
         assert_eq!(moved(&theirs, json!("abc123")), "other");
+    }
+
+    /// An API that knows nothing of a token says nothing about another's.
+    #[test]
+    fn a_token_is_looked_for_wherever_it_may_be() {
+        let owner = |name: &str, uid: &str, controller: bool| {
+            json!({"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster", "name": name,
+                "uid": uid, "controller": controller})
+        };
+        let clusters = clusters(&[("1", json!({}))]);
+        let homes = |owners: Value, spec: &str, uid: Value| {
+            let request = request(json!({"metadata": {"ownerReferences": owners},
+                "spec": {"clusterName": spec}, "status": {"tokenID": "abc123",
+                "deprecated": {"v1beta1": {"clusterUID": uid}}}}));
+            homes(&request, &clusters)
+        };
+        let both = || json!([owner("beside", "2", true), owner("demo", "1", false)]);
+        assert_eq!(homes(both(), "demo", Value::Null), ["demo", "beside"]);
+        assert_eq!(
+            homes(both(), "other", json!("")),
+            ["beside", "demo", "other"]
+        );
+        // It is recorded, and all else may have been edited.
+        assert_eq!(homes(both(), "other", json!("1")), ["demo"]);
+        assert_eq!(homes(json!([both()[0]]), "other", json!("1")), ["demo"]);
+        assert_eq!(homes(json!([]), "beside", json!("1")), ["demo"]);
+        // The one that had it is gone; its namesake may run on its data.
+        let gone = homes(
+            json!([both()[0], owner("old", "3", false)]),
+            "demo",
+            json!("3"),
+        );
+        assert_eq!(gone, ["old", "beside", "demo"]);
     }
 }

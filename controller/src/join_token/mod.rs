@@ -36,7 +36,7 @@ mod status;
 mod validate;
 mod write;
 
-use self::dereference::{Found, NoWay, dereference, home};
+use self::dereference::{Found, NoWay, dereference, home, owners};
 use self::validate::Refusal;
 
 /// How often what is gone is forgotten.
@@ -133,6 +133,8 @@ pub struct Issued {
     pub id: TokenId,
     /// When it expires; `None` for never.
     pub expires_at: Option<Timestamp>,
+    /// The uid of its Cluster.
+    pub cluster_uid: String,
 }
 
 /// Brings one JoinTokenRequest closer to what it says.
@@ -198,7 +200,8 @@ async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Actio
 /// Sees to it that the token is there; nothing is written before all that can be known beforehand
 /// is known.
 async fn serve(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Issued, Error> {
-    let found = find(request, context).await?;
+    let home = home(request, &context.clusters);
+    let found = find(request, home, context).await?;
     let valid = validate::validate(request, &found, Timestamp::now())?;
     let live = own_secret(request, context).await?;
     let request = &write::owned(request, &valid, context).await?;
@@ -206,6 +209,11 @@ async fn serve(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Iss
     let wanted = build::secret(request, &valid, &id);
     let writer = &context.shared.mothership.writer;
     let step = wanted.step(live.as_deref());
+    let issued = |expires_at| Issued {
+        id: id.clone(),
+        expires_at,
+        cluster_uid: valid.owner.uid.clone(),
+    };
     let expires_at = match (status::recorded_id(request), &live) {
         (None, Some(live)) => live.annotation(NOT_AFTER).and_then(|at| at.parse().ok()),
         _ => status::expires_at(request),
@@ -215,14 +223,14 @@ async fn serve(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Iss
         if let (Step::Apply, Some(live)) = (step, &live) {
             crate::apply::relabel(writer, &wanted, &live.uid).await?;
         }
-        return Ok(Issued { id, expires_at });
+        return Ok(issued(expires_at));
     }
     let token = hosted::token(request, &valid, &id, context).await?;
     let expires_at = token.expiration;
     let body = wanted.with_data(&build::data(&valid, &id, token.secret)?, expires_at);
     if let Some(live) = &live {
         writer.apply(&wanted.key, &body, &live.uid).await?;
-        return Ok(Issued { id, expires_at });
+        return Ok(issued(expires_at));
     }
     match writer.create(&wanted.key, &body).await {
         // An earlier attempt whose answer was lost made it, or somebody else.
@@ -234,18 +242,24 @@ async fn serve(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Iss
         }
         created => created?,
     }
-    Ok(Issued { id, expires_at })
+    Ok(issued(expires_at))
 }
 
-/// Everything known about a request. The watch leaves out a Cluster that it cannot read.
-async fn find(request: &JoinTokenRequest, context: &Context) -> Result<Found, PrimaryError> {
-    let mut found = dereference(request, &context.clusters, &context.shared.mothership.store);
+/// Everything known about a request for a token of this Cluster. The watch leaves out a Cluster that it
+/// cannot read.
+async fn find(
+    request: &JoinTokenRequest,
+    home: String,
+    context: &Context,
+) -> Result<Found, PrimaryError> {
+    let store = &context.shared.mothership.store;
+    let mut found = dereference(request, home, &context.clusters, store);
     if found.cluster.is_none() {
         let namespace = request.namespace().unwrap_or_default();
         found.exists = context
             .shared
             .primary
-            .exists(&namespace, home(request))
+            .exists(&namespace, &found.home)
             .await?;
     }
     Ok(found)
@@ -315,7 +329,8 @@ pub fn of_cluster(
     requests
         .state_filter(|request| {
             request.namespace() == cluster.namespace
-                && (request.spec.cluster_name == cluster.name || home(request) == cluster.name)
+                && (request.spec.cluster_name == cluster.name
+                    || owners(request).any(|owner| owner.name == cluster.name))
         })
         .iter()
         .map(|request| ObjectRef::from_obj(&**request))

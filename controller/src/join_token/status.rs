@@ -48,6 +48,13 @@ pub fn expires_at(request: &JoinTokenRequest) -> Option<Timestamp> {
     request.status.as_ref()?.expires_at.as_ref().map(|at| at.0)
 }
 
+/// The uid of the Cluster that has the token, recorded with its id.
+pub fn cluster_uid(request: &JoinTokenRequest) -> Option<&str> {
+    let deprecated = request.status.as_ref()?.deprecated.as_ref()?;
+    let uid = deprecated.v1beta1.as_ref()?.cluster_uid.as_deref()?;
+    Some(uid).filter(|uid| !uid.is_empty())
+}
+
 /// There is no token, or not the right one, for this reason.
 pub fn refused(request: &JoinTokenRequest, error: &Error) -> JoinTokenRequestStatus {
     with(request, "False", error.reason(), &steady(&error.message()))
@@ -55,11 +62,15 @@ pub fn refused(request: &JoinTokenRequest, error: &Error) -> JoinTokenRequestSta
 
 /// There is one.
 pub fn created(request: &JoinTokenRequest, issued: &Issued) -> JoinTokenRequestStatus {
-    JoinTokenRequestStatus {
+    let mut status = JoinTokenRequestStatus {
         token_id: Some(issued.id.as_str().to_owned()),
         expires_at: issued.expires_at.map(Time),
         ..with(request, "True", "Created", "")
-    }
+    };
+    let deprecated = status.deprecated.get_or_insert_default();
+    let v1beta1 = deprecated.v1beta1.get_or_insert_default();
+    v1beta1.cluster_uid = Some(issued.cluster_uid.clone());
+    status
 }
 
 /// Conditions of others stay theirs: they are no news, and nobody writes them who does not look after

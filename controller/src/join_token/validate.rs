@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use pki::token::{Role, join_url};
 
-use super::dereference::{Found, NoWay, Reach, home};
+use super::dereference::{Found, NoWay, Reach};
 use super::status;
 use crate::kubernetes::store::ObjectKey;
 
@@ -113,7 +113,7 @@ pub fn validate(
         return Err(Refusal::NotImplemented(later));
     }
     invalid(&validation::validate_join_token_request(request))?;
-    unchanged(request, home(request), request.spec.role)?;
+    unchanged(request, &found.home, request.spec.role)?;
     if let Some(at) = status::expires_at(request)
         && at <= now
     {
@@ -189,6 +189,7 @@ mod tests {
     fn refusal(request: Value) -> Refusal {
         let request: JoinTokenRequest = serde_json::from_value(request).unwrap();
         let found = Found {
+            home: "demo".into(),
             cluster: None,
             exists: false,
             serves: false,

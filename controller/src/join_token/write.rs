@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crds::names::JOIN_TOKEN_REQUEST_FINALIZER;
 use crds::v1beta2::{JoinTokenRequest, JoinTokenRequestStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt;
 use serde_json::json;
 
@@ -35,18 +36,24 @@ pub async fn owned(
     if !has_finalizer {
         finalizers.push(JOIN_TOKEN_REQUEST_FINALIZER.to_owned());
     }
-    let mut owners = request.owner_references().to_vec();
-    if !has_owner {
-        // A request whose Cluster was made anew belongs to the new one.
-        owners.retain(|owner| !is_cluster(owner));
+    let owners = with_owner(request.owner_references(), &valid.owner);
+    let metadata = json!({"finalizers": finalizers, "ownerReferences": owners});
+    context.primary.metadata(request, metadata).await
+}
+
+/// A request whose Cluster was made anew belongs to the new one, and one that is about to have a token to
+/// the Cluster that makes it: who its owners are tells where the token is.
+fn with_owner(owners: &[OwnerReference], cluster: &OwnerReference) -> Vec<OwnerReference> {
+    let mut owners = owners.to_vec();
+    owners.retain(|owner| !is_cluster(owner) || owner.uid == cluster.uid);
+    if owners.iter().all(|owner| owner.uid != cluster.uid) {
         // Another controller's request stays its own, and ends with its Cluster all the same.
         let is_taken = owners.iter().any(|owner| owner.controller == Some(true));
-        let mut owner = valid.owner.clone();
+        let mut owner = cluster.clone();
         owner.controller = owner.controller.filter(|_| !is_taken);
         owners.push(owner);
     }
-    let metadata = json!({"finalizers": finalizers, "ownerReferences": owners});
-    context.primary.metadata(request, metadata).await
+    owners
 }
 
 /// Writes the status if it changed, and in more than its words unless those are due: otherwise they are
@@ -71,4 +78,28 @@ pub async fn status(
     // With the version of what was read, a stale reconcile cannot take back a recorded id.
     primary.status_unless_changed(request, &status).await?;
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_clusters_only_the_one_that_makes_the_token_owns_its_request() {
+        let owner = |api: &str, name: &str, controller: bool| -> OwnerReference {
+            serde_json::from_value(json!({"apiVersion": api, "kind": "Cluster", "name": name,
+                "uid": name, "controller": controller.then_some(true)}))
+            .unwrap()
+        };
+        let cluster = |name, controller| owner("k0smotron.io/v1beta2", name, controller);
+        let demo = cluster("demo", true);
+        let beside = || cluster("beside", true);
+        let theirs = || owner("cluster.x-k8s.io/v1beta1", "theirs", true);
+        let owned = |owners: &[OwnerReference]| with_owner(owners, &demo);
+        assert_eq!(owned(&[]), std::slice::from_ref(&demo));
+        assert_eq!(owned(&[beside()]), std::slice::from_ref(&demo));
+        let as_it_is = || cluster("demo", false);
+        assert_eq!(owned(&[beside(), as_it_is()]), [as_it_is()]);
+        assert_eq!(owned(&[theirs(), beside()]), [theirs(), as_it_is()]);
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::{Errors, FieldError, Findings, parse_go_duration, texts};
 use crate::names;
+use crate::names::JOIN_TOKEN_REQUEST_FINALIZER;
 use crate::v1beta2::JoinTokenRequest;
 
 /// Everything that keeps a JoinTokenRequest from working and that shows without looking at
@@ -39,8 +40,9 @@ pub fn validate_join_token_request(request: &JoinTokenRequest) -> Vec<FieldError
 /// What of a changed JoinTokenRequest cannot be.
 ///
 /// A token carries its role and end, and lives in one cluster: once its id is recorded, a change
-/// would say something that is not so. Before that there is nothing that it could contradict, and
-/// a misspelt cluster can be corrected.
+/// would say something that is not so. From the controller's finalizer on there may be one, and where and
+/// as what it was made is known from the spec. Before that there is nothing that a change could
+/// contradict, and a misspelt cluster can be corrected.
 pub fn join_token_request_update(old: &JoinTokenRequest, new: &JoinTokenRequest) -> Findings {
     let mut errors = Errors::default();
     let made = old
@@ -48,7 +50,12 @@ pub fn join_token_request_update(old: &JoinTokenRequest, new: &JoinTokenRequest)
         .as_ref()
         .and_then(|status| status.token_id.as_deref())
         .is_some_and(|id| !id.is_empty());
-    if made {
+    let finalizers = old.metadata.finalizers.iter().flatten();
+    let begun = made
+        || finalizers
+            .into_iter()
+            .any(|name| name == JOIN_TOKEN_REQUEST_FINALIZER);
+    if begun {
         let same_time = match (
             parse_go_duration(&old.spec.expiry),
             parse_go_duration(&new.spec.expiry),
@@ -63,7 +70,12 @@ pub fn join_token_request_update(old: &JoinTokenRequest, new: &JoinTokenRequest)
                 old.spec.cluster_name.as_str(),
                 new.spec.cluster_name.as_str(),
             ),
-            ("spec.expiry", same_time, &old.spec.expiry, &new.spec.expiry),
+            (
+                "spec.expiry",
+                same_time || !made,
+                &old.spec.expiry,
+                &new.spec.expiry,
+            ),
             (
                 "spec.role",
                 old.spec.role == new.spec.role,

@@ -99,9 +99,14 @@ pub async fn whatever_keeps_a_token_from_being_made_is_said(scene: &Scene) -> Re
     let theirs = children::api(&scene.admin, &scene.namespace, "ConfigMap")?
         .create(&PostParams::default(), &theirs)
         .await?;
-    // Of another group, which is not ours to replace either.
+    // Of another group, which is not ours to replace either; and one of ours that makes no token.
+    let spec = json!({"service": {"type": "ClusterIP"}});
+    scene.create("beside", spec).await?;
+    let beside = scene.clusters().get("beside").await?.uid();
     let owner = json!([{"apiVersion": "cluster.x-k8s.io/v1beta1", "kind": "Cluster",
-        "name": "theirs", "uid": theirs.uid(), "controller": true}]);
+        "name": "theirs", "uid": theirs.uid(), "controller": true},
+        {"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster", "name": "beside",
+        "uid": beside, "controller": false}]);
     request(scene, "owned", "demo", "1h").await?;
     let owned = json!({"metadata": {"ownerReferences": owner}});
     change(scene, "owned", &owned).await?;

@@ -68,7 +68,7 @@ fn asked(
         writer.apply_watcher_event(&Event::Apply(serde_json::from_value(cluster).unwrap()));
     }
     let request = deleted(request);
-    let mut found = dereference(&request, &clusters, store);
+    let mut found = dereference(&request, "demo".into(), &clusters, store);
     found.exists |= exists;
     honoured(&request, &found, store).map(|way| way.map(drop))
 }
