@@ -15,6 +15,7 @@ type Changed = Box<dyn Fn(&str, &str) + Send + Sync>;
 /// What the tasks of one poller share.
 pub struct Shared<P> {
     places: Semaphore,
+    places_of_down: Semaphore,
     /// How long to wait between two questions.
     pub pace: P,
     changed: Changed,
@@ -25,6 +26,12 @@ impl<P> Shared<P> {
     pub async fn place(&self) -> Option<SemaphorePermit<'_>> {
         // It is never closed.
         self.places.acquire().await.ok()
+    }
+
+    /// The same for one that is known not to answer: it waits for others of its kind, and none that
+    /// answers waits for it.
+    pub async fn place_of_down(&self) -> Option<SemaphorePermit<'_>> {
+        self.places_of_down.acquire().await.ok()
     }
 
     /// The answer about this Cluster is news.
@@ -63,15 +70,18 @@ pub struct Poller<T, L, P> {
 }
 
 impl<T, L: Default, P> Poller<T, L, P> {
-    /// One that asks so many at the same time. `changed` must not block.
+    /// One that asks so many at the same time, and as many of those that are down. `changed` must not
+    /// block.
     pub fn new(
         concurrency: usize,
         pace: P,
         changed: impl Fn(&str, &str) + Send + Sync + 'static,
     ) -> Self {
+        let concurrency = concurrency.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             shared: Arc::new(Shared {
-                places: Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS)),
+                places: Semaphore::new(concurrency),
+                places_of_down: Semaphore::new(concurrency),
                 pace,
                 changed: Box::new(changed),
             }),

@@ -6,21 +6,24 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::pin::pin;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Client;
 use pki::PemPair;
 use rand::Rng as _;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{ClientCert, Endpoint, NotReady, READYZ_DEADLINE, ask_readyz, connect};
 use crate::poller::{Polled, Poller, Shared, Task};
 
 /// How many APIs are asked at the same time unless told otherwise.
-///
-/// Endpoints that hang hold a place for seconds each; those that answer, for milliseconds.
 pub const CONCURRENCY: usize = 32;
+
+/// For how long a question holds its place. What answers does so sooner, and what hangs costs no more
+/// than a connection: a hundred that begin to hang at once must not keep each other from being told.
+const HOLDS: Duration = Duration::from_millis(250);
 
 /// How many failures in a row end readiness. One lost packet is not an outage.
 pub const FAILURES: u32 = 3;
@@ -263,7 +266,9 @@ impl Asking {
             }
             let put = Instant::now();
             let outcome = tokio::select! {
-                outcome = ask(&self.task.shared, &target, &mut client) => Some(outcome),
+                outcome = ask(&self.task.shared, &target, &mut client, self.is_told()) => {
+                    Some(outcome)
+                }
                 // The answer of an endpoint that is asked no more is of no interest.
                 changed = self.task.target.changed() => {
                     if changed.is_err() {
@@ -296,13 +301,7 @@ impl Asking {
                 self.task.shared.changed(&target.namespace, &target.name);
             }
             // Before it is told that it is not ready it is asked as often as that takes.
-            let is_told = self
-                .task
-                .last
-                .lock()
-                .as_ref()
-                .is_some_and(|last| !last.ready);
-            let is_vacant = is_told && self.task.target.borrow().is_vacant;
+            let is_vacant = self.is_told() && self.task.target.borrow().is_vacant;
             let since_then = since.map(|since| since.elapsed());
             let wait = self.task.shared.pace.wait(since_then, is_vacant);
             tokio::select! {
@@ -318,6 +317,12 @@ impl Asking {
                 }
             }
         }
+    }
+
+    /// Whether it is told already that it is not ready.
+    fn is_told(&self) -> bool {
+        let last = self.task.last.lock();
+        last.as_ref().is_some_and(|last| !last.ready)
     }
 
     /// What an API answers to a certificate that has ended tells nothing of what others get from it.
@@ -347,8 +352,13 @@ async fn ask(
     shared: &Shared<Pace>,
     target: &Target,
     client: &mut Option<Client>,
+    is_told: bool,
 ) -> Result<(), NotReady> {
-    let _place = shared.place().await;
+    let place = if is_told {
+        shared.place_of_down().await
+    } else {
+        shared.place().await
+    };
     let client = match client {
         Some(client) => client,
         None => client.insert({
@@ -356,7 +366,12 @@ async fn ask(
             connect(&target.endpoint, cert.map(|cert| &cert.pair))?
         }),
     };
-    ask_readyz(client).await
+    let mut question = pin!(ask_readyz(client));
+    if let Ok(outcome) = timeout(HOLDS, question.as_mut()).await {
+        return outcome;
+    }
+    drop(place);
+    question.await
 }
 
 #[cfg(test)]

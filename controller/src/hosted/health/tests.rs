@@ -1,5 +1,7 @@
 //! When hosted APIs are asked, and which answers are told on.
 
+mod crowd;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
