@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::Args;
 use crate::hosted::health::ReadinessPoller;
 use crate::hosted::nodes::NodePoller;
+use crate::hosted::turns::Turns;
 use crate::kubernetes::pods::PodPoller;
 use crate::kubernetes::primaries::{Primaries, Untold};
 use crate::kubernetes::primary::PrimaryWriter;
@@ -110,6 +111,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         },
         prober,
         census,
+        turns: Turns::default(),
         events,
         metrics: metrics.clone(),
         leaf_lifetime: SignedDuration::try_from(args.leaf_lifetime)

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use crate::apply::{Damping, NoOpApplies};
 use crate::hosted::health::ReadinessPoller;
 use crate::hosted::nodes::NodePoller;
+use crate::hosted::turns::Turns;
 use crate::kubernetes::Mothership;
 use crate::kubernetes::primary::{PrimaryError, PrimaryWriter};
 use crate::metrics::Metrics;
@@ -31,6 +32,8 @@ pub struct Context {
     pub prober: ReadinessPoller,
     /// Counts the nodes of hosted clusters.
     pub census: NodePoller,
+    /// Who may call hosted APIs from a reconcile.
+    pub turns: Turns,
     /// Tells people.
     pub events: Events,
     /// Counts.

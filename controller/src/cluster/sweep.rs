@@ -27,6 +27,7 @@ pub async fn run(clusters: Reader<Cluster>, context: &Context) {
         let known: HashSet<_> = clusters.state().iter().filter_map(|c| c.uid()).collect();
         context.prober.retain(&known);
         context.census.retain(&known);
+        context.turns.retain(&known);
         context.mothership.pods.retain(&known);
         context.failures.retain(&known);
         context.primary.retain(&known);

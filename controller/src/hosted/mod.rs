@@ -10,8 +10,9 @@
 //! - no more than [`MAX_ANSWER`] bytes of an answer are read;
 //! - neither requests nor answers are logged, as both may hold a token's secret.
 //!
-//! A reconcile does not even wait that long for readiness: [`health::ReadinessPoller`] asks in the
-//! background and calls back when the answer changes.
+//! A reconcile calls when it is its turn ([`turns`]): an API that hangs must not hold up others. For
+//! readiness it does not even wait that long: [`health::ReadinessPoller`] asks in the background and
+//! calls back when the answer changes.
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use pki::{PemPair, inspect};
 pub mod health;
 pub mod nodes;
 pub mod tokens;
+pub mod turns;
 
 mod client;
 mod endpoint;

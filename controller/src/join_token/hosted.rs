@@ -10,7 +10,8 @@ use super::validate::{ValidRequest, unchanged};
 use super::{Context, Error, status};
 use crate::apply::{SigningKeys, administrator};
 use crate::hosted::health::Health;
-use crate::hosted::{Endpoint, connect, tokens};
+use crate::hosted::turns::Call;
+use crate::hosted::{Endpoint, HostedError, connect, tokens};
 
 /// How long the controller's own certificate for a hosted API lasts.
 const OWN_LIFETIME: SignedDuration = SignedDuration::from_hours(1);
@@ -23,15 +24,27 @@ pub async fn token(
     id: &TokenId,
     context: &Context,
 ) -> Result<BootstrapToken, Error> {
-    let client = client(&valid.reach, context).await?;
+    let reach = &valid.reach;
+    call(reach, Call::Make, context, async |client| {
+        make(request, valid, id, &client).await
+    })
+    .await
+}
+
+async fn make(
+    request: &JoinTokenRequest,
+    valid: &ValidRequest,
+    id: &TokenId,
+    client: &kube::Client,
+) -> Result<BootstrapToken, Error> {
     let end = end(request, valid);
-    if let Some(token) = tokens::read(&client, id).await? {
+    if let Some(token) = tokens::read(client, id).await? {
         let made_for = match token.role {
             Role::Worker => JoinTokenRole::Worker,
             Role::Controller => JoinTokenRole::Controller,
         };
         unchanged(request, &request.spec.cluster_name, made_for)?;
-        return Ok(tokens::end_by(&client, token, end).await?);
+        return Ok(tokens::end_by(client, token, end).await?);
     }
     let token = BootstrapToken {
         id: id.clone(),
@@ -39,7 +52,7 @@ pub async fn token(
         role: valid.role,
         expiration: end,
     };
-    tokens::ensure(&client, &token).await?;
+    tokens::ensure(client, &token).await?;
     Ok(token)
 }
 
@@ -60,9 +73,23 @@ fn ends_after(lifetime: Option<SignedDuration>) -> Option<Timestamp> {
 
 /// Makes the token with this id worthless.
 pub async fn revoke(id: &TokenId, reach: &Reach, context: &Context) -> Result<(), Error> {
-    let client = client(reach, context).await?;
-    tokens::revoke(&client, id).await?;
-    Ok(())
+    call(reach, Call::Revoke, context, async |client| {
+        Ok(tokens::revoke(&client, id).await?)
+    })
+    .await
+}
+
+/// Calls a hosted API when it is its turn.
+async fn call<T>(
+    reach: &Reach,
+    what: Call,
+    context: &Context,
+    call: impl AsyncFnOnce(kube::Client) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let turn = context.shared.turns.take(&reach.cluster_uid, what).await?;
+    let outcome = call(client(reach, context).await?).await;
+    turn.end(matches!(outcome, Err(Error::Hosted(HostedError::Timeout))));
+    outcome
 }
 
 /// What is known to answer nobody is not asked: a reconcile that waits for it keeps others waiting.

@@ -15,6 +15,7 @@ use crate::cluster::children::control_plane::k0s_config::live_part;
 use crate::cluster::dereference::Observed;
 use crate::cluster::hosted::access;
 use crate::cluster::validate::ValidCluster;
+use crate::hosted::turns::Call;
 use crate::hosted::{Endpoint, HostedError, connect, deadline};
 use crate::kubernetes::store::{Kind, ObjectKey};
 
@@ -52,8 +53,16 @@ pub async fn sync(
     };
     let key = |kind, name: &str| ObjectKey::new(kind, &valid.namespace, name);
     let ca_secret = key(Kind::Secret, &ca_secret);
-    let pair = access::certificate(&ca_secret, LIFETIME, keys, context).await?;
-    match send(&endpoint, &pair, &patch).await {
+    let sent = match context.turns.take(&valid.uid, Call::Configure).await {
+        Ok(turn) => {
+            let pair = access::certificate(&ca_secret, LIFETIME, keys, context).await?;
+            let sent = send(&endpoint, &pair, &patch).await;
+            turn.end(matches!(sent, Err(HostedError::Timeout)));
+            sent
+        }
+        Err(not_now) => Err(not_now),
+    };
+    match sent {
         Ok(()) => Ok(Some(wanted)),
         Err(error) => {
             let message = format!(

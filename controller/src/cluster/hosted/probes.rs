@@ -108,6 +108,7 @@ mod tests {
     use crate::hosted::Endpoint;
     use crate::hosted::health::Pace;
     use crate::hosted::nodes::NodePoller;
+    use crate::hosted::turns::Turns;
     use crate::kubernetes::pods::PodPoller;
     use crate::kubernetes::primary::PrimaryWriter;
     use crate::kubernetes::pulse::Pulse;
@@ -143,6 +144,7 @@ mod tests {
             },
             prober,
             census: NodePoller::new(|_, _| ()),
+            turns: Turns::default(),
             events: Events::new(client.clone(), "test", "test"),
             metrics,
             leaf_lifetime: LEAF_LIFETIME,
