@@ -17,7 +17,7 @@ use crate::plane::{Plane, Ports};
 use crate::ports;
 use crate::progress::Progress;
 use crate::state::{self, Level, State};
-use crate::supervisor::{Supervisor, sweep};
+use crate::supervisor::{SPENT, Supervisor, sweep};
 
 /// How to start a light mothership.
 #[derive(Clone, Debug, Default)]
@@ -170,6 +170,20 @@ impl Light {
     /// The processes: to look at, or to stop and start one in a test.
     pub fn supervisor(&self) -> &Supervisor {
         &self.supervisor
+    }
+
+    /// Whether somebody may want its folder when the program ends that holds it, since it failed.
+    pub fn keep(&self, keep: bool) -> Result<()> {
+        let spent = self.access.dir().join(SPENT);
+        if keep {
+            std::fs::remove_file(&spent).or_else(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            })?;
+        } else {
+            std::fs::write(&spent, "")?;
+        }
+        Ok(())
     }
 
     /// Ends it, the API server before etcd. The folder with its logs stays unless it was a

@@ -18,6 +18,8 @@ pub(crate) use client::sweep;
 use serde::{Deserialize, Serialize};
 pub(crate) use server::serve;
 
+/// A file in the state folder that says that nobody will look at it: it goes with its owner.
+pub(crate) const SPENT: &str = "spent";
 /// The socket's name in the state folder.
 const SOCKET: &str = "ctl.sock";
 /// The record of processes in the state folder.

@@ -18,7 +18,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Process, RECORD, Record, Reply, Request, SOCKET, Service, ServiceStatus};
+use super::{Process, RECORD, Record, Reply, Request, SOCKET, SPENT, Service, ServiceStatus};
 
 /// Serves until it is told to end, in the working directory `dir`.
 ///
@@ -71,6 +71,9 @@ async fn run(dir: &Path, tied: bool) -> Result<()> {
                 // With process 1 of a machine the kernel ends everything at once.
                 if std::process::id() != 1 {
                     keeper.stop_all().await;
+                }
+                if dir.join(SPENT).exists() {
+                    let _ = std::fs::remove_dir_all(dir);
                 }
                 break;
             }

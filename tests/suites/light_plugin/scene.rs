@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crds::v1beta2::Cluster;
@@ -12,10 +12,9 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, Patch, PatchParams, PostParams};
-use mothership::{Light, LightOptions};
+use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
+use support::light::pool::{self, Lent};
 
 use crate::person::{Ended, Person};
 
@@ -23,22 +22,8 @@ use crate::person::{Ended, Person};
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A mothership with the product's kinds, and its administrator.
-pub async fn installed() -> Result<(Light, Person)> {
-    let light = Light::start(LightOptions::default()).await?;
-    let definitions: Api<CustomResourceDefinition> = Api::all(light.admin().await?);
-    for definition in crds::definitions::all() {
-        let name = definition
-            .metadata
-            .name
-            .clone()
-            .context("a definition without a name")?;
-        definitions
-            .create(&PostParams::default(), &definition)
-            .await?;
-        let established = kube::runtime::wait::conditions::is_crd_established();
-        let wait = kube::runtime::wait::await_condition(definitions.clone(), &name, established);
-        tokio::time::timeout(PATIENCE, wait).await??;
-    }
+pub async fn installed() -> Result<(Lent, Person)> {
+    let light = pool::lend().await?;
     let person = Person::new(light.admin_kubeconfig()?)?;
     Ok((light, person))
 }

@@ -4,6 +4,7 @@
 pub mod children;
 pub mod forbid;
 pub mod kubectl;
+pub mod pool;
 pub mod process;
 pub mod rights;
 pub mod scene;
