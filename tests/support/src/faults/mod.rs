@@ -154,6 +154,9 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
         }
         if outcome.findings.is_empty() {
             passed += usize::from(outcome.reached);
+            if !outcome.reached {
+                print(&format!("{}: there was no such request", outcome.plan));
+            }
         } else {
             failed += 1;
             print(&format!(
