@@ -1,4 +1,4 @@
-//! What no role can say: which field of an object may be changed.
+//! What no role can say: which field of an object may be changed, and which object created.
 
 use std::time::Duration;
 
@@ -8,17 +8,19 @@ use base64::prelude::BASE64_STANDARD;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use support::light::until;
 use support::light::webhook::USER;
+use support::light::{PRODUCT, until};
 
 use super::Installed;
 
 const DEFINITION: &str = "clusters.k0smotron.io";
 const CONFIGURATION: &str = "k0smotron";
+const SECRET: &str = "k0smotron-webhook-certificate";
 /// How long the API server takes to heed a policy.
 const HEEDED: Duration = Duration::from_secs(30);
 
@@ -154,5 +156,97 @@ pub async fn the_webhook_changes_bundles_and_nothing_else(suite: &Installed) -> 
         patch(&client, kind, change).await?;
     }
     suite.say(format!("{} changes refused", refused.len()));
+    Ok(())
+}
+
+fn dry_run() -> PostParams {
+    PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    }
+}
+
+/// The Secret as the webhook creates it, with something about it that is another.
+fn secret(change: &Value) -> Result<Secret> {
+    let mut secret = json!({
+        "metadata": {"name": SECRET, "labels": {"app.kubernetes.io/part-of": "k0smotron"}},
+        "type": "kubernetes.io/tls",
+        "data": {"tls.crt": "eA==", "tls.key": "eA=="},
+    });
+    json_patch::merge(&mut secret, change);
+    Ok(serde_json::from_value(secret)?)
+}
+
+/// What a Secret says beside its data has others do something that the webhook may not.
+pub async fn the_webhook_writes_the_data_of_one_secret(suite: &Installed) -> Result<()> {
+    let webhook = suite.world.client(USER).await?;
+    let own: Api<Secret> = Api::namespaced(webhook, PRODUCT);
+    let all: Api<Secret> = Api::namespaced(suite.world.admin(), PRODUCT);
+    let about = |metadata: Value| json!({"metadata": metadata});
+    let account = json!({"kubernetes.io/service-account.name": "k0smotron-controller-manager"});
+    let owner = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "gone"}]);
+    let of_any = [
+        about(json!({"ownerReferences": owner})),
+        about(json!({"finalizers": ["example.org/stays"]})),
+        about(json!({"labels": {"example.org/a": "b"}})),
+        about(json!({"labels": null})),
+        about(json!({"annotations": {"example.org/copy-from": "kube-system/other"}})),
+        about(json!({"annotations": account})),
+        json!({"immutable": true}),
+    ];
+    let of_new = [
+        about(json!({"name": "other"})),
+        about(json!({"name": null, "generateName": SECRET})),
+        json!({"type": "Opaque"}),
+        json!({
+            "type": "kubernetes.io/service-account-token",
+            "metadata": {"annotations": account},
+        }),
+    ];
+    let is_refused = |answer: Result<Secret, kube::Error>| match answer {
+        Err(kube::Error::Api(refusal))
+            if refusal.message.contains("its certificate's Secret and nothing else")
+                // By an admission plugin that is asked first, and that few API servers have.
+                || refusal.message.contains("cannot set an ownerRef") =>
+        {
+            Ok(())
+        }
+        other => Err(format!("{other:?}")),
+    };
+    until("the policy is heeded", HEEDED, async || {
+        let other = secret(&of_new[0]).map_err(|error| error.to_string())?;
+        is_refused(own.create(&dry_run(), &other).await)
+    })
+    .await?;
+    for change in of_new.iter().chain(&of_any) {
+        let created = is_refused(own.create(&dry_run(), &secret(change)?).await);
+        ensure!(created.is_ok(), "creating with {change}: {created:?}");
+    }
+    match own.create(&dry_run(), &secret(&json!({}))?).await {
+        Err(kube::Error::Api(refusal)) if refusal.code == 409 => {}
+        other => bail!("creating what is there: {other:?}"),
+    }
+    let there = all.get(SECRET).await?;
+    let replaced = async |api: &Api<Secret>, change: &Value| {
+        let mut now = serde_json::to_value(&there)?;
+        json_patch::merge(&mut now, change);
+        let now = serde_json::from_value(now)?;
+        anyhow::Ok(api.replace(SECRET, &dry_run(), &now).await)
+    };
+    for change in &of_any {
+        let changed = is_refused(replaced(&own, change).await?);
+        ensure!(changed.is_ok(), "changing it by {change}: {changed:?}");
+        // It is the policy that refuses, and it refuses nobody else.
+        replaced(&all, change).await??;
+    }
+    replaced(
+        &own,
+        &json!({"data": {"tls.crt": "eA==", "next-ca.crt": "eA=="}}),
+    )
+    .await??;
+    suite.say(format!(
+        "{} changes refused",
+        of_any.len() * 2 + of_new.len()
+    ));
     Ok(())
 }

@@ -104,6 +104,7 @@ fn main() -> ExitCode {
             case!(missed::each_right_of_the_webhook_is_missed_and_said),
             // Last: it is refused on purpose.
             case!(limits::the_webhook_changes_bundles_and_nothing_else),
+            case!(limits::the_webhook_writes_the_data_of_one_secret),
         ],
     )
 }
