@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+pub use kube::runtime::events::EventType;
+use kube::runtime::events::{Event, Recorder, Reporter};
 
 /// The longest that publishing one event may take.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -34,6 +35,18 @@ impl Events {
     }
 
     fn publish(&self, about: &ObjectReference, type_: EventType, reason: &str, note: &str) {
+        tokio::spawn(self.told(about, type_, reason, note));
+    }
+
+    /// Publishes one whose object is about to go: who sees that it has gone finds this. An event that
+    /// cannot be published is no reason to keep the object.
+    pub fn told(
+        &self,
+        about: &ObjectReference,
+        type_: EventType,
+        reason: &str,
+        note: &str,
+    ) -> impl Future<Output = ()> + Send + use<> {
         let (recorder, about) = (self.0.clone(), about.clone());
         // The API server refuses notes over 1 kB.
         let note = note.chars().take(1000).collect();
@@ -44,12 +57,12 @@ impl Events {
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        tokio::spawn(async move {
+        async move {
             match tokio::time::timeout(DEADLINE, recorder.publish(&event, &about)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!(%error, "an event could not be published"),
                 Err(_) => tracing::warn!("an event could not be published in time"),
             }
-        });
+        }
     }
 }

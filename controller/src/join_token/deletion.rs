@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use pki::token::TokenId;
+use runtime::events::EventType;
 
 use crate::join_token::dereference::{Found, NoWay, Reach, homes, owners};
 use crate::join_token::{Context, Error, find, hosted, status, write};
@@ -22,10 +23,12 @@ const REVOKED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 /// Revokes the token wherever it may still be honoured, then lets go.
 pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Action, Error> {
     let now = Timestamp::now();
-    if let Some(id) = live_token(request)
-        && let Err((home, error)) = revoke(&id, request, context).await
-    {
-        if !error.is_final() && time_left(request, now).is_some() {
+    if let Some(id) = live_token(request) {
+        let revoked = revoke(&id, request, context).await;
+        if let Err((_, error)) = &revoked
+            && !error.is_final()
+            && time_left(request, now).is_some()
+        {
             let message = format!(
                 "the token {} could not be revoked: {error}; it is retried until the token \
                  expires, for at most {} min",
@@ -33,12 +36,12 @@ pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<A
                 REVOKED_WITHIN.as_mins()
             );
             tell(request, error.reason(), &message, context).await;
-            return Err(error);
+            return revoked
+                .map(|()| Action::await_change())
+                .map_err(|(_, error)| error);
         }
-        let has_expired = status::expires_at(request).is_some_and(|at| at <= now);
-        // Of a first attempt only the clock says so, and it may be wrong.
-        if !has_expired || status::is_true(request, status::DELETING).is_none() {
-            leave_behind(request, &id, &home, &error, context);
+        if let Some(word) = last_word(request, &id, revoked.as_ref().err(), now) {
+            say(request, word, context).await;
         }
     }
     if let Err(error) = context
@@ -152,27 +155,58 @@ async fn tell(request: &Arc<JoinTokenRequest>, reason: &str, message: &str, cont
     }
 }
 
-fn leave_behind(
+/// What an event says in the end, where the status does not show what became of the token.
+#[derive(Debug, PartialEq, Eq)]
+struct Word {
+    reason: &'static str,
+    note: String,
+}
+
+const LEFT_BEHIND: &str = "TokenLeftBehind";
+const REVOKED: &str = "TokenRevoked";
+
+fn last_word(
     request: &JoinTokenRequest,
     id: &TokenId,
-    home: &str,
-    error: &Error,
-    context: &Context,
-) {
+    failed: Option<&(String, Error)>,
+    now: Timestamp,
+) -> Option<Word> {
+    let id = id.as_str();
+    let was_told = status::is_true(request, status::DELETING).is_some();
+    let Some((home, error)) = failed else {
+        // It is what the status has said until now that is no longer so.
+        return was_told.then(|| Word {
+            reason: REVOKED,
+            note: format!("the token {id} lets no machine join any more"),
+        });
+    };
+    let has_expired = status::expires_at(request).is_some_and(|at| at <= now);
+    // Of a first attempt only the clock says so, and it may be wrong.
+    if has_expired && was_told {
+        return None;
+    }
     // An event's end is cut off where it is too long.
-    let note = format!(
-        "the token {} was not revoked: delete the Secret bootstrap-token-{} from the namespace \
-         kube-system of the hosted cluster {home} ({error})",
-        id.as_str(),
-        id.as_str(),
-    );
-    let (name, namespace) = (request.name_any(), request.namespace().unwrap_or_default());
-    tracing::warn!(name, namespace, note, "a token was not revoked");
+    Some(Word {
+        reason: LEFT_BEHIND,
+        note: format!(
+            "the token {id} was not revoked: delete the Secret bootstrap-token-{id} from the \
+             namespace kube-system of the hosted cluster {home} ({error})",
+        ),
+    })
+}
+
+/// Says so before the request goes: whoever waits for its end looks then.
+async fn say(request: &JoinTokenRequest, Word { reason, note }: Word, context: &Context) {
+    let type_ = if reason == LEFT_BEHIND {
+        let (name, namespace) = (request.name_any(), request.namespace().unwrap_or_default());
+        tracing::warn!(name, namespace, note, "a token was not revoked");
+        EventType::Warning
+    } else {
+        EventType::Normal
+    };
     let about = request.object_ref(&());
-    context
-        .shared
-        .events
-        .warning(&about, "TokenLeftBehind", &note);
+    let events = &context.shared.events;
+    events.told(&about, type_, reason, &note).await;
 }
 
 /// How long the end of a deleted request may still wait for its token to be revoked.

@@ -11,7 +11,7 @@ use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::json;
 use support::light::children::{at, text};
 use support::light::scene::Scene;
-use support::light::{PATIENCE, children, until};
+use support::light::{PATIENCE, children};
 
 use super::tokens::{gone, requests, says, secret, tell, with_authority, with_token};
 
@@ -32,6 +32,14 @@ async fn delete_ca(scene: &Scene) -> Result<()> {
         .delete("my-ca", &DeleteParams::default())
         .await?;
     Ok(())
+}
+
+/// What an event of this reason says.
+pub async fn event(scene: &Scene, reason: &str) -> Result<Option<String>> {
+    let events: Api<Event> = Api::namespaced(scene.admin.clone(), &scene.namespace);
+    let all = events.list(&ListParams::default()).await?;
+    let found = (all.into_iter()).find(|event| event.reason.as_deref() == Some(reason));
+    Ok(found.and_then(|event| event.note))
 }
 
 /// Since when the request says that it cannot go.
@@ -102,18 +110,8 @@ pub async fn a_token_that_stays_behind_is_named_after_five_minutes(scene: &Scene
     tell(scene, "ends", &json!({"conditions": conditions})).await?;
     let controller = scene.controller().await?;
     gone(scene, "ends", PATIENCE).await?;
-    let events: Api<Event> = Api::namespaced(scene.admin.clone(), &scene.namespace);
-    let (note, _) = until("an event", PATIENCE, async || {
-        let all = events.list(&ListParams::default()).await;
-        let all = all.map_err(|error| error.to_string())?;
-        let behind = all
-            .into_iter()
-            .find(|event| event.reason.as_deref() == Some("TokenLeftBehind"));
-        behind
-            .and_then(|event| event.note)
-            .ok_or_else(|| "there is none".to_owned())
-    })
-    .await?;
+    // Whoever sees that it is gone finds it at once.
+    let note = event(scene, "TokenLeftBehind").await?.context("no event")?;
     for part in ["bootstrap-token-abc123", "kube-system", "demo", "my-ca"] {
         ensure!(note.contains(part), "{part} is not in {note:?}");
     }

@@ -12,6 +12,8 @@ use support::light::scene::Scene;
 use support::light::{PATIENCE, children, until};
 use support::tokens;
 
+use super::revoking::event;
+
 /// Of the token that cannot be revoked, and with it the time that the case takes.
 const EXPIRY: Duration = Duration::from_secs(20);
 
@@ -177,6 +179,10 @@ pub async fn a_token_is_shown_once_it_works_and_one_that_cannot_be_revoked_is_na
     let clusters = scene.clusters();
     clusters.delete("demo", &DeleteParams::default()).await?;
     let took = gone(scene, "ever", PATIENCE).await?;
+    let note = event(scene, "TokenRevoked").await?.context("no event")?;
+    ensure!(note.contains("no machine"), "{note:?}");
+    let behind = event(scene, "TokenLeftBehind").await?;
+    ensure!(behind.is_none(), "{behind:?}");
     scene.say(format!(
         "gone {} ms after its token's end, {} ms after its Cluster's deletion",
         late.as_millis(),

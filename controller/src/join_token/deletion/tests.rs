@@ -122,3 +122,24 @@ fn a_token_of_another_namespace_is_not_looked_for_in_the_namesake() {
     let found = asked(ours, namesake(), true, &store);
     assert!(matches!(found, Some(Err(NoWay::Service(_)))), "{found:?}");
 }
+
+/// Who waits for the end of a request tells by this whether its token still lets machines in.
+#[test]
+fn a_request_goes_with_a_word_wherever_its_status_leaves_the_token_in_doubt() {
+    let id: TokenId = "abc123".parse().unwrap();
+    let word = |request: &JoinTokenRequest, error: Option<&(String, Error)>| {
+        last_word(request, &id, error, at(300)).map(|word| word.reason)
+    };
+    let unreachable = Error::from(NoWay::PodsKept("demo".to_owned()));
+    let unreachable = ("demo".to_owned(), unreachable);
+    let first = deleted(json!({}));
+    let retried = deleted(json!({"status": {"conditions": tried()}}));
+    let status = json!({"conditions": tried(), "expiresAt": "2027-01-01T00:05:00Z"});
+    let ended = deleted(json!({"status": status}));
+    assert_eq!(word(&first, None), None);
+    assert_eq!(word(&retried, None), Some(REVOKED));
+    for left in [&first, &retried] {
+        assert_eq!(word(left, Some(&unreachable)), Some(LEFT_BEHIND));
+    }
+    assert_eq!(word(&ended, Some(&unreachable)), None);
+}
