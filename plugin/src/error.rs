@@ -136,6 +136,18 @@ pub enum Error {
         /// What to do.
         hints: Vec<String>,
     },
+    /// Tokens whose requests are gone were not seen to end.
+    #[error("{left} of {of} join tokens may still let machines join: {first}")]
+    NotRevoked {
+        /// How many.
+        left: usize,
+        /// Of how many.
+        of: usize,
+        /// The first of them, and why.
+        first: String,
+        /// How to end them.
+        hints: Vec<String>,
+    },
     /// Any other answer of the API server.
     #[error("cannot {attempt}: {answer}")]
     Server {
@@ -207,6 +219,7 @@ impl Error {
             Self::Conflict { .. } => Exit::Conflict,
             Self::Refused { .. } | Self::WouldBeRefused { .. } => Exit::Refused,
             Self::Server { .. }
+            | Self::NotRevoked { .. }
             | Self::Io { .. }
             | Self::Declined(_)
             | Self::Child { .. }
@@ -245,6 +258,7 @@ impl Error {
             Self::Unreachable { server, cause } => vec![unreachable(server, cause)],
             Self::TimedOut { hints, .. }
             | Self::NotJoined { hints, .. }
+            | Self::NotRevoked { hints, .. }
             | Self::Interrupted { hints, .. } => hints.clone(),
             Self::Server { passing: true, .. } => {
                 vec!["the API server is busy or starting; try again in a moment".to_owned()]

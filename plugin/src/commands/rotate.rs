@@ -178,28 +178,10 @@ async fn tokens(
     for request in &requests {
         tokens::revoke(connection, request, false).await?;
     }
-    let what = format!("{} join tokens to be revoked", requests.len());
-    if !requests.is_empty() {
-        wait(&what, args)
-            .until(session, async || {
-                let found = connection.call(&list, || api.list(&parameters)).await?;
-                let gone = |request: &&DynamicObject| {
-                    let uid = &request.metadata.uid;
-                    found.items.iter().any(|now| now.metadata.uid == *uid)
-                };
-                let left: Vec<&DynamicObject> = requests.iter().filter(gone).collect();
-                Ok(match left.first() {
-                    None => Look::Done(()),
-                    Some(first) => Look::Pending(format!(
-                        "{} left, {} is one; is the hosted API reachable?",
-                        left.len(),
-                        first.name_any()
-                    )),
-                })
-            })
-            .await?;
-    }
     let count = requests.len();
+    let ending = tokens::Ending::new(session, connection, requests);
+    let timeout = flags::timeout(args.timeout);
+    ending.wait(timeout, |_| Ok(())).await?;
     session
         .out
         .data(&format!("{qualified} {count} join tokens revoked\n"))?;

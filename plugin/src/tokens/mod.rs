@@ -1,19 +1,18 @@
 //! Join tokens: what is known of one, the flags that ask for it, and how it is revoked.
 
 mod request;
+mod revocation;
 
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use crds::version::K0sVersion;
-use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde::Serialize;
 
 pub use self::request::{answer, ask, is_perhaps_made, name_for, obtain, tell_asked, tell_perhaps};
-use crate::error::Error;
-use crate::mothership::client::Connection;
-use crate::mothership::{resources, view};
+pub use self::revocation::{Ending, INTERVAL, revoke};
+use crate::mothership::view;
 use crate::session::Session;
 use crate::{duration, flags};
 
@@ -137,20 +136,6 @@ pub fn is_of(request: &DynamicObject, cluster: Option<&str>) -> bool {
     cluster.is_none_or(|cluster| {
         view::text(request, "/spec/clusterName").is_some_and(|name| name == cluster)
     })
-}
-
-/// Deletes this very request, with which its token ends. One that is gone is as good as revoked.
-pub async fn revoke(
-    connection: &Connection<'_>,
-    request: &DynamicObject,
-    dry_run: bool,
-) -> Result<(), Error> {
-    let name = request.name_any();
-    let api = connection.api(&resources::join_token_requests());
-    let attempt = format!("revoke join token {}/{name}", connection.namespace);
-    connection
-        .delete(&attempt, &api, &request.metadata, dry_run)
-        .await
 }
 
 /// The command that takes a token back.

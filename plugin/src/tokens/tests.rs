@@ -9,6 +9,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::error::Error;
 use crate::mothership::client::testing;
 use crate::mothership::view::tests::cluster;
 

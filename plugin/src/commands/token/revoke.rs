@@ -1,5 +1,7 @@
 //! `token revoke`: ends join tokens before they expire.
 
+use std::time::Duration;
+
 use clap::Args;
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -10,15 +12,16 @@ use crate::error::Error;
 use crate::flags::{self, DryRun, DryRunArgs};
 use crate::mothership::resources;
 use crate::session::Session;
-use crate::tokens::{is_of, revoke};
-use crate::{prompt, suggest};
+use crate::tokens::{Ending, is_of, revoke};
+use crate::{duration, prompt, suggest};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 kubectl k0smotron token revoke demo-worker-x7k2p\n\
     \x20 kubectl k0smotron token revoke --all --of demo --yes\n\
     \x20 kubectl k0smotron token revoke --expired --dry-run\n\n\
-    Machines that have joined stay: a token is used only once, when a machine joins.")]
+    Machines that have joined stay: a token is used only once, when a machine joins. It is revoked\n\
+    once its request is gone, which may take as long as the hosted cluster does not answer.")]
 pub struct RevokeArgs {
     /// Names of the tokens' requests, as token list has them
     #[arg(value_name = "NAME", value_parser = flags::object_name,
@@ -37,6 +40,13 @@ pub struct RevokeArgs {
     /// Don't ask; nothing is asked either when standard input is no terminal
     #[arg(short, long)]
     pub yes: bool,
+    /// Don't wait until no machine joins with the tokens any more
+    #[arg(long)]
+    pub no_wait: bool,
+    /// How long to wait for that; 0 is for ever
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration::parse,
+        conflicts_with = "no_wait")]
+    pub timeout: Duration,
     /// Whether it is tried out only.
     #[command(flatten)]
     pub trial: DryRunArgs,
@@ -65,27 +75,41 @@ pub async fn run(session: &Session, args: &RevokeArgs) -> Result<(), Error> {
     );
     let unasked = args.yes || args.trial.dry_run != DryRun::None;
     prompt::confirm(session, unasked, &question, "nothing was revoked").await?;
+    let look = format!(
+        "see what is there: {}",
+        session.kubectl("k0smotron token list", &place)
+    );
+    let (trial, all) = (args.trial.dry_run, chosen.len());
+    let waits = trial == DryRun::None && !args.no_wait;
     for (done, request) in chosen.iter().enumerate() {
-        if args.trial.dry_run != DryRun::Client {
-            session.leaves(
-                format!(
-                    "{done} of {} tokens were revoked, the next may be",
-                    chosen.len()
-                ),
-                vec![format!(
-                    "see what is there: {}",
-                    session.kubectl("k0smotron token list", &place)
-                )],
-            );
-            revoke(&connection, request, args.trial.dry_run == DryRun::Server).await?;
+        if trial != DryRun::Client {
+            let left = format!("{done} of {all} tokens are being revoked, the next may be");
+            session.leaves(left, vec![look.clone()]);
+            revoke(&connection, request, trial == DryRun::Server).await?;
         }
-        let kind = args.trial.dry_run.suffix();
-        session.out.text(&format!(
-            "jointokenrequest.k0smotron.io/{} revoked{kind}\n",
-            request.name_any()
-        ))?;
+        if !waits {
+            let state = match trial {
+                DryRun::None => "is being revoked",
+                _ => "revoked",
+            };
+            told(session, request, &format!("{state}{}", trial.suffix()))?;
+        }
     }
-    Ok(())
+    if !waits {
+        return Ok(());
+    }
+    session.leaves(format!("{all} tokens are being revoked"), vec![look]);
+    let timeout = flags::timeout(args.timeout);
+    Ending::new(session, &connection, chosen)
+        .wait(timeout, |request| told(session, request, "revoked"))
+        .await
+}
+
+fn told(session: &Session, request: &DynamicObject, state: &str) -> Result<(), Error> {
+    let name = request.name_any();
+    session
+        .out
+        .text(&format!("jointokenrequest.k0smotron.io/{name} {state}\n"))
 }
 
 /// The requests that the flags mean; a name that none has is an error before anything is done.

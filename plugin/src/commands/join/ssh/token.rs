@@ -9,11 +9,14 @@ use crate::error::Error;
 use crate::mothership::client::Connection;
 use crate::mothership::resources;
 use crate::session::Session;
-use crate::tokens::{self, JoinToken, TokenArgs};
+use crate::tokens::{self, Ending, JoinToken, TokenArgs};
 
 /// How often a request is looked for that the API server has not answered; it may come late.
 const LOOKS: u32 = 5;
 const INTERVAL: Duration = Duration::from_secs(1);
+/// How long the end of a token is waited for: nobody is to wait long who has joined machines, or who
+/// has interrupted that.
+const WATCHED: Duration = Duration::from_secs(5);
 
 /// What is known of the request for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +113,11 @@ impl<'a> Token<'a> {
         let attempt = format!("get join token {}/{}", self.connection.namespace, self.name);
         for _ in 0..looks {
             match self.connection.call(&attempt, || api.get(&self.name)).await {
-                Ok(request) => return tokens::revoke(self.connection, &request, false).await,
+                Ok(request) => {
+                    tokens::revoke(self.connection, &request, false).await?;
+                    self.watch(request).await;
+                    return Ok(());
+                }
                 Err(error) if error.is_not_found() && looks > 1 => {
                     tokio::time::sleep(INTERVAL).await;
                 }
@@ -125,6 +132,38 @@ impl<'a> Token<'a> {
         Ok(())
     }
 
+    /// Says so unless it is seen soon that no machine joins with it any more.
+    async fn watch(&self, request: DynamicObject) {
+        let mut ending = Ending::new(self.session, self.connection, vec![request]);
+        let looks = async {
+            loop {
+                ending.look().await?;
+                if ending.state().is_none() {
+                    return ending.outcome();
+                }
+                tokio::time::sleep(tokens::INTERVAL).await;
+            }
+        };
+        let out = &self.session.out;
+        let why = match tokio::time::timeout(WATCHED, looks).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error @ Error::NotRevoked { .. })) => {
+                out.note(&format!("warning: {error}"));
+                error.hints().iter().for_each(|hint| out.note(hint));
+                return;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => ending
+                .state()
+                .unwrap_or_else(|| "no answer so far".to_owned()),
+        };
+        out.note(&format!(
+            "The token is being revoked; until it is, machines may still join with it ({why}). \
+             Follow it: {}",
+            self.command()
+        ));
+    }
+
     /// What the user may do about it.
     pub fn how_to_revoke(&self) -> String {
         format!("revoke the token: {}", self.command())
@@ -137,6 +176,9 @@ impl<'a> Token<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use serde_json::json;
 
     use super::*;
@@ -156,6 +198,51 @@ mod tests {
         let how = format!("kubectl k0smotron token revoke {} -n default", token.name);
         let said = format!("a join token may have been asked for; take it back: {how}\n");
         assert_eq!(captured.stderr(), said);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_is_not_seen_to_end_is_said_to_let_machines_join() {
+        let there = json!({"metadata": {"name": "a", "uid": "u-1"}, "status": {"conditions": [
+            {"type": "Deleting", "status": "True", "reason": "HostedUnreachable"}]}});
+        let behind = json!({"metadata": {}, "items": [{"metadata": {"name": "e"},
+            "involvedObject": {"uid": "u-1"}, "reason": "TokenLeftBehind", "message": "x"}]});
+        let none = json!({"metadata": {}, "items": []});
+        for (stays, events, said) in [
+            (
+                true,
+                &none,
+                "join with it (a: HostedUnreachable). Follow it: kubectl k0smotron",
+            ),
+            (
+                false,
+                &behind,
+                "warning: 1 of 1 join tokens may still let machines join: a: x\n",
+            ),
+            (
+                false,
+                &none,
+                "join tokens may still let machines join: a: when it was last seen",
+            ),
+        ] {
+            let (session, captured) = testing::session();
+            let (object, events) = (there.clone(), events.clone());
+            let deleted = Arc::new(AtomicBool::new(false));
+            let connection = testing::connection(&session.out, move |method, path| {
+                if method == "DELETE" {
+                    deleted.store(true, Ordering::SeqCst);
+                }
+                match path.rsplit('/').next() {
+                    Some("events") => (200, events.clone()),
+                    _ if path.contains("/secrets/") => testing::status(403, "Forbidden"),
+                    _ if deleted.load(Ordering::SeqCst) && !stays => testing::missing(path),
+                    _ => (200, object.clone()),
+                }
+            });
+            let token = Token::new(&session, &connection, testing::wanted(None), false).unwrap();
+            token.asked.set(Asked::Yes);
+            token.end().await;
+            assert!(captured.stderr().contains(said), "{}", captured.stderr());
+        }
     }
 
     #[tokio::test]

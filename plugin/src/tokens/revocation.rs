@@ -1,0 +1,366 @@
+//! The end of tokens: their requests are deleted, and are gone once no machine joins any more.
+
+use std::time::Duration;
+
+use crds::names;
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use kube::api::{DynamicObject, ListParams};
+use pki::token::TokenId;
+
+use crate::error::Error;
+use crate::escape;
+use crate::mothership::client::Connection;
+use crate::mothership::{resources, view};
+use crate::session::Session;
+use crate::wait::{Look, Wait};
+
+/// How often the requests are looked at.
+pub const INTERVAL: Duration = Duration::from_millis(300);
+/// The event that tells of a token whose request is gone and that still lets machines in.
+const LEFT_BEHIND: &str = "TokenLeftBehind";
+/// The event that tells that a later attempt has succeeded.
+const REVOKED: &str = "TokenRevoked";
+
+/// Deletes this very request, with which its token ends. One that is gone is as good as deleted, also
+/// where another one has its name.
+pub async fn revoke(
+    connection: &Connection<'_>,
+    request: &DynamicObject,
+    dry_run: bool,
+) -> Result<(), Error> {
+    let name = request.name_any();
+    let api = connection.api(&resources::join_token_requests());
+    let attempt = format!("revoke join token {}/{name}", connection.namespace);
+    match connection
+        .delete(&attempt, &api, &request.metadata, dry_run)
+        .await
+    {
+        Err(conflict @ Error::Conflict { .. }) => {
+            let there = connection.call(&attempt, || api.get_opt(&name)).await?;
+            match there {
+                Some(there) if there.metadata.uid == request.metadata.uid => Err(conflict),
+                _ => Ok(()),
+            }
+        }
+        other => other,
+    }
+}
+
+/// Requests that were deleted, as they were last seen, until all are gone.
+pub struct Ending<'a> {
+    session: &'a Session,
+    connection: &'a Connection<'a>,
+    of: usize,
+    left: Vec<DynamicObject>,
+    /// Those that are gone though their tokens may still let machines in, and why.
+    doubtful: Vec<(DynamicObject, String)>,
+    warned: bool,
+}
+
+impl<'a> Ending<'a> {
+    /// Of requests as they were when they were deleted.
+    pub const fn new(
+        session: &'a Session,
+        connection: &'a Connection<'a>,
+        requests: Vec<DynamicObject>,
+    ) -> Self {
+        Self {
+            session,
+            connection,
+            of: requests.len(),
+            left: requests,
+            doubtful: Vec::new(),
+            warned: false,
+        }
+    }
+
+    /// Waits until all are gone, and tells of each whose token has ended.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] while one is left, [`Error::NotRevoked`] when one is gone without that
+    /// its token was seen to end.
+    pub async fn wait(
+        mut self,
+        timeout: Option<Duration>,
+        mut told: impl FnMut(&DynamicObject) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if self.of == 0 {
+            return Ok(());
+        }
+        let what = format!("{} join tokens to be revoked", self.of);
+        let wait = Wait {
+            what: &what,
+            timeout,
+            interval: INTERVAL,
+        };
+        let session = self.session;
+        wait.until(session, async || {
+            for gone in self.look().await? {
+                told(&gone)?;
+            }
+            Ok(match self.state() {
+                None => Look::Done(()),
+                Some(state) => Look::Pending(state),
+            })
+        })
+        .await?;
+        self.outcome()
+    }
+
+    /// One look; those of which nothing more is to be seen and whose tokens have ended.
+    pub async fn look(&mut self) -> Result<Vec<DynamicObject>, Error> {
+        let found = self.found().await?;
+        let now_of = |request: &DynamicObject| {
+            let mut found = found.iter();
+            found.find(|now| now.metadata.uid == request.metadata.uid)
+        };
+        let gone: Vec<DynamicObject> = (self.left.iter())
+            .filter(|request| now_of(request).is_none())
+            .cloned()
+            .collect();
+        let events = if gone.is_empty() {
+            Vec::new()
+        } else {
+            self.events().await?
+        };
+        self.left = self.left.iter().filter_map(now_of).cloned().collect();
+        let now = Timestamp::now();
+        let mut ended = Vec::new();
+        for request in gone {
+            match doubt(&request, &events, now) {
+                Some(why) => self.doubtful.push((request, why)),
+                None => ended.push(request),
+            }
+        }
+        Ok(ended)
+    }
+
+    /// What is waited for; `None` when nothing is.
+    pub fn state(&self) -> Option<String> {
+        let first = self.left.first()?;
+        let why = deleting(first).map_or_else(
+            || "the controller has not revoked it yet; is it running?".to_owned(),
+            |condition| condition.summary(),
+        );
+        let name = first.name_any();
+        Some(match self.left.len() {
+            1 => format!("{name}: {why}"),
+            left => format!("{left} left, {name} is one: {why}"),
+        })
+    }
+
+    /// Whether the tokens of all that are gone were seen to end.
+    pub fn outcome(&self) -> Result<(), Error> {
+        let Some((first, why)) = self.doubtful.first() else {
+            return Ok(());
+        };
+        let all = self.doubtful.iter();
+        Err(Error::NotRevoked {
+            left: self.doubtful.len(),
+            of: self.of,
+            first: format!("{}: {}", first.name_any(), escape::line(why)),
+            hints: all
+                .filter_map(|(request, _)| self.by_hand(request))
+                .collect(),
+        })
+    }
+
+    async fn found(&self) -> Result<Vec<DynamicObject>, Error> {
+        let api = self.connection.api(&resources::join_token_requests());
+        let place = &self.connection.namespace;
+        if let [one] = &self.left[..] {
+            let name = one.name_any();
+            let attempt = format!("get JoinTokenRequest {place}/{name}");
+            let found = self.connection.call(&attempt, || api.get_opt(&name));
+            return Ok(found.await?.into_iter().collect());
+        }
+        let attempt = format!("list join token requests in namespace \"{place}\"");
+        let parameters = ListParams::default();
+        let found = self.connection.call(&attempt, || api.list(&parameters));
+        Ok(found.await?.items)
+    }
+
+    /// What was said of requests. The controller says it before it lets them go.
+    async fn events(&mut self) -> Result<Vec<DynamicObject>, Error> {
+        let api = self.connection.api(&resources::events());
+        let attempt = format!("list events in namespace \"{}\"", self.connection.namespace);
+        let parameters = ListParams::default().fields("involvedObject.kind=JoinTokenRequest");
+        match self
+            .connection
+            .call(&attempt, || api.list(&parameters))
+            .await
+        {
+            Ok(found) => Ok(found.items),
+            Err(error @ (Error::Forbidden { .. } | Error::NotFound { .. })) => {
+                if !std::mem::replace(&mut self.warned, true) {
+                    self.session.out.note(&format!(
+                        "warning: only an event would say that a token was left behind: {error}"
+                    ));
+                }
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How to end the token without its request.
+    fn by_hand(&self, request: &DynamicObject) -> Option<String> {
+        let id: TokenId = view::text(request, "/status/tokenID")?.parse().ok()?;
+        let cluster = home(request).filter(|name| names::is_object_name(name))?;
+        let exec = format!("k0smotron exec {cluster}");
+        let exec = self.session.kubectl(&exec, &self.connection.namespace);
+        Some(format!(
+            "end it in the hosted cluster: {exec} -- kubectl -n kube-system delete secret \
+             bootstrap-token-{} --ignore-not-found",
+            id.as_str()
+        ))
+    }
+}
+
+/// The Cluster whose token it is: once it owns the request it stays that one.
+fn home(request: &DynamicObject) -> Option<String> {
+    let mut owners = request.owner_references().iter();
+    let owner = owners
+        .find(|owner| owner.kind == "Cluster" && owner.api_version.starts_with(resources::GROUP));
+    owner
+        .map(|owner| owner.name.clone())
+        .or_else(|| view::text(request, "/spec/clusterName"))
+}
+
+/// Why the token of a request has not ended, as the controller says it.
+fn deleting(request: &DynamicObject) -> Option<view::Condition> {
+    view::condition(request, "Deleting").filter(view::Condition::is_true)
+}
+
+/// Why the token of a request that is gone may still let machines in, by what was last seen of it
+/// and what was said in the end. Whoever takes the finalizer off by hand says nothing.
+fn doubt(last: &DynamicObject, events: &[DynamicObject], now: Timestamp) -> Option<String> {
+    let said = |reason: &str| {
+        events.iter().find(|event| {
+            let text = |pointer| view::text(event, pointer);
+            text("/involvedObject/uid") == last.metadata.uid
+                && text("/reason").as_deref() == Some(reason)
+        })
+    };
+    if let Some(event) = said(LEFT_BEHIND) {
+        let note = view::text(event, "/message");
+        return Some(note.unwrap_or_else(|| LEFT_BEHIND.to_owned()));
+    }
+    let has_expired = view::text(last, "/status/expiresAt")
+        .and_then(|at| at.parse::<Timestamp>().ok())
+        .is_some_and(|at| at <= now);
+    if has_expired || said(REVOKED).is_some() {
+        return None;
+    }
+    deleting(last).map(|condition| format!("when it was last seen: {}", condition.summary()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::mothership::client::testing;
+    use crate::mothership::view::tests::object;
+
+    fn request(status: &Value) -> Value {
+        json!({"metadata": {"name": "x", "uid": "u-1"}, "spec": {"clusterName": "demo"},
+            "status": status})
+    }
+
+    fn failing() -> Value {
+        json!({"tokenID": "abc123", "conditions": [{"type": "Deleting", "status": "True",
+            "reason": "HostedUnreachable", "message": "no route to host"}]})
+    }
+
+    fn event(uid: &str, reason: &str) -> Value {
+        json!({"metadata": {"name": "e"}, "involvedObject": {"uid": uid}, "reason": reason,
+            "message": "the token abc123 was not revoked"})
+    }
+
+    #[test]
+    fn a_token_has_ended_unless_something_says_otherwise() {
+        let now = "2026-11-22T10:00:00Z".parse().unwrap();
+        let doubt = |status: &Value, events: &[Value]| {
+            let events: Vec<_> = events.iter().cloned().map(object).collect();
+            doubt(&object(request(status)), &events, now)
+        };
+        assert_eq!(doubt(&json!({}), &[]), None);
+        assert_eq!(doubt(&json!({}), &[event("u-2", LEFT_BEHIND)]), None);
+        let left = doubt(&json!({}), &[event("u-1", LEFT_BEHIND)]);
+        assert_eq!(left.unwrap(), "the token abc123 was not revoked");
+        let failing = failing();
+        let seen = doubt(&failing, &[]).unwrap();
+        assert_eq!(
+            seen,
+            "when it was last seen: HostedUnreachable: no route to host"
+        );
+        assert_eq!(doubt(&failing, &[event("u-1", REVOKED)]), None);
+        let mut expired = failing;
+        expired["expiresAt"] = json!("2026-11-22T10:00:00Z");
+        assert_eq!(doubt(&expired, &[]), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_was_left_behind_is_no_success_and_its_end_is_told() {
+        for (events, whole) in [
+            ((200, json!({"metadata": {}, "items": []})), true),
+            (testing::status(403, "Forbidden"), true),
+            (
+                (
+                    200,
+                    json!({"metadata": {}, "items": [event("u-1", LEFT_BEHIND)]}),
+                ),
+                false,
+            ),
+        ] {
+            let (session, _captured) = testing::session();
+            let connection = testing::connection(&session.out, move |_, path| {
+                if path.ends_with("/events") {
+                    events.clone()
+                } else {
+                    testing::missing(path)
+                }
+            });
+            let request = object(request(&json!({"tokenID": "abc123"})));
+            let mut told = 0;
+            let ending = Ending::new(&session, &connection, vec![request]);
+            let ended = ending.wait(None, |_| {
+                told += 1;
+                Ok(())
+            });
+            let ended = ended.await;
+            assert_eq!(told, u32::from(whole));
+            if whole {
+                ended.unwrap();
+                continue;
+            }
+            let error = ended.unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "1 of 1 join tokens may still let machines join: x: the token abc123 was not revoked"
+            );
+            assert_eq!(
+                error.hints(),
+                [
+                    "end it in the hosted cluster: kubectl k0smotron exec demo -n default -- kubectl \
+                  -n kube-system delete secret bootstrap-token-abc123 --ignore-not-found"
+                ]
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn another_request_of_the_name_is_left_alone() {
+        for (uid, gone) in [("u-1", false), ("u-2", true)] {
+            let (session, _captured) = testing::session();
+            let connection = testing::connection(&session.out, move |method, _| match method {
+                "DELETE" => testing::status(409, "Conflict"),
+                _ => (200, json!({"metadata": {"name": "x", "uid": uid}})),
+            });
+            let ours = object(request(&json!({})));
+            assert_eq!(revoke(&connection, &ours, false).await.is_ok(), gone);
+        }
+    }
+}
