@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use kube::ResourceExt as _;
-use kube::api::{DeleteParams, DynamicObject};
+use kube::api::{DeleteParams, DynamicObject, Preconditions};
 
 use crate::error::Error;
 use crate::flags::{self, DryRun, DryRunArgs};
@@ -134,15 +134,18 @@ async fn remove(
     let api = api(connection, object);
     let name = object.name_any();
     let attempt = format!("delete {}", manifest::title(object));
-    let found = connection.call(&attempt, || api.get_opt(&name)).await?;
-    if found.is_none() {
+    let Some(found) = connection.call(&attempt, || api.get_opt(&name)).await? else {
         return Ok(false);
-    }
+    };
     if dry_run == DryRun::Client {
         return Ok(true);
     }
     let mut parameters = DeleteParams::foreground();
     parameters.dry_run = dry_run == DryRun::Server;
+    parameters.preconditions = Some(Preconditions {
+        uid: found.metadata.uid,
+        resource_version: None,
+    });
     if !parameters.dry_run {
         in_part(session);
     }

@@ -8,6 +8,7 @@ use kube::api::{
     PatchParams, Preconditions,
 };
 use kube::{Api, Client};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::error::{Error, innermost};
@@ -119,10 +120,10 @@ impl<'a> Connection<'a> {
 
     /// Deletes the very object that was looked at, not one that took its name meanwhile. One that
     /// has gone is as good as deleted.
-    pub async fn delete(
+    pub async fn delete<K: Clone + std::fmt::Debug + DeserializeOwned>(
         &self,
         attempt: &str,
-        api: &Api<DynamicObject>,
+        api: &Api<K>,
         looked_at: &ObjectMeta,
         dry_run: bool,
     ) -> Result<(), Error> {

@@ -10,6 +10,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use pki::token::TokenId;
 use serde_json::json;
@@ -38,13 +39,16 @@ pub async fn obtain(
     cluster: &DynamicObject,
 ) -> Result<JoinToken, Error> {
     let name = name_for(args)?;
-    if let Err(error) = ask(session, connection, args, &name).await {
-        if is_perhaps_made(&error) {
-            tell_perhaps(session, connection, args, &name);
+    let asked = match ask(session, connection, args, &name).await {
+        Ok(asked) => asked,
+        Err(error) => {
+            if is_perhaps_made(&error) {
+                tell_perhaps(session, connection, args, &name);
+            }
+            return Err(error);
         }
-        return Err(error);
-    }
-    let answered = answer(session, connection, args, cluster, &name).await;
+    };
+    let answered = answer(session, connection, args, cluster, &asked).await;
     if let Err(error) = &answered {
         tell_asked(session, connection, &name, error);
     }
@@ -97,13 +101,14 @@ pub fn name_for(args: &TokenArgs) -> Result<String, Error> {
     Ok(format!("{}-{}-{end}", args.cluster, args.role.name()))
 }
 
-/// Asks for a token, by a request of this name.
+/// Asks for a token, by a request of this name. Its uid tells it from others that come to have the
+/// name; it has none where it is not known which one was made.
 pub async fn ask(
     session: &Session,
     connection: &Connection<'_>,
     args: &TokenArgs,
     name: &str,
-) -> Result<(), Error> {
+) -> Result<DynamicObject, Error> {
     let place = &connection.namespace;
     let body = json!({
         "apiVersion": format!("{}/{}", resources::GROUP, resources::VERSION),
@@ -122,12 +127,12 @@ pub async fn ask(
     let attempt = format!("ask for a join token for cluster {place}/{}", args.cluster);
     let asked = if args.name.is_some() {
         let asked = connection.submit(&attempt, &kind, &object, Submission::Create);
-        asked.await.map(drop)
+        asked.await.map(Some)
     } else {
         let api = connection.api(&kind);
         connection.create(&attempt, &api, &object).await
     };
-    asked.map_err(|error| taken(error, session, args, place))?;
+    let asked = asked.map_err(|error| taken(error, session, args, place))?;
     session.leaves(
         format!("JoinTokenRequest {place}/{name} was created and its token will be made"),
         vec![
@@ -143,7 +148,7 @@ pub async fn ask(
             format!("take it back: {}", how_to_revoke(session, name, place)),
         ],
     );
-    Ok(())
+    Ok(asked.unwrap_or(object))
 }
 
 fn taken(error: Error, session: &Session, args: &TokenArgs, namespace: &str) -> Error {
@@ -174,9 +179,10 @@ pub async fn answer(
     connection: &Connection<'_>,
     args: &TokenArgs,
     cluster: &DynamicObject,
-    name: &str,
+    asked: &DynamicObject,
 ) -> Result<JoinToken, Error> {
     let place = &connection.namespace;
+    let (name, uid) = (&asked.name_any(), &asked.metadata.uid);
     let requests = connection.api(&resources::join_token_requests());
     let secrets = connection.api(&resources::secrets());
     let what = format!("a join token for cluster {place}/{}", args.cluster);
@@ -189,6 +195,15 @@ pub async fn answer(
     let get_secret = format!("read the token in Secret {place}/{name}");
     wait.until(session, async || {
         let request = connection.call(&get_request, || requests.get(name)).await?;
+        if uid.is_some() && request.metadata.uid != *uid {
+            return Err(Error::Conflict {
+                attempt: format!("wait for {what}"),
+                answer: format!(
+                    "JoinTokenRequest {place}/{name} was deleted, and another has its name"
+                ),
+                hint: "ask for another token, by another name".to_owned(),
+            });
+        }
         let Some(token_id) = view::text(&request, "/status/tokenID") else {
             return Ok(Look::Pending(waits_for(&request, cluster)));
         };

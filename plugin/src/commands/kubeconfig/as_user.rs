@@ -1,11 +1,12 @@
 //! `--as-user`: a certificate with fewer rights, signed by the hosted cluster itself.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{ObjectMeta, Patch, PatchParams};
 use serde_json::json;
 
 use crate::commands::kubeconfig::KubeconfigArgs;
@@ -42,14 +43,26 @@ pub async fn signed(
     let remove = format!("remove it: {exec} -- kubectl delete csr {name} --ignore-not-found");
     session.leaves(&left, vec![remove.clone()]);
     let api: Api<CertificateSigningRequest> = Api::all(place.client.clone());
-    let end = async || match forget(&place.connection, &api, name).await {
+    // Until it is there, its name is all that is known of it.
+    let found = RefCell::new(ObjectMeta {
+        name: Some(name.to_owned()),
+        ..ObjectMeta::default()
+    });
+    let end = async || match forget(&place.connection, &api, &found.borrow().clone()).await {
         Ok(()) => session.leaves("nothing was changed", Vec::new()),
         Err(error) => {
             session.out.note(&format!("warning: {left}: {error}"));
             session.out.note(&remove);
         }
     };
-    let work = certified(session, place, args, &api, &asked);
+    let work = async {
+        let attempt = format!("ask cluster {} for a certificate", args.name);
+        let made = place.connection.create(&attempt, &api, &asked.request);
+        if let Some(made) = made.await? {
+            found.replace(made.metadata);
+        }
+        certified(session, place, args, &api, name).await
+    };
     let made = Box::pin(session.undoing(work, end())).await;
     // It has done what it was for, or never will.
     if !matches!(made, Err(Error::Interrupted { .. })) {
@@ -72,12 +85,9 @@ async fn certified(
     place: &HostedConnection<'_>,
     args: &KubeconfigArgs,
     api: &Api<CertificateSigningRequest>,
-    asked: &SigningRequest,
+    name: &str,
 ) -> Result<String, Error> {
     let there = &place.connection;
-    let name = asked.name();
-    let attempt = format!("ask cluster {} for a certificate", args.name);
-    there.create(&attempt, api, &asked.request).await?;
     let attempt = format!("approve CertificateSigningRequest {name}");
     let approve = PatchParams::default();
     let approval = Patch::Merge(json!({"status": {"conditions": [{
@@ -154,14 +164,11 @@ fn unsigned(session: &Session, place: &HostedConnection<'_>, error: Error) -> Er
 async fn forget(
     there: &Connection<'_>,
     api: &Api<CertificateSigningRequest>,
-    name: &str,
+    made: &ObjectMeta,
 ) -> Result<(), Error> {
+    let name = made.name.as_deref().unwrap_or_default();
     let attempt = format!("remove CertificateSigningRequest {name}");
-    let parameters = DeleteParams::default();
-    match there.call(&attempt, || api.delete(name, &parameters)).await {
-        Err(error) if !error.is_not_found() => Err(error),
-        _ => Ok(()),
-    }
+    there.delete(&attempt, api, made, false).await
 }
 
 /// What the person should know of the certificate.

@@ -68,8 +68,13 @@ impl Connection<'_> {
     }
 
     /// Creates an object whose name was made up. Nobody else has that: what is there was kept by an
-    /// earlier try, though that was put off.
-    pub async fn create<K>(&self, attempt: &str, api: &Api<K>, object: &K) -> Result<(), Error>
+    /// earlier try, though that was put off, and `None` is answered, since only the name is known of it.
+    pub async fn create<K>(
+        &self,
+        attempt: &str,
+        api: &Api<K>,
+        object: &K,
+    ) -> Result<Option<K>, Error>
     where
         K: Clone + std::fmt::Debug + Serialize + DeserializeOwned,
     {
@@ -78,8 +83,8 @@ impl Connection<'_> {
             ..PostParams::default()
         };
         let create = async || match api.create(&parameters, object).await {
-            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-            other => other.map(drop),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(None),
+            other => other.map(Some),
         };
         self.call(attempt, create).await
     }

@@ -30,16 +30,17 @@ pub fn connection(
 /// The same to who looks at the whole request.
 pub fn connection_by(
     out: &Output,
-    answers: impl Fn(&Request<Body>) -> (u16, Value) + Clone + Send + Sync + 'static,
+    answers: impl Fn(&Request<Vec<u8>>) -> (u16, Value) + Clone + Send + Sync + 'static,
 ) -> Connection<'_> {
     let service = service_fn(move |request: Request<Body>| {
-        let (code, body) = answers(&request);
-        let answer = Response::builder().status(code);
-        std::future::ready(
-            answer
-                .body(Body::from(body.to_string().into_bytes()))
-                .map_err(BoxError::from),
-        )
+        let answers = answers.clone();
+        async move {
+            let (parts, body) = request.into_parts();
+            let sent = Request::from_parts(parts, body.collect_bytes().await?.to_vec());
+            let (code, body) = answers(&sent);
+            let answer = Response::builder().status(code);
+            Ok::<_, BoxError>(answer.body(Body::from(body.to_string().into_bytes()))?)
+        }
     });
     Connection {
         client: Client::new(service, "default"),

@@ -1,6 +1,6 @@
 //! The token of one call: asked for, and taken back in the end.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::time::Duration;
 
 use kube::api::DynamicObject;
@@ -19,13 +19,13 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const WATCHED: Duration = Duration::from_secs(5);
 
 /// What is known of the request for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Asked {
     /// What has its name is somebody else's.
     Not,
     /// No answer has come.
     Perhaps,
-    Yes,
+    Yes(Box<DynamicObject>),
 }
 
 /// A token that ends with the call, unless the user keeps it.
@@ -35,7 +35,7 @@ pub struct Token<'a> {
     wanted: TokenArgs,
     keeps: bool,
     name: String,
-    asked: Cell<Asked>,
+    asked: RefCell<Asked>,
 }
 
 impl<'a> Token<'a> {
@@ -52,7 +52,7 @@ impl<'a> Token<'a> {
             name: tokens::name_for(&wanted)?,
             wanted,
             keeps,
-            asked: Cell::new(Asked::Not),
+            asked: RefCell::new(Asked::Not),
         })
     }
 
@@ -60,21 +60,24 @@ impl<'a> Token<'a> {
     pub async fn obtain(&self, cluster: &DynamicObject) -> Result<JoinToken, Error> {
         let (session, connection, wanted) = (self.session, self.connection, &self.wanted);
         if wanted.name.is_none() {
-            self.asked.set(Asked::Perhaps);
+            self.asked.replace(Asked::Perhaps);
         }
-        if let Err(error) = tokens::ask(session, connection, wanted, &self.name).await {
-            if !tokens::is_perhaps_made(&error) {
-                self.asked.set(Asked::Not);
-            } else if self.keeps || wanted.name.is_some() {
-                tokens::tell_perhaps(session, connection, wanted, &self.name);
+        let asked = match tokens::ask(session, connection, wanted, &self.name).await {
+            Ok(asked) => asked,
+            Err(error) => {
+                if !tokens::is_perhaps_made(&error) {
+                    self.asked.replace(Asked::Not);
+                } else if self.keeps || wanted.name.is_some() {
+                    tokens::tell_perhaps(session, connection, wanted, &self.name);
+                }
+                return Err(error);
             }
-            return Err(error);
-        }
-        self.asked.set(Asked::Yes);
+        };
+        self.asked.replace(Asked::Yes(Box::new(asked.clone())));
         if !self.keeps {
             session.leaves("no machine was touched", Vec::new());
         }
-        let answered = tokens::answer(session, connection, wanted, cluster, &self.name).await;
+        let answered = tokens::answer(session, connection, wanted, cluster, &asked).await;
         if let (Err(error), true) = (&answered, self.keeps) {
             tokens::tell_asked(session, connection, &self.name, error);
         }
@@ -83,15 +86,13 @@ impl<'a> Token<'a> {
 
     /// Takes it back. That it could not be is no failure of the machines.
     pub async fn end(&self) {
-        let looks = match self.asked.get() {
-            Asked::Not => return,
-            _ if self.keeps => return,
-            Asked::Perhaps => LOOKS,
-            Asked::Yes => 1,
-        };
+        let asked = self.asked.borrow().clone();
+        if asked == Asked::Not || self.keeps {
+            return;
+        }
         let ended = self
             .session
-            .hinting(self.how_to_revoke(), self.revoke(looks));
+            .hinting(self.how_to_revoke(), self.revoke(asked));
         if let Err(error) = ended.await {
             let later = self.command();
             self.session.out.note(&format!(
@@ -102,22 +103,24 @@ impl<'a> Token<'a> {
 
     /// The same, for somebody who waits for it.
     pub async fn end_aloud(&self) {
-        if self.asked.get() != Asked::Not {
+        if *self.asked.borrow() != Asked::Not {
             self.session.out.note("revoking the token");
         }
         self.end().await;
     }
 
-    async fn revoke(&self, looks: u32) -> Result<(), Error> {
+    async fn revoke(&self, asked: Asked) -> Result<(), Error> {
+        let looks = match asked {
+            // What has its name by now may be another.
+            Asked::Yes(made) if made.metadata.uid.is_some() => return self.delete(*made).await,
+            Asked::Yes(_) => 1,
+            Asked::Not | Asked::Perhaps => LOOKS,
+        };
         let api = self.connection.api(&resources::join_token_requests());
         let attempt = format!("get join token {}/{}", self.connection.namespace, self.name);
         for _ in 0..looks {
             match self.connection.call(&attempt, || api.get(&self.name)).await {
-                Ok(request) => {
-                    tokens::revoke(self.connection, &request, false).await?;
-                    self.watch(request).await;
-                    return Ok(());
-                }
+                Ok(request) => return self.delete(request).await,
                 Err(error) if error.is_not_found() && looks > 1 => {
                     tokio::time::sleep(INTERVAL).await;
                 }
@@ -129,6 +132,12 @@ impl<'a> Token<'a> {
             // It may come later still.
             tokens::tell_perhaps(self.session, self.connection, &self.wanted, &self.name);
         }
+        Ok(())
+    }
+
+    async fn delete(&self, request: DynamicObject) -> Result<(), Error> {
+        tokens::revoke(self.connection, &request, false).await?;
+        self.watch(request).await;
         Ok(())
     }
 
@@ -176,10 +185,10 @@ impl<'a> Token<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::mothership::client::testing;
@@ -239,9 +248,46 @@ mod tests {
                 }
             });
             let token = Token::new(&session, &connection, testing::wanted(None), false).unwrap();
-            token.asked.set(Asked::Yes);
+            let made = serde_json::from_value(there.clone()).unwrap();
+            token.asked.replace(Asked::Yes(Box::new(made)));
             token.end().await;
             assert!(captured.stderr().contains(said), "{}", captured.stderr());
+        }
+    }
+
+    /// Somebody may have deleted it, and asked for one of that name.
+    #[tokio::test]
+    async fn a_token_of_somebody_else_is_left_alone_though_it_has_the_name() {
+        for name in [Some("mine"), None] {
+            let (session, _captured) = testing::session();
+            let deletions = Arc::new(Mutex::new(Vec::<Value>::new()));
+            let seen = deletions.clone();
+            let connection = testing::connection_by(&session.out, move |request| {
+                let uid = match request.method().as_str() {
+                    "POST" => "ours",
+                    "DELETE" => {
+                        let body = serde_json::from_slice(request.body()).unwrap();
+                        seen.lock().unwrap().push(body);
+                        return testing::status(409, "Conflict");
+                    }
+                    _ => "another",
+                };
+                let status = json!({"tokenID": "abc123"});
+                (
+                    200,
+                    json!({"metadata": {"name": "mine", "uid": uid}, "status": status}),
+                )
+            });
+            let token = Token::new(&session, &connection, testing::wanted(name), false).unwrap();
+            let error = token.obtain(&cluster(json!({}))).await.unwrap_err();
+            assert!(
+                error.to_string().ends_with("another has its name"),
+                "{error}"
+            );
+            token.end().await;
+            let deletions = deletions.lock().unwrap();
+            assert_eq!(deletions.len(), 1);
+            assert_eq!(deletions[0]["preconditions"], json!({"uid": "ours"}));
         }
     }
 
