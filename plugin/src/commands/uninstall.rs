@@ -49,9 +49,7 @@ pub async fn run(session: &Session, args: &UninstallArgs) -> Result<(), Error> {
     objects.reverse();
     objects.retain(|object| !(args.keep_crds && manifest::is_definition(object)));
     let connection = session.connect().await?;
-    let hint = "remove that with its own means";
-    refuse_foreign(&connection, &objects, "uninstall k0smotron", hint).await?;
-    refuse_while_used(&connection).await?;
+    refuse(&connection, &objects).await?;
     let policies = if args.keep_crds {
         ""
     } else {
@@ -62,9 +60,18 @@ pub async fn run(session: &Session, args: &UninstallArgs) -> Result<(), Error> {
         connection.server
     );
     prompt::confirm(session, unasked, &question, "nothing was removed").await?;
+    if !unasked {
+        // Others go on while somebody reads.
+        refuse(&connection, &objects).await?;
+    }
     // The webhook's configurations come first: they would refuse what nobody answers any more.
     let mut removed: Vec<&DynamicObject> = Vec::new();
-    for object in &objects {
+    let first_definition = objects.iter().position(manifest::is_definition);
+    for (index, object) in objects.iter().enumerate() {
+        if first_definition == Some(index) {
+            // It takes along what was made while the rest went.
+            refuse_while_used(&connection).await?;
+        }
         if remove(session, &connection, object, args.trial.dry_run).await? {
             removed.push(object);
             let how = args.trial.dry_run.suffix();
@@ -82,6 +89,12 @@ pub async fn run(session: &Session, args: &UninstallArgs) -> Result<(), Error> {
         gone(session, &connection, args, &removed).await?;
     }
     Ok(())
+}
+
+async fn refuse(connection: &Connection<'_>, objects: &[DynamicObject]) -> Result<(), Error> {
+    let hint = "remove that with its own means";
+    refuse_foreign(connection, objects, "uninstall k0smotron", hint).await?;
+    refuse_while_used(connection).await
 }
 
 async fn refuse_while_used(connection: &Connection<'_>) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::Result;
 use crds::v1beta2::Cluster;
@@ -145,6 +146,18 @@ async fn what_is_in_use_and_what_belongs_to_others_is_not_removed() -> Result<()
     admin
         .runs("uninstall --yes")?
         .expect(8, &["there are clusters: default/demo", "hint: "]);
+    assert!(deployments.get_opt(controller).await?.is_some());
+    clusters.delete("demo", &DeleteParams::default()).await?;
+
+    // Somebody makes one while the question is read.
+    let terminal = openpty(None, None)?;
+    let mut asked = admin.command("uninstall")?;
+    let asked = Running::start(asked.stdin(Stdio::from(terminal.slave)))?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    clusters.create(&PostParams::default(), &demo).await?;
+    std::fs::File::from(terminal.master).write_all(b"y\n")?;
+    let said = ["Remove it? [y/N]", "there are clusters: default/demo"];
+    asked.ends()?.expect(8, &said);
     assert!(deployments.get_opt(controller).await?.is_some());
     clusters.delete("demo", &DeleteParams::default()).await?;
 
