@@ -1,26 +1,77 @@
 //! Whom a server has to be vouched for by, where the kubeconfig names certificates.
 
+use std::sync::Arc;
+
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::client::verify_server_name;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
+use webpki::{
+    EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, KeyUsage,
+    RequiredEkuNotFoundContext, VerifiedPath, anchor_from_trusted_cert,
+};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Version;
 
 const INCAPABLE: &str = "the server's certificate is signed by none of its certificate-authority that \
-     may sign others now: what is there has ended, is to come or is no authority";
+     may sign others now: what is there has ended, is to come, is for another use or is no authority";
+
+const TOO_MANY: &str = "between the server's certificate and its certificate-authority there are more \
+     authorities than one of them allows";
 
 /// What Go makes of `certificate-authority`: those that may sign vouch for others, and each for
 /// itself, since many servers sign their own. rustls alone asks none of them whether it may, nor
-/// whether its time has come or gone.
+/// whether its time has come or gone, nor how many may come between, and looks at the key usage of
+/// none that is sent.
 #[derive(Debug)]
 pub struct Named {
     pub certificates: Vec<CertificateDer<'static>>,
     pub algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Named {
+    /// Whether one of those that may sign has signed it, by way of what the server sends.
+    fn has_signed(
+        &self,
+        certificate: &CertificateDer<'_>,
+        more: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let able = self.certificates.iter().filter_map(|one| {
+            let between = may_sign(one, now)?;
+            Some((anchor_from_trusted_cert(one).ok()?, between))
+        });
+        let (anchors, between): (Vec<TrustAnchor<'_>>, Vec<_>) = able.unzip();
+        let is_to_sign =
+            |one: &&CertificateDer<'_>| parsed(one).is_some_and(|one| is_to_sign(&one));
+        let more: Vec<CertificateDer<'_>> = more.iter().filter(is_to_sign).cloned().collect();
+        let is_short = |path: &VerifiedPath<'_>| {
+            let anchor = anchors
+                .iter()
+                .position(|one| std::ptr::eq(one, path.anchor()));
+            let most = anchor.and_then(|index| between.get(index).copied()?);
+            if most.is_some_and(|most| path.intermediate_certificates().count() > most) {
+                return Err(webpki::Error::PathLenConstraintViolated);
+            }
+            Ok(())
+        };
+        let server = EndEntityCert::try_from(certificate).map_err(refusal)?;
+        let (algorithms, is_short) = (self.algorithms.all, Some(&is_short as _));
+        let signed = server
+            .verify_for_usage(algorithms, &anchors, &more, now, ForServers, None, is_short)
+            .map(drop);
+        match signed {
+            // Nobody would look for that behind an unknown issuer.
+            Err(webpki::Error::UnknownIssuer) if anchors.len() < self.certificates.len() => {
+                Err(Error::General(INCAPABLE.to_owned()))
+            }
+            other => other.map_err(refusal),
+        }
+    }
 }
 
 impl ServerCertVerifier for Named {
@@ -32,34 +83,11 @@ impl ServerCertVerifier for Named {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let mut authorities = RootCertStore::empty();
         let parsed = ParsedCertificate::try_from(certificate)?;
-        let is_named = self.certificates.iter().any(|one| one == certificate);
-        let able = self.certificates.iter().filter(|one| may_sign(one, now));
-        // One that is called like whoever has signed it, and has not, would be what is amiss.
-        let able = able.filter(|_| !is_named);
-        authorities.add_parsable_certificates(able.cloned());
-        // What is amiss with those would count for more than that they are not needed.
-        let more = if is_named { &[][..] } else { more };
-        let signed = verify_server_cert_signed_by_trust_anchor(
-            &parsed,
-            &authorities,
-            more,
-            now,
-            self.algorithms.all,
-        );
-        match signed {
-            // Its time was looked at before who has signed it.
-            Err(Error::InvalidCertificate(
-                CertificateError::UnknownIssuer | CertificateError::Other(_),
-            )) if is_named => {}
-            // Nobody would look for that behind an unknown issuer.
-            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer))
-                if authorities.len() < self.certificates.len() =>
-            {
-                return Err(Error::General(INCAPABLE.to_owned()));
-            }
-            other => other?,
+        if self.certificates.iter().any(|one| one == certificate) {
+            is_good_itself(certificate, now)?;
+        } else {
+            self.has_signed(certificate, more, now)?;
         }
         verify_server_name(&parsed, name)?;
         Ok(ServerCertVerified::assertion())
@@ -88,24 +116,115 @@ impl ServerCertVerifier for Named {
     }
 }
 
-/// Whether others may be signed with it now. Before the third version none could say so, and Go lets
-/// them.
-fn may_sign(certificate: &[u8], now: UnixTime) -> bool {
-    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
-        return false;
+/// A certificate that does not say what it is for is for servers too, and so is one for any use.
+struct ForServers;
+
+const SERVERS: KeyPurposeId<'static> = KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 1]);
+const ANY: KeyPurposeId<'static> = KeyPurposeId::new(&[0x55, 0x1d, 37, 0]);
+
+impl ExtendedKeyUsageValidator for ForServers {
+    fn validate(&self, uses: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        let mut present = Vec::new();
+        for used in uses {
+            let used = used?;
+            if used == SERVERS || used == ANY {
+                return Ok(());
+            }
+            present.push(used.to_decoded_oid());
+        }
+        if present.is_empty() {
+            return Ok(());
+        }
+        let required = KeyUsage::server_auth();
+        Err(webpki::Error::RequiredEkuNotFoundContext(
+            RequiredEkuNotFoundContext { required, present },
+        ))
+    }
+}
+
+/// How many may come between it and a server, if others may be signed with it now. Before the third
+/// version none could say whether they may, and Go lets them.
+fn may_sign(certificate: &[u8], now: UnixTime) -> Option<Option<usize>> {
+    let certificate = parsed(certificate)?;
+    let between = match certificate.basic_constraints().ok()? {
+        Some(constraints) if constraints.value.ca => constraints.value.path_len_constraint,
+        None if certificate.version() != X509Version::V3 => None,
+        _ => return None,
     };
-    let is_authority = match certificate.basic_constraints() {
-        Ok(Some(constraints)) => constraints.value.ca,
-        Ok(None) => certificate.version() != X509Version::V3,
-        Err(_) => false,
-    };
-    let is_meant_for_it = certificate
-        .key_usage()
-        .is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()));
+    let is_able = is_to_sign(&certificate)
+        && is_for_servers(&certificate)
+        && is_its_time(&certificate, now).is_ok();
+    is_able.then(|| between.and_then(|between| usize::try_from(between).ok()))
+}
+
+fn parsed(certificate: &[u8]) -> Option<X509Certificate<'_>> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    Some(certificate)
+}
+
+fn is_to_sign(certificate: &X509Certificate<'_>) -> bool {
+    let usage = certificate.key_usage();
+    usage.is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()))
+}
+
+fn is_for_servers(certificate: &X509Certificate<'_>) -> bool {
+    let uses = certificate.extended_key_usage();
+    uses.is_ok_and(|uses| uses.is_none_or(|uses| uses.value.any || uses.value.server_auth))
+}
+
+fn is_its_time(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), CertificateError> {
     let now = i64::try_from(now.as_secs()).ok();
     let now = now.and_then(|now| ASN1Time::from_timestamp(now).ok());
-    let is_its_time = now.is_some_and(|now| certificate.validity().is_valid_at(now));
-    is_authority && is_meant_for_it && is_its_time
+    let now = now.ok_or(CertificateError::BadEncoding)?;
+    let validity = certificate.validity();
+    if now < validity.not_before {
+        return Err(CertificateError::NotValidYet);
+    }
+    if now > validity.not_after {
+        return Err(CertificateError::Expired);
+    }
+    Ok(())
+}
+
+/// Of one that is named itself it does not matter who has signed it, nor what the server sends more.
+fn is_good_itself(certificate: &[u8], now: UnixTime) -> Result<(), CertificateError> {
+    let certificate = parsed(certificate).ok_or(CertificateError::BadEncoding)?;
+    is_its_time(&certificate, now)?;
+    if is_for_servers(&certificate) {
+        Ok(())
+    } else {
+        Err(CertificateError::InvalidPurpose)
+    }
+}
+
+/// The same in rustls' words, as far as it has some.
+fn refusal(error: webpki::Error) -> Error {
+    let error = match error {
+        webpki::Error::UnknownIssuer => CertificateError::UnknownIssuer,
+        webpki::Error::CertNotValidYet { time, not_before } => {
+            CertificateError::NotValidYetContext { time, not_before }
+        }
+        webpki::Error::CertExpired { time, not_after } => {
+            CertificateError::ExpiredContext { time, not_after }
+        }
+        webpki::Error::InvalidSignatureForPublicKey => CertificateError::BadSignature,
+        webpki::Error::RequiredEkuNotFoundContext(_) => CertificateError::InvalidPurpose,
+        webpki::Error::UnsupportedSignatureAlgorithmContext(what) => {
+            CertificateError::UnsupportedSignatureAlgorithmContext {
+                signature_algorithm_id: what.signature_algorithm_id,
+                supported_algorithms: what.supported_algorithms,
+            }
+        }
+        webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(what) => {
+            CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                signature_algorithm_id: what.signature_algorithm_id,
+                public_key_algorithm_id: what.public_key_algorithm_id,
+            }
+        }
+        webpki::Error::PathLenConstraintViolated => return Error::General(TOO_MANY.to_owned()),
+        other => CertificateError::Other(OtherError(Arc::new(other))),
+    };
+    error.into()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::person::{Ended, program};
 
@@ -103,11 +103,11 @@ impl Oracle {
         })
     }
 
-    /// The port of another API server, that shows this certificate.
-    pub async fn showing(&self, certificate: &Certificate, key: &KeyPair) -> Result<u16> {
+    /// The port of another API server, that shows these certificates, its own first.
+    pub async fn showing(&self, chain: &[&Certificate], key: &KeyPair) -> Result<u16> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let at = port(&listener)?;
-        guarded(listener, acceptor(certificate, key)?, self.notes.clone());
+        guarded(listener, acceptor(chain, key)?, self.notes.clone());
         Ok(at)
     }
 
@@ -191,11 +191,11 @@ fn pinned() -> Result<(String, TlsAcceptor)> {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate()?;
     let certificate = params.self_signed(&key)?;
-    Ok((certificate.pem(), acceptor(&certificate, &key)?))
+    Ok((certificate.pem(), acceptor(&[&certificate], &key)?))
 }
 
-fn acceptor(certificate: &Certificate, key: &KeyPair) -> Result<TlsAcceptor> {
-    let chain = vec![CertificateDer::from(certificate.der().to_vec())];
+fn acceptor(chain: &[&Certificate], key: &KeyPair) -> Result<TlsAcceptor> {
+    let chain = chain.iter().map(|one| one.der().clone()).collect();
     let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)

@@ -1,8 +1,8 @@
 //! Whose signature on an API server's certificate counts.
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 
 use super::*;
@@ -46,11 +46,26 @@ fn expired(mut params: CertificateParams) -> CertificateParams {
     params
 }
 
+fn used_for(mut params: CertificateParams, purpose: ExtendedKeyUsagePurpose) -> CertificateParams {
+    params.extended_key_usages = vec![purpose];
+    params
+}
+
 /// A server that shows this certificate, and what is named as its authority.
 async fn showing(
     oracle: &Oracle,
     name: &'static str,
     (shown, key): (&Certificate, &KeyPair),
+    named: &[&str],
+) -> Result<Case> {
+    sending(oracle, name, (&[shown], key), named).await
+}
+
+/// The same, that shows others besides.
+async fn sending(
+    oracle: &Oracle,
+    name: &'static str,
+    (shown, key): (&[&Certificate], &KeyPair),
     named: &[&str],
 ) -> Result<Case> {
     let port = oracle.showing(shown, key).await?;
@@ -125,4 +140,113 @@ async fn a_server_is_vouched_for_by_whom_kubectl_lets() -> Result<()> {
     let [_, (_, plugin)] = oracle.both(&cases[1])?;
     plugin.expect(5, &["may sign others now", "right certificate-authority"]);
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_taken_for_what_kubectl_takes_it_for() -> Result<()> {
+    use ExtendedKeyUsagePurpose::{Any, ClientAuth, ServerAuth};
+
+    let oracle = Oracle::start().await?;
+    let (root_key, key) = (KeyPair::generate()?, KeyPair::generate()?);
+    let issuer = Issuer::new(authority()?, &root_key);
+    let signed = server()?.signed_by(&key, &issuer)?;
+    let root = authority()?.self_signed(&root_key)?.pem();
+    let mut cases = Vec::new();
+    for (name, purpose) in [
+        ("a root for clients", ClientAuth),
+        ("a root for servers", ServerAuth),
+        ("a root for any", Any),
+    ] {
+        let named = used_for(authority()?, purpose)
+            .self_signed(&root_key)?
+            .pem();
+        cases.push(showing(&oracle, name, (&signed, &key), &[&named]).await?);
+    }
+    for (name, purpose) in [
+        ("a server for clients", ClientAuth),
+        ("a server for servers", ServerAuth),
+        ("a server for any", Any),
+    ] {
+        let signed = used_for(server()?, purpose).signed_by(&key, &issuer)?;
+        cases.push(showing(&oracle, name, (&signed, &key), &[&root]).await?);
+    }
+    for (name, params) in [
+        ("itself, for clients", used_for(server()?, ClientAuth)),
+        ("itself, for any", used_for(server()?, Any)),
+        ("itself, an authority for clients", {
+            let mut both = used_for(server()?, ClientAuth);
+            both.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            both
+        }),
+    ] {
+        let own = params.self_signed(&key)?;
+        cases.push(showing(&oracle, name, (&own, &key), &[&own.pem()]).await?);
+    }
+    compare(&oracle, &cases)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_that_come_between_are_as_many_and_such_as_kubectl_lets() -> Result<()> {
+    let oracle = Oracle::start().await?;
+    let (root_key, first_key) = (KeyPair::generate()?, KeyPair::generate()?);
+    let (second_key, key) = (KeyPair::generate()?, KeyPair::generate()?);
+    let called = |name: &str| -> Result<CertificateParams> {
+        let mut params = authority()?;
+        params.distinguished_name.push(DnType::CommonName, name);
+        Ok(params)
+    };
+    let within = |mut params: CertificateParams, most: u8| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(most));
+        params
+    };
+    let root = Issuer::new(authority()?, &root_key);
+    let named = [
+        authority()?.self_signed(&root_key)?.pem(),
+        within(authority()?, 0).self_signed(&root_key)?.pem(),
+        within(authority()?, 1).self_signed(&root_key)?.pem(),
+        within(authority()?, 2).self_signed(&root_key)?.pem(),
+    ];
+    let first_issuer = Issuer::new(called("first")?, &first_key);
+    let first = called("first")?.signed_by(&first_key, &root)?;
+    let second = called("second")?.signed_by(&second_key, &first_issuer)?;
+    let of_first = server()?.signed_by(&key, &first_issuer)?;
+    let second_issuer = Issuer::new(called("second")?, &second_key);
+    let of_second = server()?.signed_by(&key, &second_issuer)?;
+    let mut cases = Vec::new();
+    for named in &named {
+        let chain = [&of_first, &first];
+        cases.push(sending(&oracle, "one between", (&chain, &key), &[named]).await?);
+        let chain = [&of_second, &second, &first];
+        cases.push(sending(&oracle, "two between", (&chain, &key), &[named]).await?);
+    }
+    // Either will do, and one does.
+    let both = [named[1].as_str(), &named[0]];
+    let chain = [&of_first, &first];
+    cases.push(sending(&oracle, "two of a name", (&chain, &key), &both).await?);
+
+    let mut for_another = called("first")?;
+    for_another.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    let mut silent = called("first")?;
+    silent.is_ca = IsCa::NoCa;
+    let short = within(called("first")?, 0).signed_by(&first_key, &root)?;
+    for (name, between) in [
+        ("one for another use", for_another),
+        ("one that is no authority", silent),
+        ("one that has expired", expired(called("first")?)),
+        (
+            "one for clients",
+            used_for(called("first")?, ExtendedKeyUsagePurpose::ClientAuth),
+        ),
+        (
+            "one for any",
+            used_for(called("first")?, ExtendedKeyUsagePurpose::Any),
+        ),
+    ] {
+        let between = between.signed_by(&first_key, &root)?;
+        let chain = [&of_first, &between];
+        cases.push(sending(&oracle, name, (&chain, &key), &[&named[0]]).await?);
+    }
+    let chain = [&of_second, &second, &short];
+    cases.push(sending(&oracle, "one that is short", (&chain, &key), &[&named[0]]).await?);
+    compare(&oracle, &cases)
 }
