@@ -159,11 +159,17 @@ impl Tls {
 }
 
 fn tls(access: &Access) -> Result<ClientConfig, kube::Error> {
-    let mut tls = access.config.rustls_client_config()?;
     // kube reads a pod's own file again from time to time.
     let is_own = access.config.root_cert_file.is_some();
-    if let Some(roots) = access.config.root_cert.as_ref().filter(|_| !is_own)
-        && !access.config.accept_invalid_certs
+    let roots = access.config.root_cert.as_ref().filter(|_| !is_own);
+    let mut config = access.config.clone();
+    if roots.is_some() {
+        // It would refuse all of them for one that it does not know what to do with.
+        config.root_cert = Some(Vec::new());
+    }
+    let mut tls = config.rustls_client_config()?;
+    if let Some(roots) = roots
+        && !config.accept_invalid_certs
     {
         let verifier = Named {
             certificates: roots.iter().cloned().map(CertificateDer::from).collect(),

@@ -9,11 +9,16 @@ use http::{HeaderName, HeaderValue, Uri};
 use kube::Config;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
 
 use crate::error::{Error, innermost};
 use crate::kubeconfig::credential::{self, Credential};
 use crate::kubeconfig::proxy::Proxy;
 use crate::kubeconfig::read::{Cluster, User};
+
+/// How a block of a PEM file begins, whatever is in it.
+const BEGIN: &[u8] = b"\n-----BEGIN ";
 
 /// What a client is made of.
 pub struct Access {
@@ -134,14 +139,13 @@ impl Access {
         }
         let pem = &cluster.certificate_authority_data;
         if !pem.is_empty() {
-            let roots = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-            let roots = roots.unwrap_or_default();
+            let roots = certificates(pem);
             if roots.is_empty() {
                 return Err(unusable(
                     "its certificate-authority must be certificates in PEM",
                 ));
             }
-            self.config.root_cert = Some(roots.iter().map(|root| root.to_vec()).collect());
+            self.config.root_cert = Some(roots);
         }
         Ok(())
     }
@@ -167,6 +171,26 @@ impl Access {
         }
         Ok(())
     }
+}
+
+/// The certificates of a bundle. What cannot be read is passed over as long as there are others:
+/// bundles are put together of what others have made.
+fn certificates(bundle: &[u8]) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    let mut rest = bundle;
+    while !rest.is_empty() {
+        let after = rest.get(1..).unwrap_or_default();
+        let next = (after.windows(BEGIN.len()).position(|text| text == BEGIN))
+            .map_or(rest.len(), |at| at + 1);
+        let (block, more) = rest.split_at(next);
+        rest = more;
+        if let Ok(certificate) = CertificateDer::from_pem_slice(block)
+            && X509Certificate::from_der(&certificate).is_ok_and(|(more, _)| more.is_empty())
+        {
+            found.push(certificate.to_vec());
+        }
+    }
+    found
 }
 
 /// Where a pod finds the API server, and what it trusts and is known by.

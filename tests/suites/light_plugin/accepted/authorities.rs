@@ -250,3 +250,33 @@ async fn those_that_come_between_are_as_many_and_such_as_kubectl_lets() -> Resul
     cases.push(sending(&oracle, "one that is short", (&chain, &key), &[&named[0]]).await?);
     compare(&oracle, &cases)
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_is_good_for_what_can_be_read_of_it() -> Result<()> {
+    let oracle = Oracle::start().await?;
+    let (root_key, key) = (KeyPair::generate()?, KeyPair::generate()?);
+    let signed = server()?.signed_by(&key, &Issuer::new(authority()?, &root_key))?;
+    let root = authority()?.self_signed(&root_key)?.pem();
+    let block =
+        |text: &str| format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+    let (no_base64, no_der) = (block("no base64!"), block("bm8gY2VydGlmaWNhdGU="));
+    let half = root.lines().take(3).collect::<Vec<_>>().join("\n") + "\n";
+    let key_block = root_key.serialize_pem();
+    let mut cases = Vec::new();
+    for (name, named) in [
+        ("no base64 before", vec![no_base64.as_str(), &root]),
+        ("no base64 behind", vec![&root, &no_base64]),
+        ("no certificate before", vec![&no_der, &root]),
+        ("no certificate behind", vec![&root, &no_der]),
+        ("a half before", vec![&half, &root]),
+        ("a half behind", vec![&root, &half]),
+        ("a key and words before", vec![&key_block, "mine:\n", &root]),
+        ("no base64 alone", vec![&no_base64]),
+        ("no certificate alone", vec![&no_der]),
+        ("a half alone", vec![&half]),
+        ("nothing", vec!["\n"]),
+    ] {
+        cases.push(showing(&oracle, name, (&signed, &key), &named).await?);
+    }
+    compare(&oracle, &cases)
+}
