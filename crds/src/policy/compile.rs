@@ -120,6 +120,9 @@ impl Policy {
     pub(super) fn read(policy: &ClusterPolicy, compiler: &mut Compiler) -> Self {
         let spec = &policy.spec;
         let mut faults = Faults::default();
+        for unread in &spec.unread {
+            faults.invalid(&unread.field, "", &unread.reason);
+        }
         let selector = selector(spec, &mut faults);
         let typed = typed(spec, &mut faults);
         let mut rules = Vec::new();
@@ -160,7 +163,10 @@ fn kinds(spec: &ClusterPolicySpec) -> Vec<PolicyKind> {
     if of_clusters != ClusterPolicySpec::default() || free(PolicyKind::Cluster) {
         kinds.push(PolicyKind::Cluster);
     }
-    let tokens = spec.max_token_lifetime.is_some() || !spec.forbidden_fields.is_empty();
+    // What is not understood may be about either.
+    let tokens = spec.max_token_lifetime.is_some()
+        || !spec.forbidden_fields.is_empty()
+        || !spec.unread.is_empty();
     if tokens || free(PolicyKind::JoinTokenRequest) {
         kinds.push(PolicyKind::JoinTokenRequest);
     }

@@ -86,7 +86,7 @@ fn unknown(path: &str, wanted: &Value, known: &Value, errors: &mut Vec<FieldErro
     }
 }
 
-fn is_empty(value: &Value) -> bool {
+pub(super) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Array(items) => items.is_empty(),

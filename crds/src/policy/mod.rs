@@ -5,6 +5,7 @@
 //! ([`validate_policy`]). One that is stored all the same, because the webhook was away or came
 //! from another release, counts as broken by every new object that it selects, as its action says:
 //! it was meant to hold something back, and nobody can tell what. What exists stays manageable.
+//! [`read_policy`] finds what of a stored one this release does not understand.
 
 mod audit;
 mod breach;
@@ -18,6 +19,7 @@ mod path;
 mod range;
 mod read;
 mod resources;
+mod stored;
 mod target;
 mod text;
 mod view;
@@ -31,6 +33,7 @@ use std::sync::Arc;
 pub use audit::{Audit, Existing, MAX_VIOLATING};
 pub use compile::validate_policy;
 use serde_json::Value;
+pub use stored::read_policy;
 
 use self::cel::{Compiler, Engine, Facts, View};
 use self::compile::{FreeRule, Policy};

@@ -128,6 +128,19 @@ pub struct ClusterPolicySpec {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub rules: Vec<PolicyRule>,
+    /// What of the stored object is none of the above, as [`crate::policy::read_policy`] finds it.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub unread: Vec<Unread>,
+}
+
+/// A part of a policy that this release does not understand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// Where it is.
+    pub field: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// What becomes of an object that breaks a rule.

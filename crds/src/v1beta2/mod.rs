@@ -23,7 +23,7 @@ pub use cluster::{Cluster, ClusterSpec, DEFAULT_IMAGE, KubeconfigSecretMetadata}
 pub use cluster_policy::{
     ClusterDefaults, ClusterPolicy, ClusterPolicySpec, ClusterPolicyStatus, NamespaceLimits,
     PolicyAction, PolicyKind, PolicyRule, QuantityBounds, ReplicaBounds, RequiredKey,
-    ResourceLimits, ResourcePolicy, ViolatingObject,
+    ResourceLimits, ResourcePolicy, Unread, ViolatingObject,
 };
 pub use host::canonical_host;
 pub use ingress::IngressSpec;

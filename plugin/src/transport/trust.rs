@@ -53,8 +53,8 @@ impl Named {
             let anchor = anchors
                 .iter()
                 .position(|one| std::ptr::eq(one, path.anchor()));
-            let most = anchor.and_then(|index| between.get(index).copied()?);
-            if most.is_some_and(|most| path.intermediate_certificates().count() > most) {
+            let most = anchor.and_then(|index| between.get(index));
+            if most.is_some_and(|most| path.intermediate_certificates().count() > *most) {
                 return Err(webpki::Error::PathLenConstraintViolated);
             }
             Ok(())
@@ -144,7 +144,7 @@ impl ExtendedKeyUsageValidator for ForServers {
 
 /// How many may come between it and a server, if others may be signed with it now. Before the third
 /// version none could say whether they may, and Go lets them.
-fn may_sign(certificate: &[u8], now: UnixTime) -> Option<Option<usize>> {
+fn may_sign(certificate: &[u8], now: UnixTime) -> Option<usize> {
     let certificate = parsed(certificate)?;
     let between = match certificate.basic_constraints().ok()? {
         Some(constraints) if constraints.value.ca => constraints.value.path_len_constraint,
@@ -154,7 +154,8 @@ fn may_sign(certificate: &[u8], now: UnixTime) -> Option<Option<usize>> {
     let is_able = is_to_sign(&certificate)
         && is_for_servers(&certificate)
         && is_its_time(&certificate, now).is_ok();
-    is_able.then(|| between.and_then(|between| usize::try_from(between).ok()))
+    let between = between.and_then(|between| usize::try_from(between).ok());
+    is_able.then_some(between.unwrap_or(usize::MAX))
 }
 
 fn parsed(certificate: &[u8]) -> Option<X509Certificate<'_>> {

@@ -1,11 +1,13 @@
 //! What is known after objects came, changed and went.
 
-use crds::v1beta2::{ClusterPolicy, JoinTokenRequest};
+use crds::v1beta2::JoinTokenRequest;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cache::watched::{NamespaceMeta, ResourceQuota, Service, StorageClass, Watched};
+use crate::cache::watched::{
+    NamespaceMeta, ResourceQuota, Service, StorageClass, StoredPolicy, Watched,
+};
 
 mod unread;
 
@@ -356,19 +358,19 @@ fn a_policy_that_comes_changes_and_goes_is_known_at_once() {
             "metadata": {"name": name}, "spec": {"versions": [version]},
         })
     };
-    put::<ClusterPolicy>(&known, policy("b", "no range"));
+    put::<StoredPolicy>(&known, policy("b", "no range"));
     assert_eq!(known.policies().len(), 0, "the first list is yet to end");
-    ClusterPolicy::listed(&mut known.0.write());
+    StoredPolicy::listed(&mut known.0.write());
     let faults = |name: &str| known.policies().faults(name).map(<[_]>::len);
     assert_eq!((faults("a"), faults("b")), (None, Some(1)));
-    put::<ClusterPolicy>(&known, policy("a", ">=1.35.0"));
-    put::<ClusterPolicy>(&known, policy("b", ">=1.35.0"));
+    put::<StoredPolicy>(&known, policy("a", ">=1.35.0"));
+    put::<StoredPolicy>(&known, policy("b", ">=1.35.0"));
     assert_eq!((faults("a"), faults("b")), (Some(0), Some(0)));
-    remove::<ClusterPolicy>(&known, "", "a");
+    remove::<StoredPolicy>(&known, "", "a");
     assert_eq!((faults("a"), faults("b")), (None, Some(0)));
     // What is listed again is what is known.
     let before = known.policies();
-    put::<ClusterPolicy>(&known, policy("b", ">=1.35.0"));
-    ClusterPolicy::listed(&mut known.0.write());
+    put::<StoredPolicy>(&known, policy("b", ">=1.35.0"));
+    StoredPolicy::listed(&mut known.0.write());
     assert!(Arc::ptr_eq(&before, &known.policies()));
 }

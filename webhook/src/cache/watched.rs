@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crds::lookup::{Holder, Namespace, Quota};
+use crds::policy::read_policy;
 use crds::v1beta2::{
-    Cluster, ClusterPolicy, ClusterPolicySpec, JoinTokenRequest, PolicyKind, PolicyRule,
+    Cluster, ClusterPolicy, ClusterPolicySpec, ClusterPolicyStatus, JoinTokenRequest,
 };
 use k8s_openapi::api::core::v1::{
     Namespace as ApiNamespace, ResourceQuota as ApiResourceQuota, Service as ApiService,
@@ -15,8 +16,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::runtime::watcher;
 use runtime::{Unreadable, last_known};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::cache::Cache;
 use crate::cache::tables::{Key, Ports, Tables};
@@ -138,35 +140,40 @@ impl Watched for JoinTokenRequest {
     }
 }
 
-impl Watched for ClusterPolicy {
-    /// A policy holds, whether it can be read or not: one that was never read is broken, and so
-    /// refuses whatever it may have meant.
-    fn stand_in(unreadable: Unreadable, tables: &Tables) -> Option<Self> {
-        let (_, name) = key(&unreadable.metadata);
-        let known = tables.policies().get(&name).map(|known| &**known);
-        if let Some(known) = last_known(known, &unreadable) {
-            return Some(known);
-        }
-        let rule = PolicyRule {
-            name: "unreadable".to_owned(),
-            kinds: vec![PolicyKind::Cluster, PolicyKind::JoinTokenRequest],
-            // No expression either: that is what breaks it.
-            expression: format!("cannot be read: {}", unreadable.error),
-            ..PolicyRule::default()
-        };
-        Some(Self {
-            metadata: unreadable.metadata,
-            spec: ClusterPolicySpec {
-                rules: vec![rule],
-                ..ClusterPolicySpec::default()
-            },
-            ..Self::default()
+/// A policy, which holds whether all of it can be read or not: what cannot is a fault of it.
+#[derive(Clone, Debug, Resource)]
+#[resource(inherit = ClusterPolicy)]
+pub(super) struct StoredPolicy {
+    metadata: ObjectMeta,
+    spec: ClusterPolicySpec,
+    status: Option<ClusterPolicyStatus>,
+}
+
+impl<'de> Deserialize<'de> for StoredPolicy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let object = Value::deserialize(deserializer)?;
+        let policy = read_policy(&object).map_err(D::Error::custom)?;
+        Ok(Self {
+            metadata: policy.metadata,
+            spec: policy.spec,
+            status: policy.status,
         })
     }
+}
 
+impl Watched for StoredPolicy {
     fn put(mut self, (_, name): Key, cache: &Cache) {
         forget_last_applied(&mut self.metadata);
-        cache.put_policy(name, self);
+        if let Some(first) = self.spec.unread.first() {
+            let (field, reason) = (&first.field, &first.reason);
+            tracing::error!(name, field, reason, "a policy cannot be read whole");
+        }
+        let policy = ClusterPolicy {
+            metadata: self.metadata,
+            spec: self.spec,
+            status: self.status,
+        };
+        cache.put_policy(name, policy);
     }
 
     fn remove((_, name): &Key, tables: &mut Tables) {

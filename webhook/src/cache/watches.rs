@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest};
+use crds::v1beta2::{Cluster, JoinTokenRequest};
 use futures::StreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 
 use super::Cache;
-use crate::cache::watched::{NamespaceMeta, ResourceQuota, Service, StorageClass, Watched};
+use crate::cache::watched::{
+    NamespaceMeta, ResourceQuota, Service, StorageClass, StoredPolicy, Watched,
+};
 use crate::metrics::Metrics;
 
 /// Fills what is known, and tells when it is filled.
@@ -47,7 +49,7 @@ impl Watches {
         watches.add::<NamespaceMeta>();
         watches.add::<StorageClass>();
         watches.add::<ResourceQuota>();
-        watches.add::<ClusterPolicy>();
+        watches.add::<StoredPolicy>();
         watches.add::<JoinTokenRequest>();
         watches
     }

@@ -1,10 +1,8 @@
 //! Decides about ClusterPolicies: whether all that one says can be understood.
 
 use crds::admission::{Decision, Operation, Request};
-use crds::policy::validate_policy;
-use crds::v1beta2;
+use crds::policy::{read_policy, validate_policy};
 use crds::validation::FieldError;
-use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::{Kind, World};
@@ -31,9 +29,8 @@ impl Kind for ClusterPolicy {
         if request.operation == Operation::Delete || request.is_ending() || leaves_spec {
             return Decision::default();
         }
-        let errors = match v1beta2::ClusterPolicy::deserialize(object) {
+        let errors = match read_policy(object) {
             Ok(policy) => validate_policy(&policy),
-            // The schema lets none through.
             Err(error) => vec![
                 FieldError::invalid("spec", "", format!("cannot be parsed: {error}"))
                     .hint("kubectl explain clusterpolicy.spec shows what is valid"),

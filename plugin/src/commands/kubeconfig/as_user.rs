@@ -48,11 +48,14 @@ pub async fn signed(
         name: Some(name.to_owned()),
         ..ObjectMeta::default()
     });
-    let end = async || match forget(&place.connection, &api, &found.borrow().clone()).await {
-        Ok(()) => session.leaves("nothing was changed", Vec::new()),
-        Err(error) => {
-            session.out.note(&format!("warning: {left}: {error}"));
-            session.out.note(&remove);
+    let end = async || {
+        let known = found.borrow().clone();
+        match forget(&place.connection, &api, &known).await {
+            Ok(()) => session.leaves("nothing was changed", Vec::new()),
+            Err(error) => {
+                session.out.note(&format!("warning: {left}: {error}"));
+                session.out.note(&remove);
+            }
         }
     };
     let work = async {

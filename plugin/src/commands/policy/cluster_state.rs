@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crds::lookup::{Mothership, Namespace, Usage};
+use crds::policy::read_policy;
 use crds::v1beta2::ClusterPolicy;
 use kube::api::{DynamicObject, ListParams, ObjectMeta};
 use serde::Deserialize as _;
@@ -78,7 +79,7 @@ pub async fn ask_policies(connection: &Connection<'_>) -> Result<Vec<ClusterPoli
         .into_iter()
         .map(|policy| {
             serde_json::to_value(policy)
-                .and_then(serde_json::from_value)
+                .and_then(|policy| read_policy(&policy))
                 .map_err(|error| Error::io("read the mothership's policies", error.into()))
         })
         .collect()

@@ -1,7 +1,8 @@
 //! `policy list`: policies with their rules and violations counted.
 
 use clap::Args;
-use crds::v1beta2::{ClusterPolicy, PolicyAction};
+use crds::policy::read_policy;
+use crds::v1beta2::PolicyAction;
 use jiff::Timestamp;
 use kube::api::{DynamicObject, ListParams};
 use serde_json::Value;
@@ -77,17 +78,7 @@ fn row(item: &Value, wide: bool, now: Timestamp) -> Option<Vec<Cell>> {
     let name = object.metadata.name.as_deref().unwrap_or_default();
     let age = duration::age_since(view::created(&object).as_deref(), now);
     // What another release wrote may make no sense to this one, and is there all the same.
-    let Ok(policy) = serde_json::from_value::<ClusterPolicy>(item.clone()) else {
-        let unknown = || Cell::styled("<unreadable>", Style::Bad);
-        return Some(vec![
-            name.into(),
-            unknown(),
-            unknown(),
-            unknown(),
-            unknown(),
-            age.into(),
-        ]);
-    };
+    let policy = read_policy(item).ok()?;
     let spec = &policy.spec;
     let mode = match spec.action {
         PolicyAction::Enforce => Style::Plain,
@@ -101,11 +92,21 @@ fn row(item: &Value, wide: bool, now: Timestamp) -> Option<Vec<Cell>> {
         Some(0) => Cell::from("0"),
         Some(count) => Cell::styled(count.to_string(), Style::Bad),
     };
+    let or_unread = |field: &str, cell: Cell| {
+        let mut unread = spec.unread.iter();
+        let is_in = |part: &str| part == "spec" || part.starts_with(field);
+        if unread.any(|unread| is_in(&unread.field)) {
+            Cell::styled("<unreadable>", Style::Bad)
+        } else {
+            cell
+        }
+    };
+    let namespaces = namespaces.unwrap_or_else(|| "<all>".to_owned());
     let mut cells: Vec<Cell> = vec![
         name.into(),
-        Cell::styled(spec.action.as_str(), mode),
-        namespaces.unwrap_or_else(|| "<all>".to_owned()).into(),
-        phrases::rules(spec).to_string().into(),
+        or_unread("spec.action", Cell::styled(spec.action.as_str(), mode)),
+        or_unread("spec.namespaceSelector", namespaces.into()),
+        or_unread("spec", phrases::rules(spec).to_string().into()),
         violations,
         age.into(),
     ];
@@ -155,13 +156,15 @@ mod tests {
             ),
             policy("all", &json!({"action": "Audit"}), &json!({})),
             policy("broken", &json!({"action": "Sometimes"}), &json!({})),
+            policy("later", &json!({"action": "Warn", "more": 1}), &json!({})),
         ];
         let now = "2026-11-22T10:05:00Z".parse().unwrap();
         insta::assert_snapshot!(table(&items, true, now).render(Paint::Never), @r"
-        NAME      MODE           NAMESPACES     RULES          VIOLATIONS     AGE   READY     LAST AUDIT
-        tenants   Enforce        tenant=true    3              2              5m    True      30s ago
-        all       Audit          <all>          0              <unknown>      5m    Unknown   never
-        broken    <unreadable>   <unreadable>   <unreadable>   <unreadable>   5m
+        NAME      MODE           NAMESPACES    RULES          VIOLATIONS   AGE   READY     LAST AUDIT
+        tenants   Enforce        tenant=true   3              2            5m    True      30s ago
+        all       Audit          <all>         0              <unknown>    5m    Unknown   never
+        broken    <unreadable>   <all>         <unreadable>   <unknown>    5m    Unknown   never
+        later     Warn           <all>         <unreadable>   <unknown>    5m    Unknown   never
         ");
     }
 }

@@ -26,6 +26,13 @@ pub fn explain(policy: &ClusterPolicy) -> String {
     for warning in warnings(&status, policy.metadata.generation) {
         push(&mut text, &warning);
     }
+    for unread in &spec.unread {
+        let (field, reason) = (&unread.field, &unread.reason);
+        push(
+            &mut text,
+            &format!("This program does not understand all of it: {field}: {reason}"),
+        );
+    }
     let sections = sections(spec);
     if sections.iter().all(|(_, lines)| lines.is_empty()) {
         push(

@@ -1,7 +1,7 @@
 //! What the API server asks of an object before admission, and the rules of policies themselves.
 
 use crds::policy;
-use crds::v1beta2::{Cluster, ClusterPolicy, JoinTokenRequest, PolicyKind};
+use crds::v1beta2::{Cluster, JoinTokenRequest, PolicyKind};
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ pub fn fits(kind: PolicyKind, object: &Value) -> bool {
 
 /// The rules of policies themselves.
 pub fn check_policy(object: &Value) -> Vec<String> {
-    match serde_json::from_value::<ClusterPolicy>(object.clone()) {
+    match policy::read_policy(object) {
         Ok(policy) => policy::validate_policy(&policy)
             .iter()
             .map(ToString::to_string)

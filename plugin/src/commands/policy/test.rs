@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use crds::admission::{self, Operation, Request, User};
 use crds::lookup::Mothership;
-use crds::policy::{Input, Policies};
+use crds::policy::{Input, Policies, read_policy};
 use crds::v1beta2::{ClusterPolicy, PolicyAction, PolicyKind};
 use serde_json::Value;
 
@@ -131,7 +131,7 @@ fn read_policies(paths: &[PathBuf]) -> Result<Vec<ClusterPolicy>, Error> {
         let before = policies.len();
         for document in documents::read(path)? {
             if document.kind()? == Some("ClusterPolicy") {
-                let policy = serde_json::from_value(document.object.clone());
+                let policy = read_policy(&document.object);
                 policies.push(policy.map_err(|error| document.unreadable(&error.to_string()))?);
             }
         }

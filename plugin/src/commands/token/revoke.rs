@@ -40,6 +40,16 @@ pub struct RevokeArgs {
     /// Don't ask; nothing is asked either when standard input is no terminal
     #[arg(short, long)]
     pub yes: bool,
+    /// Whether and how long to wait for the end.
+    #[command(flatten)]
+    pub end: EndArgs,
+    /// Whether it is tried out only.
+    #[command(flatten)]
+    pub trial: DryRunArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct EndArgs {
     /// Don't wait until no machine joins with the tokens any more
     #[arg(long)]
     pub no_wait: bool,
@@ -47,9 +57,6 @@ pub struct RevokeArgs {
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration::parse,
         conflicts_with = "no_wait")]
     pub timeout: Duration,
-    /// Whether it is tried out only.
-    #[command(flatten)]
-    pub trial: DryRunArgs,
 }
 
 /// Revokes tokens.
@@ -80,7 +87,7 @@ pub async fn run(session: &Session, args: &RevokeArgs) -> Result<(), Error> {
         session.kubectl("k0smotron token list", &place)
     );
     let (trial, all) = (args.trial.dry_run, chosen.len());
-    let waits = trial == DryRun::None && !args.no_wait;
+    let waits = trial == DryRun::None && !args.end.no_wait;
     for (done, request) in chosen.iter().enumerate() {
         if trial != DryRun::Client {
             let left = format!("{done} of {all} tokens are being revoked, the next may be");
@@ -99,7 +106,7 @@ pub async fn run(session: &Session, args: &RevokeArgs) -> Result<(), Error> {
         return Ok(());
     }
     session.leaves(format!("{all} tokens are being revoked"), vec![look]);
-    let timeout = flags::timeout(args.timeout);
+    let timeout = flags::timeout(args.end.timeout);
     Ending::new(session, &connection, chosen)
         .wait(timeout, |request| told(session, request, "revoked"))
         .await

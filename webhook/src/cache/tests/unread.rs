@@ -1,5 +1,7 @@
 //! Objects that cannot be read.
 
+use crds::v1beta2::PolicyAction;
+
 use super::*;
 
 fn stand_in<K: Watched>(known: &Cache, object: Value) -> Option<K> {
@@ -47,10 +49,8 @@ fn what_cannot_be_read_is_not_what_had_its_name() {
         object
     };
     let of = |cluster: Value| json!({"spec": {"clusterName": cluster}});
-    let policy = |rules: Value| json!({"spec": {"rules": rules}});
     put::<Cluster>(&known, named(cluster("x", node_port(30500)), "old"));
     put::<JoinTokenRequest>(&known, named(of(json!("demo")), "old"));
-    put::<ClusterPolicy>(&known, named(policy(json!([])), "old"));
     let bad = cluster("x", json!({"replicas": "three"}));
     let port = |uid: &str| {
         let cluster: Cluster = stand_in(&known, named(bad.clone(), uid)).unwrap();
@@ -65,9 +65,35 @@ fn what_cannot_be_read_is_not_what_had_its_name() {
     assert_eq!(new.spec.cluster_name, "");
     new.put(("a".to_owned(), "unread".to_owned()), &known);
     assert!(known.has_request("a", "unread"));
-    let rules = |uid: &str| {
-        let policy: ClusterPolicy = stand_in(&known, named(policy(json!(5)), uid)).unwrap();
-        policy.spec.rules.len()
-    };
-    assert_eq!((rules("old"), rules("new")), (0, 1));
+}
+
+/// A webhook may be older than the policies that it reads.
+#[test]
+fn a_policy_of_which_a_part_cannot_be_read_holds_with_the_rest_and_refuses_where_it_would() {
+    let known = Cache::default();
+    let policy = |spec: Value| json!({"metadata": {"name": "p"}, "spec": spec});
+    put::<StoredPolicy>(&known, policy(json!({"replicas": {"max": 3}})));
+    StoredPolicy::listed(&mut known.0.write());
+    for part in [
+        json!({"ofALaterRelease": true}),
+        json!({"replicas": {"max": "three"}}),
+    ] {
+        let mut spec = json!({"action": "Audit", "versions": ["1.36"],
+            "namespaceSelector": {"matchLabels": {"a": "b"}}});
+        for (key, value) in part.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
+        put::<StoredPolicy>(&known, policy(spec));
+        let [policy] = &known.stored_policies()[..] else {
+            panic!("one policy is known")
+        };
+        assert_eq!(policy.spec.action, PolicyAction::Audit);
+        assert!(policy.spec.namespace_selector.is_some());
+        assert_eq!(policy.spec.versions, ["1.36"]);
+        let faults = known.policies().faults("p").map(<[_]>::len);
+        assert_eq!(faults, Some(1), "{part}");
+    }
+    // Whatever was read of it before.
+    put::<StoredPolicy>(&known, policy(json!({"replicas": {"max": 3}})));
+    assert_eq!(known.policies().faults("p").map(<[_]>::len), Some(0));
 }
