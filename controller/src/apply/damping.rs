@@ -175,16 +175,16 @@ impl Damping {
     }
 
     /// Ends an object, or our hold on it, unless that has just failed.
-    pub async fn end(
+    pub async fn end<T>(
         &self,
         key: &ObjectKey,
-        end: impl Future<Output = Result<(), WriteError>>,
-    ) -> Result<(), Held> {
+        end: impl Future<Output = Result<T, WriteError>>,
+    ) -> Result<T, Held> {
         self.allow(key, GONE, Instant::now())?;
         match end.await {
-            Ok(()) => {
+            Ok(done) => {
                 self.succeeded(key);
-                Ok(())
+                Ok(done)
             }
             Err(error) => {
                 let problem = Problem::from_error(key, &error.into());

@@ -1,13 +1,12 @@
 //! One Secret in each of the ways that a child can be wanted.
 
-use std::convert::Infallible;
-
 use http::{Request, Response};
 use kube::client::Body;
 use serde_json::json;
 
 use super::desired::{Content, Desired, Recipe};
 use super::{Damping, NoOpApplies, Round, SigningKeys};
+use crate::kubernetes::fixtures::client;
 use crate::kubernetes::store::{Kind, Store};
 use crate::kubernetes::writer::Writer;
 use crate::metrics::Metrics;
@@ -26,14 +25,9 @@ impl Rig {
     where
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        let server = tower::service_fn(move |request| {
-            let answer = answer(request);
-            async move { Ok::<_, Infallible>(answer.await) }
-        });
         let store = Store::default();
-        let client = kube::Client::new(server, "n");
         Self {
-            writer: Writer::new(client, store.clone(), Metrics::default()),
+            writer: Writer::new(client(answer), store.clone(), Metrics::default()),
             store,
             no_op_applies: NoOpApplies::default(),
             damping: Damping::default(),

@@ -119,29 +119,16 @@ impl Round<'_> {
     async fn one(&self, wanted: &Desired) -> Result<Outcome, ApplyError> {
         match self.store.get(&wanted.key) {
             Some(live) => match self.existing(wanted, &live).await {
-                Err(ApplyError::Write(error @ WriteError::Conflict { .. })) => {
-                    self.other_than_known(&wanted.key, &live, error).await
+                // Made in the next round.
+                Err(ApplyError::Write(error))
+                    if self.writer.has_gone(&wanted.key, &live, &error).await? =>
+                {
+                    Ok(Outcome::Changed)
                 }
                 done => done,
             },
             None => self.missing(wanted).await,
         }
-    }
-
-    /// A write to an object that is not there any more is a conflict. No watch tells of one that it
-    /// has let go of: then it is forgotten, and made in the next round.
-    async fn other_than_known(
-        &self,
-        key: &ObjectKey,
-        known: &Live,
-        error: WriteError,
-    ) -> Result<Outcome, ApplyError> {
-        let there = self.writer.look(key).await?;
-        if there.and_then(|there| there.metadata.uid).as_ref() == Some(&known.uid) {
-            return Err(error.into());
-        }
-        self.store.remove(key, known);
-        Ok(Outcome::Changed)
     }
 
     /// What is there is judged by its owner, whoever made it.

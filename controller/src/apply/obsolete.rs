@@ -11,7 +11,7 @@ use crate::apply::damping::GONE;
 use crate::apply::desired::{COPY_SUFFIX, Desired};
 use crate::apply::{Applied, Outcome, Round};
 use crate::kubernetes::store::{Kind, Live, ObjectKey, Store};
-use crate::kubernetes::writer::WriteError;
+use crate::kubernetes::writer::{Deletion, WriteError};
 
 /// What goes of that which the Cluster owns.
 pub(super) fn unwanted<'o>(
@@ -75,11 +75,15 @@ impl Round<'_> {
         if let Err(said) = self.may_write(key, GONE) {
             return said;
         }
-        let deleted = self.writer.delete(key, &live.uid, &live.resource_version);
-        match deleted.await {
-            Ok(()) => {
+        match self.writer.delete(key, live).await {
+            Ok(Deletion::Begun) => {
                 let rival = live.rival.clone();
                 self.damping.wrote(key, GONE, rival, Instant::now());
+            }
+            // What else there is to do may follow from that.
+            Ok(Deletion::Gone) => {
+                self.damping.succeeded(key);
+                return Outcome::Changed;
             }
             // It has changed, which brings us back.
             Err(WriteError::Conflict { .. }) => self.damping.succeeded(key),

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use http::Response;
-use kube::client::Body;
 use parking_lot::Mutex;
 use rstest::rstest;
 use serde_json::Value;
@@ -11,6 +9,7 @@ use serde_json::Value;
 use super::fixtures::{Rig, UID, declared, kept, made};
 use super::obsolete::{is_rolling, unwanted};
 use super::*;
+use crate::kubernetes::fixtures::refusal;
 
 /// The object with this owner, if any, and what else its metadata says.
 fn live(desired: &Desired, owner: Option<&str>, more: &Value) -> Live {
@@ -136,6 +135,26 @@ fn only_what_is_owned_obsolete_and_still_there_goes() {
     assert_eq!(found, ["goes"]);
 }
 
+/// A watch that was cut off has not told of it, and nobody fights for what is not there.
+#[tokio::test]
+async fn what_is_obsolete_and_has_gone_unseen_is_no_rewrite() {
+    let rig = Rig::new(|_| async { refusal(404) });
+    let round = rig.round();
+    let key = ObjectKey::new(Kind::Secret, "n", "goes");
+    for _ in 0..30 {
+        round
+            .store
+            .put(Kind::Secret, secret("goes", "eA==", false), 0);
+        let live = round.store.get(&key).unwrap();
+        let outcome = round.remove(&key, &live).await;
+        assert!(
+            matches!(outcome, Outcome::Changed),
+            "there may be more to do"
+        );
+        assert!(!round.store.has(&key));
+    }
+}
+
 #[rstest]
 #[case::settled(json!({"replicas": 3, "updatedReplicas": 3, "observedGeneration": 2}), false)]
 #[case::not_seen_yet(json!({"replicas": 3, "updatedReplicas": 3, "observedGeneration": 1}), true)]
@@ -211,12 +230,7 @@ async fn ports_are_given_to_the_service_that_was_looked_at_and_to_no_other() {
             let body = request.into_body().collect_bytes().await.unwrap();
             let mut sent = to.lock();
             sent.push(serde_json::from_slice::<Value>(&body).unwrap());
-            let code = if sent.len() == 1 { 422 } else { 409 };
-            let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
-                "status": "Failure", "message": "x", "reason": "", "code": code});
-            let answer = Response::builder().status(code);
-            let answer = answer.body(Body::from(status.to_string().into_bytes()));
-            answer.unwrap()
+            refusal(if sent.len() == 1 { 422 } else { 409 })
         }
     });
     let service = json!({"metadata": {"name": "a", "namespace": "n"}, "spec": {"ports": []}});

@@ -23,6 +23,7 @@ use crate::cluster::context::{Context, Error, reference};
 use crate::cluster::dereference::is_named;
 use crate::cluster::{Outcome, status};
 use crate::kubernetes::store::{Kind, Live, ObjectKey};
+use crate::kubernetes::writer::Deletion;
 
 /// How long a Cluster waits for its pods. They have a minute to end; one on a node that does not
 /// answer never ends by itself, and must not hold the Cluster for ever.
@@ -51,14 +52,13 @@ pub async fn run(
         let told = told(cluster);
         let left = match end_of_set(&live.value(), told, Timestamp::now()) {
             Ends::NotAsked => {
-                let deleted = context
-                    .mothership
-                    .writer
-                    .delete_after_dependents(key, &live.uid);
-                if let Err(held) = context.damping.end(key, deleted).await {
-                    return in_the_way(cluster, key, held, context).await;
+                let writer = &context.mothership.writer;
+                let deleted = writer.delete_after_dependents(key, live);
+                match context.damping.end(key, deleted).await {
+                    Ok(Deletion::Begun) => PODS_END_WITHIN.unsigned_abs(),
+                    Ok(Deletion::Gone) => continue,
+                    Err(held) => return in_the_way(cluster, key, held, context).await,
                 }
-                PODS_END_WITHIN.unsigned_abs()
             }
             Ends::Within(left) => left,
             Ends::Never => {
@@ -200,9 +200,15 @@ async fn tell(
 
 #[cfg(test)]
 mod tests {
+    use std::future;
+
+    use http::Response;
     use serde_json::json;
 
     use super::*;
+    use crate::cluster::fixtures;
+    use crate::kubernetes::fixtures::refusal;
+    use crate::kubernetes::store::Store;
 
     fn deleted(finalizers: &[&str]) -> Cluster {
         serde_json::from_value(json!({
@@ -213,8 +219,7 @@ mod tests {
         .unwrap()
     }
 
-    fn owned(names: &[&str]) -> BTreeMap<ObjectKey, Arc<Live>> {
-        let store = crate::kubernetes::store::Store::default();
+    fn put(store: &Store, names: &[&str]) {
         for name in names {
             let object = serde_json::from_value(json!({
                 "apiVersion": "apps/v1", "kind": "StatefulSet",
@@ -224,11 +229,12 @@ mod tests {
             }));
             store.put(Kind::StatefulSet, object.unwrap(), 0);
         }
-        store.owned_by("1")
     }
 
     fn order(cluster: &Cluster, names: &[&str]) -> Vec<String> {
-        let owned = owned(names);
+        let store = Store::default();
+        put(&store, names);
+        let owned = store.owned_by("1");
         let sets = sets_to_end(cluster, &owned).into_iter();
         sets.map(|(key, _)| key.name.clone()).collect()
     }
@@ -246,6 +252,25 @@ mod tests {
     fn children_that_are_to_stay_are_not_ended() {
         let cluster = deleted(&[CLUSTER_FINALIZER, "orphan"]);
         assert!(order(&cluster, &["kmc-demo-etcd", "kmc-demo"]).is_empty());
+    }
+
+    /// It went while its watch was cut off, which tells nobody.
+    #[tokio::test]
+    async fn a_set_that_has_gone_unseen_is_not_waited_for() {
+        let context = fixtures::context(|request| async move {
+            match request.method().as_str() {
+                "DELETE" => refusal(404),
+                "PATCH" => Response::new(request.into_body()),
+                _ => future::pending().await,
+            }
+        });
+        let store = &context.mothership.store;
+        put(store, &["kmc-demo", "kmc-demo-etcd"]);
+        let mut cluster = deleted(&[CLUSTER_FINALIZER]);
+        cluster.metadata.uid = Some("1".to_owned());
+        let (outcome, _) = run(&Arc::new(cluster), &context).await.unwrap();
+        assert!(matches!(outcome, Outcome::Ended));
+        assert!(store.owned_by("1").is_empty());
     }
 
     #[test]

@@ -2,13 +2,71 @@
 
 use crds::names;
 use crds::v1beta2::CertificateType;
+use http::{Request, Response};
 use jiff::SignedDuration;
+use kube::client::Body;
+use runtime::backoff::Failures;
+use runtime::events::Events;
 use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::children::control_plane::revision;
 use super::children::storage;
 use super::dereference::{CertificateSecret, Observed};
 use super::validate::{ValidCluster, validate};
+use super::{Context, LEAF_LIFETIME};
+use crate::apply::{Damping, NoOpApplies};
+use crate::hosted::health::ReadinessPoller;
+use crate::hosted::nodes::NodePoller;
+use crate::hosted::turns::Turns;
+use crate::kubernetes::fixtures::client;
+use crate::kubernetes::pods::PodPoller;
+use crate::kubernetes::primary::PrimaryWriter;
+use crate::kubernetes::pulse::Pulse;
+use crate::kubernetes::store::Store;
+use crate::kubernetes::watches::Watches;
+use crate::kubernetes::writer::Writer;
+use crate::kubernetes::{Mothership, requeue};
+use crate::metrics::Metrics;
+
+/// What a reconcile works with, before an API server that answers like this.
+pub fn context<F>(answer: impl Fn(Request<Body>) -> F + Clone + Send + Sync + 'static) -> Context
+where
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let client = client(answer);
+    let (store, metrics) = (Store::default(), Metrics::default());
+    let (triggers, _) = requeue::channel();
+    let watches = Watches::start(
+        client.clone(),
+        None,
+        store.clone(),
+        triggers,
+        metrics.clone(),
+        Pulse::default(),
+        CancellationToken::new(),
+    );
+    Context {
+        mothership: Mothership {
+            store: store.clone(),
+            watches,
+            writer: Writer::new(client.clone(), store, metrics.clone()),
+            pods: PodPoller::new(client.clone(), |_, _| ()),
+        },
+        prober: ReadinessPoller::new(|_, _| ()),
+        census: NodePoller::new(|_, _| ()),
+        turns: Turns::default(),
+        events: Events::new(client.clone(), "test", "test"),
+        metrics,
+        leaf_lifetime: LEAF_LIFETIME,
+        rounds: Semaphore::new(1),
+        no_op_applies: NoOpApplies::default(),
+        damping: Damping::default(),
+        primary: PrimaryWriter::new(client),
+        failures: Failures::default(),
+    }
+}
 
 /// All that is made before a pod can start.
 pub fn made() -> Observed {

@@ -15,7 +15,7 @@ pub mod context;
 mod deletion;
 pub mod dereference;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 #[cfg(test)]
 mod fuzz;
 mod hosted;

@@ -8,6 +8,8 @@
 //!                       └────── what a write returned ─┘
 //! ```
 
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod mothership;
 pub mod pods;
 pub mod primaries;

@@ -98,6 +98,11 @@ impl Store {
             .collect()
     }
 
+    /// What own requests have brought of a kind and no watch has.
+    pub fn undelivered(&self, kind: Kind) -> Vec<(ObjectKey, Arc<Live>)> {
+        self.those(kind, |live| live.holders == 0)
+    }
+
     fn those(&self, kind: Kind, are_meant: impl Fn(&Live) -> bool) -> Vec<(ObjectKey, Arc<Live>)> {
         self.0
             .read()
@@ -234,6 +239,21 @@ impl Store {
             live.uid == known.uid && live.resource_version == known.resource_version
         });
         if is_it { inner.remove(key) } else { Vec::new() }
+    }
+
+    /// What an own request has brought is gone, if it is still all that is known of the object.
+    pub fn remove_undelivered(&self, key: &ObjectKey, known: &Live) -> Touched {
+        let mut inner = self.0.write();
+        let is_it = inner.objects.get(key).is_some_and(|live| {
+            live.holders == 0
+                && live.uid == known.uid
+                && live.resource_version == known.resource_version
+        });
+        if !is_it {
+            return Vec::new();
+        }
+        inner.remember_gone(known.uid.clone());
+        inner.remove(key)
     }
 }
 

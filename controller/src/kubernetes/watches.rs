@@ -1,6 +1,6 @@
 //! One watch a child kind and label, each feeding the store first and the triggers after.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::{StreamExt, pin_mut};
@@ -11,6 +11,7 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::listing::Listing;
 use self::named::Named;
 pub use self::named::Unread;
 use super::pulse::Pulse;
@@ -18,6 +19,7 @@ use super::store::{Kind, ObjectKey, Store, Touched};
 use crate::kubernetes::requeue::Triggers;
 use crate::metrics::Metrics;
 
+mod listing;
 mod named;
 
 /// The bit of the watches of Secrets that a user names.
@@ -45,6 +47,8 @@ struct Following {
     kind: Kind,
     /// Its bit in the store.
     holder: u32,
+    /// What selects its objects, where it is not for one.
+    labels: &'static str,
     /// What it is called where it fails.
     what: String,
     /// The Secret that a user names, if it is for one.
@@ -82,6 +86,7 @@ impl Watches {
             let of = Following {
                 kind,
                 holder: 1 << index,
+                labels,
                 what: format!("{kind} {labels}").trim_end().to_owned(),
                 named: None,
                 end: task.stop.clone(),
@@ -122,6 +127,7 @@ impl Watches {
             let of = Following {
                 kind: Kind::Secret,
                 holder: NAMED,
+                labels: "",
                 what: key.to_string(),
                 named: Some(key),
                 end,
@@ -155,8 +161,7 @@ impl Watches {
         let (kind, holder) = (of.kind, of.holder);
         let events = watcher(api, config).default_backoff();
         pin_mut!(events);
-        // Of a list that has begun. One that was cut off is begun anew.
-        let mut listed = HashSet::new();
+        let mut listing = Listing::default();
         let mut first = true;
         loop {
             let event = tokio::select! {
@@ -175,22 +180,19 @@ impl Watches {
             }
             let touched = match event {
                 Ok(Event::Init) => {
-                    listed.clear();
+                    // It is not asked for before the next event is waited for.
+                    listing = Listing::begin(&of, &self.store);
                     continue;
                 }
                 Ok(Event::InitApply(object)) => {
-                    listed.extend(key_of(kind, &object));
+                    listing.has(key_of(kind, &object));
                     self.store.put(kind, object, holder)
                 }
                 Ok(Event::InitDone) => {
-                    let gone = self.missing(&of, &listed);
-                    listed = HashSet::new();
                     if std::mem::take(&mut first) && of.named.is_none() {
                         self.synced.send_modify(|synced| *synced += 1);
                     }
-                    gone.iter()
-                        .flat_map(|key| self.store.release(key, None, holder))
-                        .collect()
+                    std::mem::take(&mut listing).end(&of, &self.store)
                 }
                 Ok(Event::Apply(object)) => self.store.put(kind, object, holder),
                 Ok(Event::Delete(object)) => match key_of(kind, &object) {
@@ -214,17 +216,6 @@ impl Watches {
                 self.wake(key, self.named.answered(key));
             }
         }
-    }
-
-    /// What this watch has delivered, or a list that was cut off, and is not in its next list: it has
-    /// gone meanwhile. A Secret that is named may have been left there by an earlier watch of it.
-    fn missing(&self, of: &Following, listed: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
-        let mut held = match &of.named {
-            Some(key) => vec![key.clone()],
-            None => self.store.held_by(of.kind, of.holder),
-        };
-        held.retain(|key| !listed.contains(key));
-        held
     }
 
     fn wake(&self, secret: &ObjectKey, clusters: BTreeSet<String>) {
@@ -251,6 +242,8 @@ fn key_of(kind: Kind, object: &DynamicObject) -> Option<ObjectKey> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     /// Each watch has a bit of its own, and one is for Secrets that users name.

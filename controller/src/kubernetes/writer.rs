@@ -15,7 +15,7 @@ use kube::{Api, Client};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::store::{ObjectKey, Store};
+use super::store::{Live, ObjectKey, Store};
 use crate::metrics::Metrics;
 
 /// The longest that one request may take.
@@ -77,6 +77,18 @@ impl WriteError {
         }
     }
 
+    /// Whether it is what the API server says of a write to an object that is not there: an apply or a
+    /// deletion of that uid is in conflict, and a merge finds nothing.
+    fn may_be_of_another(&self) -> bool {
+        match self {
+            Self::Conflict { .. } => true,
+            Self::Failed { source, .. } => {
+                matches!(&**source, kube::Error::Api(status) if status.is_not_found())
+            }
+            Self::Exists { .. } | Self::Refused { .. } | Self::Timeout { .. } => false,
+        }
+    }
+
     fn from_kube(key: &ObjectKey, error: kube::Error) -> Self {
         let key = key.clone();
         match error {
@@ -95,6 +107,15 @@ impl WriteError {
             },
         }
     }
+}
+
+/// What came of a deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// The API server does it.
+    Begun,
+    /// There was no such object any more. No watch may tell of that: it is forgotten.
+    Gone,
 }
 
 /// Writes objects of the watched kinds.
@@ -194,46 +215,75 @@ impl Writer {
         Ok(())
     }
 
-    /// Deletes this very object; one that is gone already counts as deleted.
-    pub async fn delete(
-        &self,
-        key: &ObjectKey,
-        uid: &str,
-        version: &str,
-    ) -> Result<(), WriteError> {
+    /// Deletes this very object, unless it has changed.
+    pub async fn delete(&self, key: &ObjectKey, known: &Live) -> Result<Deletion, WriteError> {
         let preconditions = Preconditions {
-            uid: Some(uid.to_owned()),
-            resource_version: Some(version.to_owned()),
+            uid: Some(known.uid.clone()),
+            resource_version: Some(known.resource_version.clone()),
         };
-        self.delete_with(key, DeleteParams::background().preconditions(preconditions))
-            .await
+        let params = DeleteParams::background().preconditions(preconditions);
+        self.delete_with(key, known, params).await
     }
 
     /// Deletes what this object owns, and then itself.
     pub async fn delete_after_dependents(
         &self,
         key: &ObjectKey,
-        uid: &str,
-    ) -> Result<(), WriteError> {
+        known: &Live,
+    ) -> Result<Deletion, WriteError> {
         let preconditions = Preconditions {
-            uid: Some(uid.to_owned()),
+            uid: Some(known.uid.clone()),
             resource_version: None,
         };
-        self.delete_with(key, DeleteParams::foreground().preconditions(preconditions))
-            .await
+        let params = DeleteParams::foreground().preconditions(preconditions);
+        self.delete_with(key, known, params).await
     }
 
-    async fn delete_with(&self, key: &ObjectKey, params: DeleteParams) -> Result<(), WriteError> {
+    async fn delete_with(
+        &self,
+        key: &ObjectKey,
+        known: &Live,
+        params: DeleteParams,
+    ) -> Result<Deletion, WriteError> {
         let api = self.api(key);
         let deleted = timeout(DEADLINE, api.delete(&key.name, &params))
             .await
             .map_err(|_| WriteError::Timeout { key: key.clone() })?;
         match deleted {
-            Ok(_) => self.metrics.applied(key.kind.as_str(), "deleted"),
-            Err(kube::Error::Api(status)) if status.is_not_found() => {}
-            Err(error) => return Err(WriteError::from_kube(key, error)),
+            Ok(_) => {
+                self.metrics.applied(key.kind.as_str(), "deleted");
+                return Ok(Deletion::Begun);
+            }
+            Err(kube::Error::Api(status)) if status.is_not_found() => {
+                self.store.remove(key, known);
+            }
+            Err(error) => {
+                let error = WriteError::from_kube(key, error);
+                if !self.has_gone(key, known, &error).await? {
+                    return Err(error);
+                }
+            }
         }
-        Ok(())
+        Ok(Deletion::Gone)
+    }
+
+    /// Whether a write has failed because there is no such object any more, if there is another of its
+    /// name or none. No watch tells of one that it has let go of: then it is forgotten.
+    pub async fn has_gone(
+        &self,
+        key: &ObjectKey,
+        known: &Live,
+        error: &WriteError,
+    ) -> Result<bool, WriteError> {
+        if !error.may_be_of_another() {
+            return Ok(false);
+        }
+        let there = self.look(key).await?;
+        let has_gone = there.and_then(|there| there.metadata.uid).as_ref() != Some(&known.uid);
+        if has_gone {
+            self.store.remove(key, known);
+        }
+        Ok(has_gone)
     }
 
     fn api(&self, key: &ObjectKey) -> Api<DynamicObject> {
@@ -258,49 +308,4 @@ impl Writer {
 }
 
 #[cfg(test)]
-mod tests {
-    use kube::core::Status;
-    use rstest::rstest;
-
-    use super::*;
-    use crate::kubernetes::store::Kind;
-
-    fn answered(code: u16, reason: &str) -> WriteError {
-        let key = ObjectKey::new(Kind::ConfigMap, "ns", "a");
-        let status = Status::failure("said so", reason).with_code(code).boxed();
-        WriteError::from_kube(&key, kube::Error::Api(status))
-    }
-
-    fn kind(error: &WriteError) -> &'static str {
-        match error {
-            WriteError::Exists { .. } => "exists",
-            WriteError::Conflict { .. } => "conflict",
-            WriteError::Refused { .. } => "refused",
-            WriteError::Timeout { .. } => "timeout",
-            WriteError::Failed { .. } => "failed",
-        }
-    }
-
-    #[rstest]
-    #[case::taken(409, "AlreadyExists", "exists", "ConfigMap ns/a already exists")]
-    #[case::changed(409, "Conflict", "conflict", "said so")]
-    #[case::another_uid(409, "", "conflict", "said so")]
-    #[case::makes_no_sense(400, "BadRequest", "refused", "said so")]
-    #[case::forbidden(403, "Forbidden", "refused", "said so")]
-    #[case::cannot_work(422, "Invalid", "refused", "said so")]
-    #[case::no_right(401, "Unauthorized", "failed", "said so")]
-    #[case::too_many(429, "TooManyRequests", "failed", "said so")]
-    #[case::trouble(500, "InternalError", "failed", "said so")]
-    #[case::nobody_there(503, "ServiceUnavailable", "failed", "said so")]
-    fn an_answer_says_who_has_to_do_something(
-        #[case] code: u16,
-        #[case] reason: &str,
-        #[case] wanted: &str,
-        #[case] message: &str,
-    ) {
-        let error = answered(code, reason);
-        assert_eq!(kind(&error), wanted);
-        assert_eq!(error.message(), message);
-        assert!(error.to_string().contains("ConfigMap ns/a"), "{error}");
-    }
-}
+mod tests;

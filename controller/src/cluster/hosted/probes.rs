@@ -91,70 +91,17 @@ pub async fn nodes(
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
-    use kube::client::Body;
-    use runtime::backoff::Failures;
-    use runtime::events::Events;
     use serde_json::json;
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::apply::{Damping, NoOpApplies};
-    use crate::cluster::LEAF_LIFETIME;
+    use crate::cluster::fixtures;
     use crate::hosted::Endpoint;
     use crate::hosted::health::Pace;
-    use crate::hosted::nodes::NodePoller;
-    use crate::hosted::turns::Turns;
-    use crate::kubernetes::pods::PodPoller;
-    use crate::kubernetes::primary::PrimaryWriter;
-    use crate::kubernetes::pulse::Pulse;
-    use crate::kubernetes::store::Store;
-    use crate::kubernetes::watches::Watches;
-    use crate::kubernetes::writer::Writer;
-    use crate::kubernetes::{Mothership, requeue};
-    use crate::metrics::Metrics;
-
-    /// With a mothership that never answers.
-    fn context(prober: ReadinessPoller) -> Context {
-        let silent = tower::service_fn(|_: http::Request<Body>| {
-            std::future::pending::<Result<http::Response<Body>, Infallible>>()
-        });
-        let client = kube::Client::new(silent, "default");
-        let (store, metrics) = (Store::default(), Metrics::default());
-        let (triggers, _) = requeue::channel();
-        let watches = Watches::start(
-            client.clone(),
-            None,
-            store.clone(),
-            triggers,
-            metrics.clone(),
-            Pulse::default(),
-            tokio_util::sync::CancellationToken::new(),
-        );
-        Context {
-            mothership: Mothership {
-                store: store.clone(),
-                watches,
-                writer: Writer::new(client.clone(), store, metrics.clone()),
-                pods: PodPoller::new(client.clone(), |_, _| ()),
-            },
-            prober,
-            census: NodePoller::new(|_, _| ()),
-            turns: Turns::default(),
-            events: Events::new(client.clone(), "test", "test"),
-            metrics,
-            leaf_lifetime: LEAF_LIFETIME,
-            rounds: tokio::sync::Semaphore::new(1),
-            no_op_applies: NoOpApplies::default(),
-            damping: Damping::default(),
-            primary: PrimaryWriter::new(client),
-            failures: Failures::default(),
-        }
-    }
 
     /// Its CA may be unreadable at that moment: that keeps the pod from nobody.
     #[tokio::test]
@@ -180,7 +127,10 @@ mod tests {
         let prober = ReadinessPoller::with_pace(1, pace, |_, _| ());
         prober.observe("1", "ns", "demo", endpoint, None, false);
         prober.vacant("1", true);
-        let context = context(prober);
+        let context = Context {
+            prober,
+            ..fixtures::context(|_| std::future::pending())
+        };
         while context.prober.last("1").is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
