@@ -11,11 +11,11 @@ use super::Problem;
 use crate::kubernetes::store::ObjectKey;
 use crate::kubernetes::writer::WriteError;
 
-/// So many rewrites in a row are done at once: a person's edits.
+/// So many writes in a row are done at once: a person's edits.
 const AT_ONCE: u32 = 5;
-/// The least time between those that follow.
+/// The least time between those that follow. Each that nothing is written in allows for one more at once.
 const PACE: Duration = Duration::from_secs(1);
-/// From so many on somebody fights for the object, which is said.
+/// From so many rewrites on somebody fights for the object, which is said.
 const FREE: u32 = 10;
 /// The first wait after those; each further one is twice as long.
 const SHORTEST: Duration = Duration::from_secs(2);
@@ -37,7 +37,7 @@ const GONE_LONGEST: Duration = Duration::from_secs(10);
 /// The wish that there be none of it.
 pub const GONE: &str = "";
 
-/// What was written of each object while what is wanted of it stayed the same.
+/// What was written of each object.
 #[derive(Clone, Default)]
 pub struct Damping(Arc<Mutex<HashMap<ObjectKey, Row>>>);
 
@@ -51,6 +51,37 @@ pub struct Held {
 }
 
 struct Row {
+    recent: Recent,
+    wish: Wish,
+}
+
+/// What was lately tried, whatever was wanted. What is wanted may follow from what is there: then each
+/// write of another client brings another wish with it.
+struct Recent {
+    tries: u32,
+    last: Instant,
+}
+
+impl Recent {
+    fn tries(&self, now: Instant) -> u32 {
+        let rest = now.saturating_duration_since(self.last).as_secs() / PACE.as_secs();
+        self.tries
+            .saturating_sub(rest.try_into().unwrap_or(u32::MAX))
+    }
+
+    fn add(&mut self, now: Instant) {
+        self.tries = self.tries(now).saturating_add(1);
+        self.last = now;
+    }
+
+    fn wait(&self, now: Instant) -> Option<Duration> {
+        let is_paced = self.tries(now) >= AT_ONCE;
+        is_paced.then(|| left(self.last, PACE, now)).flatten()
+    }
+}
+
+/// What came of it while what is wanted stayed the same.
+struct Wish {
     hash: String,
     rewrites: u32,
     rewritten: Instant,
@@ -59,7 +90,7 @@ struct Row {
     failed: Option<(Instant, Problem)>,
 }
 
-impl Row {
+impl Wish {
     fn new(hash: &str, now: Instant) -> Self {
         Self {
             hash: hash.to_owned(),
@@ -108,29 +139,27 @@ fn left(since: Instant, wait: Duration, now: Instant) -> Option<Duration> {
 impl Damping {
     /// How long to leave the object before it is written the next time, of which nothing is said:
     /// nothing is written more often than once a second.
-    pub fn pace(&self, key: &ObjectKey, hash: &str, now: Instant) -> Option<Duration> {
-        let rows = self.0.lock();
-        let row = rows.get(key).filter(|row| row.hash == hash)?;
-        let paced = (AT_ONCE..FREE).contains(&row.rewrites);
-        paced.then(|| left(row.rewritten, PACE, now)).flatten()
+    pub fn pace(&self, key: &ObjectKey, now: Instant) -> Option<Duration> {
+        self.0.lock().get(key)?.recent.wait(now)
     }
 
     /// Whether the object may be written now; `hash` is that of what is wanted.
     pub fn allow(&self, key: &ObjectKey, hash: &str, now: Instant) -> Result<(), Held> {
         let rows = self.0.lock();
-        let Some(row) = rows.get(key).filter(|row| row.hash == hash) else {
+        let Some(Row { recent, wish }) = rows.get(key).filter(|row| row.wish.hash == hash) else {
             return Ok(());
         };
-        if let Some((at, problem)) = &row.failed
-            && let Some(wait) = left(*at, row.after_failure(), now)
+        // It is said for as long as it is not tried again, for whichever reason.
+        if let Some((at, problem)) = &wish.failed
+            && let Some(wait) = left(*at, wish.after_failure(), now).max(recent.wait(now))
         {
             let problem = problem.clone();
             return Err(Held { problem, wait });
         }
-        let Some(wait) = left(row.rewritten, row.after_rewrite(), now) else {
+        let Some(wait) = left(wish.rewritten, wish.after_rewrite(), now) else {
             return Ok(());
         };
-        let rival = match &row.rival {
+        let rival = match &wish.rival {
             Some(manager) => format!("the field manager {manager:?}"),
             None => "another client".to_owned(),
         };
@@ -144,33 +173,33 @@ impl Damping {
 
     /// The object was written; `rival` is who else writes it.
     pub fn wrote(&self, key: &ObjectKey, hash: &str, rival: Option<String>, now: Instant) {
-        self.change(key, hash, now, |row| {
-            if Row::is_over(row.rewritten, row.after_rewrite(), now) {
-                row.rewrites = 0;
+        self.change(key, hash, now, |wish| {
+            if Wish::is_over(wish.rewritten, wish.after_rewrite(), now) {
+                wish.rewrites = 0;
             }
-            row.rewrites += 1;
-            row.rewritten = now;
-            row.rival = rival.or_else(|| row.rival.take());
-            row.failures = 0;
-            row.failed = None;
+            wish.rewrites += 1;
+            wish.rewritten = now;
+            wish.rival = rival.or_else(|| wish.rival.take());
+            wish.failures = 0;
+            wish.failed = None;
         });
     }
 
     /// The API server did not do it; how long to leave it.
     pub fn failed(&self, key: &ObjectKey, hash: &str, problem: Problem, now: Instant) -> Held {
-        let wait = self.change(key, hash, now, |row| {
-            row.failures += 1;
-            row.failed = Some((now, problem.clone()));
-            row.after_failure()
+        let wait = self.change(key, hash, now, |wish| {
+            wish.failures += 1;
+            wish.failed = Some((now, problem.clone()));
+            wish.after_failure()
         });
         Held { problem, wait }
     }
 
     /// The object was as it is wanted after all.
     pub fn succeeded(&self, key: &ObjectKey) {
-        if let Some(row) = self.0.lock().get_mut(key) {
-            row.failures = 0;
-            row.failed = None;
+        if let Some(Row { wish, .. }) = self.0.lock().get_mut(key) {
+            wish.failures = 0;
+            wish.failed = None;
         }
     }
 
@@ -198,27 +227,30 @@ impl Damping {
         key: &ObjectKey,
         hash: &str,
         now: Instant,
-        change: impl FnOnce(&mut Row) -> T,
+        change: impl FnOnce(&mut Wish) -> T,
     ) -> T {
         let mut rows = self.0.lock();
-        let row = rows
-            .entry(key.clone())
-            .and_modify(|row| {
-                if row.hash != hash {
-                    *row = Row::new(hash, now);
-                }
-            })
-            .or_insert_with(|| Row::new(hash, now));
-        change(row)
+        let row = rows.entry(key.clone()).or_insert_with(|| Row {
+            recent: Recent {
+                tries: 0,
+                last: now,
+            },
+            wish: Wish::new(hash, now),
+        });
+        row.recent.add(now);
+        if row.wish.hash != hash {
+            row.wish = Wish::new(hash, now);
+        }
+        change(&mut row.wish)
     }
 
     /// Forgets what is over: nothing would be held back because of it.
     pub fn forget_old(&self, now: Instant) {
         let mut rows = self.0.lock();
-        rows.retain(|_, row| {
-            let failed = row.failed.as_ref();
-            !Row::is_over(row.rewritten, row.after_rewrite(), now)
-                || failed.is_some_and(|(at, _)| !Row::is_over(*at, row.after_failure(), now))
+        rows.retain(|_, Row { wish, .. }| {
+            let failed = wish.failed.as_ref();
+            !Wish::is_over(wish.rewritten, wish.after_rewrite(), now)
+                || failed.is_some_and(|(at, _)| !Wish::is_over(*at, wish.after_failure(), now))
         });
         let room = rows.len() * 2;
         rows.shrink_to(room);
@@ -234,108 +266,4 @@ impl Damping {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kubernetes::store::Kind;
-
-    fn key() -> ObjectKey {
-        ObjectKey::new(Kind::Service, "ns", "a")
-    }
-
-    /// How often an object is written that somebody changes ten times a second for so long.
-    fn writes(damping: &Damping, from: Instant, seconds: u32) -> usize {
-        (0..seconds * 10)
-            .map(|i| from + Duration::from_millis(100) * i)
-            .filter(|now| {
-                let allowed = damping.pace(&key(), "h", *now).is_none()
-                    && damping.allow(&key(), "h", *now).is_ok();
-                if allowed {
-                    damping.wrote(&key(), "h", None, *now);
-                }
-                allowed
-            })
-            .count()
-    }
-
-    #[test]
-    fn what_is_over_is_forgotten_and_nothing_else() {
-        let (damping, start) = (Damping::default(), Instant::now());
-        let after = |seconds| start + Duration::from_secs(seconds);
-        let rows = || damping.0.lock().len();
-        damping.wrote(&key(), "h", None, start);
-        damping.forget_old(after(60));
-        assert_eq!(rows(), 1);
-        damping.forget_old(after(61));
-        assert_eq!(rows(), 0);
-        // A fight goes on after its pause, and so does what the API server fails to do.
-        writes(&damping, start, 60);
-        damping.forget_old(after(130));
-        assert!(damping.allow(&key(), "h", after(61)).is_err());
-        let other = ObjectKey::new(Kind::Secret, "ns", "a");
-        let failed = Problem::new(&other, "no");
-        damping.failed(&other, "h", failed, after(130));
-        damping.forget_old(after(185));
-        assert_eq!(rows(), 1, "the fight is over, the failure is not");
-        assert!(damping.0.lock().contains_key(&other));
-    }
-
-    #[test]
-    fn a_fight_is_slowed_down_and_never_given_up() {
-        let (damping, start) = (Damping::default(), Instant::now());
-        assert_eq!(writes(&damping, start, 1), 5);
-        let later = start + Duration::from_secs(1);
-        assert_eq!(writes(&damping, later, 5), 5);
-        let later = later + Duration::from_secs(5);
-        let minute = writes(&damping, later, 60);
-        assert!((3..=5).contains(&minute), "{minute}");
-        let hour = writes(&damping, later + Duration::from_secs(60), 3600);
-        assert!((12..=16).contains(&hour), "{hour}");
-    }
-
-    #[test]
-    fn other_objects_wishes_and_times_start_anew() {
-        let (damping, start) = (Damping::default(), Instant::now());
-        let key = key();
-        let allowed = |hash: &str, now| damping.allow(&key, hash, now);
-        for _ in 0..FREE {
-            assert_eq!(allowed("h", start), Ok(()));
-            damping.wrote(&key, "h", Some("webhook".to_owned()), start);
-        }
-        let said = allowed("h", start).unwrap_err().problem.message;
-        assert!(said.contains("\"webhook\""), "{said}");
-        assert_eq!(allowed("other", start), Ok(()));
-        let another = ObjectKey::new(Kind::Secret, "ns", "a");
-        assert_eq!(damping.allow(&another, "h", start), Ok(()));
-        let much_later = start + Duration::from_secs(120);
-        assert_eq!(allowed("h", much_later), Ok(()));
-        damping.wrote(&key, "h", None, much_later);
-        assert_eq!(allowed("h", much_later), Ok(()));
-        damping.forget([&key]);
-        assert_eq!(allowed("h", start), Ok(()));
-    }
-
-    #[test]
-    fn what_failed_is_tried_less_and_less_often_until_it_works_or_is_another() {
-        let (damping, start) = (Damping::default(), Instant::now());
-        let problem = Problem {
-            passing: true,
-            ..Problem::new(&key(), "range is full")
-        };
-        let mut now = start;
-        let mut tries = 0;
-        while now < start + Duration::from_secs(400) {
-            match damping.allow(&key(), "h", now) {
-                Ok(()) => {
-                    tries += 1;
-                    damping.failed(&key(), "h", problem.clone(), now);
-                }
-                Err(held) => assert_eq!(held.problem, problem),
-            }
-            now += Duration::from_millis(50);
-        }
-        assert!((10..=15).contains(&tries), "{tries}");
-        assert_eq!(damping.allow(&key(), "other", now), Ok(()));
-        damping.wrote(&key(), "h", None, now);
-        assert_eq!(damping.allow(&key(), "h", now), Ok(()));
-    }
-}
+mod tests;

@@ -174,10 +174,11 @@ impl Round<'_> {
 
     fn may_write(&self, key: &ObjectKey, hash: &str) -> Result<(), Outcome> {
         let now = Instant::now();
-        if let Some(wait) = self.damping.pace(key, hash, now) {
-            return Err(Outcome::Later(wait));
+        self.damping.allow(key, hash, now).map_err(Outcome::Held)?;
+        match self.damping.pace(key, now) {
+            Some(wait) => Err(Outcome::Later(wait)),
+            None => Ok(()),
         }
-        self.damping.allow(key, hash, now).map_err(Outcome::Held)
     }
 
     fn wrote(&self, wanted: &Desired, rival: Option<String>) {
