@@ -47,30 +47,33 @@ pub struct Applied {
     pub left: BTreeSet<ObjectKey>,
     /// When to go on with what is left for now.
     pub again: Option<Duration>,
+    /// When to look again all the same, because nothing would tell of what may have changed by then.
+    pub look: Option<Duration>,
 }
 
 impl Applied {
     fn add(&mut self, key: &ObjectKey, outcome: Outcome) {
         match outcome {
             Outcome::Same => {}
+            Outcome::SameFor(rest) => soonest(&mut self.look, rest),
             Outcome::Changed => self.changed = true,
             Outcome::Problem(problem) => self.problems.push(problem),
             Outcome::Held(Held { problem, wait }) => {
                 if problem.passing {
-                    self.later(wait);
+                    soonest(&mut self.again, wait);
                 }
                 self.problems.push(problem);
             }
             Outcome::Later(wait) => {
                 self.left.insert(key.clone());
-                self.later(wait);
+                soonest(&mut self.again, wait);
             }
         }
     }
+}
 
-    fn later(&mut self, wait: Duration) {
-        self.again = Some(self.again.map_or(wait, |other| other.min(wait)));
-    }
+fn soonest(known: &mut Option<Duration>, wait: Duration) {
+    *known = Some(known.map_or(wait, |other| other.min(wait)));
 }
 
 /// One round of writes for one Cluster.
@@ -137,9 +140,13 @@ impl Round<'_> {
             return Ok(foreign(wanted, live));
         }
         let step = wanted.step(Some(live));
-        if step == Step::Nothing || (step == Step::Apply && self.no_op_applies.knows(wanted, live))
-        {
+        if step == Step::Nothing {
             return Ok(Outcome::Same);
+        }
+        if step == Step::Apply
+            && let Some(rest) = self.no_op_applies.knows(wanted, live, Instant::now())
+        {
+            return Ok(Outcome::SameFor(rest));
         }
         if let Err(said) = self.may_write(&wanted.key, wanted.hash()) {
             return Ok(said);
@@ -165,8 +172,8 @@ impl Round<'_> {
         {
             // Nobody has changed it.
             self.damping.succeeded(&wanted.key);
-            self.no_op_applies.learn(wanted, &after);
-            return Ok(Outcome::Same);
+            let rest = self.no_op_applies.learn(wanted, &after, Instant::now());
+            return Ok(Outcome::SameFor(rest));
         }
         self.wrote(wanted, live.rival.clone());
         Ok(Outcome::Changed)
@@ -354,6 +361,8 @@ pub async fn relabel<R: Inputs>(
 
 enum Outcome {
     Same,
+    /// As far as is known, and for so long.
+    SameFor(Duration),
     Changed,
     Problem(Problem),
     Held(Held),

@@ -42,8 +42,8 @@ pub async fn reconcile(cluster: Arc<Cluster>, context: Arc<Context>) -> Result<A
     Ok(again(&outcome, no_news_for, &uid, &context.failures))
 }
 
-/// When a Cluster is looked at again: what its status has to say is not held up by what else it waits
-/// for.
+/// When a Cluster is looked at again: what its status has to say, and what nothing would tell of, is not
+/// held up by what else it waits for.
 fn again(
     outcome: &Outcome,
     no_news_for: Option<Duration>,
@@ -104,7 +104,7 @@ const UNREAD: Duration = Duration::from_secs(5);
 /// When what has changed in the last round is looked at once more.
 const GOES_ON: Duration = Duration::from_secs(1);
 
-/// What came of it, and when the status has more to say.
+/// What came of it, and when the status has more to say, or it is to be looked at all the same.
 async fn run(
     cluster: Arc<Cluster>,
     context: &Context,
@@ -123,6 +123,7 @@ async fn run(
         mut problems,
         left,
         again,
+        look,
         goes_on,
     } = settled;
     let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
@@ -163,7 +164,7 @@ async fn run(
     } else {
         Outcome::Done
     };
-    Ok((outcome, no_news_for))
+    Ok((outcome, no_news_for.into_iter().chain(look).min()))
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub struct Settled {
     pub left: BTreeSet<ObjectKey>,
     /// When to try again what the API server has failed to do.
     pub again: Option<Duration>,
+    /// When to look again whatever has come of it.
+    pub look: Option<Duration>,
     /// The last round has changed something too.
     pub goes_on: bool,
 }
@@ -54,7 +56,7 @@ pub async fn settle(
         (observed, valid)
     };
     let (mut problems, mut left) = (Vec::new(), BTreeSet::new());
-    let (mut again, mut goes_on) = (None, false);
+    let (mut again, mut look, mut goes_on) = (None, None, false);
     for _ in 0..ROUNDS {
         let (observed, valid) = find(&cluster);
         if let Some(unread) = &observed.unread {
@@ -68,7 +70,7 @@ pub async fn settle(
             let kept = children::keys_of(&cluster, &observed);
             let applied = apply_round(&cluster, &kept, keys, context).await;
             (problems, left) = (applied.problems, applied.left);
-            (again, goes_on) = (applied.again, applied.changed);
+            (again, look, goes_on) = (applied.again, applied.look, applied.changed);
             if applied.changed {
                 continue;
             }
@@ -90,7 +92,7 @@ pub async fn settle(
         }
         let applied = apply_round(&cluster, &children::build(&valid), keys, context).await;
         (problems, left) = (applied.problems, applied.left);
-        (again, goes_on) = (applied.again, applied.changed);
+        (again, look, goes_on) = (applied.again, applied.look, applied.changed);
         if !applied.changed {
             break;
         }
@@ -106,6 +108,7 @@ pub async fn settle(
         problems,
         left,
         again,
+        look,
         goes_on,
     }))
 }
