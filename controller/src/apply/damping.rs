@@ -145,17 +145,12 @@ impl Damping {
 
     /// Whether the object may be written now; `hash` is that of what is wanted.
     pub fn allow(&self, key: &ObjectKey, hash: &str, now: Instant) -> Result<(), Held> {
+        self.works(key, hash, now)?;
         let rows = self.0.lock();
-        let Some(Row { recent, wish }) = rows.get(key).filter(|row| row.wish.hash == hash) else {
+        let wish = rows.get(key).map(|row| &row.wish);
+        let Some(wish) = wish.filter(|wish| wish.hash == hash) else {
             return Ok(());
         };
-        // It is said for as long as it is not tried again, for whichever reason.
-        if let Some((at, problem)) = &wish.failed
-            && let Some(wait) = left(*at, wish.after_failure(), now).max(recent.wait(now))
-        {
-            let problem = problem.clone();
-            return Err(Held { problem, wait });
-        }
         let Some(wait) = left(wish.rewritten, wish.after_rewrite(), now) else {
             return Ok(());
         };
@@ -169,6 +164,22 @@ impl Damping {
         );
         let problem = Problem::new(key, said);
         Err(Held { problem, wait })
+    }
+
+    /// Whether the API server has not just failed to write it.
+    pub fn works(&self, key: &ObjectKey, hash: &str, now: Instant) -> Result<(), Held> {
+        let rows = self.0.lock();
+        let Some(Row { recent, wish }) = rows.get(key).filter(|row| row.wish.hash == hash) else {
+            return Ok(());
+        };
+        // It is said for as long as it is not tried again, for whichever reason.
+        if let Some((at, problem)) = &wish.failed
+            && let Some(wait) = left(*at, wish.after_failure(), now).max(recent.wait(now))
+        {
+            let problem = problem.clone();
+            return Err(Held { problem, wait });
+        }
+        Ok(())
     }
 
     /// The object was written; `rival` is who else writes it.

@@ -15,18 +15,39 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::apply::desired::{COPY_SUFFIX, Desired};
-use crate::kubernetes::store::{Live, ObjectKey};
+use crate::kubernetes::store::{Live, ObjectKey, Store};
 use crate::kubernetes::writer::{WriteError, Writer};
+
+/// The copy of a key.
+pub fn copy_of(key: &ObjectKey) -> ObjectKey {
+    ObjectKey {
+        name: format!("{}{COPY_SUFFIX}", key.name),
+        ..key.clone()
+    }
+}
+
+/// Whether a key is being deleted, another finalizer than ours holds it, and all that can be done before
+/// it has gone was done.
+pub fn is_awaited(key: &ObjectKey, live: &Live, uid: &str, store: &Store) -> bool {
+    let is_copied = |copy: &Live| {
+        !copy.deleting
+            && [TLS_CERT_KEY, TLS_KEY_KEY]
+                .iter()
+                .all(|key| copy.digest(key) == live.digest(key))
+    };
+    live.deleting
+        && !is_protected(live)
+        && store
+            .get_owned(&copy_of(key), uid)
+            .is_some_and(|copy| is_copied(&copy))
+}
 
 /// The Secret is being deleted and still there.
 pub async fn undo_deletion(writer: &Writer, wanted: &Desired) -> Result<(), WriteError> {
     let Some(dying) = writer.get(&wanted.key).await? else {
         return Ok(());
     };
-    let copy = ObjectKey {
-        name: format!("{}{COPY_SUFFIX}", wanted.key.name),
-        ..wanted.key.clone()
-    };
+    let copy = copy_of(&wanted.key);
     let mut body = with_data(wanted, &dying);
     body["metadata"]["name"] = Value::String(copy.name.clone());
     body["metadata"]["finalizers"] = json!([]);
@@ -110,4 +131,148 @@ pub fn is_protected(live: &Live) -> bool {
     live.value()["metadata"]["finalizers"]
         .as_array()
         .is_some_and(|all| all.iter().any(|name| name == KEY_FINALIZER))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::apply::fixtures::{Rig, UID, kept};
+    use crate::kubernetes::fixtures::{answer, refusal};
+    use crate::kubernetes::store::Kind;
+
+    /// What the API server has of the key and of its copy.
+    #[derive(Default)]
+    struct Server {
+        key: Option<Value>,
+        copy: Option<Value>,
+        asked: usize,
+    }
+
+    impl Server {
+        async fn answer(server: Arc<Mutex<Self>>, request: Request<Body>) -> Response<Body> {
+            let (parts, body) = request.into_parts();
+            let body = body.collect_bytes().await.unwrap();
+            let mut server = server.lock();
+            server.asked += 1;
+            let asked = server.asked;
+            let there = if parts.uri.path().ends_with(COPY_SUFFIX) {
+                &mut server.copy
+            } else {
+                &mut server.key
+            };
+            if parts.method == "PATCH" {
+                let patch: Value = serde_json::from_slice(&body).unwrap();
+                let creates = patch["metadata"]["resourceVersion"] == "1";
+                if creates && there.is_some() {
+                    return refusal(409);
+                }
+                let object = there.get_or_insert_with(|| json!({}));
+                json_patch::merge(object, &patch);
+                let name = object["metadata"]["name"].clone();
+                json_patch::merge(
+                    object,
+                    &json!({"metadata": {"uid": name,
+                    "resourceVersion": (asked + 100).to_string()}}),
+                );
+            }
+            there.as_ref().map_or_else(|| refusal(404), answer)
+        }
+    }
+
+    fn key(finalizers: &[&str]) -> Value {
+        let mut key = kept().body;
+        let metadata = json!({"metadata": {"uid": "a", "resourceVersion": "10",
+            "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": finalizers,
+            "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+                "name": "demo", "uid": UID, "controller": true}]},
+            "data": {TLS_CERT_KEY: "Yw==", TLS_KEY_KEY: "aw=="}});
+        json_patch::merge(&mut key, &metadata);
+        key
+    }
+
+    #[tokio::test]
+    async fn a_key_that_another_finalizer_holds_is_no_fight_and_is_back_once_it_has_gone() {
+        let server = Arc::new(Mutex::new(Server {
+            key: Some(key(&[KEY_FINALIZER, "theirs"])),
+            ..Server::default()
+        }));
+        let to = server.clone();
+        let rig = Rig::new(move |request| Server::answer(to.clone(), request));
+        let round = rig.round();
+        let mut wanted = kept();
+        let owner = key(&[])["metadata"]["ownerReferences"].clone();
+        wanted.body["metadata"]["ownerReferences"] = owner;
+        let object = serde_json::from_value(key(&[KEY_FINALIZER, "theirs"])).unwrap();
+        round.store.put(Kind::Secret, object, 1);
+        let wanted = [wanted];
+        assert!(round.run(&wanted, &[].into()).await.changed);
+        let asked = server.lock().asked;
+        for _ in 0..30 {
+            let applied = round.run(&wanted, &[].into()).await;
+            assert!(
+                !applied.changed && applied.problems.is_empty(),
+                "{applied:?}"
+            );
+        }
+        assert_eq!(server.lock().asked, asked, "there is nothing to do");
+
+        // However often it was deleted before.
+        let earlier = Instant::now().checked_sub(Duration::from_secs(20));
+        for _ in 0..20 {
+            let hash = wanted[0].hash();
+            round
+                .damping
+                .wrote(&wanted[0].key, hash, None, earlier.unwrap());
+        }
+        let before = server.lock().key.take().unwrap();
+        round.store.release(&wanted[0].key, Some("a"), 1);
+        let applied = round.run(&wanted, &[].into()).await;
+        assert!(
+            applied.changed && applied.problems.is_empty(),
+            "{applied:?}"
+        );
+        assert_eq!(server.lock().key.as_ref().unwrap()["data"], before["data"]);
+    }
+
+    /// One that holds another key, or none, is none.
+    #[test]
+    fn a_key_is_awaited_once_its_copy_is_there() {
+        let store = Store::default();
+        let (name, released) = (kept().key, key(&["theirs"]));
+        let live =
+            |value: &Value| Live::new(Kind::Secret, serde_json::from_value(value.clone()).unwrap());
+        let is_awaited = |key: &Value| super::is_awaited(&name, &live(key), UID, &store);
+        assert!(!is_awaited(&released), "there is no copy");
+        let put = |change: &Value| {
+            let mut copy = key(&[]);
+            json_patch::merge(
+                &mut copy,
+                &json!({"metadata": {"name": copy_of(&name).name,
+                "deletionTimestamp": null}}),
+            );
+            json_patch::merge(&mut copy, change);
+            store.put(Kind::Secret, serde_json::from_value(copy).unwrap(), 1);
+        };
+        put(&json!({"metadata": {"resourceVersion": "1"}, "data": {TLS_KEY_KEY: "eA=="}}));
+        assert!(!is_awaited(&released), "it is of another key");
+        put(&json!({"metadata": {"resourceVersion": "2"}}));
+        assert!(is_awaited(&released));
+        assert!(!is_awaited(&key(&[KEY_FINALIZER, "theirs"])), "we hold it");
+        let mut there = released.clone();
+        json_patch::merge(
+            &mut there,
+            &json!({"metadata": {"deletionTimestamp": null}}),
+        );
+        assert!(!is_awaited(&there), "nobody deletes it");
+        put(&json!({"metadata": {"resourceVersion": "3",
+            "deletionTimestamp": "2026-01-01T00:00:00Z"}}));
+        assert!(!is_awaited(&released), "the copy goes too");
+    }
 }

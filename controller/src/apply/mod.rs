@@ -13,16 +13,14 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::apply::desired::{
-    APPLIED_HASH, COPY_SUFFIX, Content, DATA_DIGEST, Desired, Inputs, Step,
-};
-use crate::apply::key_recovery::is_protected;
+use crate::apply::desired::{Content, DATA_DIGEST, Desired, Inputs, Step};
 use crate::kubernetes::store::{Kind, Live, ObjectKey, Store};
 use crate::kubernetes::writer::{WriteError, Writer};
 
 mod damping;
 pub mod desired;
 pub mod diff;
+mod foreign;
 pub mod key_recovery;
 mod no_op;
 mod obsolete;
@@ -30,6 +28,7 @@ mod problem;
 mod secrets;
 
 pub use self::damping::{Damping, Held};
+use self::foreign::{foreign, is_orphan, is_ours};
 pub use self::no_op::NoOpApplies;
 use self::obsolete::going;
 pub use self::obsolete::is_rolling;
@@ -136,6 +135,10 @@ impl Round<'_> {
 
     /// What is there is judged by its owner, whoever made it.
     async fn existing(&self, wanted: &Desired, live: &Live) -> Result<Outcome, ApplyError> {
+        let is_kept = matches!(wanted.content, Content::Kept(_));
+        if is_kept && key_recovery::is_awaited(&wanted.key, live, self.uid, self.store) {
+            return Ok(Outcome::Same);
+        }
         if !is_ours(wanted, live, self.uid) {
             return Ok(foreign(wanted, live));
         }
@@ -182,6 +185,18 @@ impl Round<'_> {
     fn may_write(&self, key: &ObjectKey, hash: &str) -> Result<(), Outcome> {
         let now = Instant::now();
         self.damping.allow(key, hash, now).map_err(Outcome::Held)?;
+        self.in_time(key, now)
+    }
+
+    /// The same of a key that only its copy holds: that others have deleted it again and again has held
+    /// up its deletion.
+    fn may_restore(&self, key: &ObjectKey, hash: &str) -> Result<(), Outcome> {
+        let now = Instant::now();
+        self.damping.works(key, hash, now).map_err(Outcome::Held)?;
+        self.in_time(key, now)
+    }
+
+    fn in_time(&self, key: &ObjectKey, now: Instant) -> Result<(), Outcome> {
         match self.damping.pace(key, now) {
             Some(wait) => Err(Outcome::Later(wait)),
             None => Ok(()),
@@ -230,6 +245,16 @@ impl Round<'_> {
     /// What was not seen may be there all the same, without the labels of the watches: it is
     /// created and never applied over.
     async fn missing(&self, wanted: &Desired) -> Result<Outcome, ApplyError> {
+        if matches!(wanted.content, Content::Kept(_))
+            && let Some(copy) = self.copy(&wanted.key)
+        {
+            if let Err(said) = self.may_restore(&wanted.key, wanted.hash()) {
+                return Ok(said);
+            }
+            key_recovery::from_copy(self.writer, wanted, &copy).await?;
+            self.damping.succeeded(&wanted.key);
+            return Ok(Outcome::Changed);
+        }
         if let Err(said) = self.may_write(&wanted.key, wanted.hash()) {
             return Ok(said);
         }
@@ -279,16 +304,14 @@ impl Round<'_> {
         Ok(foreign(wanted, &live))
     }
 
+    fn copy(&self, key: &ObjectKey) -> Option<ObjectKey> {
+        let copy = key_recovery::copy_of(key);
+        let is_there = self.store.get_owned(&copy, self.uid).is_some();
+        is_there.then_some(copy)
+    }
+
     /// What there is to do for a key that is made once, other than making it.
     async fn kept(&self, wanted: &Desired) -> Result<Option<Outcome>, ApplyError> {
-        let copy = ObjectKey {
-            name: format!("{}{COPY_SUFFIX}", wanted.key.name),
-            ..wanted.key.clone()
-        };
-        if self.store.get_owned(&copy, self.uid).is_some() {
-            key_recovery::from_copy(self.writer, wanted, &copy).await?;
-            return Ok(Some(Outcome::Changed));
-        }
         if !self.keys_made {
             return Ok(None);
         }
@@ -300,38 +323,6 @@ impl Round<'_> {
                     of the cluster. Restore the Secret from a backup, or delete the Cluster";
         Ok(Some(Outcome::Problem(Problem::new(&wanted.key, lost))))
     }
-}
-
-/// Whether what is there may be written: it is judged by its owner, whoever made it.
-fn is_ours(wanted: &Desired, live: &Live, uid: &str) -> bool {
-    live.is_owned_by(uid) || is_orphan(wanted, live) || is_dying_key(wanted, live)
-}
-
-/// Whether somebody took the owner reference off a child: what was applied last names the uid of
-/// the owner, so nobody else's object has that hash.
-fn is_orphan(wanted: &Desired, live: &Live) -> bool {
-    live.owner.is_none() && live.annotation(APPLIED_HASH).as_deref() == Some(wanted.hash())
-}
-
-/// Whether it is a key that was kept when its Cluster went, is used by this one, and is being
-/// deleted: nobody else will bring it back.
-fn is_dying_key(wanted: &Desired, live: &Live) -> bool {
-    live.owner.is_none()
-        && live.deleting
-        && matches!(wanted.content, Content::Kept(_))
-        && is_protected(live)
-}
-
-/// Somebody else's object has the name of a child. A Secret of certificates that a user made
-/// beforehand is used as it is; anything else is left alone and said.
-fn foreign(wanted: &Desired, live: &Live) -> Outcome {
-    let users = live.owner.is_none();
-    if users && matches!(wanted.content, Content::Kept(_)) && !live.deleting {
-        return Outcome::Same;
-    }
-    let said = "already exists and does not belong to this Cluster: rename or delete it, or create the \
-                Cluster under another name";
-    Outcome::Problem(Problem::new(&wanted.key, said))
 }
 
 /// Applies what a Secret says about itself and leaves its data: an apply without the data would

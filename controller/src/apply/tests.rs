@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::fixtures::{Rig, UID, declared, kept, made};
 use super::obsolete::{is_rolling, unwanted};
 use super::*;
+use crate::apply::desired::COPY_SUFFIX;
 use crate::kubernetes::fixtures::refusal;
 
 /// The object with this owner, if any, and what else its metadata says.

@@ -1,5 +1,7 @@
 //! Children that somebody deletes.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use kube::api::DeleteParams;
 use serde_json::json;
@@ -87,5 +89,56 @@ pub async fn every_child_deleted_by_hand_is_back_with_the_same_key_and_ports(
             ensure!(found.is_empty(), "{key} {part}: {found:#?}");
         }
     }
+    controller.stop().await
+}
+
+/// Such as a backup that is under way.
+pub async fn a_deleted_key_that_another_finalizer_holds_is_back_once_it_lets_go(
+    scene: &Scene,
+) -> Result<()> {
+    let controller = scene.controller().await?;
+    scene
+        .complete("one", json!({"service": {"type": "ClusterIP"}}))
+        .await?;
+    let held =
+        json!({"metadata": {"finalizers": ["k0smotron.io/protect-key", "example.org/hold"]}});
+    scene.edit("Secret/one-ca", &held).await?;
+    let before = scene.get("Secret", "one-ca").await?.context("no key")?;
+    children::api(&scene.admin, &scene.namespace, "Secret")?
+        .delete("one-ca", &DeleteParams::default())
+        .await?;
+    scene.appears("Secret", "one-ca-restore").await?;
+    scene.settled().await?;
+    let mark = scene.mark().await;
+    for round in 0..15 {
+        let label = json!({"metadata": {"annotations": {"example.org/round": round.to_string()}}});
+        scene.edit("StatefulSet/kmc-one", &label).await?;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let asked = scene.asked(mark).await?;
+    ensure!(asked.total() == 0, "a key that is held costs\n{asked}");
+    scene.says("one", "Applied", "True", "Applied").await?;
+
+    let released = json!({"metadata": {"finalizers": null}});
+    scene.edit("Secret/one-ca", &released).await?;
+    let (after, took) = until("the key is back", PATIENCE, async || {
+        let found = scene.get("Secret", "one-ca").await;
+        match found.map_err(|error| error.to_string())? {
+            Some(new) if text(&new, "/metadata/uid") != text(&before, "/metadata/uid") => Ok(new),
+            other => Err(format!(
+                "{:?}",
+                other.map(|it| at(&it, "/metadata").clone())
+            )),
+        }
+    })
+    .await?;
+    scene.say(format!(
+        "back after {} ms (promised: 1000)",
+        took.as_millis()
+    ));
+    ensure!(at(&after, "/data") == at(&before, "/data"), "another key");
+    scene.settled().await?;
+    let copy = scene.get("Secret", "one-ca-restore").await?;
+    ensure!(copy.is_none(), "the copy is still there");
     controller.stop().await
 }

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
             case!(tokens::a_token_is_shown_once_it_works_and_one_that_cannot_be_revoked_is_named),
             case!(edited::every_kind_of_child_edited_by_hand_is_mended),
             case!(deleted::every_child_deleted_by_hand_is_back_with_the_same_key_and_ports),
+            case!(deleted::a_deleted_key_that_another_finalizer_holds_is_back_once_it_lets_go),
             case!(keys::a_key_that_is_truly_lost_is_said_and_not_made_anew),
             case!(keys::the_data_of_a_kept_key_cannot_be_edited),
             case!(volumes::what_a_cluster_of_the_same_name_has_left_is_said_and_not_served),
