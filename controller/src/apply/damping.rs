@@ -102,6 +102,11 @@ impl Wish {
         }
     }
 
+    fn works(&mut self) {
+        self.failures = 0;
+        self.failed = None;
+    }
+
     fn after_rewrite(&self) -> Duration {
         match self.rewrites.checked_sub(FREE) {
             None => Duration::ZERO,
@@ -191,9 +196,13 @@ impl Damping {
             wish.rewrites += 1;
             wish.rewritten = now;
             wish.rival = rival.or_else(|| wish.rival.take());
-            wish.failures = 0;
-            wish.failed = None;
+            wish.works();
         });
+    }
+
+    /// The object was written and nobody had changed it after all.
+    pub fn tried(&self, key: &ObjectKey, hash: &str, now: Instant) {
+        self.change(key, hash, now, Wish::works);
     }
 
     /// The API server did not do it; how long to leave it.
@@ -209,8 +218,7 @@ impl Damping {
     /// The object was as it is wanted after all.
     pub fn succeeded(&self, key: &ObjectKey) {
         if let Some(Row { wish, .. }) = self.0.lock().get_mut(key) {
-            wish.failures = 0;
-            wish.failed = None;
+            wish.works();
         }
     }
 

@@ -174,8 +174,9 @@ impl Round<'_> {
             && after.resource_version == live.resource_version
         {
             // Nobody has changed it.
-            self.damping.succeeded(&wanted.key);
-            let rest = self.no_op_applies.learn(wanted, &after, Instant::now());
+            let now = Instant::now();
+            self.damping.tried(&wanted.key, wanted.hash(), now);
+            let rest = self.no_op_applies.learn(wanted, &after, now);
             return Ok(Outcome::SameFor(rest));
         }
         self.wrote(wanted, live.rival.clone());

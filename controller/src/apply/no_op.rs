@@ -111,4 +111,30 @@ mod tests {
         assert_eq!(round.run(&wanted, &[].into()).await.look, None);
         assert_eq!(tries.load(Ordering::Relaxed), 1);
     }
+    /// Each change of another client would have it tried once more.
+    #[tokio::test]
+    async fn an_apply_that_changes_nothing_is_paced() {
+        let there = Arc::new(Mutex::new((0, rewritten())));
+        let to = there.clone();
+        let rig = Rig::new(move |_| {
+            let (tries, object) = &mut *to.lock();
+            *tries += 1;
+            let object = object.clone();
+            async move { answer(&object) }
+        });
+        let (round, wanted) = (rig.round(), [declared()]);
+        for edit in 0..20 {
+            let mut object = rewritten();
+            object["metadata"]["annotations"]["note"] = json!(edit.to_string());
+            object["metadata"]["resourceVersion"] = json!((edit + 10).to_string());
+            there.lock().1 = object.clone();
+            round
+                .store
+                .put(Kind::Secret, serde_json::from_value(object).unwrap(), 1);
+            let applied = round.run(&wanted, &[].into()).await;
+            assert!(!applied.changed && applied.problems.is_empty());
+            assert_eq!(applied.left.is_empty(), edit < 5, "{edit}");
+        }
+        assert_eq!(there.lock().0, 5);
+    }
 }
