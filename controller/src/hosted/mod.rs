@@ -79,4 +79,4 @@ impl PartialEq for ClientCert {
 }
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

@@ -22,7 +22,7 @@ use tokio_rustls::server::TlsStream;
 use super::Endpoint;
 
 /// The server; dropping it ends it.
-pub(super) struct Server {
+pub(crate) struct Server {
     pub ca: PemPair,
     pub endpoint: Endpoint,
     task: JoinHandle<()>,
@@ -36,7 +36,7 @@ impl Drop for Server {
 
 /// Whether a client showed a certificate of the CA's.
 #[derive(Clone)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     pub has_certificate: bool,
 }
 

@@ -13,7 +13,7 @@ use pki::token::TokenId;
 use runtime::events::EventType;
 
 use crate::join_token::dereference::{Found, NoWay, Reach, homes, owners};
-use crate::join_token::{Context, Error, find, hosted, status, write};
+use crate::join_token::{Context, Error, find, hosted, secret, status, write};
 use crate::kubernetes::store::{Kind, Live, ObjectKey, Store};
 
 /// A hosted API that does not answer holds up a request for so long and no longer: a namespace
@@ -56,6 +56,7 @@ pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<A
     let uid = request.uid().unwrap_or_default();
     context.primary.forget(&uid);
     context.failures.clear(&uid);
+    context.shared.damping.forget([&secret::key(request)]);
     Ok(Action::await_change())
 }
 

@@ -9,7 +9,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds::names::NOT_AFTER;
 use crds::v1beta2::{Cluster, JoinTokenRequest};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -19,19 +18,18 @@ use pki::PkiError;
 use pki::token::{TokenError, TokenId};
 use runtime::backoff::Failures;
 
-use crate::apply::ApplyError;
-use crate::apply::desired::Step;
+use crate::apply::{ApplyError, Held};
 use crate::cluster;
 use crate::hosted::HostedError;
-use crate::hosted::tokens::earlier;
 use crate::kubernetes::primary::{PrimaryError, PrimaryWriter};
-use crate::kubernetes::store::{Kind, Live, ObjectKey};
+use crate::kubernetes::store::ObjectKey;
 use crate::kubernetes::writer::WriteError;
 
 mod build;
 mod deletion;
 mod dereference;
 mod hosted;
+mod secret;
 mod status;
 mod validate;
 mod write;
@@ -90,6 +88,12 @@ pub enum Error {
     /// A token could not be made.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// Somebody else writes the token's Secret again and again.
+    #[error("{}: {}", .0.problem.about, .0.problem.message)]
+    Contested(Held),
+    /// It was written, or tried, a moment ago.
+    #[error("it is left alone for {0:?}")]
+    TooSoon(Duration),
 }
 
 impl From<Refusal> for Error {
@@ -105,9 +109,12 @@ impl Error {
             Self::Refused(refusal) => refusal.reason(),
             Self::NoWay(_) => "ClusterNotReady",
             Self::Hosted(_) | Self::Down(_) => "HostedUnreachable",
-            Self::Ca(ApplyError::Write(_)) | Self::Write(_) | Self::Primary(_) | Self::Token(_) => {
-                "Failed"
-            }
+            Self::Ca(ApplyError::Write(_))
+            | Self::Write(_)
+            | Self::Primary(_)
+            | Self::Token(_)
+            | Self::Contested(_)
+            | Self::TooSoon(_) => "Failed",
             Self::Ca(_) | Self::Signing { .. } => "AuthorityUnusable",
         }
     }
@@ -116,7 +123,16 @@ impl Error {
     pub fn message(&self) -> String {
         match self {
             Self::Refused(refusal) => refusal.message(),
+            Self::Contested(_) => self.to_string(),
             error => format!("{error}; it is retried"),
+        }
+    }
+
+    /// How long the Secret is left alone before it is written, which is no failure.
+    const fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Contested(Held { wait, .. }) | Self::TooSoon(wait) => Some(*wait),
+            _ => None,
         }
     }
 
@@ -145,14 +161,16 @@ pub async fn reconcile(
     let began = std::time::Instant::now();
     let uid = request.uid().unwrap_or_default();
     let outcome = run(&context.primary.latest(request), &context).await;
+    let wait = outcome.as_ref().err().and_then(Error::wait);
+    if outcome.is_ok() {
+        context.failures.clear(&uid);
+    }
+    let outcome = wait.map_or(outcome, |wait| Ok(Action::requeue(wait)));
     let label = if outcome.is_ok() { "ok" } else { "error" };
     context
         .shared
         .metrics
         .reconciled("JoinTokenRequest", label, began.elapsed().as_secs_f64());
-    if outcome.is_ok() {
-        context.failures.clear(&uid);
-    }
     outcome
 }
 
@@ -179,10 +197,12 @@ async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Actio
             write::status(request, status::created(request, &issued), context).await?;
             return Ok(issued.expires_at.map_or_else(Action::await_change, until));
         }
+        // Nothing is said of it.
+        Err(error @ Error::TooSoon(_)) => return Err(error),
         Err(error) => error,
     };
     let outage = matches!(&error, Error::Refused(refusal) if refusal.is_outage());
-    let told = if outage && has_token(request, context) {
+    let told = if outage && secret::is_there(request, context) {
         Ok(None)
     } else {
         let status = status::refused(request, &error);
@@ -203,46 +223,9 @@ async fn serve(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Iss
     let home = home(request, &context.clusters);
     let found = find(request, home, context).await?;
     let valid = validate::validate(request, &found, Timestamp::now())?;
-    let live = own_secret(request, context).await?;
+    let live = secret::own(request, &valid, context).await?;
     let request = &write::owned(request, &valid, context).await?;
-    let id = status::token_id(request).ok_or(TokenError::Id)?;
-    let wanted = build::secret(request, &valid, &id);
-    let writer = &context.shared.mothership.writer;
-    let step = wanted.step(live.as_deref());
-    let issued = |expires_at| Issued {
-        id: id.clone(),
-        expires_at,
-        cluster_uid: valid.owner.uid.clone(),
-    };
-    let expires_at = match (status::recorded_id(request), &live) {
-        (None, Some(live)) => live.annotation(NOT_AFTER).and_then(|at| at.parse().ok()),
-        _ => status::expires_at(request),
-    };
-    let in_time = earlier(expires_at, hosted::end(request, &valid)) == expires_at;
-    if in_time && matches!(step, Step::Nothing | Step::Apply) {
-        if let (Step::Apply, Some(live)) = (step, &live) {
-            crate::apply::relabel(writer, &wanted, &live.uid).await?;
-        }
-        return Ok(issued(expires_at));
-    }
-    let token = hosted::token(request, &valid, &id, context).await?;
-    let expires_at = token.expiration;
-    let body = wanted.with_data(&build::data(&valid, &id, token.secret)?, expires_at);
-    if let Some(live) = &live {
-        writer.apply(&wanted.key, &body, &live.uid).await?;
-        return Ok(issued(expires_at));
-    }
-    match writer.create(&wanted.key, &body).await {
-        // An earlier attempt whose answer was lost made it, or somebody else.
-        Err(error @ WriteError::Exists { .. }) => {
-            let Some(own) = own_secret(request, context).await? else {
-                return Err(error.into());
-            };
-            writer.apply(&wanted.key, &body, &own.uid).await?;
-        }
-        created => created?,
-    }
-    Ok(issued(expires_at))
+    secret::ensure(request, &valid, live, context).await
 }
 
 /// Everything known about a request for a token of this Cluster. The watch leaves out a Cluster that it
@@ -263,45 +246,6 @@ async fn find(
             .await?;
     }
     Ok(found)
-}
-
-/// The request's Secret, if it is there and its own. No watch shows one without our labels, so it
-/// is asked for before there is a token that could not be handed out.
-async fn own_secret(
-    request: &JoinTokenRequest,
-    context: &Context,
-) -> Result<Option<Arc<Live>>, Error> {
-    let (key, uid) = (secret_key(request), request.uid().unwrap_or_default());
-    let mothership = &context.shared.mothership;
-    if let Some(own) = mothership.store.get_owned(&key, &uid) {
-        return Ok(Some(own));
-    }
-    let Some(found) = mothership.writer.look(&key).await? else {
-        return Ok(None);
-    };
-    // Somebody else's is not kept: no watch would tell when it goes.
-    if !Live::new(Kind::Secret, found.clone()).is_owned_by(&uid) {
-        return Err(Refusal::NameTaken(key).into());
-    }
-    mothership.store.put_read(Kind::Secret, found);
-    Ok(mothership.store.get_owned(&key, &uid))
-}
-
-/// Whether the token was handed out, and still is.
-fn has_token(request: &JoinTokenRequest, context: &Context) -> bool {
-    let uid = request.uid().unwrap_or_default();
-    let secret = context
-        .shared
-        .mothership
-        .store
-        .get_owned(&secret_key(request), &uid);
-    status::is_true(request, status::SECRET_CREATED).is_some()
-        && secret.is_some_and(|secret| !secret.deleting)
-}
-
-fn secret_key(request: &JoinTokenRequest) -> ObjectKey {
-    let namespace = request.namespace().unwrap_or_default();
-    ObjectKey::new(Kind::Secret, namespace, request.name_any())
 }
 
 /// A little after a moment, not all at once.
