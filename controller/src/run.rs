@@ -106,7 +106,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         mothership: Mothership {
             store: store.clone(),
             watches: watches.clone(),
-            writer: Writer::new(client.clone(), store.clone(), metrics.clone()),
+            writer: Writer::new(
+                client.clone(),
+                store.clone(),
+                triggers.clone(),
+                metrics.clone(),
+            ),
             pods,
         },
         prober,

@@ -19,6 +19,7 @@ use controller::cluster::LEAF_LIFETIME;
 use controller::cluster::children::{self, Built};
 use controller::cluster::dereference::{CertificateSecret, Observed};
 use controller::cluster::validate::validate;
+use controller::kubernetes::requeue;
 use controller::kubernetes::store::{Kind, ObjectKey, Store};
 use controller::kubernetes::writer::Writer;
 use controller::metrics::Metrics;
@@ -176,7 +177,12 @@ async fn what_every_builder_wants_reads_back_without_a_difference() {
         }
 
         let store = Store::default();
-        let writer = Writer::new(client.clone(), store.clone(), Metrics::default());
+        let writer = Writer::new(
+            client.clone(),
+            store.clone(),
+            requeue::channel().0,
+            Metrics::default(),
+        );
         let (no_op_applies, damping) = (NoOpApplies::default(), Damping::default());
         let keys = SigningKeys::default();
         let round = Round {

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::desired::{Content, Desired, Recipe};
 use super::{Damping, NoOpApplies, Round, SigningKeys};
 use crate::kubernetes::fixtures::client;
+use crate::kubernetes::requeue::channel;
 use crate::kubernetes::store::{Kind, Store};
 use crate::kubernetes::writer::Writer;
 use crate::metrics::Metrics;
@@ -27,7 +28,12 @@ impl Rig {
     {
         let store = Store::default();
         Self {
-            writer: Writer::new(client(answer), store.clone(), Metrics::default()),
+            writer: Writer::new(
+                client(answer),
+                store.clone(),
+                channel().0,
+                Metrics::default(),
+            ),
             store,
             no_op_applies: NoOpApplies::default(),
             damping: Damping::default(),

@@ -166,7 +166,10 @@ impl Round<'_> {
                 self.apply(wanted, &live.uid).await?;
             }
             (_, Content::Made(_) | Content::Kept(_)) => {
-                relabel(self.writer, wanted, &live.uid).await?;
+                if !relabel(self.writer, wanted, &live.uid).await? {
+                    // Made in the next round.
+                    return Ok(Outcome::Changed);
+                }
             }
         }
         if step == Step::Apply
@@ -327,14 +330,14 @@ impl Round<'_> {
 }
 
 /// Applies what a Secret says about itself and leaves its data: an apply without the data would
-/// take it away.
+/// take it away. Whether there was one.
 pub async fn relabel<R: Inputs>(
     writer: &Writer,
     wanted: &Desired<R>,
     uid: &str,
-) -> Result<(), WriteError> {
+) -> Result<bool, WriteError> {
     let Some(secret) = writer.get(&wanted.key).await? else {
-        return Ok(());
+        return Ok(false);
     };
     let mut body = wanted.body.clone();
     let mut data = secret.data.get("data").cloned().unwrap_or_default();
@@ -348,7 +351,8 @@ pub async fn relabel<R: Inputs>(
             body["metadata"]["annotations"][said] = json!(value);
         }
     }
-    writer.apply(&wanted.key, &body, uid).await
+    writer.apply(&wanted.key, &body, uid).await?;
+    Ok(true)
 }
 
 enum Outcome {

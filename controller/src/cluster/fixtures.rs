@@ -42,7 +42,7 @@ where
         client.clone(),
         None,
         store.clone(),
-        triggers,
+        triggers.clone(),
         metrics.clone(),
         Pulse::default(),
         CancellationToken::new(),
@@ -51,7 +51,7 @@ where
         mothership: Mothership {
             store: store.clone(),
             watches,
-            writer: Writer::new(client.clone(), store, metrics.clone()),
+            writer: Writer::new(client.clone(), store, triggers, metrics.clone()),
             pods: PodPoller::new(client.clone(), |_, _| ()),
         },
         prober: ReadinessPoller::new(|_, _| ()),

@@ -16,7 +16,7 @@ use crate::apply::desired::{Desired, Step};
 use crate::apply::{Damping, Problem, relabel};
 use crate::hosted::tokens::earlier;
 use crate::kubernetes::store::{Kind, Live, ObjectKey};
-use crate::kubernetes::writer::WriteError;
+use crate::kubernetes::writer::{WriteError, Writer};
 
 /// Its key.
 pub fn key(request: &JoinTokenRequest) -> ObjectKey {
@@ -87,16 +87,8 @@ pub async fn ensure(
     let damping = &context.shared.damping;
     may_write(damping, &wanted)?;
     let before = live.clone();
-    let written = match (step, live) {
-        (Step::Apply, Some(live)) if in_time => {
-            let writer = &context.shared.mothership.writer;
-            relabel(writer, &wanted, &live.uid)
-                .await
-                .map(|()| expires_at)
-                .map_err(Error::from)
-        }
-        (_, live) => make(request, valid, &id, &wanted, live, context).await,
-    };
+    let step = if in_time { step } else { Step::Make };
+    let written = write(request, valid, &id, &wanted, (step, live), context).await;
     let now = Instant::now();
     let (key, hash) = (&wanted.key, wanted.hash());
     match &written {
@@ -142,22 +134,37 @@ fn may_write(damping: &Damping, wanted: &Desired<Recipe>) -> Result<(), Error> {
     }
 }
 
-/// Writes it with the token, which the hosted cluster has when this returns, and says when that ends.
-async fn make(
+/// Writes it, with its token unless that is there as it should be, and says when that ends. It may have gone
+/// since it was seen.
+async fn write(
     request: &JoinTokenRequest,
     valid: &ValidRequest,
     id: &TokenId,
     wanted: &Desired<Recipe>,
-    live: Option<Arc<Live>>,
+    (step, mut live): (Step, Option<Arc<Live>>),
     context: &Context,
 ) -> Result<Option<Timestamp>, Error> {
+    let writer = &context.shared.mothership.writer;
+    if let Some(known) = &live
+        && step == Step::Apply
+    {
+        let relabelled = relabel(writer, wanted, &known.uid).await;
+        if unless_gone(writer, &wanted.key, known, relabelled).await? == Some(true) {
+            return Ok(shown_end(request, Some(known)));
+        }
+        live = None;
+    }
     let token = hosted::token(request, valid, id, context).await?;
     let expires_at = token.expiration;
     let body = wanted.with_data(&build::data(valid, id, token.secret)?, expires_at);
-    let writer = &context.shared.mothership.writer;
-    if let Some(live) = &live {
-        writer.apply(&wanted.key, &body, &live.uid).await?;
-        return Ok(expires_at);
+    if let Some(known) = &live {
+        let applied = writer.apply(&wanted.key, &body, &known.uid).await;
+        if unless_gone(writer, &wanted.key, known, applied)
+            .await?
+            .is_some()
+        {
+            return Ok(expires_at);
+        }
     }
     match writer.create(&wanted.key, &body).await {
         // An earlier attempt whose answer was lost made it, or somebody else.
@@ -170,6 +177,20 @@ async fn make(
         created => created?,
     }
     Ok(expires_at)
+}
+
+/// What came of a write, or nothing where the object has gone.
+async fn unless_gone<T>(
+    writer: &Writer,
+    key: &ObjectKey,
+    known: &Live,
+    written: Result<T, WriteError>,
+) -> Result<Option<T>, WriteError> {
+    match written {
+        Ok(written) => Ok(Some(written)),
+        Err(error) if writer.has_gone(key, known, &error).await? => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use kube::{Api, Client};
 use serde_json::Value;
 use tokio::time::timeout;
 
+use super::requeue::Triggers;
 use super::store::{Live, ObjectKey, Store};
 use crate::metrics::Metrics;
 
@@ -123,15 +124,17 @@ pub enum Deletion {
 pub struct Writer {
     client: Client,
     store: Store,
+    triggers: Triggers,
     metrics: Metrics,
 }
 
 impl Writer {
     /// A writer that feeds `store`.
-    pub const fn new(client: Client, store: Store, metrics: Metrics) -> Self {
+    pub const fn new(client: Client, store: Store, triggers: Triggers, metrics: Metrics) -> Self {
         Self {
             client,
             store,
+            triggers,
             metrics,
         }
     }
@@ -142,7 +145,7 @@ impl Writer {
         let object = self.within(key, self.api(key).get_opt(&key.name)).await?;
         match (&object, known) {
             (Some(object), _) => drop(self.store.put_read(key.kind, object.clone())),
-            (None, Some(known)) => drop(self.store.remove(key, &known)),
+            (None, Some(known)) => self.forget(key, &known),
             (None, None) => {}
         }
         Ok(object)
@@ -255,7 +258,7 @@ impl Writer {
                 return Ok(Deletion::Begun);
             }
             Err(kube::Error::Api(status)) if status.is_not_found() => {
-                self.store.remove(key, known);
+                self.forget(key, known);
             }
             Err(error) => {
                 let error = WriteError::from_kube(key, error);
@@ -281,9 +284,15 @@ impl Writer {
         let there = self.look(key).await?;
         let has_gone = there.and_then(|there| there.metadata.uid).as_ref() != Some(&known.uid);
         if has_gone {
-            self.store.remove(key, known);
+            self.forget(key, known);
         }
         Ok(has_gone)
+    }
+
+    /// It has gone, which a watch tells nobody any more: others than who has found out may rely on it.
+    fn forget(&self, key: &ObjectKey, known: &Live) {
+        let touched = self.store.remove(key, known);
+        self.triggers.touched(key.kind, &touched);
     }
 
     fn api(&self, key: &ObjectKey) -> Api<DynamicObject> {

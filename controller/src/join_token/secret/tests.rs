@@ -244,3 +244,19 @@ async fn a_fight_for_the_secret_is_said() {
     assert!(error.wait().is_some_and(|wait| wait.as_secs() >= 1));
     assert_eq!(world.writes(), 1);
 }
+
+/// Its watch hangs, and tells nobody of the deletion once we have found out.
+#[tokio::test]
+async fn a_secret_that_has_gone_unseen_is_made_again_at_once() {
+    for change in [LABEL, TOKEN] {
+        let world = World::new(None).await;
+        world.ensure().await.unwrap();
+        world.edit(&change(0));
+        world.mothership.lock().secret = None;
+        world.ensure().await.unwrap();
+        let mothership = world.mothership.lock();
+        let secret = mothership.secret.as_ref();
+        assert!(secret.is_some_and(|secret| secret["data"]["token"].is_string()));
+        assert_eq!((mothership.writes, world.asked()), (2, 2));
+    }
+}

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::kubernetes::fixtures::{answer, client, refusal};
+use crate::kubernetes::requeue::channel;
 use crate::kubernetes::store::Kind;
 
 fn answered(code: u16, reason: &str) -> WriteError {
@@ -76,7 +77,8 @@ async fn what_has_gone_before_it_is_deleted_is_forgotten(
         )
     };
     let store = Store::default();
-    let writer = Writer::new(client(server), store.clone(), Metrics::default());
+    let (triggers, _) = channel();
+    let writer = Writer::new(client(server), store.clone(), triggers, Metrics::default());
     let key = ObjectKey::new(Kind::ConfigMap, "ns", "a");
     for unseen in [true, false] {
         store.put(Kind::ConfigMap, config("u", "1"), 0);
@@ -89,4 +91,42 @@ async fn what_has_gone_before_it_is_deleted_is_forgotten(
         assert_eq!(store.has(&key), kept, "what was learnt meanwhile stays");
         store.let_go(&key);
     }
+}
+
+/// Whoever has read it may be another than who it belongs to, and its watch may hang.
+#[tokio::test]
+async fn who_owns_what_has_gone_is_told_by_the_one_who_finds_out() {
+    let (triggers, mut receivers) = channel();
+    triggers.open();
+    let store = Store::default();
+    let writer = Writer::new(
+        client(|_| async { refusal(404) }),
+        store.clone(),
+        triggers,
+        Metrics::default(),
+    );
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": "a", "namespace": "ns", "uid": "u", "resourceVersion": "1",
+            "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+                "name": "demo", "uid": "1", "controller": true}]},
+    });
+    let key = ObjectKey::new(Kind::Secret, "ns", "a");
+    let mut woken = || {
+        let cluster = receivers.clusters.try_recv().map(|it| it.name);
+        (cluster.ok(), receivers.requests_of.try_recv().is_ok())
+    };
+    let put = || {
+        let secret = serde_json::from_value(secret.clone()).unwrap();
+        store.put(Kind::Secret, secret, 1);
+    };
+    put();
+    assert!(writer.get(&key).await.unwrap().is_none());
+    assert_eq!(woken(), (Some("demo".to_owned()), true));
+    assert!(writer.get(&key).await.unwrap().is_none());
+    assert_eq!(woken(), (None, false), "it is no news");
+    put();
+    let known = store.get(&key).unwrap();
+    assert_eq!(writer.delete(&key, &known).await.unwrap(), Deletion::Gone);
+    assert_eq!(woken(), (Some("demo".to_owned()), true));
 }
