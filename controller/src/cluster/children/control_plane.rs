@@ -1,15 +1,13 @@
 //! The control plane's StatefulSet.
 
-use std::collections::BTreeMap;
-
 use crds::labels::{self, Component};
 use crds::names;
 use crds::quantity::canonical_resources;
-use crds::v1beta2::{PersistenceType, StatusPorts};
+use crds::v1beta2::StatusPorts;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, HTTPGetAction, Lifecycle, LifecycleHandler, PodSecurityContext,
-    PodSpec, PodTemplateSpec, Probe, SleepAction, TCPSocketAction,
+    Affinity, Container, ContainerPort, HTTPGetAction, Lifecycle, LifecycleHandler,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SleepAction, TCPSocketAction,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -22,9 +20,11 @@ use crate::cluster::validate::{Address, ValidCluster};
 use crate::kubernetes::store::Kind;
 
 pub mod k0s_config;
+mod nodes;
 pub mod revision;
 mod volumes;
 
+use self::nodes::{Nodes, OWN_NODES_ABOVE};
 use self::volumes::{CERTIFICATES, DATA, PKI_FILES, claim, mount, mounts, volumes};
 
 /// Annotation of the pod template: what k0s reads only at its start.
@@ -47,6 +47,10 @@ const GRACE_SECONDS: i64 = 60;
 
 /// The control plane; `None` until what it mounts is there and its address is known.
 pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
+    nodes::decided(cluster, |nodes| on(cluster, nodes))
+}
+
+fn on(cluster: &ValidCluster, nodes: Nodes) -> Option<Desired> {
     let ports = cluster.ports?;
     let digest = k0s_config::static_digest(cluster)?;
     let config = revision::mounted(cluster)?;
@@ -70,6 +74,11 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
     let labels = metadata.labels.get_or_insert_default();
     labels.insert(labels::CONTROL_PLANE.to_owned(), "true".to_owned());
     metadata.annotations = public_keys(cluster);
+    if let Some(above) = nodes.above {
+        let annotations = metadata.annotations.get_or_insert_default();
+        annotations.insert(OWN_NODES_ABOVE.to_owned(), above.to_string());
+    }
+    let apart = pod::apart(&selector, nodes.own);
     let mut set = StatefulSet {
         metadata,
         spec: Some(StatefulSetSpec {
@@ -90,7 +99,7 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
                     annotations: Some([(CONFIG_DIGEST.to_owned(), digest)].into()),
                     ..Default::default()
                 }),
-                spec: Some(pod_spec(cluster, ports, &selector, config)),
+                spec: Some(pod_spec(cluster, ports, apart, config)),
             },
             ..Default::default()
         }),
@@ -101,29 +110,16 @@ pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
     Some(Desired::declared(Kind::StatefulSet, set))
 }
 
-/// Whether replicas have to be on nodes of their own: two on one would have one data directory. A set
-/// that exists goes on as it is until it grows: pods that share a node would be pending for ever.
-fn has_own_nodes(cluster: &ValidCluster) -> bool {
-    let persistence = cluster.spec.persistence.as_ref();
-    if persistence.is_none_or(|persistence| persistence.type_ != PersistenceType::HostPath) {
-        return false;
-    }
-    let live = cluster.control_plane.as_ref();
-    let live = live.and_then(|set| set.spec.as_ref());
-    let grows = live.is_none_or(|live| live.replicas.unwrap_or_default() < cluster.replicas());
-    cluster.replicas() > 1 && grows || live.is_some_and(pod::has_own_nodes)
-}
-
 fn pod_spec(
     cluster: &ValidCluster,
     ports: StatusPorts,
-    selector: &BTreeMap<String, String>,
+    apart: Affinity,
     config: String,
 ) -> PodSpec {
     PodSpec {
         automount_service_account_token: Some(false),
         service_account_name: cluster.spec.service_account.clone(),
-        affinity: Some(pod::apart(selector, has_own_nodes(cluster))),
+        affinity: Some(apart),
         topology_spread_constraints: pod::spread(cluster),
         security_context: Some(PodSecurityContext {
             seccomp_profile: Some(pod::runtime_default()),
