@@ -24,7 +24,7 @@ use tower::filter::AsyncFilterLayer;
 use tower::util::BoxCloneService;
 use tower::{BoxError, Layer as _, Service, ServiceBuilder, ServiceExt as _};
 
-use crate::kubeconfig::proxy::Protocol;
+use crate::kubeconfig::proxy::{Protocol, Proxy};
 use crate::kubeconfig::{self, Access};
 use crate::trace::Trace;
 use crate::transport::trust::Named;
@@ -70,27 +70,49 @@ fn connect(access: Access, level: u8, side: Side) -> Result<Client, kube::Error>
     let Some(proxy) = access.proxy.clone() else {
         return stack(tls.over(tcp)?, access, level, side);
     };
-    if proxy.protocol == Protocol::Socks5 {
-        let mut socks = SocksV5::new(proxy.address, tcp);
-        if let Some((name, password)) = proxy.login {
-            socks = socks.with_auth(name, password);
+    match proxy.protocol {
+        Protocol::Socks5 => stack(tls.over(socks(proxy, tcp))?, access, level, side),
+        Protocol::Http => stack(tls.over(tunnel(proxy, tcp))?, access, level, side),
+        Protocol::Https => {
+            let tunnel = tunnel(proxy, tls.over(tcp)?);
+            stack(tls.over(tunnel)?, access, level, side)
         }
-        return stack(tls.over(socks)?, access, level, side);
     }
+}
+
+/// Whether something listens at a server, by the way that a client takes there.
+pub async fn is_listening(access: &Access) -> bool {
+    let url = access.config.cluster_url.clone();
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    let Some(proxy) = access.proxy.clone() else {
+        return tcp.oneshot(url).await.is_ok();
+    };
+    match proxy.protocol {
+        Protocol::Socks5 => socks(proxy, tcp).oneshot(url).await.is_ok(),
+        Protocol::Http => tunnel(proxy, tcp).oneshot(url).await.is_ok(),
+        Protocol::Https => {
+            let tls = tls(access).and_then(|config| Tls { config, name: None }.over(tcp));
+            let Ok(secure) = tls else { return false };
+            tunnel(proxy, secure).oneshot(url).await.is_ok()
+        }
+    }
+}
+
+fn socks<C>(proxy: Proxy, connector: C) -> SocksV5<C> {
+    let socks = SocksV5::new(proxy.address, connector);
+    match proxy.login {
+        Some((name, password)) => socks.with_auth(name, password),
+        None => socks,
+    }
+}
+
+fn tunnel<C>(proxy: Proxy, connector: C) -> Tunnel<C> {
+    let tunnel = Tunnel::new(proxy.address, connector);
     let login = proxy.login.and_then(|(name, password)| {
         let pair = STANDARD.encode(format!("{name}:{password}"));
         HeaderValue::try_from(format!("Basic {pair}")).ok()
     });
-    if proxy.protocol == Protocol::Https {
-        let tunnel = Tunnel::new(proxy.address, tls.over(tcp)?);
-        stack(tls.over(with_login(tunnel, login))?, access, level, side)
-    } else {
-        let tunnel = Tunnel::new(proxy.address, tcp);
-        stack(tls.over(with_login(tunnel, login))?, access, level, side)
-    }
-}
-
-fn with_login<C>(tunnel: Tunnel<C>, login: Option<HeaderValue>) -> Tunnel<C> {
     match login {
         Some(login) => tunnel.with_auth(login),
         None => tunnel,

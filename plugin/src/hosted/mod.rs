@@ -12,11 +12,11 @@ use clap::{Args, ValueEnum};
 use crds::names;
 use kube::Client;
 use kube::api::DynamicObject;
-use tokio::net::TcpStream;
 
 pub use self::connection::HostedConnection;
 pub use self::tunnel::Tunnel;
 use crate::error::Error;
+use crate::kubeconfig::Access;
 use crate::kubeconfig::merge::{Entry, Problem};
 use crate::kubeconfig::read::{self, Kubeconfig};
 use crate::mothership::client::Connection;
@@ -94,7 +94,7 @@ impl Hosted {
         let direct = match way.via {
             Via::Direct => true,
             Via::Tunnel => false,
-            Via::Auto => !inside && is_listening(&server).await,
+            Via::Auto => !inside && is_listening(&entry).await,
         };
         if direct {
             return Ok(Self {
@@ -128,18 +128,24 @@ impl Hosted {
     /// # Errors
     /// [`Error::Kubeconfig`] when its certificates cannot be used.
     pub async fn client(&self, session: &Session) -> Result<Client, Error> {
-        let broken = |error: &dyn std::fmt::Display| Error::Kubeconfig {
-            message: format!("the kubeconfig of the hosted cluster cannot be used: {error}"),
-            hint: "delete its Secret: the controller recreates it".to_owned(),
-        };
-        let kubeconfig = read::tree(&self.kubeconfig)
-            .and_then(|tree| Kubeconfig::new(&tree, Path::new("/")))
-            .map_err(|why| broken(&why))?;
-        let access = kubeconfig::only(&kubeconfig)
-            .await
-            .map_err(|error| broken(&error))?;
+        let access = access(&self.kubeconfig).await?;
         transport::wary(access, session.global.verbosity).map_err(|error| broken(&error))
     }
+}
+
+fn broken(error: &dyn std::fmt::Display) -> Error {
+    Error::Kubeconfig {
+        message: format!("the kubeconfig of the hosted cluster cannot be used: {error}"),
+        hint: "delete its Secret: the controller recreates it".to_owned(),
+    }
+}
+
+async fn access(kubeconfig: &str) -> Result<Access, Error> {
+    let kubeconfig = read::tree(kubeconfig)
+        .and_then(|tree| Kubeconfig::new(&tree, Path::new("/")))
+        .map_err(|why| broken(&why))?;
+    let access = kubeconfig::only(&kubeconfig).await;
+    access.map_err(|error| broken(&error))
 }
 
 /// What the kubeconfig in a Cluster's Secret says; `None` until there is one. Nobody uses or shows
@@ -196,16 +202,11 @@ pub fn missing(cluster: &DynamicObject) -> String {
         })
 }
 
-/// Whether something listens there.
-async fn is_listening(server: &str) -> bool {
-    let Ok(uri) = server.parse::<http::Uri>() else {
-        return false;
+/// Whether something listens there, by the environment's proxy where there is one.
+async fn is_listening(entry: &Entry) -> bool {
+    let looks = async {
+        let access = access(&entry.to_yaml()?).await?;
+        Ok::<_, Error>(transport::is_listening(&access).await)
     };
-    let Some(host) = uri.host() else {
-        return false;
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let port = uri.port_u16().unwrap_or(443);
-    let connect = TcpStream::connect((host, port));
-    matches!(tokio::time::timeout(PATIENCE, connect).await, Ok(Ok(_)))
+    matches!(tokio::time::timeout(PATIENCE, looks).await, Ok(Ok(true)))
 }

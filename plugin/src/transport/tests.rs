@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use http::Request;
 
+use rstest::rstest;
+
 use super::*;
 use crate::error::innermost;
 use crate::kubeconfig::read::{Cluster, User};
@@ -41,4 +43,46 @@ async fn endless(part: &'static [u8], level: u8) -> String {
     let request = Request::get("/api/v1/nodes").body(Vec::new()).unwrap();
     let read = tokio::time::timeout(Duration::from_secs(60), client.request_text(request));
     innermost(&read.await.unwrap().unwrap_err())
+}
+
+/// A proxy that answers each connection with this; `None` when nobody is there.
+async fn proxy(answer: Option<&'static str>) -> Proxy {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    if let Some(answer) = answer {
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 8192]).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+    }
+    Proxy::new(&format!("http://{address}")).unwrap()
+}
+
+#[rstest]
+#[case::let_through(Some("HTTP/1.1 200 OK\r\n\r\n"), true)]
+#[case::kept_out(Some("HTTP/1.1 403 Forbidden\r\n\r\n"), false)]
+#[case::alone(None, false)]
+#[tokio::test]
+async fn what_listens_is_found_by_the_proxy_that_requests_go_through(
+    #[case] answer: Option<&'static str>,
+    #[case] found: bool,
+) {
+    let here = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let cluster = Cluster {
+        server: format!("https://{}", here.local_addr().unwrap()),
+        insecure_skip_tls_verify: true,
+        ..Cluster::default()
+    };
+    let mut access = Access::new(&cluster, &User::default()).await.unwrap();
+    access.proxy = None;
+    assert!(is_listening(&access).await);
+    // Nobody looks up this name but the proxy.
+    access.config.cluster_url = "https://api.example.invalid:6443".parse().unwrap();
+    assert!(!is_listening(&access).await);
+    access.proxy = Some(proxy(answer).await);
+    assert_eq!(is_listening(&access).await, found);
 }
