@@ -82,11 +82,13 @@ pub async fn after_all(stage: &Stage, quiet: Duration, later: bool) -> Result<Ve
         Ok(found) => all.extend(found),
         Err(error) => all.push(Finding::new(Kind::EndState, format!("{error:#}"))),
     }
-    if later && all.is_empty() && is_struck_since(stage, begun) {
-        if let Err(error) = follows(stage).await {
-            let what = format!("after a restart: {error:#}");
-            all.push(Finding::new(Kind::EndState, what));
-        }
+    if later
+        && all.is_empty()
+        && is_struck_since(stage, begun)
+        && let Err(error) = follows(stage).await
+    {
+        let what = format!("after a restart: {error:#}");
+        all.push(Finding::new(Kind::EndState, what));
     }
     Ok(all)
 }
