@@ -2,7 +2,7 @@
 
 use http::{Request, Response};
 use kube::client::Body;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::desired::{Content, Desired, Recipe};
 use super::{Damping, NoOpApplies, Round, SigningKeys};
@@ -58,6 +58,12 @@ impl Rig {
 
 /// Of the Cluster whose children these are.
 pub const UID: &str = "ours";
+
+/// As its children name it.
+pub fn owners() -> Value {
+    json!([{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster", "name": "demo", "uid": UID,
+        "controller": true}])
+}
 
 fn desired(content: Content) -> Desired {
     let secret = json!({

@@ -143,7 +143,7 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
-    use crate::apply::fixtures::{Rig, UID, kept};
+    use crate::apply::fixtures::{Rig, UID, kept, owners};
     use crate::kubernetes::fixtures::{answer, refusal};
     use crate::kubernetes::store::Kind;
 
@@ -190,8 +190,7 @@ mod tests {
         let mut key = kept().body;
         let metadata = json!({"metadata": {"uid": "a", "resourceVersion": "10",
             "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": finalizers,
-            "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
-                "name": "demo", "uid": UID, "controller": true}]},
+            "ownerReferences": owners()},
             "data": {TLS_CERT_KEY: "Yw==", TLS_KEY_KEY: "aw=="}});
         json_patch::merge(&mut key, &metadata);
         key

@@ -58,7 +58,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::apply::fixtures::{Rig, UID, declared};
+    use crate::apply::fixtures::{Rig, declared, owners};
     use crate::kubernetes::fixtures::answer;
     use crate::kubernetes::store::Kind;
 
@@ -68,8 +68,7 @@ mod tests {
         object["metadata"]["uid"] = json!("u");
         object["metadata"]["resourceVersion"] = json!("7");
         object["metadata"]["labels"]["ours"] = json!("theirs");
-        object["metadata"]["ownerReferences"] = json!([{"apiVersion": "k0smotron.io/v1beta2",
-            "kind": "Cluster", "name": "demo", "uid": UID, "controller": true}]);
+        object["metadata"]["ownerReferences"] = owners();
         object
     }
 

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use rstest::rstest;
 use serde_json::Value;
 
-use super::fixtures::{Rig, UID, declared, kept, made};
+use super::fixtures::{Rig, UID, declared, kept, made, owners};
 use super::obsolete::{is_rolling, unwanted};
 use super::*;
 use crate::apply::desired::COPY_SUFFIX;
@@ -94,8 +94,7 @@ fn secret(name: &str, key: &str, deleting: bool) -> kube::core::DynamicObject {
     serde_json::from_value(json!({
         "apiVersion": "v1", "kind": "Secret",
         "metadata": {"name": name, "namespace": "n", "uid": name, "deletionTimestamp": at,
-            "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
-                "name": "demo", "uid": UID, "controller": true}]},
+            "ownerReferences": owners()},
         "data": {names::TLS_KEY_KEY: key},
     }))
     .unwrap()
@@ -183,8 +182,7 @@ fn what_pods_mount_and_are_reached_by_stays_in_the_round_that_writes_their_set()
         let mut object = json!({
             "apiVersion": if kind == "StatefulSet" { "apps/v1" } else { "v1" }, "kind": kind,
             "metadata": {"name": name, "namespace": "n", "uid": name, "resourceVersion": "1",
-                "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
-                    "name": "demo", "uid": UID, "controller": true}]},
+                "ownerReferences": owners()},
         });
         json_patch::merge(&mut object, more);
         serde_json::from_value(object).unwrap()
