@@ -8,8 +8,8 @@ use crate::admission::{self, Kind, Operation, Request, User};
 use crate::conversion::{ConversionError, convert, without_nulls};
 use crate::lookup::Unknown;
 use crate::names;
-use crate::policy::{Input, Policies, validate_policy};
-use crate::v1beta2::{ClusterPolicy, PolicyKind};
+use crate::policy::{Input, Policies, read_policy, validate_policy};
+use crate::v1beta2::PolicyKind;
 use crate::validation::is_obeyed;
 use crate::{v1beta1, v1beta2};
 
@@ -293,7 +293,7 @@ fn policies() {
         (tree(policies.collect::<Vec<_>>(), words), clusters),
         |pair: &(Value, Value)| {
             let (policy, object) = pair;
-            let Ok(policy) = ClusterPolicy::deserialize(policy) else {
+            let Ok(policy) = read_policy(policy) else {
                 return;
             };
             for error in validate_policy(&policy) {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::text;
 use crate::v1beta2::{ClusterPolicy, ClusterPolicySpec, Unread};
 
 /// Reads what can be read of a policy, field by field and item by item, and lists the rest: a part of
@@ -50,7 +51,8 @@ fn field(name: &str, value: Value, unread: &mut Vec<Unread>) -> Option<Value> {
         Err(error) => error,
     };
     let Value::Array(items) = value else {
-        unread.push(cannot(&format!("spec.{name}"), &error.to_string()));
+        let path = format!("spec.{}", text::short(name));
+        unread.push(cannot(&path, &error.to_string()));
         return None;
     };
     let mut readable = Vec::new();
@@ -69,7 +71,7 @@ fn field(name: &str, value: Value, unread: &mut Vec<Unread>) -> Option<Value> {
 fn cannot(field: &str, why: &str) -> Unread {
     Unread {
         field: field.to_owned(),
-        reason: format!("cannot be read: {why}"),
+        reason: format!("cannot be read: {}", text::short(why)),
     }
 }
 
@@ -94,7 +96,7 @@ fn lost(path: &str, written: &Value, read: &Value, unread: &mut Vec<Unread>) {
     match (written, read) {
         (Value::Object(written), Value::Object(read)) => {
             for (key, value) in written {
-                let path = format!("{path}.{key}");
+                let path = format!("{path}.{}", text::short(key));
                 match read.get(key) {
                     Some(read) => lost(&path, value, read, unread),
                     None if super::defaults::is_empty(value) => {}
