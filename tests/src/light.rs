@@ -67,6 +67,12 @@ impl Light {
             move || Components::light(&progress)
         })
         .await??;
+        for _ in 0..2 {
+            match Self::start_with(options.clone(), &components, &progress).await {
+                Err(error) if options.dir.is_none() && is_taken(&error) => {}
+                done => return done,
+            }
+        }
         Self::start_with(options, &components, &progress).await
     }
 
@@ -140,7 +146,7 @@ impl Light {
         if let Err(error) = outcome {
             let _ = light.supervisor.shutdown().await;
             // The logs stay for whoever reads the error; the folder can be used again.
-            light.scratch = false;
+            light.scratch = is_taken(&error);
             return Err(error);
         }
         record.ready = true;
@@ -203,6 +209,11 @@ impl Drop for Light {
             Progress::new().say(format!("logs are kept in {}", self.access.dir().display()));
         }
     }
+}
+
+/// Whether somebody else has bound a port since it was found to be free: many start at the same moment.
+fn is_taken(error: &anyhow::Error) -> bool {
+    format!("{error:#}").contains("address already in use")
 }
 
 /// The first address of a range, which is the API server's own.
