@@ -8,6 +8,7 @@
 mod call;
 mod face;
 mod fault;
+mod rule;
 mod serve;
 mod view;
 mod watch;
@@ -30,6 +31,7 @@ pub use self::face::{Face, Listening};
 pub use self::fault::{FROZEN, Fault, LASTS, LATE};
 pub use self::view::View;
 
+use self::rule::Rule;
 use crate::access::Access;
 use crate::pki::{self, Authority};
 
@@ -79,19 +81,6 @@ pub struct Record {
     pub fault: Option<Fault>,
     /// Whether it is a watch that has shown something once all was begun.
     pub showed: bool,
-}
-
-/// What happens to which request.
-#[derive(Clone, Debug)]
-struct Rule {
-    point: Point,
-    fault: Fault,
-    /// It happens to what a watch shows once all is begun.
-    later: bool,
-    /// Whether its request has come.
-    met: bool,
-    /// When it first happened.
-    since: Option<Instant>,
 }
 
 /// What is to be done to one request.
@@ -199,25 +188,6 @@ impl Shared {
     fn answered(&self, record: usize, code: u16) {
         if let Some(record) = self.state().records.get_mut(record) {
             record.upstream = code;
-        }
-    }
-}
-
-impl Rule {
-    fn applies(&mut self, point: &Point, now: Instant) -> Option<Fault> {
-        if self.point.call != point.call {
-            return None;
-        }
-        match (self.fault, self.since) {
-            (_, None) if self.point.occurrence == point.occurrence && !self.met => {
-                self.met = true;
-                self.since = (!self.later).then_some(now);
-                Some(self.fault)
-            }
-            (Fault::Lasting(_), Some(since)) if now.duration_since(since) < LASTS => {
-                Some(self.fault)
-            }
-            _ => None,
         }
     }
 }
@@ -385,35 +355,5 @@ mod tests {
         };
         assert_eq!(point.to_string().parse::<Point>().unwrap(), point);
         assert!("patch services a".parse::<Point>().is_err());
-    }
-
-    #[test]
-    fn a_fault_happens_once_and_one_that_lasts_as_long_as_it_lasts() {
-        let point = |occurrence| Point {
-            call: "patch services a".to_owned(),
-            occurrence,
-        };
-        let rule = |fault| Rule {
-            point: point(2),
-            fault,
-            later: false,
-            met: false,
-            since: None,
-        };
-        let now = Instant::now();
-        let mut once = rule(Fault::Hang);
-        assert_eq!(once.applies(&point(1), now), None);
-        assert_eq!(once.applies(&point(2), now), Some(Fault::Hang));
-        assert_eq!(once.applies(&point(3), now), None);
-        let mut lasting = rule(Fault::Lasting(500));
-        assert!(lasting.applies(&point(2), now).is_some());
-        assert!(lasting.applies(&point(3), now + LASTS / 2).is_some());
-        assert!(lasting.applies(&point(4), now + LASTS).is_none());
-        let mut later = Rule {
-            later: true,
-            ..rule(Fault::CutWatch)
-        };
-        assert_eq!(later.applies(&point(2), now), Some(Fault::CutWatch));
-        assert_eq!(later.since, None, "nothing has happened yet");
     }
 }
