@@ -14,7 +14,7 @@ use super::HostedError;
 /// Calls to one API at a time.
 const AT_ONCE: usize = 4;
 /// How long a call waits for those before it: one that answers has ended them by then.
-const WAIT: Duration = Duration::from_secs(1);
+pub const WAIT: Duration = Duration::from_secs(1);
 /// For how long nobody calls one that did not answer.
 const SILENCE: Duration = Duration::from_secs(5);
 /// Calls at a time to all that did not answer the last time.
@@ -64,8 +64,9 @@ pub struct Turn {
 
 impl Turns {
     /// Waits, for a moment at most, until the API of the Cluster with this uid may be called. One that
-    /// may not counts as one that did not answer.
-    pub async fn take(&self, uid: &str, call: Call) -> Result<Turn, HostedError> {
+    /// did not answer the last time counts as one that does not; where others' calls are only not over
+    /// yet, there is nothing to say of it, and no turn.
+    pub async fn take(&self, uid: &str, call: Call) -> Result<Option<Turn>, HostedError> {
         let door = {
             let mut doors = self.doors.lock();
             let door = doors.entry((uid.to_owned(), call)).or_insert_with(|| {
@@ -77,16 +78,16 @@ impl Turns {
             Arc::clone(door)
         };
         let place = if door.is_in_doubt()? {
-            Arc::clone(&self.in_doubt).try_acquire_owned().ok()
+            let place = Arc::clone(&self.in_doubt).try_acquire_owned();
+            Some(place.map_err(|_| HostedError::Timeout)?)
         } else {
             let place = Arc::clone(&door.places).acquire_owned();
             timeout(WAIT, place).await.ok().and_then(Result::ok)
         };
-        let place = place.ok_or(HostedError::Timeout)?;
-        Ok(Turn {
+        Ok(place.map(|place| Turn {
             door,
             _place: place,
-        })
+        }))
     }
 
     /// Forgets all but these.
@@ -124,7 +125,10 @@ mod tests {
     use super::*;
 
     async fn may(turns: &Turns, uid: &str) -> bool {
-        turns.take(uid, Call::Make).await.is_ok()
+        turns
+            .take(uid, Call::Make)
+            .await
+            .is_ok_and(|it| it.is_some())
     }
 
     #[tokio::test(start_paused = true)]
@@ -132,13 +136,14 @@ mod tests {
         let turns = Turns::default();
         let mut first = Vec::new();
         for _ in 0..AT_ONCE {
-            first.push(turns.take("1", Call::Make).await.unwrap());
+            first.push(turns.take("1", Call::Make).await.unwrap().unwrap());
         }
         let start = Instant::now();
-        assert!(!may(&turns, "1").await);
+        let more = turns.take("1", Call::Make).await;
+        assert!(more.unwrap().is_none(), "it has not left anybody waiting");
         assert_eq!(start.elapsed(), WAIT);
         assert!(may(&turns, "2").await, "another one is not held up");
-        assert!(turns.take("1", Call::Revoke).await.is_ok());
+        assert!(turns.take("1", Call::Revoke).await.unwrap().is_some());
 
         for turn in first {
             turn.end(true);
@@ -149,7 +154,7 @@ mod tests {
         }
         assert_eq!(start.elapsed(), Duration::ZERO, "nobody waits");
         tokio::time::advance(SILENCE).await;
-        let tries = turns.take("1", Call::Make).await.unwrap();
+        let tries = turns.take("1", Call::Make).await.unwrap().unwrap();
         assert!(!may(&turns, "1").await, "one finds out");
         tries.end(false);
         for _ in 0..400 {
@@ -165,13 +170,15 @@ mod tests {
                 .take(&uid.to_string(), Call::Make)
                 .await
                 .unwrap()
+                .unwrap()
                 .end(true);
         }
         tokio::time::advance(SILENCE).await;
         let start = Instant::now();
         let mut held = Vec::new();
         for uid in 0..100 {
-            held.extend(turns.take(&uid.to_string(), Call::Make).await.ok());
+            let turn = turns.take(&uid.to_string(), Call::Make).await;
+            held.extend(turn.ok().flatten());
         }
         assert_eq!((held.len(), start.elapsed()), (IN_DOUBT, Duration::ZERO));
         assert!(may(&turns, "another").await);

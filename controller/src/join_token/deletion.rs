@@ -29,13 +29,16 @@ pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<A
             && !error.is_final()
             && time_left(request, now).is_some()
         {
-            let message = format!(
-                "the token {} could not be revoked: {error}; it is retried until the token \
-                 expires, for at most {} min",
-                id.as_str(),
-                REVOKED_WITHIN.as_mins()
-            );
-            tell(request, error.reason(), &message, context).await;
+            // Where nobody was asked yet there is nothing to say.
+            if !matches!(error, Error::TooSoon(_)) {
+                let message = format!(
+                    "the token {} could not be revoked: {error}; it is retried until the token \
+                     expires, for at most {} min",
+                    id.as_str(),
+                    REVOKED_WITHIN.as_mins()
+                );
+                tell(request, error.reason(), &message, context).await;
+            }
             return revoked
                 .map(|()| Action::await_change())
                 .map_err(|(_, error)| error);

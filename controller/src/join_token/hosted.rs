@@ -10,7 +10,7 @@ use super::validate::{ValidRequest, unchanged};
 use super::{Context, Error, status};
 use crate::apply::{SigningKeys, administrator};
 use crate::hosted::health::Health;
-use crate::hosted::turns::Call;
+use crate::hosted::turns::{self, Call};
 use crate::hosted::{Endpoint, HostedError, connect, tokens};
 
 /// How long the controller's own certificate for a hosted API lasts.
@@ -87,6 +87,7 @@ async fn call<T>(
     call: impl AsyncFnOnce(kube::Client) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let turn = context.shared.turns.take(&reach.cluster_uid, what).await?;
+    let turn = turn.ok_or(Error::TooSoon(turns::WAIT))?;
     let outcome = call(client(reach, context).await?).await;
     turn.end(matches!(outcome, Err(Error::Hosted(HostedError::Timeout))));
     outcome

@@ -103,7 +103,7 @@ pub async fn ensure(
             }
         }
         // Nobody was asked.
-        Err(Error::Down(_)) => {}
+        Err(Error::Down(_) | Error::TooSoon(_)) => {}
         Err(error) => {
             let problem = Problem::new(key, error.to_string());
             damping.failed(key, hash, problem, now);

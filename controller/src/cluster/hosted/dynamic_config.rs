@@ -54,12 +54,13 @@ pub async fn sync(
     let key = |kind, name: &str| ObjectKey::new(kind, &valid.namespace, name);
     let ca_secret = key(Kind::Secret, &ca_secret);
     let sent = match context.turns.take(&valid.uid, Call::Configure).await {
-        Ok(turn) => {
+        Ok(Some(turn)) => {
             let pair = access::certificate(&ca_secret, LIFETIME, keys, context).await?;
             let sent = send(&endpoint, &pair, &patch).await;
             turn.end(matches!(sent, Err(HostedError::Timeout)));
             sent
         }
+        Ok(None) => Err(HostedError::Timeout),
         Err(not_now) => Err(not_now),
     };
     match sent {
