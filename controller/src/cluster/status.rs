@@ -71,6 +71,9 @@ const KEY_REPLACED: &str = ClusterStatus::KEY_REPLACED;
 /// For how long after a Cluster was created numbers of replicas alone are no news.
 const STARTS: Duration = Duration::from_mins(1);
 
+/// When a status is written again that somebody's change has overtaken.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// Writes the status if it says anything new, and tells people. What is no news yet comes back as
 /// the time after which it is.
 pub async fn write(
@@ -92,8 +95,12 @@ pub async fn write(
         return Ok(Some(rest));
     }
     events::publish(cluster, &new, context);
-    context.primary.status(cluster, &new).await?;
-    Ok(None)
+    match context.primary.status(cluster, &new).await {
+        Ok(_) => Ok(None),
+        // What has changed is about to come.
+        Err(error) if error.is_conflict() => Ok(Some(AGAIN)),
+        Err(error) => Err(error),
+    }
 }
 
 /// The last status without the conditions of others. They stay theirs: they are no news, and nobody

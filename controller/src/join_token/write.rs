@@ -76,7 +76,7 @@ pub async fn status(
         return Ok(Some(rest));
     }
     // With the version of what was read, a stale reconcile cannot take back a recorded id.
-    primary.status_unless_changed(request, &status).await?;
+    primary.status(request, &status).await?;
     Ok(None)
 }
 

@@ -162,42 +162,23 @@ where
         }
     }
 
-    /// Writes the status by server-side apply: what it no longer says goes.
+    /// Writes the status by server-side apply, if nobody has changed the object since: what it no longer
+    /// says goes.
+    ///
+    /// The version keeps it from an object that was made anew under the name: the API server compares no
+    /// uid where only a status is written.
     pub async fn status(
         &self,
         object: &K,
         status: &impl Serialize,
     ) -> Result<Arc<K>, PrimaryError> {
-        self.apply_status(object, status, None).await
-    }
-
-    /// The same, but fails when anybody has changed the object since.
-    pub async fn status_unless_changed(
-        &self,
-        object: &K,
-        status: &impl Serialize,
-    ) -> Result<Arc<K>, PrimaryError> {
-        let version = object.meta().resource_version.as_deref();
-        self.apply_status(object, status, version).await
-    }
-
-    async fn apply_status(
-        &self,
-        object: &K,
-        status: &impl Serialize,
-        version: Option<&str>,
-    ) -> Result<Arc<K>, PrimaryError> {
         let meta = object.meta();
-        let mut body = json!({
+        let body = json!({
             "apiVersion": K::api_version(&()),
             "kind": K::kind(&()),
-            // With its uid the apply fails for another object of that name.
-            "metadata": {"name": meta.name, "uid": meta.uid},
+            "metadata": {"name": meta.name, "resourceVersion": meta.resource_version},
             "status": status,
         });
-        if let Some(version) = version {
-            body["metadata"]["resourceVersion"] = json!(version);
-        }
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let (api, name) = self.api(object);
         let request = async { api.patch_status(&name, &params, &Patch::Apply(&body)).await };
@@ -315,10 +296,38 @@ fn uid<K: Resource>(object: &K) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crds::v1beta2::Cluster;
     use k8s_openapi::api::core::v1::ConfigMap;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
     use super::*;
+    use crate::kubernetes::fixtures::{answer, client, refusal};
+
+    /// One of version 11 is there, and as everywhere nothing is compared that is not said.
+    #[tokio::test]
+    async fn a_status_comes_to_no_object_that_was_made_anew_under_the_name() {
+        let writer = PrimaryWriter::<Cluster>::new(client(|request| async move {
+            let body = request.into_body().collect_bytes().await.unwrap();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            match body["metadata"]["resourceVersion"].as_str() {
+                Some("11") | None => answer(&body),
+                Some(_) => refusal(409),
+            }
+        }));
+        let status = async |uid: &str, version: &str| {
+            let cluster: Cluster = serde_json::from_value(json!({
+                "metadata": {"name": "demo", "namespace": "ns", "uid": uid,
+                    "resourceVersion": version},
+                "spec": {},
+            }))
+            .unwrap();
+            let status = json!({"version": "v1.36.3"});
+            writer.status(&cluster, &status).await
+        };
+        let late = status("old", "10").await;
+        assert!(late.unwrap_err().is_conflict());
+        assert!(status("new", "11").await.is_ok());
+    }
 
     fn object(uid: &str, version: &str) -> Arc<ConfigMap> {
         Arc::new(ConfigMap {
