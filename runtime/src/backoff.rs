@@ -2,24 +2,30 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-/// Failed attempts in a row, for the backoff.
+const SOONEST: Duration = Duration::from_millis(250);
+const LATEST: Duration = Duration::from_secs(60);
+
+/// Since when attempts fail, for the backoff.
 #[derive(Clone, Debug, Default)]
-pub struct Failures(Arc<Mutex<HashMap<String, u32>>>);
+pub struct Failures(Arc<Mutex<HashMap<String, Instant>>>);
 
 impl Failures {
-    /// The delay before the next attempt: doubling from a quarter of a second to a minute, with up
-    /// to a fifth added so that many do not come back together.
+    /// The delay before the next attempt: half of the time that they have failed for, between a quarter
+    /// of a second and a minute, with up to a fifth added so that many do not come back together. How
+    /// many attempts there were says nothing: whatever happens to an object causes one.
     pub fn delay(&self, uid: &str) -> Duration {
-        let mut failures = self.0.lock();
-        let count = failures.entry(uid.to_owned()).or_default();
-        *count = count.saturating_add(1);
-        let base = Duration::from_millis(250) * 2_u32.pow((*count - 1).min(8));
-        base.min(Duration::from_secs(60))
+        self.delay_at(uid, Instant::now())
+    }
+
+    fn delay_at(&self, uid: &str, now: Instant) -> Duration {
+        let since = *self.0.lock().entry(uid.to_owned()).or_insert(now);
+        let half = now.saturating_duration_since(since) / 2;
+        half.clamp(SOONEST, LATEST)
             .mul_f64(rand::random_range(1.0..1.2))
     }
 
@@ -51,8 +57,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_a_minute_and_begin_anew_after_a_success() {
+    fn waits_grow_with_the_time_up_to_a_minute_and_begin_anew_after_a_success() {
         let failures = Failures::default();
+        let begin = Instant::now();
+        let at = |seconds: f64| begin + Duration::from_secs_f64(seconds);
         let within = |wait: Duration, from: f64| {
             let (low, high) = (from, from * 1.2);
             assert!(
@@ -60,12 +68,16 @@ mod tests {
                 "{wait:?} of {from}"
             );
         };
-        for seconds in [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
-            within(failures.delay("a"), seconds);
+        // What causes an attempt besides is no reason to wait longer.
+        for _ in 0..20 {
+            within(failures.delay_at("a", begin), 0.25);
         }
-        within(failures.delay("b"), 0.25);
+        for (lasted, wait) in [(1.0, 0.5), (12.0, 6.0), (120.0, 60.0), (3600.0, 60.0)] {
+            within(failures.delay_at("a", at(lasted)), wait);
+        }
+        within(failures.delay_at("b", at(120.0)), 0.25);
         failures.clear("a");
-        within(failures.delay("a"), 0.25);
+        within(failures.delay_at("a", at(120.0)), 0.25);
     }
 
     #[test]

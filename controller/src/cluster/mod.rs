@@ -62,8 +62,9 @@ fn again(
             Some(backoff::while_it_lasts(*since))
         }
         Outcome::Failed { again } => {
-            let wait = again.unwrap_or_else(|| failures.delay(uid));
-            Some(wait.mul_f64(rand::random_range(1.0..1.2)))
+            let apart = |wait: &Duration| wait.mul_f64(rand::random_range(1.0..1.2));
+            let known = again.as_ref().map(apart);
+            Some(known.unwrap_or_else(|| failures.delay(uid)))
         }
     };
     let soonest = wait.into_iter().chain(no_news_for).min();
