@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::conditions::steady;
 use crds::names::{self, CLUSTER_FINALIZER};
 use crds::v1beta2::{CertificateType, Cluster};
 use jiff::{SignedDuration, Timestamp};
@@ -96,10 +97,15 @@ pub async fn run(
             }
         }
     }
-    context
-        .primary
-        .remove_finalizer(cluster, CLUSTER_FINALIZER)
-        .await?;
+    let removed = context.primary.remove_finalizer(cluster, CLUSTER_FINALIZER);
+    if let Err(error) = removed.await {
+        // After a conflict the newer one is looked at, which is about to come.
+        if !error.is_conflict() {
+            let message = steady(&format!("its finalizer could not be removed: {error}"));
+            tell(cluster, "FinalizerNotRemoved", &message, context).await?;
+        }
+        return Err(error);
+    }
     context.primary.forget(&uid);
     context.failures.clear(&uid);
     context.damping.forget(owned.keys());
@@ -203,6 +209,8 @@ mod tests {
     use std::future;
 
     use http::Response;
+    use parking_lot::Mutex;
+    use rstest::rstest;
     use serde_json::json;
 
     use super::*;
@@ -271,6 +279,40 @@ mod tests {
         let (outcome, _) = run(&Arc::new(cluster), &context).await.unwrap();
         assert!(matches!(outcome, Outcome::Ended));
         assert!(store.owned_by("1").is_empty());
+    }
+
+    /// Whoever waits for its end reads why it does not come.
+    #[rstest]
+    #[case::refused(403, true)]
+    #[case::busy(503, true)]
+    #[case::changed_meanwhile(409, false)]
+    #[tokio::test]
+    async fn a_cluster_that_is_not_let_go_says_why(#[case] code: u16, #[case] told: bool) {
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&said);
+        let context = fixtures::context(move |request| {
+            let written = Arc::clone(&written);
+            async move {
+                match (request.method().as_str(), request.uri().path()) {
+                    ("PATCH", path) if path.ends_with("/status") => {
+                        let body = request.into_body().collect_bytes().await.unwrap();
+                        written
+                            .lock()
+                            .push(String::from_utf8_lossy(&body).into_owned());
+                        Response::new(body.to_vec().into())
+                    }
+                    ("PATCH", path) if path.contains("/clusters/") => refusal(code),
+                    _ => future::pending().await,
+                }
+            }
+        });
+        let mut cluster = deleted(&[CLUSTER_FINALIZER]);
+        cluster.metadata.uid = Some("1".to_owned());
+        assert!(run(&Arc::new(cluster), &context).await.is_err());
+        let said = said.lock();
+        assert_eq!(said.len(), usize::from(told), "{said:?}");
+        let names_it = |body: &String| body.contains("FinalizerNotRemoved");
+        assert!(said.iter().all(names_it), "{said:?}");
     }
 
     #[test]
