@@ -95,7 +95,7 @@ impl Machine {
         serves: bool,
         doors: bool,
     ) -> Result<Self> {
-        let world = World::without_webhook().await?;
+        let world = World::large().await?;
         let doors = if doors {
             Some(Doors::start(&world.admin()).await?)
         } else {

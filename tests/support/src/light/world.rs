@@ -95,17 +95,22 @@ impl World {
 
     /// The same without a webhook: whoever starts one decides when and how.
     pub async fn without_webhook() -> Result<Self> {
-        Self::installed(PLAIN, None).await
+        Self::installed(PLAIN, None, false).await
+    }
+
+    /// That with room for thousands of cases.
+    pub async fn large() -> Result<Self> {
+        Self::installed(PLAIN, None, true).await
     }
 
     /// The same from an overlay that needs a namespace of this name.
     pub async fn overlay(path: &str, namespace: &str) -> Result<Self> {
-        let mut world = Self::installed(("--kustomize", path), Some(namespace)).await?;
+        let mut world = Self::installed(("--kustomize", path), Some(namespace), false).await?;
         world.webhook = Some(world.place.start(&[]).await?);
         Ok(world)
     }
 
-    async fn installed(what: (&str, &str), namespace: Option<&str>) -> Result<Self> {
+    async fn installed(what: (&str, &str), namespace: Option<&str>, large: bool) -> Result<Self> {
         let (program, webhook) = tokio::task::spawn_blocking(|| {
             let progress = Progress::new();
             anyhow::Ok((image::controller(&progress)?, image::webhook(&progress)?))
@@ -123,6 +128,7 @@ impl World {
                 "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement"
                     .to_owned(),
             ],
+            large,
             ..LightOptions::default()
         })
         .await?;
