@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use clap::Parser as _;
@@ -38,6 +38,9 @@ use self::choice::{Arguments, chosen, plans};
 use self::machine::Machine;
 use self::oracles::{Finding, Kind};
 use self::summary::Summary;
+
+/// How often a run says how far it is.
+const PROGRESS: Duration = Duration::from_secs(60);
 
 /// The main function of a suite.
 pub fn main(scope: Scope) -> ExitCode {
@@ -133,6 +136,7 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
         begun.elapsed().as_secs_f64(),
         plans.len()
     ));
+    let count = plans.len();
     if arguments.list {
         for plan in &plans {
             print(&plan.to_string());
@@ -146,7 +150,18 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
     });
     let mut outcomes = futures::stream::iter(runs).buffer_unordered(at_once);
     let mut summary = Summary::default();
-    while let Some(mut outcome) = outcomes.next().await {
+    let mut said = Instant::now();
+    let mut stopped = std::pin::pin!(interrupted());
+    loop {
+        let next = tokio::select! {
+            next = outcomes.next() => next,
+            () = &mut stopped => {
+                failed += 1;
+                print("stopped: interrupted; these plans ran");
+                break;
+            }
+        };
+        let Some(mut outcome) = next else { break };
         if !arguments.plan.is_empty() && !outcome.reached {
             outcome
                 .findings
@@ -169,6 +184,14 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
             }
         }
         summary.add(&outcome);
+        if said.elapsed() > PROGRESS {
+            said = Instant::now();
+            print(&format!(
+                "{} of {count} plans after {:.0} s, {failed} failed",
+                summary.plans(),
+                begun.elapsed().as_secs_f64()
+            ));
+        }
         if arguments.stop_after.is_some_and(|most| failed >= most) {
             print("stopped: there may be more");
             break;

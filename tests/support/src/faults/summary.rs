@@ -22,6 +22,11 @@ impl Summary {
             .map(|(name, [plans, _, missed])| (*name, [*plans, *missed]))
     }
 
+    /// How many ran.
+    pub fn plans(&self) -> usize {
+        self.workloads.values().map(|[plans, ..]| plans).sum()
+    }
+
     /// Counts one more.
     pub fn add(&mut self, outcome: &Outcome) {
         let failed = usize::from(!outcome.findings.is_empty());
