@@ -34,6 +34,10 @@ pub struct Arguments {
     #[arg(long)]
     pub one_in: Option<u64>,
 
+    /// Which of them, from 0: all parts together are all plans
+    #[arg(long, default_value_t = 0, requires = "one_in")]
+    pub part: u64,
+
     /// Two faults in each run: so many pairs, chosen by the seed
     #[arg(long, default_value_t = 0)]
     pub pairs: usize,
@@ -144,18 +148,16 @@ pub fn plans(
             let other = begins_as.and_then(|other| references.get(other));
             reference.singles(name, other.map(Arc::as_ref))
         })
-        .filter(|plan| {
-            let one_in = named(plan.workload).map_or(1, |workload| workload.one_in);
-            hash(&plan.to_string()) % one_in == 0
-        })
+        .filter(|plan| hash(&plan.to_string()) % seldom(plan) == 0)
         .collect();
     let all = if arguments.pairs > 0 {
         pairs(&singles, arguments.pairs, arguments.seed)
     } else {
         let one_in = arguments.one_in.unwrap_or(scope.one_in).max(1);
+        ensure!(arguments.part < one_in, "--part must be less than {one_in}");
         singles
             .into_iter()
-            .filter(|plan| hash(&plan.to_string()) % one_in == 0)
+            .filter(|plan| hash(&plan.to_string()) / seldom(plan) % one_in == arguments.part)
             .collect()
     };
     let wanted = |plan: &Plan| {
@@ -163,6 +165,11 @@ pub fn plans(
         arguments.filters.is_empty() || arguments.filters.iter().any(|filter| text.contains(filter))
     };
     Ok(all.into_iter().filter(wanted).collect())
+}
+
+/// Of how many plans of its workload one is run.
+fn seldom(plan: &Plan) -> u64 {
+    named(plan.workload).map_or(1, |workload| workload.one_in)
 }
 
 /// Stable from run to run.
