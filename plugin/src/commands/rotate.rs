@@ -175,8 +175,11 @@ async fn tokens(
         format!("some join tokens of cluster {place}/{name} may be revoked, others not"),
         vec![format!("see which are left: {look}")],
     );
-    for request in &requests {
-        tokens::revoke(connection, request, false).await?;
+    for (done, request) in requests.iter().enumerate() {
+        if let Err(error) = tokens::revoke(connection, request, false).await {
+            tokens::say_begun(session, &requests, done);
+            return Err(error);
+        }
     }
     let count = requests.len();
     let ending = tokens::Ending::new(session, connection, requests);

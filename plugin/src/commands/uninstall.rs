@@ -70,7 +70,7 @@ pub async fn run(session: &Session, args: &UninstallArgs) -> Result<(), Error> {
     for (index, object) in objects.iter().enumerate() {
         if first_definition == Some(index) {
             // It takes along what was made while the rest went.
-            refuse_while_used(&connection).await?;
+            refuse_while_used(&connection, !removed.is_empty()).await?;
         }
         if remove(session, &connection, object, args.trial.dry_run).await? {
             removed.push(object);
@@ -94,10 +94,11 @@ pub async fn run(session: &Session, args: &UninstallArgs) -> Result<(), Error> {
 async fn refuse(connection: &Connection<'_>, objects: &[DynamicObject]) -> Result<(), Error> {
     let hint = "remove that with its own means";
     refuse_foreign(connection, objects, "uninstall k0smotron", hint).await?;
-    refuse_while_used(connection).await
+    refuse_while_used(connection, false).await
 }
 
-async fn refuse_while_used(connection: &Connection<'_>) -> Result<(), Error> {
+/// Once the removal has begun there is no controller any more that would end them.
+async fn refuse_while_used(connection: &Connection<'_>, has_begun: bool) -> Result<(), Error> {
     let clusters = everywhere(connection, &resources::clusters(), "list clusters").await?;
     let requests = resources::join_token_requests();
     let requests = everywhere(connection, &requests, "list join token requests").await?;
@@ -105,7 +106,11 @@ async fn refuse_while_used(connection: &Connection<'_>) -> Result<(), Error> {
         Some((answer, hint)) => Err(Error::Conflict {
             attempt: "uninstall k0smotron".to_owned(),
             answer,
-            hint,
+            hint: if has_begun {
+                format!("the controller is gone already: kubectl k0smotron install, then {hint}")
+            } else {
+                hint
+            },
         }),
         None => Ok(()),
     }

@@ -11,7 +11,7 @@ use kube::api::DynamicObject;
 use serde::Serialize;
 
 pub use self::request::{answer, ask, is_perhaps_made, name_for, obtain, tell_asked, tell_perhaps};
-pub use self::revocation::{Ending, INTERVAL, revoke};
+pub use self::revocation::{Ending, INTERVAL, revoke, say_begun};
 use crate::mothership::view;
 use crate::session::Session;
 use crate::{duration, flags};

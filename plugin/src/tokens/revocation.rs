@@ -47,6 +47,16 @@ pub async fn revoke(
     }
 }
 
+/// Says which were deleted before one could not be.
+pub fn say_begun(session: &Session, requests: &[DynamicObject], done: usize) {
+    let begun: Vec<_> = requests.iter().take(done).map(|it| it.name_any()).collect();
+    if !begun.is_empty() {
+        session
+            .out
+            .note(&format!("Being revoked: {}.", begun.join(", ")));
+    }
+}
+
 /// Requests that were deleted, as they were last seen, until all are gone.
 pub struct Ending<'a> {
     session: &'a Session,
@@ -95,7 +105,7 @@ impl<'a> Ending<'a> {
             interval: INTERVAL,
         };
         let session = self.session;
-        wait.until(session, async || {
+        let waited = wait.until(session, async || {
             for gone in self.look().await? {
                 told(&gone)?;
             }
@@ -103,8 +113,17 @@ impl<'a> Ending<'a> {
                 None => Look::Done(()),
                 Some(state) => Look::Pending(state),
             })
-        })
-        .await?;
+        });
+        if let Err(error) = waited.await {
+            // What became of the others is said all the same.
+            if let Err(left) = self.outcome() {
+                session.out.note(&format!("warning: {left}"));
+                for hint in left.hints() {
+                    session.out.note(&hint);
+                }
+            }
+            return Err(error);
+        }
         self.outcome()
     }
 
@@ -120,7 +139,7 @@ impl<'a> Ending<'a> {
             .cloned()
             .collect();
         let events = if gone.is_empty() {
-            Vec::new()
+            None
         } else {
             self.events().await?
         };
@@ -128,7 +147,7 @@ impl<'a> Ending<'a> {
         let now = Timestamp::now();
         let mut ended = Vec::new();
         for request in gone {
-            match doubt(&request, &events, now) {
+            match doubt(&request, events.as_deref(), now) {
                 Some(why) => self.doubtful.push((request, why)),
                 None => ended.push(request),
             }
@@ -181,8 +200,8 @@ impl<'a> Ending<'a> {
         Ok(found.await?.items)
     }
 
-    /// What was said of requests. The controller says it before it lets them go.
-    async fn events(&mut self) -> Result<Vec<DynamicObject>, Error> {
+    /// What was said of requests, if that may be read. The controller says it before it lets them go.
+    async fn events(&mut self) -> Result<Option<Vec<DynamicObject>>, Error> {
         let api = self.connection.api(&resources::events());
         let attempt = format!("list events in namespace \"{}\"", self.connection.namespace);
         let parameters = ListParams::default().fields("involvedObject.kind=JoinTokenRequest");
@@ -191,14 +210,14 @@ impl<'a> Ending<'a> {
             .call(&attempt, || api.list(&parameters))
             .await
         {
-            Ok(found) => Ok(found.items),
+            Ok(found) => Ok(Some(found.items)),
             Err(error @ (Error::Forbidden { .. } | Error::NotFound { .. })) => {
                 if !std::mem::replace(&mut self.warned, true) {
                     self.session.out.note(&format!(
                         "warning: only an event would say that a token was left behind: {error}"
                     ));
                 }
-                Ok(Vec::new())
+                Ok(None)
             }
             Err(error) => Err(error),
         }
@@ -235,9 +254,9 @@ fn deleting(request: &DynamicObject) -> Option<view::Condition> {
 
 /// Why the token of a request that is gone may still let machines in, by what was last seen of it
 /// and what was said in the end. Whoever takes the finalizer off by hand says nothing.
-fn doubt(last: &DynamicObject, events: &[DynamicObject], now: Timestamp) -> Option<String> {
+fn doubt(last: &DynamicObject, events: Option<&[DynamicObject]>, now: Timestamp) -> Option<String> {
     let said = |reason: &str| {
-        events.iter().find(|event| {
+        events.into_iter().flatten().find(|event| {
             let text = |pointer| view::text(event, pointer);
             text("/involvedObject/uid") == last.metadata.uid
                 && text("/reason").as_deref() == Some(reason)
@@ -253,114 +272,15 @@ fn doubt(last: &DynamicObject, events: &[DynamicObject], now: Timestamp) -> Opti
     if has_expired || said(REVOKED).is_some() {
         return None;
     }
-    deleting(last).map(|condition| format!("when it was last seen: {}", condition.summary()))
+    let known = match events {
+        Some(_) => "",
+        None => "it is not known, since no events may be read; ",
+    };
+    let seen = |condition: view::Condition| {
+        format!("{known}when it was last seen: {}", condition.summary())
+    };
+    deleting(last).map(seen)
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::mothership::client::testing;
-    use crate::mothership::view::tests::object;
-
-    fn request(status: &Value) -> Value {
-        json!({"metadata": {"name": "x", "uid": "u-1"}, "spec": {"clusterName": "demo"},
-            "status": status})
-    }
-
-    fn failing() -> Value {
-        json!({"tokenID": "abc123", "conditions": [{"type": "Deleting", "status": "True",
-            "reason": "HostedUnreachable", "message": "no route to host"}]})
-    }
-
-    fn event(uid: &str, reason: &str) -> Value {
-        json!({"metadata": {"name": "e"}, "involvedObject": {"uid": uid}, "reason": reason,
-            "message": "the token abc123 was not revoked"})
-    }
-
-    #[test]
-    fn a_token_has_ended_unless_something_says_otherwise() {
-        let now = "2026-11-22T10:00:00Z".parse().unwrap();
-        let doubt = |status: &Value, events: &[Value]| {
-            let events: Vec<_> = events.iter().cloned().map(object).collect();
-            doubt(&object(request(status)), &events, now)
-        };
-        assert_eq!(doubt(&json!({}), &[]), None);
-        assert_eq!(doubt(&json!({}), &[event("u-2", LEFT_BEHIND)]), None);
-        let left = doubt(&json!({}), &[event("u-1", LEFT_BEHIND)]);
-        assert_eq!(left.unwrap(), "the token abc123 was not revoked");
-        let failing = failing();
-        let seen = doubt(&failing, &[]).unwrap();
-        assert_eq!(
-            seen,
-            "when it was last seen: HostedUnreachable: no route to host"
-        );
-        assert_eq!(doubt(&failing, &[event("u-1", REVOKED)]), None);
-        let mut expired = failing;
-        expired["expiresAt"] = json!("2026-11-22T10:00:00Z");
-        assert_eq!(doubt(&expired, &[]), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_token_that_was_left_behind_is_no_success_and_its_end_is_told() {
-        for (events, whole) in [
-            ((200, json!({"metadata": {}, "items": []})), true),
-            (testing::status(403, "Forbidden"), true),
-            (
-                (
-                    200,
-                    json!({"metadata": {}, "items": [event("u-1", LEFT_BEHIND)]}),
-                ),
-                false,
-            ),
-        ] {
-            let (session, _captured) = testing::session();
-            let connection = testing::connection(&session.out, move |_, path| {
-                if path.ends_with("/events") {
-                    events.clone()
-                } else {
-                    testing::missing(path)
-                }
-            });
-            let request = object(request(&json!({"tokenID": "abc123"})));
-            let mut told = 0;
-            let ending = Ending::new(&session, &connection, vec![request]);
-            let ended = ending.wait(None, |_| {
-                told += 1;
-                Ok(())
-            });
-            let ended = ended.await;
-            assert_eq!(told, u32::from(whole));
-            if whole {
-                ended.unwrap();
-                continue;
-            }
-            let error = ended.unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                "1 of 1 join tokens may still let machines join: x: the token abc123 was not revoked"
-            );
-            assert_eq!(
-                error.hints(),
-                [
-                    "end it in the hosted cluster: kubectl k0smotron exec demo -n default -- kubectl \
-                  -n kube-system delete secret bootstrap-token-abc123 --ignore-not-found"
-                ]
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn another_request_of_the_name_is_left_alone() {
-        for (uid, gone) in [("u-1", false), ("u-2", true)] {
-            let (session, _captured) = testing::session();
-            let connection = testing::connection(&session.out, move |method, _| match method {
-                "DELETE" => testing::status(409, "Conflict"),
-                _ => (200, json!({"metadata": {"name": "x", "uid": uid}})),
-            });
-            let ours = object(request(&json!({})));
-            assert_eq!(revoke(&connection, &ours, false).await.is_ok(), gone);
-        }
-    }
-}
+mod tests;

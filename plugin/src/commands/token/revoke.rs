@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::flags::{self, DryRun, DryRunArgs};
 use crate::mothership::resources;
 use crate::session::Session;
-use crate::tokens::{Ending, is_of, revoke};
+use crate::tokens::{Ending, is_of, revoke, say_begun};
 use crate::{duration, prompt, suggest};
 
 #[derive(Debug, Args)]
@@ -92,7 +92,13 @@ pub async fn run(session: &Session, args: &RevokeArgs) -> Result<(), Error> {
         if trial != DryRun::Client {
             let left = format!("{done} of {all} tokens are being revoked, the next may be");
             session.leaves(left, vec![look.clone()]);
-            revoke(&connection, request, trial == DryRun::Server).await?;
+            let begun = revoke(&connection, request, trial == DryRun::Server).await;
+            if let Err(error) = begun {
+                if waits {
+                    say_begun(session, &chosen, done);
+                }
+                return Err(error);
+            }
         }
         if !waits {
             let state = match trial {
