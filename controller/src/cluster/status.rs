@@ -71,9 +71,6 @@ const KEY_REPLACED: &str = ClusterStatus::KEY_REPLACED;
 /// For how long after a Cluster was created numbers of replicas alone are no news.
 const STARTS: Duration = Duration::from_mins(1);
 
-/// When a status is written again that somebody's change has overtaken.
-const AGAIN: Duration = Duration::from_secs(1);
-
 /// Writes the status if it says anything new, and tells people. What is no news yet comes back as
 /// the time after which it is.
 pub async fn write(
@@ -94,13 +91,10 @@ pub async fn write(
     if let Some(rest) = context.primary.too_soon(cluster, old, &new) {
         return Ok(Some(rest));
     }
+    context.primary.status(cluster, &new).await?;
+    // What could not be written is tried again, and would be told again.
     events::publish(cluster, &new, context);
-    match context.primary.status(cluster, &new).await {
-        Ok(_) => Ok(None),
-        // What has changed is about to come.
-        Err(error) if error.is_conflict() => Ok(Some(AGAIN)),
-        Err(error) => Err(error),
-    }
+    Ok(None)
 }
 
 /// The last status without the conditions of others. They stay theirs: they are no news, and nobody

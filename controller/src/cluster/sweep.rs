@@ -47,7 +47,7 @@ pub async fn run(clusters: Reader<Cluster>, context: &Context) {
                 Ok(true)
                     if cluster.uid.is_some() || is_kept(&clusters, &key, &cluster, context) => {}
                 // Its Cluster is gone; or has other keys, and whoever has deleted it meant it.
-                Ok(_) => release(&key, context).await,
+                Ok(_) => release(&key, &live.uid, context).await,
                 Err(error) => tracing::warn!(%key, %error, "its Cluster could not be looked up"),
             }
         }
@@ -88,8 +88,9 @@ async fn is_alive(
 ) -> Result<bool, PrimaryError> {
     let found = context
         .primary
-        .uid_of(&key.namespace, &cluster.name)
-        .await?;
+        .there(&key.namespace, &cluster.name)
+        .await?
+        .map(|there| there.uid.unwrap_or_default());
     Ok(found.is_some() && (cluster.uid.is_none() || found == cluster.uid))
 }
 
@@ -110,8 +111,8 @@ fn is_kept(
     })
 }
 
-async fn release(key: &ObjectKey, context: &Context) {
-    match key_recovery::release(&context.mothership.writer, key).await {
+async fn release(key: &ObjectKey, uid: &str, context: &Context) {
+    match key_recovery::release(&context.mothership.writer, key, uid).await {
         Ok(()) => tracing::info!(%key, "released: no Cluster needs it"),
         // Tried again with the next look.
         Err(WriteError::Conflict { .. }) => {}

@@ -75,8 +75,13 @@ pub async fn status(
         tracing::debug!(?rest, "the same is not said in other words again so soon");
         return Ok(Some(rest));
     }
-    // With the version of what was read, a stale reconcile cannot take back a recorded id.
-    primary.status(request, &status).await?;
+    if request.metadata.deletion_timestamp.is_some() {
+        // It gets no other id, and how long its end takes counts from when that was said.
+        primary.status(request, &status).await?;
+    } else {
+        // With the version of what was read, a stale reconcile cannot take back a recorded id.
+        primary.status_unless_changed(request, &status).await?;
+    }
     Ok(None)
 }
 

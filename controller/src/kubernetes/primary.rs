@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crds::names::FIELD_MANAGER;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams};
 use kube::core::object::{HasSpec, HasStatus};
 use kube::{Api, Client, Resource, ResourceExt as _};
@@ -26,6 +27,9 @@ use crate::kubernetes::store::is_older;
 use crate::kubernetes::writer::DEADLINE;
 
 mod rewording;
+
+/// How often a status is tried that others' changes overtake.
+const OVERTAKEN: usize = 3;
 
 /// A request for an own object failed.
 #[derive(Debug, thiserror::Error)]
@@ -144,39 +148,71 @@ where
     /// Whether there is an object of this name, whatever the watch has brought: it leaves out what
     /// it cannot read.
     pub async fn exists(&self, namespace: &str, name: &str) -> Result<bool, PrimaryError> {
-        Ok(self.uid_of(namespace, name).await?.is_some())
+        Ok(self.there(namespace, name).await?.is_some())
     }
 
-    /// The uid of the one of this name, asked of the API server.
-    pub async fn uid_of(
+    /// What the API server says of the one of this name.
+    pub async fn there(
         &self,
         namespace: &str,
         name: &str,
-    ) -> Result<Option<String>, PrimaryError> {
+    ) -> Result<Option<ObjectMeta>, PrimaryError> {
         let what = "read the Cluster of its name";
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         match timeout(DEADLINE, api.get_metadata_opt(name)).await {
-            Ok(Ok(found)) => Ok(found.map(|found| found.metadata.uid.unwrap_or_default())),
+            Ok(Ok(found)) => Ok(found.map(|found| found.metadata)),
             Ok(Err(source)) => Err(PrimaryError::failed(what, source)),
             Err(_) => Err(PrimaryError::Timeout { what }),
         }
     }
 
-    /// Writes the status by server-side apply, if nobody has changed the object since: what it no longer
-    /// says goes.
-    ///
-    /// The version keeps it from an object that was made anew under the name: the API server compares no
-    /// uid where only a status is written.
+    /// Writes the status by server-side apply: what it no longer says goes. Whatever others change of the
+    /// object meanwhile, it is still about this one.
     pub async fn status(
         &self,
         object: &K,
         status: &impl Serialize,
     ) -> Result<Arc<K>, PrimaryError> {
         let meta = object.meta();
+        let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
+        let mut version = meta.resource_version.clone();
+        for _ in 1..OVERTAKEN {
+            match self.apply_status(object, status, version.as_deref()).await {
+                Err(error) if error.is_conflict() => {
+                    let (namespace, name) =
+                        (namespace.unwrap_or_default(), name.unwrap_or_default());
+                    let there = self.there(namespace, name).await?;
+                    let it = there.filter(|there| there.uid == meta.uid);
+                    version = it.ok_or(error)?.resource_version;
+                }
+                other => return other,
+            }
+        }
+        self.apply_status(object, status, version.as_deref()).await
+    }
+
+    /// The same, but fails when anybody has changed the object since.
+    pub async fn status_unless_changed(
+        &self,
+        object: &K,
+        status: &impl Serialize,
+    ) -> Result<Arc<K>, PrimaryError> {
+        let version = object.meta().resource_version.as_deref();
+        self.apply_status(object, status, version).await
+    }
+
+    /// The version keeps it from an object that was made anew under the name: the API server compares no
+    /// uid where only a status is written.
+    async fn apply_status(
+        &self,
+        object: &K,
+        status: &impl Serialize,
+        version: Option<&str>,
+    ) -> Result<Arc<K>, PrimaryError> {
         let body = json!({
             "apiVersion": K::api_version(&()),
             "kind": K::kind(&()),
-            "metadata": {"name": meta.name, "resourceVersion": meta.resource_version},
+            "metadata": {"name": object.meta().name, "resourceVersion": version},
             "status": status,
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
@@ -295,68 +331,4 @@ fn uid<K: Resource>(object: &K) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use crds::v1beta2::Cluster;
-    use k8s_openapi::api::core::v1::ConfigMap;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-
-    use super::*;
-    use crate::kubernetes::fixtures::{answer, client, refusal};
-
-    /// One of version 11 is there, and as everywhere nothing is compared that is not said.
-    #[tokio::test]
-    async fn a_status_comes_to_no_object_that_was_made_anew_under_the_name() {
-        let writer = PrimaryWriter::<Cluster>::new(client(|request| async move {
-            let body = request.into_body().collect_bytes().await.unwrap();
-            let body: Value = serde_json::from_slice(&body).unwrap();
-            match body["metadata"]["resourceVersion"].as_str() {
-                Some("11") | None => answer(&body),
-                Some(_) => refusal(409),
-            }
-        }));
-        let status = async |uid: &str, version: &str| {
-            let cluster: Cluster = serde_json::from_value(json!({
-                "metadata": {"name": "demo", "namespace": "ns", "uid": uid,
-                    "resourceVersion": version},
-                "spec": {},
-            }))
-            .unwrap();
-            let status = json!({"version": "v1.36.3"});
-            writer.status(&cluster, &status).await
-        };
-        let late = status("old", "10").await;
-        assert!(late.unwrap_err().is_conflict());
-        assert!(status("new", "11").await.is_ok());
-    }
-
-    fn object(uid: &str, version: &str) -> Arc<ConfigMap> {
-        Arc::new(ConfigMap {
-            metadata: ObjectMeta {
-                uid: Some(uid.to_owned()),
-                resource_version: Some(version.to_owned()),
-                ..ObjectMeta::default()
-            },
-            ..ConfigMap::default()
-        })
-    }
-
-    fn version(object: &ConfigMap) -> Option<&str> {
-        object.metadata.resource_version.as_deref()
-    }
-
-    #[test]
-    fn an_own_write_counts_until_the_watch_has_caught_up() {
-        let latest = Latest::default();
-        latest.put(object("a", "10"));
-        assert_eq!(version(&latest.of(object("a", "9"))), Some("10"));
-        assert_eq!(version(&latest.of(object("a", "11"))), Some("11"));
-        assert_eq!(version(&latest.of(object("a", "9"))), Some("9"));
-    }
-
-    #[test]
-    fn an_object_made_anew_under_the_same_name_is_another() {
-        let latest = Latest::default();
-        latest.put(object("a", "10"));
-        assert_eq!(version(&latest.of(object("b", "9"))), Some("9"));
-    }
-}
+mod tests;
