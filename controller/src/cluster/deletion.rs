@@ -91,7 +91,7 @@ pub async fn run(
     let owned = context.mothership.store.owned_by(&uid);
     for (key, live) in &owned {
         if key.kind == Kind::Secret && is_protected(live) {
-            let released = key_recovery::release(&context.mothership.writer, key);
+            let released = key_recovery::release(&context.mothership.writer, key, &live.uid);
             if let Err(held) = context.damping.end(key, released).await {
                 return in_the_way(cluster, key, held, context).await;
             }
@@ -100,11 +100,23 @@ pub async fn run(
     let removed = context.primary.remove_finalizer(cluster, CLUSTER_FINALIZER);
     if let Err(error) = removed.await {
         // After a conflict the newer one is looked at, which is about to come.
-        if !error.is_conflict() {
-            let message = steady(&format!("its finalizer could not be removed: {error}"));
-            tell(cluster, "FinalizerNotRemoved", &message, context).await?;
+        if error.is_conflict() {
+            return Err(error);
         }
-        return Err(error);
+        let message = steady(&format!("its finalizer could not be removed: {error}"));
+        tracing::warn!(
+            namespace = cluster.namespace(),
+            name = cluster.name_any(),
+            message
+        );
+        let no_news_for = tell(cluster, "FinalizerNotRemoved", &message, context).await?;
+        return Ok((Outcome::Failed { again: None }, no_news_for));
+    }
+    // Of others' nobody else says anything.
+    if !is_set(cluster) && !cluster.finalizers().is_empty() {
+        let message = format!("held by {}", cluster.finalizers().join(", "));
+        let no_news_for = tell(cluster, "WaitingForFinalizers", &message, context).await?;
+        return Ok((Outcome::Done, no_news_for));
     }
     context.primary.forget(&uid);
     context.failures.clear(&uid);
@@ -215,7 +227,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::fixtures;
-    use crate::kubernetes::fixtures::refusal;
+    use crate::kubernetes::fixtures::{answer, refusal};
     use crate::kubernetes::store::Store;
 
     fn deleted(finalizers: &[&str]) -> Cluster {
@@ -308,11 +320,35 @@ mod tests {
         });
         let mut cluster = deleted(&[CLUSTER_FINALIZER]);
         cluster.metadata.uid = Some("1".to_owned());
-        assert!(run(&Arc::new(cluster), &context).await.is_err());
+        let outcome = run(&Arc::new(cluster), &context).await;
+        assert!(!matches!(outcome, Ok((Outcome::Ended | Outcome::Done, _))));
         let said = said.lock();
         assert_eq!(said.len(), usize::from(told), "{said:?}");
         let names_it = |body: &String| body.contains("FinalizerNotRemoved");
         assert!(said.iter().all(names_it), "{said:?}");
+    }
+
+    /// Ours is off, and what was said of that is no longer so.
+    #[tokio::test]
+    async fn whose_finalizer_a_cluster_waits_for_is_said() {
+        let context = fixtures::context(|request| async move {
+            if request.method() != "PATCH" {
+                return future::pending().await;
+            }
+            let body = request.into_body().collect_bytes().await.unwrap();
+            let mut cluster: Value = serde_json::from_slice(&body).unwrap();
+            cluster["metadata"] = json!({"name": "demo", "uid": "1", "resourceVersion": "2"});
+            answer(&cluster)
+        });
+        let mut cluster = deleted(&["example.org/theirs"]);
+        cluster.metadata.uid = Some("1".to_owned());
+        cluster.metadata.resource_version = Some("1".to_owned());
+        let cluster = Arc::new(cluster);
+        run(&cluster, &context).await.unwrap();
+        let told = context.primary.latest(cluster);
+        let deleting = status::condition(told.status.as_ref(), status::DELETING).unwrap();
+        assert_eq!(deleting.reason, "WaitingForFinalizers");
+        assert_eq!(deleting.message, "held by example.org/theirs");
     }
 
     #[test]

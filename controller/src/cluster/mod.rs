@@ -56,7 +56,10 @@ fn again(
             None
         }
         Outcome::Ended => None,
-        Outcome::Later(wait) => Some(*wait),
+        Outcome::Later(wait) => {
+            failures.clear(uid);
+            Some(*wait)
+        }
         Outcome::Refused { since } => {
             failures.clear(uid);
             Some(backoff::while_it_lasts(*since))
