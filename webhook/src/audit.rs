@@ -106,14 +106,18 @@ async fn pass(api: &Api<ClusterPolicy>, known: &Cache, metrics: &Metrics, now: T
         if !is_news(before, &status, now) {
             continue;
         }
-        let patch = Patch::Merge(json!({ "status": cleared(&status) }));
+        // Not to one that was made anew under the name.
+        let metadata = json!({"resourceVersion": policy.metadata.resource_version});
+        let patch = json!({"metadata": metadata, "status": cleared(&status)});
+        let patch = Patch::Merge(patch);
         let params = PatchParams {
             field_manager: Some(MANAGER.to_owned()),
             ..PatchParams::default()
         };
         match timeout(WRITE, api.patch_status(&name, &params, &patch)).await {
             Ok(Ok(_)) => metrics.audited("written"),
-            Ok(Err(kube::Error::Api(status))) if status.code == 404 => {}
+            // What has changed is audited in its turn.
+            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {}
             Ok(Err(error)) => {
                 well = false;
                 metrics.audited("failed");

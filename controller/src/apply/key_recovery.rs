@@ -47,6 +47,10 @@ pub async fn undo_deletion(writer: &Writer, wanted: &Desired) -> Result<(), Writ
     let Some(dying) = writer.get(&wanted.key).await? else {
         return Ok(());
     };
+    if dying.metadata.deletion_timestamp.is_none() {
+        // It has been made anew meanwhile.
+        return Ok(());
+    }
     let copy = copy_of(&wanted.key);
     let mut body = with_data(wanted, &dying);
     body["metadata"]["name"] = Value::String(copy.name.clone());
@@ -67,7 +71,8 @@ pub async fn undo_deletion(writer: &Writer, wanted: &Desired) -> Result<(), Writ
         }
         Err(error) => return Err(error),
     }
-    release(writer, &wanted.key).await?;
+    let uid = dying.metadata.uid.as_deref().unwrap_or_default();
+    release(writer, &wanted.key, uid).await?;
     // Where another finalizer holds it, its end wakes us through the watch.
     create(writer, wanted, &dying).await
 }
@@ -92,9 +97,10 @@ async fn create(writer: &Writer, wanted: &Desired, from: &DynamicObject) -> Resu
     }
 }
 
-/// Takes our finalizer off, leaving others' in place.
-pub async fn release(writer: &Writer, key: &ObjectKey) -> Result<(), WriteError> {
-    let Some(object) = writer.get(key).await? else {
+/// Takes our finalizer off this one, leaving others' in place, and off no other one of its name.
+pub async fn release(writer: &Writer, key: &ObjectKey, uid: &str) -> Result<(), WriteError> {
+    let there = writer.get(key).await?;
+    let Some(object) = there.filter(|it| it.metadata.uid.as_deref() == Some(uid)) else {
         return Ok(());
     };
     let finalizers: Vec<_> = object

@@ -79,14 +79,15 @@ impl WriteError {
     }
 
     /// Whether it is what the API server says of a write to an object that is not there: an apply or a
-    /// deletion of that uid is in conflict, and a merge finds nothing.
+    /// deletion of that uid is in conflict, or refused where there is another, and a merge finds nothing.
     fn may_be_of_another(&self) -> bool {
         match self {
             Self::Conflict { .. } => true,
             Self::Failed { source, .. } => {
                 matches!(&**source, kube::Error::Api(status) if status.is_not_found())
             }
-            Self::Exists { .. } | Self::Refused { .. } | Self::Timeout { .. } => false,
+            Self::Refused { message, .. } => message.contains("metadata.uid"),
+            Self::Exists { .. } | Self::Timeout { .. } => false,
         }
     }
 
