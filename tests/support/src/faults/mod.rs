@@ -37,6 +37,7 @@ pub use self::choice::Scope;
 use self::choice::{Arguments, chosen, plans};
 use self::machine::Machine;
 use self::oracles::{Finding, Kind};
+use self::reference::Reference;
 use self::summary::Summary;
 
 /// How often a run says how far it is.
@@ -47,15 +48,7 @@ pub fn main(scope: Scope) -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = tokio::runtime::Runtime::new()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| {
-            runtime.block_on(async {
-                // What is dropped ends its processes.
-                tokio::select! {
-                    outcome = run(scope, &arguments) => outcome,
-                    () = interrupted() => bail!("interrupted"),
-                }
-            })
-        });
+        .and_then(|runtime| runtime.block_on(run(scope, &arguments)));
     match outcome {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(101),
@@ -71,8 +64,17 @@ fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// How many plans failed.
-async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
+/// What plans are made from and run on.
+struct Begun {
+    machine: Machine,
+    at_once: usize,
+    since: Instant,
+    references: BTreeMap<&'static str, Arc<Reference>>,
+    failed: usize,
+}
+
+/// Records the workloads.
+async fn begin(scope: Scope, arguments: &Arguments) -> Result<Begun> {
     let workloads = chosen(scope, arguments)?;
     let serves = workloads.iter().any(|workload| workload.serves);
     let doors = workloads.iter().any(|workload| workload.door.is_some());
@@ -81,7 +83,7 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
         _ if !machine.keeps_to_a_namespace() => 1,
         threads => threads.unwrap_or(scope.at_once).clamp(1, scope.at_once),
     };
-    let begun = Instant::now();
+    let since = Instant::now();
     let mut references = BTreeMap::new();
     let mut failed = 0;
     let recordings = workloads
@@ -124,6 +126,28 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
         }
     }
     drop(recordings);
+    Ok(Begun {
+        machine,
+        at_once,
+        since,
+        references,
+        failed,
+    })
+}
+
+/// How many plans failed.
+async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
+    let Begun {
+        machine,
+        at_once,
+        since,
+        references,
+        mut failed,
+    } = tokio::select! {
+        begun = begin(scope, arguments) => begun?,
+        // What is dropped ends its processes.
+        () = interrupted() => bail!("interrupted"),
+    };
     let mut passed = references.len();
     let plans = plans(scope, arguments, &references)?;
     ensure!(
@@ -133,7 +157,7 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
     print(&format!(
         "{} workloads recorded after {:.0} s; {} plans",
         references.len(),
-        begun.elapsed().as_secs_f64(),
+        since.elapsed().as_secs_f64(),
         plans.len()
     ));
     let count = plans.len();
@@ -189,7 +213,7 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
             print(&format!(
                 "{} of {count} plans after {:.0} s, {failed} failed",
                 summary.plans(),
-                begun.elapsed().as_secs_f64()
+                since.elapsed().as_secs_f64()
             ));
         }
         if arguments.stop_after.is_some_and(|most| failed >= most) {
@@ -208,7 +232,7 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
     let word = if failed == 0 { "ok" } else { "FAILED" };
     print(&format!(
         "\nall in {:.0} s\ntest result: {word}. {passed} passed; {failed} failed",
-        begun.elapsed().as_secs_f64()
+        since.elapsed().as_secs_f64()
     ));
     machine.end(failed == 0).await?;
     Ok(failed)

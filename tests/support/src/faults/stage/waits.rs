@@ -10,8 +10,9 @@ use crate::faults::requests::is_work;
 use crate::faults::state::{self, Leaves};
 use crate::light::children;
 
-/// In a run without faults nothing goes on any more after so long.
-const SILENCE: Duration = Duration::from_millis(1500);
+/// In a run without faults nothing goes on any more after so long: what stands in the way of the program
+/// it looks at again after 2.4 s at the latest.
+const SILENCE: Duration = Duration::from_millis(2600);
 
 impl Stage {
     /// Waits until a Cluster's condition says this, which is not before a while without any fault.
