@@ -23,8 +23,8 @@ const SHORTEST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(300);
 /// An object that was left alone for so long, and for twice its last wait, starts anew.
 const PEACE: Duration = Duration::from_secs(60);
-/// The first wait after a failure; each further one is twice as long. Whatever wakes the Cluster
-/// meanwhile, the write is not tried.
+/// The first wait after a failure; each further one is half of the time that it has failed for. Whatever
+/// wakes the Cluster meanwhile, the write is not tried.
 const FAILED: Duration = Duration::from_millis(250);
 /// What that wait grows to.
 const FAILED_LONGEST: Duration = Duration::from_secs(60);
@@ -86,8 +86,13 @@ struct Wish {
     rewrites: u32,
     rewritten: Instant,
     rival: Option<String>,
-    failures: u32,
-    failed: Option<(Instant, Problem)>,
+    failed: Option<Failure>,
+}
+
+struct Failure {
+    first: Instant,
+    last: Instant,
+    problem: Problem,
 }
 
 impl Wish {
@@ -97,13 +102,11 @@ impl Wish {
             rewrites: 0,
             rewritten: now,
             rival: None,
-            failures: 0,
             failed: None,
         }
     }
 
     fn works(&mut self) {
-        self.failures = 0;
         self.failed = None;
     }
 
@@ -119,20 +122,29 @@ impl Wish {
         now.saturating_duration_since(since) > PEACE + wait * 2
     }
 
+    fn fails(&mut self, problem: Problem, now: Instant) -> Duration {
+        let first = self.failed.as_ref().map_or(now, |failure| failure.first);
+        self.failed = Some(Failure {
+            first,
+            last: now,
+            problem,
+        });
+        self.after_failure()
+    }
+
     fn after_failure(&self) -> Duration {
-        let over = self.failures.saturating_sub(1).min(8);
-        let passing = self
-            .failed
-            .as_ref()
-            .is_none_or(|(_, problem)| problem.passing);
+        let Some(failure) = &self.failed else {
+            return Duration::ZERO;
+        };
         let longest = if self.hash == GONE {
             GONE_LONGEST
-        } else if passing {
+        } else if failure.problem.passing {
             FAILED_LONGEST
         } else {
             REFUSED_LONGEST
         };
-        (FAILED * 2_u32.pow(over)).min(longest)
+        let lasts = failure.last.saturating_duration_since(failure.first);
+        (lasts / 2).clamp(FAILED, longest)
     }
 }
 
@@ -178,8 +190,8 @@ impl Damping {
             return Ok(());
         };
         // It is said for as long as it is not tried again, for whichever reason.
-        if let Some((at, problem)) = &wish.failed
-            && let Some(wait) = left(*at, wish.after_failure(), now).max(recent.wait(now))
+        if let Some(Failure { last, problem, .. }) = &wish.failed
+            && let Some(wait) = left(*last, wish.after_failure(), now).max(recent.wait(now))
         {
             let problem = problem.clone();
             return Err(Held { problem, wait });
@@ -207,11 +219,7 @@ impl Damping {
 
     /// The API server did not do it; how long to leave it.
     pub fn failed(&self, key: &ObjectKey, hash: &str, problem: Problem, now: Instant) -> Held {
-        let wait = self.change(key, hash, now, |wish| {
-            wish.failures += 1;
-            wish.failed = Some((now, problem.clone()));
-            wish.after_failure()
-        });
+        let wait = self.change(key, hash, now, |wish| wish.fails(problem.clone(), now));
         Held { problem, wait }
     }
 
@@ -269,7 +277,7 @@ impl Damping {
         rows.retain(|_, Row { wish, .. }| {
             let failed = wish.failed.as_ref();
             !Wish::is_over(wish.rewritten, wish.after_rewrite(), now)
-                || failed.is_some_and(|(at, _)| !Wish::is_over(*at, wish.after_failure(), now))
+                || failed.is_some_and(|it| !Wish::is_over(it.last, wish.after_failure(), now))
         });
         let room = rows.len() * 2;
         rows.shrink_to(room);

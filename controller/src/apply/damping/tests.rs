@@ -121,6 +121,22 @@ fn other_objects_wishes_and_times_start_anew() {
     assert_eq!(allowed("h", start), Ok(()));
 }
 
+/// A condition says it until then.
+#[test]
+fn what_failed_for_a_while_is_tried_again_after_half_of_it() {
+    let (damping, start) = (Damping::default(), Instant::now());
+    let problem = Problem {
+        passing: true,
+        ..Problem::new(&key(), "busy")
+    };
+    for attempt in 0..=12 {
+        let now = start + Duration::from_secs(attempt);
+        let held = damping.failed(&key(), "h", problem.clone(), now);
+        let half = Duration::from_secs(attempt) / 2;
+        assert_eq!(held.wait, half.max(FAILED));
+    }
+}
+
 #[test]
 fn what_failed_is_tried_less_and_less_often_until_it_works_or_is_another() {
     let (damping, start) = (Damping::default(), Instant::now());
@@ -140,7 +156,7 @@ fn what_failed_is_tried_less_and_less_often_until_it_works_or_is_another() {
         }
         now += Duration::from_millis(50);
     }
-    assert!((10..=15).contains(&tries), "{tries}");
+    assert!((15..=22).contains(&tries), "{tries}");
     assert_eq!(damping.allow(&key(), "other", now), Ok(()));
     damping.wrote(&key(), "h", None, now);
     assert_eq!(damping.allow(&key(), "h", now), Ok(()));
