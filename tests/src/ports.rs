@@ -1,6 +1,7 @@
 //! Free ports on loopback.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Mutex, PoisonError};
 
 use crate::failure::Failure;
 
@@ -9,14 +10,21 @@ use crate::failure::Failure;
 const FIRST: u16 = 17_000;
 const LAST: u16 = 29_999;
 
+/// The port after the last one that this process has handed out.
+static NEXT: Mutex<Option<u16>> = Mutex::new(None);
+
 /// As many different free TCP ports as asked for.
 pub fn free<const N: usize>() -> Result<[u16; N], Failure> {
     let busy = || Failure::Busy {
         what: format!("every TCP port from {FIRST} to {LAST} on 127.0.0.1"),
         hint: "end what listens there".to_owned(),
     };
-    // Suites that start at the same moment must not try the same ports in the same order.
-    let start = FIRST + u16::try_from(seed() % u64::from(LAST - FIRST)).unwrap_or_default();
+    // Suites that start at the same moment must not try the same ports in the same order, nor one what it
+    // has handed out itself and nobody has bound yet.
+    let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
+    let start = next.unwrap_or_else(|| {
+        FIRST + u16::try_from(seed() % u64::from(LAST - FIRST)).unwrap_or_default()
+    });
     let mut held = Vec::new();
     let mut ports = [0; N];
     let mut candidates = (start..=LAST).chain(FIRST..start);
@@ -30,6 +38,7 @@ pub fn free<const N: usize>() -> Result<[u16; N], Failure> {
             })
             .ok_or_else(busy)?;
         *port = number;
+        *next = Some(if number == LAST { FIRST } else { number + 1 });
         held.push(listener);
     }
     Ok(ports)
@@ -59,6 +68,16 @@ mod tests {
         for (index, port) in ports.iter().enumerate() {
             assert!(!ports[..index].contains(port));
             TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).unwrap();
+        }
+    }
+
+    #[test]
+    fn no_port_is_handed_out_again_that_may_not_be_bound_yet() {
+        let mut all: Vec<u16> = Vec::new();
+        for _ in 0..200 {
+            let [port] = free().unwrap();
+            assert!(!all.contains(&port));
+            all.push(port);
         }
     }
 }
