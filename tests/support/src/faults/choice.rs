@@ -164,7 +164,10 @@ pub fn plans(
         let text = plan.to_string();
         arguments.filters.is_empty() || arguments.filters.iter().any(|filter| text.contains(filter))
     };
-    Ok(all.into_iter().filter(wanted).collect())
+    let mut all: Vec<Plan> = all.into_iter().filter(wanted).collect();
+    // Those of a workload that is much at once, or waits long, do not come together.
+    all.sort_by_cached_key(|plan| hash(&plan.to_string()));
+    Ok(all)
 }
 
 /// Of how many plans of its workload one is run.

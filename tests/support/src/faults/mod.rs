@@ -32,6 +32,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Parser as _;
 use futures::StreamExt as _;
 use mothership::cli::interrupted;
+use tokio::sync::Semaphore;
 
 pub use self::choice::Scope;
 use self::choice::{Arguments, chosen, plans};
@@ -39,6 +40,7 @@ use self::machine::Machine;
 use self::oracles::{Finding, Kind};
 use self::reference::Reference;
 use self::summary::Summary;
+use self::workloads::named;
 
 /// How often a run says how far it is.
 const PROGRESS: Duration = Duration::from_secs(60);
@@ -168,8 +170,13 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
         machine.end(true).await?;
         return Ok(failed);
     }
+    let places = Semaphore::new(at_once);
     let runs = plans.into_iter().map(async |plan| {
         let reference = references.get(plan.workload).cloned();
+        let takes = named(plan.workload).map_or(1, |workload| workload.places);
+        let takes = takes.min(u32::try_from(at_once).unwrap_or(u32::MAX));
+        // It is never closed.
+        let _places = places.acquire_many(takes).await;
         machine.try_out(plan, reference).await
     });
     let mut outcomes = futures::stream::iter(runs).buffer_unordered(at_once);

@@ -25,6 +25,8 @@ pub struct Workload {
     pub run: for<'a> fn(&'a Stage) -> Running<'a>,
     /// Of the plans that follow from it one in so many is run, since they are many and alike.
     pub one_in: u64,
+    /// How many others it takes the place of while it runs.
+    pub places: u32,
     /// The workload whose first step is the same: what happens there is tried in that one.
     pub begins_as: Option<&'static str>,
     /// The program competes for a lease.
@@ -81,7 +83,10 @@ workloads![
     users::namespace {
         begins_as: Some("create")
     },
-    users::many { one_in: 60 },
+    users::many {
+        one_in: 60,
+        places: 10
+    },
     programs::takeover,
     programs::leader {
         lease: true,
@@ -122,6 +127,7 @@ const fn plain(name: &'static str, run: for<'a> fn(&'a Stage) -> Running<'a>) ->
         name,
         run,
         one_in: 1,
+        places: 1,
         begins_as: None,
         lease: false,
         serves: false,
