@@ -198,7 +198,8 @@ pub(super) async fn namespace(stage: &Stage) -> Result<()> {
         },
     )
     .await?;
-    Ok(())
+    // Nothing is what it stays at.
+    stage.settles().await
 }
 
 pub(super) async fn many(stage: &Stage) -> Result<()> {
