@@ -9,6 +9,9 @@
     reason = "a JSON value without the key reads as null"
 )]
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crds::names::{KEY_FINALIZER, NOT_AFTER, TLS_CERT_KEY, TLS_KEY_KEY};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
@@ -40,6 +43,20 @@ pub fn is_awaited(key: &ObjectKey, live: &Live, uid: &str, store: &Store) -> boo
         && store
             .get_owned(&copy_of(key), uid)
             .is_some_and(|copy| is_copied(&copy))
+}
+
+/// Whether a key whose Secret is not to be relied on comes back: somebody deletes the Secret, and it still
+/// has the key, or has gone and its copy has.
+pub fn comes_back(key: &ObjectKey, owned: &BTreeMap<ObjectKey, Arc<Live>>) -> bool {
+    let has_key = |live: &Live| {
+        [TLS_CERT_KEY, TLS_KEY_KEY]
+            .iter()
+            .all(|key| live.digest(key).is_some())
+    };
+    match owned.get(key) {
+        Some(live) => live.deleting && has_key(live),
+        None => owned.get(&copy_of(key)).is_some_and(|copy| has_key(copy)),
+    }
 }
 
 /// The Secret is being deleted and still there.
@@ -141,7 +158,6 @@ pub fn is_protected(live: &Live) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     use http::{Request, Response};
@@ -244,6 +260,46 @@ mod tests {
             "{applied:?}"
         );
         assert_eq!(server.lock().key.as_ref().unwrap()["data"], before["data"]);
+    }
+
+    #[test]
+    fn a_key_comes_back_while_its_secret_or_its_copy_has_it() {
+        let name = kept().key;
+        let live = |change: Value| {
+            let mut secret = key(&["theirs"]);
+            json_patch::merge(&mut secret, &change);
+            Arc::new(Live::new(
+                Kind::Secret,
+                serde_json::from_value(secret).unwrap(),
+            ))
+        };
+        let there = json!({"metadata": {"deletionTimestamp": null}});
+        let half = || json!({"data": {TLS_KEY_KEY: null}});
+        let copy = || (copy_of(&name), live(there.clone()));
+        let dying = |change| (name.clone(), live(change));
+        for (owned, wanted, what) in [
+            (vec![dying(json!({}))], true, "it is still there"),
+            (vec![dying(json!({})), copy()], true, "and its copy too"),
+            (vec![copy()], true, "it has gone"),
+            (vec![], false, "there is no copy"),
+            (vec![dying(half())], false, "it is not whole"),
+            (
+                vec![(copy_of(&name), live(half()))],
+                false,
+                "nor is its copy",
+            ),
+            (
+                vec![dying(there.clone()), copy()],
+                false,
+                "nobody deletes it",
+            ),
+        ] {
+            assert_eq!(
+                comes_back(&name, &owned.into_iter().collect()),
+                wanted,
+                "{what}"
+            );
+        }
     }
 
     /// One that holds another key, or none, is none.

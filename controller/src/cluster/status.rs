@@ -65,6 +65,8 @@ const OURS: [&str; 10] = [
 
 /// Reason for a key that was there and is not any more.
 const KEY_LOST: &str = ClusterStatus::KEY_LOST;
+/// Reason for a key whose Secret somebody deletes.
+const KEY_DELETING: &str = ClusterStatus::KEY_DELETING;
 /// Reason for a key that is another one than the pods run with.
 const KEY_REPLACED: &str = ClusterStatus::KEY_REPLACED;
 

@@ -82,6 +82,9 @@ impl ClusterStatus {
     /// Reason for a key that was there and is not any more.
     pub const KEY_LOST: &str = "KeyLost";
 
+    /// Reason for a key whose Secret somebody deletes: it comes back with the same key.
+    pub const KEY_DELETING: &str = "KeyDeleting";
+
     /// Reason for a key that is another one than the pods run with.
     pub const KEY_REPLACED: &str = "KeyReplaced";
 
@@ -116,7 +119,10 @@ impl ClusterStatus {
         };
         self.version.is_some()
             || self.is_true(Self::CERTIFICATES)
-            || matches!(reason(), Some(Self::KEY_LOST | Self::KEY_REPLACED))
+            || matches!(
+                reason(),
+                Some(Self::KEY_LOST | Self::KEY_DELETING | Self::KEY_REPLACED)
+            )
     }
 
     /// Whether anything was made for the Cluster that it depends on from then on: ports, etcd

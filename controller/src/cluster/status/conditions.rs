@@ -1,17 +1,19 @@
 //! What each condition says, before it has a time.
 
-use crds::v1beta2::{ClusterStatus, ServiceType};
+use crds::v1beta2::{Cluster, ClusterStatus, ServiceType};
+use kube::ResourceExt as _;
 
 use super::functional::{functional, has_served};
 use super::rollout::{replicas, scaling, up_to_date};
-use crate::apply::Problem;
+use crate::apply::{Problem, key_recovery};
 use crate::cluster::children::storage;
 use crate::cluster::dereference::{CertificateSecret, Observed};
 use crate::cluster::status::{
-    ACCEPTED, APPLIED, AVAILABLE, CERTIFICATES, DELETING, EXPOSED, FUNCTIONAL, Facts, KEY_LOST,
-    KEY_REPLACED, KUBECONFIG, SCALING, UP_TO_DATE, condition, keys_were_made,
+    ACCEPTED, APPLIED, AVAILABLE, CERTIFICATES, DELETING, EXPOSED, FUNCTIONAL, Facts, KEY_DELETING,
+    KEY_LOST, KEY_REPLACED, KUBECONFIG, SCALING, UP_TO_DATE, condition, keys_were_made,
 };
 use crate::cluster::validate::{Address, Refusal, ValidCluster};
+use crate::kubernetes::store::{Kind, ObjectKey};
 
 /// One condition before it has a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +88,7 @@ pub(super) fn findings(facts: &Facts<'_>) -> Vec<ConditionFinding> {
     };
     let applied = applied(storage::in_the_way(valid), facts.problems);
     let exposed = exposed(valid);
-    let certificates = certificates(facts.observed, facts.cluster.status.as_ref());
+    let certificates = certificates(facts.observed, facts.cluster);
     let replicas = replicas(facts.observed.control_plane.as_ref());
     let kubeconfig = kubeconfig(facts.observed);
     let available = if has_served(facts.cluster) {
@@ -149,7 +151,7 @@ fn kept(facts: &Facts<'_>) -> Vec<ConditionFinding> {
     let is_unread = facts.valid.err() == Some(&Refusal::Unread);
     let now = |found: ConditionFinding| match found.type_ {
         CERTIFICATES if !is_unread => {
-            let found = certificates(facts.observed, status);
+            let found = certificates(facts.observed, facts.cluster);
             let all = [found.message.clone()]
                 .into_iter()
                 .chain(said(facts.problems));
@@ -292,12 +294,18 @@ fn kubeconfig(observed: &Observed) -> ConditionFinding {
     finding(KUBECONFIG, false, "Waiting", waiting)
 }
 
-fn certificates(observed: &Observed, old: Option<&ClusterStatus>) -> ConditionFinding {
+fn certificates(observed: &Observed, cluster: &Cluster) -> ConditionFinding {
+    let namespace = cluster.namespace().unwrap_or_default();
     let unfit = || {
         let all = observed.certificate_secrets.values();
         all.filter(|secret| secret.digest.is_none())
     };
-    let missing = || unfit().filter(|secret| !secret.replaced);
+    let comes_back = |secret: &CertificateSecret| {
+        let key = ObjectKey::new(Kind::Secret, &namespace, &secret.secret);
+        !secret.users && !secret.replaced && key_recovery::comes_back(&key, &observed.owned)
+    };
+    let missing = || unfit().filter(|secret| !secret.replaced && !comes_back(secret));
+    let replaced = || unfit().filter(|secret| secret.replaced);
     let named = |secrets: Vec<&CertificateSecret>| {
         let names: Vec<_> = secrets
             .iter()
@@ -305,16 +313,19 @@ fn certificates(observed: &Observed, old: Option<&ClusterStatus>) -> ConditionFi
             .collect();
         (!names.is_empty()).then(|| names.join(", "))
     };
-    let reason = if keys_were_made(old) && missing().any(|secret| !secret.users) {
+    let were_made = keys_were_made(cluster.status.as_ref());
+    let reason = if were_made && missing().any(|secret| !secret.users) {
         KEY_LOST
     } else if missing().next().is_some() {
         "SecretMissing"
-    } else {
+    } else if replaced().next().is_some() {
         KEY_REPLACED
+    } else {
+        KEY_DELETING
     };
     let missing = named(missing().collect())
         .map(|names| format!("Secrets are missing or have no tls.crt: {names}"));
-    let replaced = named(unfit().filter(|secret| secret.replaced).collect()).map(|names| {
+    let replaced = named(replaced().collect()).map(|names| {
         format!(
             "Secrets hold another key than the one that the control plane was started with: \
              {names}. Put the old key and its certificate back: machines and kubeconfigs trust \
@@ -323,7 +334,14 @@ fn certificates(observed: &Observed, old: Option<&ClusterStatus>) -> ConditionFi
              is not implemented by this version"
         )
     });
-    let all: Vec<_> = missing.into_iter().chain(replaced).collect();
+    let deleting = named(unfit().filter(|secret| comes_back(secret)).collect()).map(|names| {
+        format!(
+            "Secrets are being deleted: {names}. Their keys are kept, and they are recreated with \
+             the same keys once they have gone"
+        )
+    });
+    let all = missing.into_iter().chain(replaced).chain(deleting);
+    let all: Vec<_> = all.collect();
     if all.is_empty() {
         return finding(CERTIFICATES, true, "Created", "");
     }

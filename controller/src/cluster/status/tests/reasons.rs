@@ -1,6 +1,7 @@
 //! Every condition by reason: the page of conditions is the list.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crds::names;
 use crds::v1beta2::CertificateType;
@@ -8,7 +9,7 @@ use crds::v1beta2::CertificateType;
 use super::*;
 use crate::cluster::dereference::Claim;
 use crate::kubernetes::pods::{Pods, Trouble};
-use crate::kubernetes::store::{Kind, ObjectKey};
+use crate::kubernetes::store::{Kind, Live, ObjectKey};
 
 /// A Cluster and what there is of it, before a case changes them. They serve.
 struct Scene {
@@ -82,10 +83,23 @@ impl Scene {
     }
 }
 
+/// Somebody deletes this key, and another finalizer than ours holds it.
+fn deleted(observed: &mut Observed, type_: CertificateType) {
+    let secret = observed.certificate_secrets.get_mut(&type_).unwrap();
+    secret.digest = None;
+    let dying = json!({"apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": secret.secret, "namespace": "ns", "finalizers": ["theirs"],
+            "deletionTimestamp": "2026-01-01T00:00:00Z"},
+        "data": {"tls.crt": "Yw==", "tls.key": "aw=="}});
+    let dying = Live::new(Kind::Secret, serde_json::from_value(dying).unwrap());
+    let key = ObjectKey::new(Kind::Secret, "ns", &secret.secret);
+    observed.owned.insert(key, Arc::new(dying));
+}
+
 type Change = fn(&mut Scene);
 type Case = (&'static str, &'static str, &'static str, Change);
 
-const CASES: [Case; 43] = [
+const CASES: [Case; 44] = [
     (ACCEPTED, "True", "Accepted", |_| ()),
     (ACCEPTED, "False", "NotImplemented", |scene| {
         scene.spec(json!({"storage": {"type": "kine", "kine": {"dataSourceURL": "sqlite:///x"}}}));
@@ -148,6 +162,9 @@ const CASES: [Case; 43] = [
         for secret in scene.observed.certificate_secrets.values_mut() {
             secret.digest = None;
         }
+    }),
+    (CERTIFICATES, "False", "KeyDeleting", |scene| {
+        deleted(&mut scene.observed, CertificateType::Ca);
     }),
     (CERTIFICATES, "False", "KeyReplaced", |scene| {
         let secrets = &mut scene.observed.certificate_secrets;
@@ -331,4 +348,43 @@ fn while_a_spec_is_refused_a_key_that_is_not_mended_is_said_of_the_keys() {
         "{message}"
     );
     assert_eq!(refused_since(&cluster), Some(at(60)));
+}
+
+/// Its data is there, and so is ours of it: nobody has to look for a backup.
+#[test]
+fn a_key_that_is_only_being_deleted_is_not_called_lost() {
+    let cluster = settled();
+    let mut observed = working(1);
+    deleted(&mut observed, CertificateType::Ca);
+    let new = later(&cluster, &observed, &[]);
+    assert_eq!(says(&new, CERTIFICATES), pair("False", KEY_DELETING));
+    let message = |status: &ClusterStatus| {
+        condition(Some(status), CERTIFICATES)
+            .unwrap()
+            .message
+            .clone()
+    };
+    let said = message(&new);
+    assert!(
+        said.starts_with("Secrets are being deleted: demo-ca. "),
+        "{said}"
+    );
+    let unversioned = ClusterStatus {
+        version: None,
+        ..new
+    };
+    assert!(keys_were_made(Some(&unversioned)), "no other is made anew");
+
+    let sa = observed
+        .certificate_secrets
+        .get_mut(&CertificateType::Sa)
+        .unwrap();
+    sa.digest = None;
+    let new = later(&cluster, &observed, &[]);
+    assert_eq!(says(&new, CERTIFICATES), pair("False", KEY_LOST));
+    let said = message(&new);
+    assert!(
+        said.contains("no tls.crt: demo-sa; ") && said.contains("deleted: demo-ca. "),
+        "{said}"
+    );
 }
