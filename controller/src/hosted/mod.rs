@@ -49,17 +49,28 @@ struct ClientCert {
 
 impl ClientCert {
     /// One that is made now: of a CA that is about to expire it is due as soon as it is made, and
-    /// serves for so long all the same.
+    /// serves for so long all the same. One that ends before that is used to its end: none that is made
+    /// after it lasts longer.
     fn new(pair: PemPair, least: Duration) -> Self {
         let facts = inspect(&pair.certificate).ok();
-        let renew_at = || {
-            let due = facts.as_ref()?.renew_at();
-            Some(due.max(Timestamp::now().checked_add(least).ok()?))
+        let times = || {
+            let facts = facts?;
+            let due = facts
+                .renew_at()
+                .max(Timestamp::now().checked_add(least).ok()?);
+            let ends = facts.not_after.checked_sub(AHEAD).ok()?;
+            let is_last = ends <= due;
+            Some(if is_last {
+                (facts.not_after, facts.not_after)
+            } else {
+                (due, ends)
+            })
         };
+        let (renew_at, ends_at) = times().unzip();
         Self {
-            renew_at: renew_at(),
-            ends_at: facts.and_then(|facts| facts.not_after.checked_sub(AHEAD).ok()),
             pair,
+            renew_at,
+            ends_at,
         }
     }
 
@@ -80,3 +91,29 @@ impl PartialEq for ClientCert {
 
 #[cfg(test)]
 pub(crate) mod testing;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever makes another one each time that one is due makes it at every look.
+    #[test]
+    fn the_last_certificate_of_an_authority_is_used_until_it_ends() {
+        let least = Duration::from_secs(60);
+        for left in [2, 29, 31, 80] {
+            let left = SignedDuration::from_secs(left);
+            let ca = pki::ca::new("kubernetes", Timestamp::now(), left).unwrap();
+            let hours = SignedDuration::from_hours(24);
+            let cert = ClientCert::new(testing::client_cert(&ca, hours), least);
+            assert!(!cert.is_due(), "{left}");
+            let end = inspect(&ca.certificate).unwrap().not_after;
+            assert_eq!((cert.renew_at, cert.ends_at), (Some(end), Some(end)));
+        }
+        let ca = testing::new_ca();
+        let cert = testing::client_cert(&ca, SignedDuration::from_mins(10));
+        let end = inspect(&cert.certificate).unwrap().not_after;
+        let cert = ClientCert::new(cert, least);
+        assert_eq!(cert.ends_at, Some(end - AHEAD));
+        assert!(cert.renew_at < cert.ends_at);
+    }
+}

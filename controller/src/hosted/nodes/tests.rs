@@ -7,12 +7,13 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::{StatusCode, Uri};
 use axum::routing::get;
 use axum::{Json, Router};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::hosted::endpoint::TLS_SERVER_NAME;
 use crate::hosted::testing::{Peer, Server, client_cert};
 
 /// An API with these nodes, one a page, for whoever shows a certificate.
@@ -23,19 +24,21 @@ struct Hosted {
 }
 
 impl Hosted {
+    fn routes(&self) -> Router {
+        Router::new()
+            .route(
+                "/api/v1/nodes",
+                get(
+                    |State(hosted): State<Self>,
+                     ConnectInfo(peer): ConnectInfo<Peer>,
+                     uri: Uri| async move { hosted.list(&peer, &uri) },
+                ),
+            )
+            .with_state(self.clone())
+    }
+
     async fn start(&self) -> Server {
-        let routes =
-            Router::new()
-                .route(
-                    "/api/v1/nodes",
-                    get(
-                        |State(hosted): State<Self>,
-                         ConnectInfo(peer): ConnectInfo<Peer>,
-                         uri: Uri| async move { hosted.list(&peer, &uri) },
-                    ),
-                )
-                .with_state(self.clone());
-        Server::start(routes).await
+        Server::start(self.routes()).await
     }
 
     fn list(&self, peer: &Peer, uri: &Uri) -> Result<Json<Value>, StatusCode> {
@@ -143,6 +146,28 @@ async fn a_certificate_that_is_due_is_asked_for_again() {
     }
     census.provide("1", server.client_cert());
     assert!(!census.follow("1", "ns", "demo", server.endpoint.clone()));
+}
+
+#[tokio::test]
+async fn of_an_authority_that_is_about_to_expire_one_certificate_is_made() {
+    let ca = pki::ca::new(
+        "kubernetes",
+        Timestamp::now(),
+        SignedDuration::from_secs(20),
+    )
+    .unwrap();
+    let hosted = Hosted::default();
+    let server = Server::start_with(hosted.routes(), ca, TLS_SERVER_NAME).await;
+    let (census, mut calls) = census();
+    let mut made = 0;
+    while made < 3 && hosted.asked.load(Ordering::SeqCst) < 9 {
+        if census.follow("1", "ns", "demo", server.endpoint.clone()) {
+            made += 1;
+            census.provide("1", server.client_cert());
+        }
+        let _ = tokio::time::timeout(Duration::from_millis(5), calls.recv()).await;
+    }
+    assert_eq!(made, 1);
 }
 
 #[tokio::test]
