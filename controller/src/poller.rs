@@ -3,11 +3,18 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+/// For how long a question holds its place. What answers does so sooner, and what hangs costs no more
+/// than a connection: a hundred that begin to hang at once must not keep each other from being told.
+const HOLDS: Duration = Duration::from_millis(250);
 
 /// What is called with namespace and name of a Cluster.
 type Changed = Box<dyn Fn(&str, &str) + Send + Sync>;
@@ -22,16 +29,31 @@ pub struct Shared<P> {
 }
 
 impl<P> Shared<P> {
-    /// Waits until one more API may be asked.
-    pub async fn place(&self) -> Option<SemaphorePermit<'_>> {
+    /// Waits until one more API may be asked. One that is known not to answer waits for others of its
+    /// kind, and none that answers waits for it.
+    pub async fn place(&self, is_down: bool) -> Option<SemaphorePermit<'_>> {
+        let places = if is_down {
+            &self.places_of_down
+        } else {
+            &self.places
+        };
         // It is never closed.
-        self.places.acquire().await.ok()
+        places.acquire().await.ok()
     }
 
-    /// The same for one that is known not to answer: it waits for others of its kind, and none that
-    /// answers waits for it.
-    pub async fn place_of_down(&self) -> Option<SemaphorePermit<'_>> {
-        self.places_of_down.acquire().await.ok()
+    /// Puts a question when it is its turn. The place comes back with an answer that did not take long.
+    pub async fn in_turn<A>(
+        &self,
+        is_down: bool,
+        question: impl Future<Output = A>,
+    ) -> (A, Option<SemaphorePermit<'_>>) {
+        let place = self.place(is_down).await;
+        let mut question = pin!(question);
+        if let Ok(answer) = timeout(HOLDS, question.as_mut()).await {
+            return (answer, place);
+        }
+        drop(place);
+        (question.await, None)
     }
 
     /// The answer about this Cluster is news.

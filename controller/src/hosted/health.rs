@@ -6,24 +6,19 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::pin::pin;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Client;
 use pki::PemPair;
 use rand::Rng as _;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::{ClientCert, Endpoint, NotReady, READYZ_DEADLINE, ask_readyz, connect};
 use crate::poller::{Polled, Poller, Shared, Task};
 
 /// How many APIs are asked at the same time unless told otherwise.
 pub const CONCURRENCY: usize = 32;
-
-/// For how long a question holds its place. What answers does so sooner, and what hangs costs no more
-/// than a connection: a hundred that begin to hang at once must not keep each other from being told.
-const HOLDS: Duration = Duration::from_millis(250);
 
 /// How many failures in a row end readiness. One lost packet is not an outage.
 pub const FAILURES: u32 = 3;
@@ -354,24 +349,17 @@ async fn ask(
     client: &mut Option<Client>,
     is_told: bool,
 ) -> Result<(), NotReady> {
-    let place = if is_told {
-        shared.place_of_down().await
-    } else {
-        shared.place().await
+    let question = async {
+        let client = match client {
+            Some(client) => client,
+            None => client.insert({
+                let cert = target.client_cert.as_ref();
+                connect(&target.endpoint, cert.map(|cert| &cert.pair))?
+            }),
+        };
+        ask_readyz(client).await
     };
-    let client = match client {
-        Some(client) => client,
-        None => client.insert({
-            let cert = target.client_cert.as_ref();
-            connect(&target.endpoint, cert.map(|cert| &cert.pair))?
-        }),
-    };
-    let mut question = pin!(ask_readyz(client));
-    if let Ok(outcome) = timeout(HOLDS, question.as_mut()).await {
-        return outcome;
-    }
-    drop(place);
-    question.await
+    shared.in_turn(is_told, question).await.0
 }
 
 #[cfg(test)]

@@ -11,9 +11,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crds::v1beta2::StatusNodes;
+use http::Response;
+use http_body_util::BodyExt as _;
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Api, ListParams};
+use kube::api::{ListParams, ObjectList, Request};
+use kube::client::Body;
+use kube::{Client, Resource as _};
 use pki::PemPair;
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
@@ -100,9 +104,13 @@ impl NodePoller {
             });
             polled.last.lock().wants_certificate
         };
-        let wants = self
-            .0
-            .with_or_start(uid, target, change, |task| Counting(task).run());
+        let wants = self.0.with_or_start(uid, target, change, |task| {
+            Counting {
+                task,
+                is_down: false,
+            }
+            .run()
+        });
         wants.unwrap_or_default()
     }
 
@@ -135,33 +143,39 @@ impl NodePoller {
 }
 
 /// The task of one Cluster.
-struct Counting(Task<Target, Last, Pace>);
+struct Counting {
+    task: Task<Target, Last, Pace>,
+    /// The last count failed.
+    is_down: bool,
+}
 
 impl Counting {
     async fn run(mut self) {
-        tokio::time::sleep(pick(&self.0.shared.pace.first)).await;
+        tokio::time::sleep(pick(&self.task.shared.pace.first)).await;
         loop {
-            let target = self.0.target.borrow_and_update().clone();
+            let target = self.task.target.borrow_and_update().clone();
             let Some(client_cert) = target.client_cert.as_ref().filter(|cert| !cert.is_due())
             else {
-                self.0.last.lock().wants_certificate = true;
-                self.0.shared.changed(&target.namespace, &target.name);
-                if self.0.target.changed().await.is_err() {
+                self.task.last.lock().wants_certificate = true;
+                self.task.shared.changed(&target.namespace, &target.name);
+                if self.task.target.changed().await.is_err() {
                     return;
                 }
                 continue;
             };
-            match self.count(&target.endpoint, &client_cert.pair).await {
+            let counted = self.count(&target.endpoint, &client_cert.pair).await;
+            self.is_down = counted.is_err();
+            match counted {
                 Ok(nodes) => {
                     let nodes = Some(nodes);
                     let is_new = {
-                        let mut last = self.0.last.lock();
+                        let mut last = self.task.last.lock();
                         let is_new = last.nodes != nodes;
                         last.nodes = nodes;
                         is_new
                     };
                     if is_new {
-                        self.0.shared.changed(&target.namespace, &target.name);
+                        self.task.shared.changed(&target.namespace, &target.name);
                     }
                 }
                 // The last count stands: whether the API answers is the prober's business.
@@ -173,16 +187,23 @@ impl Counting {
                 ),
             }
             tokio::select! {
-                () = tokio::time::sleep(pick(&self.0.shared.pace.then)) => {}
-                changed = self.0.target.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(pick(&self.task.shared.pace.then)) => {}
+                changed = self.task.target.changed() => if changed.is_err() { return },
             }
         }
     }
 
     async fn count(&self, endpoint: &Endpoint, cert: &PemPair) -> Result<StatusNodes, HostedError> {
-        let _place = self.0.shared.place().await;
-        let api: Api<Seen> = Api::all(connect(endpoint, Some(cert))?);
-        within(every_page(&api)).await
+        let shared = &self.task.shared;
+        let begin = begin(endpoint, cert);
+        let (begun, place) = shared.in_turn(self.is_down, begin).await;
+        let (client, first) = begun?;
+        // What is read costs more than a connection.
+        let _place = match place {
+            None => shared.place(self.is_down).await,
+            place => place,
+        };
+        within(every_page(&client, first)).await
     }
 }
 
@@ -194,13 +215,48 @@ async fn within(
         .unwrap_or(Err(HostedError::Timeout))
 }
 
-async fn every_page(api: &Api<Seen>) -> Result<StatusNodes, HostedError> {
+fn first_page() -> ListParams {
+    ListParams::default().limit(PAGE)
+}
+
+async fn begin(
+    endpoint: &Endpoint,
+    cert: &PemPair,
+) -> Result<(Client, Response<Body>), HostedError> {
+    let client = connect(endpoint, Some(cert))?;
+    let first = deadline(ask(&client, &first_page())).await?;
+    Ok((client, first))
+}
+
+/// Asks for a page, of which nothing is read yet.
+async fn ask(client: &Client, page: &ListParams) -> Result<Response<Body>, kube::Error> {
+    let request = Request::new(Seen::url_path(&(), None)).list(page);
+    let request = request.map_err(kube::Error::BuildRequest)?;
+    client.send(request.map(Body::from)).await
+}
+
+async fn read(answer: Response<Body>) -> Result<ObjectList<Seen>, HostedError> {
+    let status = answer.status();
+    if !status.is_success() {
+        return Err(HostedError::Api {
+            code: status.as_u16(),
+            reason: status.canonical_reason().unwrap_or_default().to_owned(),
+        });
+    }
+    deadline(async {
+        let bytes = answer.into_body().collect().await?.to_bytes();
+        serde_json::from_slice(&bytes).map_err(kube::Error::SerdeError)
+    })
+    .await
+}
+
+async fn every_page(client: &Client, first: Response<Body>) -> Result<StatusNodes, HostedError> {
     let mut nodes = StatusNodes::default();
     let mut oldest: Option<semver::Version> = None;
-    let mut page = ListParams::default().limit(PAGE);
+    let (mut answer, mut page) = (first, first_page());
     loop {
-        let answer = deadline(api.list(&page)).await?;
-        for node in &answer.items {
+        let list = read(answer).await?;
+        for node in &list.items {
             nodes.joined += 1;
             nodes.ready += i32::from(node.is_ready());
             let text = &node.status.node_info.kubelet_version;
@@ -211,10 +267,11 @@ async fn every_page(api: &Api<Seen>) -> Result<StatusNodes, HostedError> {
                 nodes.oldest_kubelet = Some(text.clone());
             }
         }
-        match answer.metadata.continue_.filter(|token| !token.is_empty()) {
+        match list.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => page.continue_token = Some(token),
             None => return Ok(nodes),
         }
+        answer = deadline(ask(client, &page)).await?;
     }
 }
 

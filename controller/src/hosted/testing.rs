@@ -97,6 +97,14 @@ impl Server {
     }
 }
 
+/// An endpoint that accepts and never answers, for as long as the listener is kept.
+pub(super) async fn hanging() -> (TcpListener, Endpoint) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let endpoint = Endpoint::new("127.0.0.1", port, new_ca().certificate);
+    (listener, endpoint)
+}
+
 pub(super) fn new_ca() -> PemPair {
     ca::new("kubernetes", Timestamp::now(), ca::LIFETIME).unwrap()
 }

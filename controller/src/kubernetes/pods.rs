@@ -252,7 +252,7 @@ impl Looking {
     }
 
     async fn look(&self, target: &Target) -> Result<Option<Trouble>, String> {
-        let _place = self.task.shared.place().await;
+        let _place = self.task.shared.place(false).await;
         match timeout(LONGEST, look(&self.client, target)).await {
             Ok(found) => found,
             Err(_) => Err(format!("not all answers within {} s", LONGEST.as_secs())),

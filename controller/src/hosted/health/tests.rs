@@ -10,12 +10,11 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use jiff::SignedDuration;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
 use crate::hosted::AHEAD;
-use crate::hosted::testing::{Peer, Server, client_cert, new_ca};
+use crate::hosted::testing::{Peer, Server, client_cert, hanging};
 
 /// An API whose readiness is set from outside, and which counts how often it was asked.
 #[derive(Clone, Default)]
@@ -242,11 +241,9 @@ async fn what_is_asked_already_is_not_asked_twice() {
 
 #[tokio::test]
 async fn another_endpoint_is_asked_at_once_even_while_the_old_one_hangs() {
-    let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = hanging.local_addr().unwrap().port();
+    let (_listener, old) = hanging().await;
     let (prober, mut calls) = prober(1, Pace::default());
-    let old = Endpoint::new("127.0.0.1", port, new_ca().certificate);
-    prober.observe("u", "ns", "a", old.clone(), None, false);
+    prober.observe("u", "ns", "a", old, None, false);
     tokio::time::sleep(Duration::from_millis(100)).await;
 
     let api = Api::default();
@@ -263,10 +260,8 @@ async fn another_endpoint_is_asked_at_once_even_while_the_old_one_hangs() {
 
 #[tokio::test]
 async fn a_hanging_endpoint_does_not_hold_up_the_others() {
-    let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = hanging.local_addr().unwrap().port();
+    let (_listener, stuck) = hanging().await;
     let (prober, mut calls) = prober(4, quick());
-    let stuck = Endpoint::new("127.0.0.1", port, new_ca().certificate);
     for uid in ["1", "2", "3"] {
         prober.observe(uid, "ns", "stuck", stuck.clone(), None, false);
     }

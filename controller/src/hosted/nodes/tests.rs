@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::hosted::client::CONNECT_TIMEOUT;
 use crate::hosted::endpoint::TLS_SERVER_NAME;
-use crate::hosted::testing::{Peer, Server, client_cert};
+use crate::hosted::testing::{Peer, Server, client_cert, hanging};
 
 /// An API with these nodes, one a page, for whoever shows a certificate.
 #[derive(Clone, Default)]
@@ -211,7 +212,43 @@ async fn a_count_without_an_end_is_ended() {
             page.into_bytes(),
         )))
     });
-    let api = Api::all(kube::Client::new(endless, "default"));
-    let answer = within(every_page(&api)).await;
+    let client = Client::new(endless, "default");
+    let first = ask(&client, &first_page()).await.unwrap();
+    let answer = within(every_page(&client, first)).await;
     assert!(matches!(answer, Err(HostedError::Timeout)), "{answer:?}");
+}
+
+/// As many as would hold all places for eight seconds.
+#[tokio::test]
+async fn what_hangs_keeps_no_other_from_being_counted() {
+    let (_listener, stuck) = hanging().await;
+    let hosted = Hosted::default();
+    let server = hosted.start().await;
+    let (census, mut calls) = census();
+    let uids: Vec<_> = (0..4 * CONCURRENCY).map(|uid| uid.to_string()).collect();
+    for uid in &uids {
+        census.follow(uid, "ns", "stuck", stuck.clone());
+    }
+    census.follow("demo", "ns", "demo", server.endpoint.clone());
+    for _ in 0..=uids.len() {
+        called(&mut calls).await;
+    }
+    for uid in &uids {
+        census.provide(uid, server.client_cert());
+    }
+    // They are before it in the line.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let start = std::time::Instant::now();
+    census.provide("demo", server.client_cert());
+    assert_eq!(called(&mut calls).await, "ns/demo");
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
+
+    // While they are asked again and again.
+    tokio::time::sleep(CONNECT_TIMEOUT).await;
+    hosted.join("a", "True", "v1.36.3+k0s");
+    let start = std::time::Instant::now();
+    assert_eq!(called(&mut calls).await, "ns/demo");
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
 }

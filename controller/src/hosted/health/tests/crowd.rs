@@ -5,14 +5,6 @@ use super::*;
 /// How many hang, for two places.
 const HANG: usize = 8;
 
-/// Endpoints that accept and never answer, for as long as the listener is kept.
-async fn hanging() -> (TcpListener, Endpoint) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let endpoint = Endpoint::new("127.0.0.1", port, new_ca().certificate);
-    (listener, endpoint)
-}
-
 /// Each hangs for two seconds, so that they would hold two places for eight.
 #[tokio::test]
 async fn what_hangs_keeps_neither_its_like_nor_others_waiting() {
