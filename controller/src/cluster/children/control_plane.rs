@@ -47,10 +47,12 @@ const GRACE_SECONDS: i64 = 60;
 
 /// The control plane; `None` until what it mounts is there and its address is known.
 pub fn stateful_set(cluster: &ValidCluster) -> Option<Desired> {
-    nodes::decided(cluster, |nodes| on(cluster, nodes))
+    let mut set = nodes::decided(cluster, |nodes| on(cluster, nodes))?;
+    pod::leave_account(&mut set);
+    Some(Desired::declared(Kind::StatefulSet, set))
 }
 
-fn on(cluster: &ValidCluster, nodes: Nodes) -> Option<Desired> {
+fn on(cluster: &ValidCluster, nodes: Nodes) -> Option<StatefulSet> {
     let ports = cluster.ports?;
     let digest = k0s_config::static_digest(cluster)?;
     let config = revision::mounted(cluster)?;
@@ -106,8 +108,7 @@ fn on(cluster: &ValidCluster, nodes: Nodes) -> Option<Desired> {
         status: None,
     };
     pod::keep_immutable(&mut set, cluster.control_plane.as_ref());
-    pod::leave_account(&mut set);
-    Some(Desired::declared(Kind::StatefulSet, set))
+    Some(set)
 }
 
 fn pod_spec(

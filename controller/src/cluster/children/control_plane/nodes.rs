@@ -5,10 +5,12 @@
 //! down: what the template says may be an edit, and so may the number of replicas that is there.
 
 use crds::v1beta2::PersistenceType;
+use k8s_openapi::api::apps::v1::StatefulSet;
 
 use crate::apply::desired::{APPLIED_HASH, Desired};
 use crate::cluster::children::pod;
 use crate::cluster::validate::ValidCluster;
+use crate::kubernetes::store::Kind;
 
 /// Annotation of the set: up to how many replicas may share a node.
 pub const OWN_NODES_ABOVE: &str = "k0smotron.io/own-nodes-above";
@@ -35,8 +37,8 @@ impl Nodes {
 /// The set as it was decided, of those that `build` makes.
 pub fn decided(
     cluster: &ValidCluster,
-    build: impl Fn(Nodes) -> Option<Desired>,
-) -> Option<Desired> {
+    build: impl Fn(Nodes) -> Option<StatefulSet>,
+) -> Option<StatefulSet> {
     let persistence = cluster.spec.persistence.as_ref();
     if persistence.is_none_or(|persistence| persistence.type_ != PersistenceType::HostPath) {
         return build(Nodes::default());
@@ -48,13 +50,23 @@ pub fn decided(
         for own in [true, false] {
             let now = Nodes::new(own, replicas);
             for as_applied in [now, Nodes { above: None, ..now }] {
-                if build(as_applied)?.hash() == applied {
+                if is_applied(build(as_applied)?, applied) {
                     return build(now);
                 }
             }
         }
     }
     build(Nodes::new(are_own(cluster), replicas))
+}
+
+/// Whether a set has this hash, in this release or in an earlier one, which said nothing of an account that
+/// is not asked for.
+fn is_applied(set: StatefulSet, applied: &str) -> bool {
+    let mut now = set.clone();
+    pod::leave_account(&mut now);
+    [now, set]
+        .into_iter()
+        .any(|set| Desired::declared(Kind::StatefulSet, set).hash() == applied)
 }
 
 /// The same of a set of which another spec was applied last, or none, or that is not there.
@@ -77,7 +89,6 @@ fn annotated<'c>(cluster: &'c ValidCluster, name: &str) -> Option<&'c str> {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::apps::v1::StatefulSet;
     use serde_json::{Value, json};
 
     use super::super::stateful_set;
@@ -175,16 +186,24 @@ mod tests {
     #[test]
     fn what_an_earlier_release_applied_holds_where_somebody_has_scaled_it() {
         for (rule, wanted) in [(false, shared(3)), (true, own())] {
-            let (with, _) = build(None, 3, OLD);
-            let bare = without(&with, !rule, &[OWN_NODES_ABOVE, APPLIED_HASH]);
-            let sealed = Desired::declared(crate::kubernetes::store::Kind::StatefulSet, bare);
-            let mut live = sealed.body;
-            live["spec"]["replicas"] = json!(1);
-            let template = |set: &Value| set["spec"]["template"].clone();
-            let (built, said) = build(Some(&live), 3, OLD);
-            assert_eq!(said, wanted);
-            let same = crate::apply::diff::contains(&template(&built), &template(&live));
-            assert!(same, "{built}");
+            for says_account in [true, false] {
+                let (with, _) = build(None, 3, OLD);
+                let mut bare = without(&with, !rule, &[OWN_NODES_ABOVE, APPLIED_HASH]);
+                if !says_account {
+                    let pod = bare["spec"]["template"]["spec"].as_object_mut().unwrap();
+                    pod.retain(|field, _| !field.starts_with("serviceAccount"));
+                }
+                let mut live = Desired::declared(Kind::StatefulSet, bare).body;
+                live["spec"]["replicas"] = json!(1);
+                let template = |set: &Value| set["spec"]["template"].clone();
+                let (built, said) = build(Some(&live), 3, OLD);
+                assert_eq!(said, wanted, "{says_account}");
+                let same = crate::apply::diff::contains(&template(&built), &template(&live));
+                assert!(same, "{built}");
+                // An edit of the template is none of the spec.
+                let edited = without(&live, true, &[]);
+                assert_eq!(build(Some(&edited), 3, OLD).1, wanted, "{says_account}");
+            }
         }
     }
 }
