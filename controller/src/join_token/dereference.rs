@@ -109,8 +109,8 @@ pub fn homes(request: &JoinTokenRequest, clusters: &Reader<Cluster>) -> Vec<Stri
     owners.sort_by_key(|owner| {
         (
             recorded != Some(owner.uid.as_str()),
-            owner.name != *asked,
             owner.controller != Some(true),
+            owner.name != *asked,
         )
     });
     let mut names: Vec<String> = Vec::new();
@@ -356,7 +356,10 @@ mod tests {
             homes(&request, &clusters)
         };
         let both = || json!([owner("beside", "2", true), owner("demo", "1", false)]);
-        assert_eq!(homes(both(), "demo", Value::Null), ["demo", "beside"]);
+        // Whoever edits the Cluster that is asked for does not make its token there.
+        assert_eq!(homes(both(), "demo", Value::Null), ["beside", "demo"]);
+        let equal = json!([owner("beside", "2", false), owner("demo", "1", false)]);
+        assert_eq!(homes(equal, "demo", Value::Null), ["demo", "beside"]);
         assert_eq!(
             homes(both(), "other", json!("")),
             ["beside", "demo", "other"]
