@@ -149,8 +149,8 @@ pub struct Issued {
     pub id: TokenId,
     /// When it expires; `None` for never.
     pub expires_at: Option<Timestamp>,
-    /// The uid of its Cluster.
-    pub cluster_uid: String,
+    /// The uid of its Cluster; nothing while more than one may have it.
+    pub cluster_uid: Option<String>,
 }
 
 /// Brings one JoinTokenRequest closer to what it says.

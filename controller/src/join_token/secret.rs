@@ -10,6 +10,7 @@ use kube::ResourceExt;
 use pki::token::{TokenError, TokenId};
 
 use super::build::{self, Recipe};
+use super::dereference::homes;
 use super::validate::{Refusal, ValidRequest};
 use super::{Context, Error, Issued, hosted, status};
 use crate::apply::desired::{Desired, Step};
@@ -76,10 +77,12 @@ pub async fn ensure(
     let expires_at = shown_end(request, live.as_deref());
     // Until its id is recorded the request may have asked for another one since.
     let in_time = earlier(expires_at, hosted::end(request, valid)) == expires_at;
+    // A token that an earlier release made may be in another one still.
+    let is_home = homes(request, &context.clusters).len() == 1;
     let issued = |id, expires_at| Issued {
         id,
         expires_at,
-        cluster_uid: valid.owner.uid.clone(),
+        cluster_uid: is_home.then(|| valid.owner.uid.clone()),
     };
     if in_time && step == Step::Nothing {
         return Ok(issued(id, expires_at));

@@ -69,7 +69,9 @@ pub fn created(request: &JoinTokenRequest, issued: &Issued) -> JoinTokenRequestS
     };
     let deprecated = status.deprecated.get_or_insert_default();
     let v1beta1 = deprecated.v1beta1.get_or_insert_default();
-    v1beta1.cluster_uid = Some(issued.cluster_uid.clone());
+    if issued.cluster_uid.is_some() {
+        v1beta1.cluster_uid.clone_from(&issued.cluster_uid);
+    }
     status
 }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Context;
 use super::dereference::is_cluster;
-use super::status::is_ours;
+use super::status::{cluster_uid, is_ours, token_id};
 use super::validate::ValidRequest;
 use crate::kubernetes::primary::PrimaryError;
 
@@ -36,16 +36,25 @@ pub async fn owned(
     if !has_finalizer {
         finalizers.push(JOIN_TOKEN_REQUEST_FINALIZER.to_owned());
     }
-    let owners = with_owner(request.owner_references(), &valid.owner);
+    let may_be_elsewhere = token_id(request).is_some() && cluster_uid(request).is_none();
+    let owners = with_owner(request.owner_references(), &valid.owner, may_be_elsewhere);
     let metadata = json!({"finalizers": finalizers, "ownerReferences": owners});
     context.primary.metadata(request, metadata).await
 }
 
 /// A request whose Cluster was made anew belongs to the new one, and one that is about to have a token to
-/// the Cluster that makes it: who its owners are tells where the token is.
-fn with_owner(owners: &[OwnerReference], cluster: &OwnerReference) -> Vec<OwnerReference> {
+/// the Cluster that makes it: who its owners are tells where the token is. So others stay while one may be
+/// there.
+fn with_owner(
+    owners: &[OwnerReference],
+    cluster: &OwnerReference,
+    may_be_elsewhere: bool,
+) -> Vec<OwnerReference> {
     let mut owners = owners.to_vec();
-    owners.retain(|owner| !is_cluster(owner) || owner.uid == cluster.uid);
+    owners.retain(|owner| {
+        let may_have_it = may_be_elsewhere && owner.name != cluster.name;
+        !is_cluster(owner) || owner.uid == cluster.uid || may_have_it
+    });
     if owners.iter().all(|owner| owner.uid != cluster.uid) {
         // Another controller's request stays its own, and ends with its Cluster all the same.
         let is_taken = owners.iter().any(|owner| owner.controller == Some(true));
@@ -100,11 +109,20 @@ mod tests {
         let demo = cluster("demo", true);
         let beside = || cluster("beside", true);
         let theirs = || owner("cluster.x-k8s.io/v1beta1", "theirs", true);
-        let owned = |owners: &[OwnerReference]| with_owner(owners, &demo);
+        let owned = |owners: &[OwnerReference]| with_owner(owners, &demo, false);
         assert_eq!(owned(&[]), std::slice::from_ref(&demo));
         assert_eq!(owned(&[beside()]), std::slice::from_ref(&demo));
         let as_it_is = || cluster("demo", false);
         assert_eq!(owned(&[beside(), as_it_is()]), [as_it_is()]);
         assert_eq!(owned(&[theirs(), beside()]), [theirs(), as_it_is()]);
+        // Unless the token may be there.
+        let owned = |owners: &[OwnerReference]| with_owner(owners, &demo, true);
+        let other = || cluster("other", false);
+        assert_eq!(owned(&[other(), as_it_is()]), [other(), as_it_is()]);
+        let earlier = OwnerReference {
+            uid: "earlier".to_owned(),
+            ..demo.clone()
+        };
+        assert_eq!(owned(&[earlier, other()]), [other(), demo.clone()]);
     }
 }

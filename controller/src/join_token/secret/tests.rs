@@ -8,6 +8,7 @@ use axum::{Json, Router};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::{Request, Response};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::client::Body;
 use kube::runtime::reflector;
 use parking_lot::Mutex;
@@ -258,5 +259,32 @@ async fn a_secret_that_has_gone_unseen_is_made_again_at_once() {
         let secret = mothership.secret.as_ref();
         assert!(secret.is_some_and(|secret| secret["data"]["token"].is_string()));
         assert_eq!((mothership.writes, world.asked()), (2, 2));
+    }
+}
+
+/// It is revoked there alone.
+#[tokio::test]
+async fn which_cluster_has_a_token_is_recorded_once_no_other_may_have_it() {
+    let mut world = World::new(None).await;
+    let issued = world.ensure().await.unwrap();
+    assert_eq!(issued.cluster_uid.as_deref(), Some("1"));
+    let recorded = status::created(&world.request, &issued);
+
+    let beside = OwnerReference {
+        name: "beside".to_owned(),
+        uid: "2".to_owned(),
+        controller: None,
+        ..world.valid.owner.clone()
+    };
+    world.request.owner_references_mut().push(beside);
+    let issued = world.ensure().await.unwrap();
+    assert_eq!(issued.cluster_uid, None);
+    for (status, wanted) in [
+        (world.request.status.clone(), None),
+        (Some(recorded), Some("1")),
+    ] {
+        world.request.status = status;
+        world.request.status = Some(status::created(&world.request, &issued));
+        assert_eq!(status::cluster_uid(&world.request), wanted);
     }
 }
