@@ -116,8 +116,9 @@ async fn pass(api: &Api<ClusterPolicy>, known: &Cache, metrics: &Metrics, now: T
         };
         match timeout(WRITE, api.patch_status(&name, &params, &patch)).await {
             Ok(Ok(_)) => metrics.audited("written"),
-            // What has changed is audited in its turn.
-            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {}
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => {}
+            // It is looked at again once its change has been seen.
+            Ok(Err(kube::Error::Api(status))) if status.code == 409 => well = false,
             Ok(Err(error)) => {
                 well = false;
                 metrics.audited("failed");

@@ -26,6 +26,8 @@ const PEACE: Duration = Duration::from_secs(60);
 /// The first wait after a failure; each further one is half of the time that it has failed for. Whatever
 /// wakes the Cluster meanwhile, the write is not tried.
 const FAILED: Duration = Duration::from_millis(250);
+/// Failures that are further apart than twice that and so long have nothing to do with each other.
+const FAILED_APART: Duration = Duration::from_secs(10);
 /// What that wait grows to.
 const FAILED_LONGEST: Duration = Duration::from_secs(60);
 /// The same of what is refused: somebody may allow it, or make room, at any moment.
@@ -123,7 +125,11 @@ impl Wish {
     }
 
     fn fails(&mut self, problem: Problem, now: Instant) -> Duration {
-        let first = self.failed.as_ref().map_or(now, |failure| failure.first);
+        // There was no need to try it for longer than it had to wait: it did not fail all the time.
+        let until = self.after_failure() * 2 + FAILED_APART;
+        let earlier = self.failed.as_ref();
+        let earlier = earlier.filter(|it| now.saturating_duration_since(it.last) <= until);
+        let first = earlier.map_or(now, |failure| failure.first);
         self.failed = Some(Failure {
             first,
             last: now,

@@ -46,12 +46,17 @@ pub fn is_awaited(key: &ObjectKey, live: &Live, uid: &str, store: &Store) -> boo
 }
 
 /// Whether a key whose Secret is not to be relied on comes back: somebody deletes the Secret, and it still
-/// has the key, or has gone and its copy has.
-pub fn comes_back(key: &ObjectKey, owned: &BTreeMap<ObjectKey, Arc<Live>>) -> bool {
+/// has the key, or has gone and its copy has; the one that the pods were made with, if `public` says which.
+pub fn comes_back(
+    key: &ObjectKey,
+    public: Option<&String>,
+    owned: &BTreeMap<ObjectKey, Arc<Live>>,
+) -> bool {
     let has_key = |live: &Live| {
-        [TLS_CERT_KEY, TLS_KEY_KEY]
+        let is_whole = [TLS_CERT_KEY, TLS_KEY_KEY]
             .iter()
-            .all(|key| live.digest(key).is_some())
+            .all(|key| live.digest(key).is_some());
+        is_whole && public.is_none_or(|public| live.public_key().as_ref() == Some(public))
     };
     match owned.get(key) {
         Some(live) => live.deleting && has_key(live),
@@ -294,11 +299,10 @@ mod tests {
                 "nobody deletes it",
             ),
         ] {
-            assert_eq!(
-                comes_back(&name, &owned.into_iter().collect()),
-                wanted,
-                "{what}"
-            );
+            let owned = owned.into_iter().collect();
+            assert_eq!(comes_back(&name, None, &owned), wanted, "{what}");
+            let other = "of another key".to_owned();
+            assert!(!comes_back(&name, Some(&other), &owned), "{what}");
         }
     }
 

@@ -52,8 +52,11 @@ pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<A
         .remove_finalizer(request, JOIN_TOKEN_REQUEST_FINALIZER)
         .await
     {
-        let message = format!("{error}; it is retried");
-        tell(request, "Failed", &message, context).await;
+        // After a conflict the newer one is looked at, which is about to come.
+        if !error.is_conflict() {
+            let message = format!("{error}; it is retried");
+            tell(request, "Failed", &message, context).await;
+        }
         return Err(error.into());
     }
     let uid = request.uid().unwrap_or_default();

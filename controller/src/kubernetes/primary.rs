@@ -182,7 +182,9 @@ where
                     let (namespace, name) =
                         (namespace.unwrap_or_default(), name.unwrap_or_default());
                     let there = self.there(namespace, name).await?;
-                    let it = there.filter(|there| there.uid == meta.uid);
+                    // Of one that is being deleted since then other things are to be said.
+                    let ends = |meta: &ObjectMeta| meta.deletion_timestamp.is_some();
+                    let it = there.filter(|it| it.uid == meta.uid && ends(it) == ends(meta));
                     version = it.ok_or(error)?.resource_version;
                 }
                 other => return other,

@@ -239,9 +239,12 @@ impl<'a> Ending<'a> {
 
 /// The Cluster whose token it is: once it owns the request it stays that one.
 fn home(request: &DynamicObject) -> Option<String> {
-    let mut owners = request.owner_references().iter();
-    let owner = owners
-        .find(|owner| owner.kind == "Cluster" && owner.api_version.starts_with(resources::GROUP));
+    let clusters = || {
+        let owners = request.owner_references().iter();
+        owners.filter(|it| it.kind == "Cluster" && it.api_version.starts_with(resources::GROUP))
+    };
+    let in_control = clusters().find(|owner| owner.controller == Some(true));
+    let owner = in_control.or_else(|| clusters().next());
     owner
         .map(|owner| owner.name.clone())
         .or_else(|| view::text(request, "/spec/clusterName"))

@@ -135,6 +135,8 @@ fn what_failed_for_a_while_is_tried_again_after_half_of_it() {
         let half = Duration::from_secs(attempt) / 2;
         assert_eq!(held.wait, half.max(FAILED));
     }
+    let later = start + Duration::from_secs(60);
+    assert_eq!(damping.failed(&key(), "h", problem, later).wait, FAILED);
 }
 
 #[test]

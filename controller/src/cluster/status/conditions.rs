@@ -302,7 +302,9 @@ fn certificates(observed: &Observed, cluster: &Cluster) -> ConditionFinding {
     };
     let comes_back = |secret: &CertificateSecret| {
         let key = ObjectKey::new(Kind::Secret, &namespace, &secret.secret);
-        !secret.users && !secret.replaced && key_recovery::comes_back(&key, &observed.owned)
+        let public = secret.public_key.as_ref();
+        let comes_back = key_recovery::comes_back(&key, public, &observed.owned);
+        !secret.users && !secret.replaced && comes_back
     };
     let missing = || unfit().filter(|secret| !secret.replaced && !comes_back(secret));
     let replaced = || unfit().filter(|secret| secret.replaced);

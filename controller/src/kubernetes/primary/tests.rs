@@ -28,6 +28,11 @@ async fn a_status_comes_to_its_own_object_whatever_others_change_of_it() {
         serde_json::from_value(json!({"metadata": metadata, "spec": {}})).unwrap()
     };
     let status = json!({"version": "v1.36.3"});
+    let mut ends = cluster("new", "10");
+    let now = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    ends.metadata.deletion_timestamp = Some(now);
+    let other = writer.status(&ends, &status).await;
+    assert!(other.unwrap_err().is_conflict());
     let gone = writer.status(&cluster("old", "10"), &status).await;
     assert!(gone.unwrap_err().is_conflict());
     for version in ["10", "11"] {

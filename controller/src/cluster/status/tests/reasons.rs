@@ -92,6 +92,8 @@ fn deleted(observed: &mut Observed, type_: CertificateType) {
             "deletionTimestamp": "2026-01-01T00:00:00Z"},
         "data": {"tls.crt": "Yw==", "tls.key": "aw=="}});
     let dying = Live::new(Kind::Secret, serde_json::from_value(dying).unwrap());
+    // It is the one that the pods were made with.
+    secret.public_key = dying.public_key();
     let key = ObjectKey::new(Kind::Secret, "ns", &secret.secret);
     observed.owned.insert(key, Arc::new(dying));
 }
