@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crds::names;
 use jiff::Timestamp;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use kube::api::{DynamicObject, ListParams};
 use pki::token::TokenId;
 
@@ -49,7 +49,11 @@ pub async fn revoke(
 
 /// Says which were deleted before one could not be.
 pub fn say_begun(session: &Session, requests: &[DynamicObject], done: usize) {
-    let begun: Vec<_> = requests.iter().take(done).map(|it| it.name_any()).collect();
+    let begun: Vec<_> = requests
+        .iter()
+        .take(done)
+        .map(ResourceExt::name_any)
+        .collect();
     if !begun.is_empty() {
         session
             .out
