@@ -7,26 +7,32 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-const SOONEST: Duration = Duration::from_millis(250);
-const LATEST: Duration = Duration::from_secs(60);
+/// The shortest wait after a failure.
+pub const SOONEST: Duration = Duration::from_millis(250);
+/// The longest where nothing asks for a shorter one.
+pub const LATEST: Duration = Duration::from_secs(60);
+
+/// The wait before the next attempt at something that has failed for so long: half of that. How many
+/// attempts there were says nothing, since whatever happens to an object causes one.
+pub fn after(lasted: Duration, latest: Duration) -> Duration {
+    (lasted / 2).clamp(SOONEST, latest)
+}
 
 /// Since when attempts fail, for the backoff.
 #[derive(Clone, Debug, Default)]
 pub struct Failures(Arc<Mutex<HashMap<String, Instant>>>);
 
 impl Failures {
-    /// The delay before the next attempt: half of the time that they have failed for, between a quarter
-    /// of a second and a minute, with up to a fifth added so that many do not come back together. How
-    /// many attempts there were says nothing: whatever happens to an object causes one.
+    /// The delay before the next attempt, as [`after`] says, with up to a fifth added so that many do not
+    /// come back together.
     pub fn delay(&self, uid: &str) -> Duration {
         self.delay_at(uid, Instant::now())
     }
 
     fn delay_at(&self, uid: &str, now: Instant) -> Duration {
         let since = *self.0.lock().entry(uid.to_owned()).or_insert(now);
-        let half = now.saturating_duration_since(since) / 2;
-        half.clamp(SOONEST, LATEST)
-            .mul_f64(rand::random_range(1.0..1.2))
+        let lasted = now.saturating_duration_since(since);
+        after(lasted, LATEST).mul_f64(rand::random_range(1.0..1.2))
     }
 
     /// Forgets all but these.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use runtime::backoff;
 
 use super::Problem;
 use crate::kubernetes::store::ObjectKey;
@@ -23,16 +24,10 @@ const SHORTEST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(300);
 /// An object that was left alone for so long, and for twice its last wait, starts anew.
 const PEACE: Duration = Duration::from_secs(60);
-/// The first wait after a failure; each further one is half of the time that it has failed for. Whatever
-/// wakes the Cluster meanwhile, the write is not tried.
-const FAILED: Duration = Duration::from_millis(250);
-/// Failures that are further apart than twice that and so long have nothing to do with each other.
-const FAILED_APART: Duration = Duration::from_secs(10);
-/// What that wait grows to.
-const FAILED_LONGEST: Duration = Duration::from_secs(60);
-/// The same of what is refused: somebody may allow it, or make room, at any moment.
+/// Failures that are further apart than twice their wait and so long have nothing to do with each other.
+const APART: Duration = Duration::from_secs(10);
+/// The longest wait after what is refused: somebody may allow it, or make room, at any moment.
 const REFUSED_LONGEST: Duration = Duration::from_secs(2);
-
 /// The same of what is to go: whoever waits for it has nothing else to do.
 const GONE_LONGEST: Duration = Duration::from_secs(10);
 
@@ -126,7 +121,7 @@ impl Wish {
 
     fn fails(&mut self, problem: Problem, now: Instant) -> Duration {
         // There was no need to try it for longer than it had to wait: it did not fail all the time.
-        let until = self.after_failure() * 2 + FAILED_APART;
+        let until = self.after_failure() * 2 + APART;
         let earlier = self.failed.as_ref();
         let earlier = earlier.filter(|it| now.saturating_duration_since(it.last) <= until);
         let first = earlier.map_or(now, |failure| failure.first);
@@ -138,6 +133,7 @@ impl Wish {
         self.after_failure()
     }
 
+    /// Whatever wakes the Cluster meanwhile, the write is not tried.
     fn after_failure(&self) -> Duration {
         let Some(failure) = &self.failed else {
             return Duration::ZERO;
@@ -145,12 +141,12 @@ impl Wish {
         let longest = if self.hash == GONE {
             GONE_LONGEST
         } else if failure.problem.passing {
-            FAILED_LONGEST
+            backoff::LATEST
         } else {
             REFUSED_LONGEST
         };
         let lasts = failure.last.saturating_duration_since(failure.first);
-        (lasts / 2).clamp(FAILED, longest)
+        backoff::after(lasts, longest)
     }
 }
 

@@ -121,31 +121,35 @@ fn other_objects_wishes_and_times_start_anew() {
     assert_eq!(allowed("h", start), Ok(()));
 }
 
+fn passing(message: &str) -> Problem {
+    Problem {
+        passing: true,
+        ..Problem::new(&key(), message)
+    }
+}
+
 /// A condition says it until then.
 #[test]
 fn what_failed_for_a_while_is_tried_again_after_half_of_it() {
     let (damping, start) = (Damping::default(), Instant::now());
-    let problem = Problem {
-        passing: true,
-        ..Problem::new(&key(), "busy")
-    };
+    let problem = passing("busy");
     for attempt in 0..=12 {
         let now = start + Duration::from_secs(attempt);
         let held = damping.failed(&key(), "h", problem.clone(), now);
         let half = Duration::from_secs(attempt) / 2;
-        assert_eq!(held.wait, half.max(FAILED));
+        assert_eq!(held.wait, half.max(backoff::SOONEST));
     }
     let later = start + Duration::from_secs(60);
-    assert_eq!(damping.failed(&key(), "h", problem, later).wait, FAILED);
+    assert_eq!(
+        damping.failed(&key(), "h", problem, later).wait,
+        backoff::SOONEST
+    );
 }
 
 #[test]
 fn what_failed_is_tried_less_and_less_often_until_it_works_or_is_another() {
     let (damping, start) = (Damping::default(), Instant::now());
-    let problem = Problem {
-        passing: true,
-        ..Problem::new(&key(), "range is full")
-    };
+    let problem = passing("range is full");
     let mut now = start;
     let mut tries = 0;
     while now < start + Duration::from_secs(400) {
