@@ -1,30 +1,27 @@
 //! Runs workloads and plans, each in a namespace of its own.
 
+mod runs;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::Result;
 use mothership::proxy::{Fault, Point, Proxy};
+
+pub use self::runs::Outcome;
 
 use super::choice::{Arguments, Scope};
 use super::door::{self, Door, Doors};
 use super::history::History;
 use super::hosted::{self, Backing, Hosted};
 use super::operator::{Operator, Program};
-use super::oracles::{self, Finding, Kind};
-use super::plan::Plan;
 use super::print;
-use super::reference::{FIRST, Recorded, Reference};
-use super::rest;
 use super::stage::{self, Against, Stage};
-use super::workloads::{Workload, named};
+use super::workloads::Workload;
 use crate::light::world::{World, disregard_webhook};
 use crate::runner::World as _;
-
-/// No run of a workload takes so long.
-const LONGEST: Duration = Duration::from_secs(900);
 
 /// The user that the tested programs are.
 const USER: &str = "plans";
@@ -55,11 +52,6 @@ const WEBHOOK: [&str; 9] = [
     "--log-format=text",
 ];
 
-/// Its users are not the API server, so that a change after its start can show how that went.
-fn is_disturbed_at_its_start(workload: &Workload) -> bool {
-    FIRST.contains(&workload.name) && workload.door.is_none()
-}
-
 /// What every run shares.
 pub struct Machine {
     world: World,
@@ -72,18 +64,6 @@ pub struct Machine {
     own: bool,
     quiet: Duration,
     runs: AtomicUsize,
-}
-
-/// What came of a plan.
-pub struct Outcome {
-    /// The plan.
-    pub plan: Plan,
-    /// What did not hold.
-    pub findings: Vec<Finding>,
-    /// Whether the request came at all.
-    pub reached: bool,
-    /// How long that took.
-    pub took: Duration,
 }
 
 impl Machine {
@@ -247,104 +227,6 @@ impl Machine {
             may_be_old: is_any(&[Fault::OldList]),
             may_lose_keys: is_any(&KILLS),
         })
-    }
-
-    /// Two runs without faults.
-    pub async fn reference(&self, workload: &Workload, at_once: bool) -> Result<Reference> {
-        let record = async || {
-            let stage = self.stage(workload, Against::Recording, &[]).await?;
-            (workload.run)(&stage).await?;
-            // A webhook has started again on the way already.
-            let records = workload.door.map(|_| stage.records());
-            let reference = Reference::default();
-            let mut findings: Vec<Finding> =
-                rest::rests(&stage, self.quiet).await.into_iter().collect();
-            findings.extend(rest::starts_again(&stage, self.quiet).await?);
-            // The change after that is there to see how it has started.
-            let records = records.unwrap_or_else(|| stage.records());
-            if is_disturbed_at_its_start(workload) {
-                rest::follows(&stage).await?;
-            }
-            findings.extend(oracles::tokens(&stage).await?);
-            findings.extend(oracles::closed(&stage).await);
-            findings.extend(oracles::check(
-                &stage,
-                workload.name,
-                &reference.lives,
-                None,
-            ));
-            findings.retain(|finding| finding.kind != Kind::Recreated);
-            if let Some(finding) = findings.first() {
-                bail!("{}: {}", finding.kind, finding.what);
-            }
-            let states = stage.states().clone();
-            let changes = stage.history.changes(&stage.scene.namespace);
-            let begun = stage.begun.get().copied();
-            let recorded = Recorded::new(states, begun, &changes, &records);
-            self.leave(&stage, true).await;
-            anyhow::Ok(recorded)
-        };
-        let (one, other) = if at_once {
-            futures::try_join!(record(), record())?
-        } else {
-            (record().await?, record().await?)
-        };
-        Ok(Reference::from_runs(&one, &other))
-    }
-
-    /// Runs a plan.
-    pub async fn try_out(&self, plan: Plan, reference: Option<Arc<Reference>>) -> Outcome {
-        let started = Instant::now();
-        let tried = async {
-            let reference = reference.context("there is no reference")?;
-            let against = Against::Reference(Arc::clone(&reference));
-            let workload = named(plan.workload).context("there is no such workload")?;
-            let stage = self.stage(workload, against, &plan.faults).await?;
-            let mut findings = Vec::new();
-            // Each wait has its limit; this is for what waits without one.
-            let run = tokio::time::timeout(LONGEST, (workload.run)(&stage)).await;
-            match run.unwrap_or_else(|_| Err(anyhow!("it does not end"))) {
-                Ok(()) => {
-                    let later = is_disturbed_at_its_start(workload);
-                    let noise = rest::after_all(&stage, self.quiet, later).await?;
-                    // What works from an old list may write once more what is there already.
-                    let old = plan
-                        .faults
-                        .iter()
-                        .any(|(_, fault)| *fault == Fault::OldList);
-                    let counts = |finding: &Finding| !old || finding.kind != Kind::Noise;
-                    findings.extend(noise.into_iter().filter(counts));
-                    if let Err(error) = stage.stays().await {
-                        findings.push(Finding::new(Kind::EndState, format!("later: {error:#}")));
-                    }
-                }
-                Err(error) => findings.push(Finding::new(Kind::EndState, format!("{error:#}"))),
-            }
-            findings.extend(oracles::tokens(&stage).await?);
-            findings.extend(oracles::closed(&stage).await);
-            let fault = plan.faults.first().map(|(_, fault)| *fault);
-            findings.extend(oracles::check(
-                &stage,
-                workload.name,
-                &reference.lives,
-                fault,
-            ));
-            let reached = stage.done_since().is_some();
-            self.leave(&stage, findings.is_empty()).await;
-            anyhow::Ok((findings, reached))
-        };
-        let (findings, reached) = tried.await.unwrap_or_else(|error| {
-            (
-                vec![Finding::new(Kind::EndState, format!("{error:#}"))],
-                true,
-            )
-        });
-        Outcome {
-            plan,
-            findings,
-            reached,
-            took: started.elapsed(),
-        }
     }
 
     /// The program ends; its log stays when there is something to read in it.

@@ -109,7 +109,7 @@ async fn begin(scope: Scope, arguments: &Arguments) -> Result<Begun> {
                         .map(ToString::to_string)
                         .collect();
                     print(&format!(
-                        "{}: in one of two runs only, and so not disturbed: {}",
+                        "{}: in one of two rehearsals only, and so not disturbed: {}",
                         workload.name,
                         all.join(", ")
                     ));

@@ -20,7 +20,7 @@ pub const FIRST: [&str; 4] = ["create", "takeover", "leader", "door"];
 /// What is asked in the background, or until there is an answer, is disturbed so often: when it begins, and once more.
 const OFTEN: usize = 2;
 
-/// What two runs without faults have in common.
+/// What runs without faults have in common.
 #[derive(Clone, Debug, Default)]
 pub struct Reference {
     /// What everything had come to at each step.
@@ -35,28 +35,38 @@ pub struct Reference {
     pub first: BTreeSet<Point>,
     /// Watches among those that have shown something after it.
     pub shown: BTreeSet<Point>,
-    /// What only one of both has asked, and so is not disturbed.
+    /// What only one of both rehearsals has asked, and so is not disturbed.
     pub only_once: BTreeSet<Point>,
 }
 
-/// What one run has shown.
+/// What a run that waits until all is silent has come to.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     states: Vec<Leaves>,
     lives: BTreeMap<String, usize>,
+}
+
+impl Recorded {
+    /// What a run has come to.
+    pub fn new(states: Vec<Leaves>, changes: &[Change]) -> Self {
+        Self {
+            states,
+            lives: history::lives(changes),
+        }
+    }
+}
+
+/// What a run has asked that goes on as soon as all is as it should be, as those with faults do.
+#[derive(Clone, Debug, Default)]
+pub struct Rehearsed {
     points: BTreeSet<(Verb, Point)>,
     first: BTreeSet<Point>,
     shown: BTreeSet<Point>,
 }
 
-impl Recorded {
-    /// What a run has shown; its first step was done at `begun`.
-    pub fn new(
-        states: Vec<Leaves>,
-        begun: Option<Instant>,
-        changes: &[Change],
-        records: &[Record],
-    ) -> Self {
+impl Rehearsed {
+    /// What a run has asked; its first step was done at `begun`.
+    pub fn new(begun: Option<Instant>, records: &[Record]) -> Self {
         let first = records
             .iter()
             .filter(|record| begun.is_some_and(|begun| record.at < begun))
@@ -68,8 +78,6 @@ impl Recorded {
         Self {
             first: first.collect(),
             shown: shown.collect(),
-            states,
-            lives: history::lives(changes),
             points: points(records),
         }
     }
@@ -106,7 +114,7 @@ impl Reference {
         all.filter(|place| !is_known(place)).collect()
     }
 
-    /// What both have shown.
+    /// What both have come to.
     pub fn from_runs(one: &Recorded, other: &Recorded) -> Self {
         let steps = one.states.iter().zip(&other.states);
         let mut lives = one.lives.clone();
@@ -120,6 +128,13 @@ impl Reference {
                 .map(|(one, other)| state::differing(one, other))
                 .collect(),
             lives,
+            ..Self::default()
+        }
+    }
+
+    /// With what both have asked on the way there.
+    pub fn rehearsed(self, one: &Rehearsed, other: &Rehearsed) -> Self {
+        Self {
             points: one.points.intersection(&other.points).cloned().collect(),
             first: one.first.intersection(&other.first).cloned().collect(),
             shown: one.shown.intersection(&other.shown).cloned().collect(),
@@ -128,6 +143,7 @@ impl Reference {
                 .symmetric_difference(&other.points)
                 .map(|(_, point)| point.clone())
                 .collect(),
+            ..self
         }
     }
 
