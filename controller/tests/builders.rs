@@ -111,6 +111,7 @@ fn observed(name: &str) -> Observed {
                 digest: Some("seen".to_owned()),
                 public_key: Some("seen".to_owned()),
                 replaced: false,
+                recovery: None,
                 certificate: None,
             };
             (type_, secret)

@@ -1,7 +1,7 @@
 //! Whose an object is that has the name of a child.
 
 use super::desired::{APPLIED_HASH, Content, Desired};
-use super::key_recovery::is_protected;
+use super::key_recovery::is_orphaned;
 use super::{Outcome, Problem};
 use crate::kubernetes::store::Live;
 
@@ -19,10 +19,7 @@ pub(super) fn is_orphan(wanted: &Desired, live: &Live) -> bool {
 /// Whether it is a key that was kept when its Cluster went, is used by this one, and is being
 /// deleted: nobody else will bring it back.
 fn is_dying_key(wanted: &Desired, live: &Live) -> bool {
-    live.owner.is_none()
-        && live.deleting
-        && matches!(wanted.content, Content::Kept(_))
-        && is_protected(live)
+    matches!(wanted.content, Content::Kept(_)) && is_orphaned(live)
 }
 
 /// Somebody else's object has the name of a child. A Secret of certificates that a user made

@@ -9,9 +9,6 @@
     reason = "a JSON value without the key reads as null"
 )]
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use crds::names::{KEY_FINALIZER, NOT_AFTER, TLS_CERT_KEY, TLS_KEY_KEY};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
@@ -45,23 +42,45 @@ pub fn is_awaited(key: &ObjectKey, live: &Live, uid: &str, store: &Store) -> boo
             .is_some_and(|copy| is_copied(&copy))
 }
 
-/// Whether a key whose Secret is not to be relied on comes back: somebody deletes the Secret, and it still
-/// has the key, or has gone and its copy has; the one that the pods were made with, if `public` says which.
-pub fn comes_back(
+/// Whether nobody owns a key, and it is being deleted while our finalizer holds it.
+pub fn is_orphaned(live: &Live) -> bool {
+    live.owner.is_none() && live.deleting && is_protected(live)
+}
+
+/// What becomes of a key whose Secret is not to be relied on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// Somebody deletes the Secret, and it still has the key, or has gone and its copy has.
+    ComesBack,
+    /// The copy has the key, and somebody else's Secret has its name.
+    NameTaken,
+}
+
+/// The key that the pods were made with, if `public` says which; nothing where nobody has it.
+pub fn recovery(
     key: &ObjectKey,
     public: Option<&String>,
-    owned: &BTreeMap<ObjectKey, Arc<Live>>,
-) -> bool {
+    uid: &str,
+    store: &Store,
+) -> Option<Recovery> {
     let has_key = |live: &Live| {
         let is_whole = [TLS_CERT_KEY, TLS_KEY_KEY]
             .iter()
             .all(|key| live.digest(key).is_some());
         is_whole && public.is_none_or(|public| live.public_key().as_ref() == Some(public))
     };
-    match owned.get(key) {
-        Some(live) => live.deleting && has_key(live),
-        None => owned.get(&copy_of(key)).is_some_and(|copy| has_key(copy)),
+    let is_own = |live: &Live| {
+        live.is_owned_by(uid) || is_orphaned(live) || is_awaited(key, live, uid, store)
+    };
+    let live = store.get(key);
+    if let Some(live) = live.as_ref().filter(|live| is_own(live)) {
+        return (live.deleting && has_key(live)).then_some(Recovery::ComesBack);
     }
+    let copy = store.get_owned(&copy_of(key), uid);
+    copy.filter(|copy| has_key(copy)).map(|_| match live {
+        Some(_) => Recovery::NameTaken,
+        None => Recovery::ComesBack,
+    })
 }
 
 /// The Secret is being deleted and still there.
@@ -163,6 +182,7 @@ pub fn is_protected(live: &Live) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     use http::{Request, Response};
@@ -268,41 +288,65 @@ mod tests {
     }
 
     #[test]
-    fn a_key_comes_back_while_its_secret_or_its_copy_has_it() {
+    fn a_key_comes_back_while_its_secret_or_its_copy_has_it_and_its_name_is_free() {
         let name = kept().key;
-        let live = |change: Value| {
+        let there = json!({"metadata": {"deletionTimestamp": null}});
+        let with = |change: Value| {
             let mut secret = key(&["theirs"]);
             json_patch::merge(&mut secret, &change);
-            Arc::new(Live::new(
-                Kind::Secret,
-                serde_json::from_value(secret).unwrap(),
-            ))
+            secret
         };
-        let there = json!({"metadata": {"deletionTimestamp": null}});
+        let named = |change: Value| {
+            let mut copy = with(there.clone());
+            json_patch::merge(
+                &mut copy,
+                &json!({"metadata": {"name": copy_of(&name).name}}),
+            );
+            json_patch::merge(&mut copy, &change);
+            copy
+        };
+        let copy = || named(json!({}));
         let half = || json!({"data": {TLS_KEY_KEY: null}});
-        let copy = || (copy_of(&name), live(there.clone()));
-        let dying = |change| (name.clone(), live(change));
-        for (owned, wanted, what) in [
-            (vec![dying(json!({}))], true, "it is still there"),
-            (vec![dying(json!({})), copy()], true, "and its copy too"),
-            (vec![copy()], true, "it has gone"),
-            (vec![], false, "there is no copy"),
-            (vec![dying(half())], false, "it is not whole"),
+        let of = |uid: &str| {
+            let mut owners = owners();
+            owners[0]["uid"] = json!(uid);
+            json!({"metadata": {"deletionTimestamp": null, "ownerReferences": owners}})
+        };
+        let nobodys = |deleted: Value| {
+            json!({"metadata": {"deletionTimestamp": deleted, "ownerReferences": null},
+                "data": {TLS_CERT_KEY: null, TLS_KEY_KEY: null}})
+        };
+        let now = || json!("2026-01-01T00:00:00Z");
+        let orphaned =
+            || json!({"metadata": {"ownerReferences": null, "finalizers": [KEY_FINALIZER]}});
+        let released = || json!({"metadata": {"ownerReferences": null}});
+        let (back, taken) = (Some(Recovery::ComesBack), Some(Recovery::NameTaken));
+        for (secrets, wanted, what) in [
+            (vec![with(json!({}))], back, "it is still there"),
+            (vec![with(json!({})), copy()], back, "and its copy too"),
+            (vec![copy()], back, "it has gone"),
+            (vec![], None, "there is no copy"),
+            (vec![with(half())], None, "it is not whole"),
+            (vec![named(half())], None, "nor is its copy"),
+            (vec![with(there.clone()), copy()], None, "nobody deletes it"),
+            (vec![with(orphaned())], back, "it lost its owner"),
+            (vec![with(released()), copy()], back, "and was let go"),
+            (vec![with(of("another")), copy()], taken, "it is another's"),
             (
-                vec![(copy_of(&name), live(half()))],
-                false,
-                "nor is its copy",
+                vec![with(nobodys(Value::Null)), copy()],
+                taken,
+                "it is no key",
             ),
-            (
-                vec![dying(there.clone()), copy()],
-                false,
-                "nobody deletes it",
-            ),
+            (vec![with(nobodys(now())), copy()], taken, "and goes"),
+            (vec![with(of("another"))], None, "another's, without a copy"),
         ] {
-            let owned = owned.into_iter().collect();
-            assert_eq!(comes_back(&name, None, &owned), wanted, "{what}");
+            let store = Store::default();
+            for secret in secrets {
+                store.put(Kind::Secret, serde_json::from_value(secret).unwrap(), 1);
+            }
+            assert_eq!(recovery(&name, None, UID, &store), wanted, "{what}");
             let other = "of another key".to_owned();
-            assert!(!comes_back(&name, Some(&other), &owned), "{what}");
+            assert_eq!(recovery(&name, Some(&other), UID, &store), None, "{what}");
         }
     }
 

@@ -1,12 +1,8 @@
 //! Everything known about one Cluster, from the stores: no request is made.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use crds::v1beta2::{
-    CertificateRef, CertificateType, Cluster, ClusterStatus, PersistenceType, Ports, ServiceType,
-    StatusPorts,
-};
+use crds::v1beta2::{CertificateType, Cluster, PersistenceType, Ports, ServiceType, StatusPorts};
 use crds::volumes::Volumes;
 use crds::{labels, names};
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -14,34 +10,18 @@ use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
+use self::certificates::certificate_secrets;
+pub use self::certificates::{CertificateSecret, certificate_secret, is_named};
 use self::nodes::{is_alive, node_address, nodes};
-use super::status::keys_were_made;
 use crate::apply::desired::APPLIED_HASH;
 use crate::hosted::health::{Health, ReadinessPoller};
 use crate::kubernetes::Mothership;
 use crate::kubernetes::pods::{Lacking, Pods};
-use crate::kubernetes::store::{Kind, Live, ObjectKey, Store};
-use crate::kubernetes::watches::{Unread, Watches};
+use crate::kubernetes::store::{Kind, ObjectKey, Store};
+use crate::kubernetes::watches::Unread;
 
+mod certificates;
 mod nodes;
-
-/// The Secret with one CA, or with the key pair of service accounts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateSecret {
-    /// The Secret's name.
-    pub secret: String,
-    /// The user named it in `certificateRefs`: it is only read.
-    pub users: bool,
-    /// Digest of its certificate or public key; `None` while there is no such Secret, or not the one
-    /// that the pods run with.
-    pub digest: Option<String>,
-    /// The public key that the pods were made with, else the one that they will be.
-    pub public_key: Option<String>,
-    /// The pods were made with another key: what this one signs nobody trusts.
-    pub replaced: bool,
-    /// The certificate of a CA, in PEM; the key pair of service accounts has none.
-    pub certificate: Option<String>,
-}
 
 /// The claim of an etcd member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,8 +74,6 @@ pub struct Observed {
     pub pods: Pods,
     /// A Secret that the user names of which it is not known whether it is there.
     pub unread: Option<Unread>,
-    /// All that it owns.
-    pub owned: BTreeMap<ObjectKey, Arc<Live>>,
 }
 
 impl Observed {
@@ -209,7 +187,6 @@ pub fn dereference(
         kubeconfig: mine(Kind::Secret, &names::kubeconfig(&name)).is_some(),
         health: prober.last(&uid),
         pods: Pods::Known(None),
-        owned,
     };
     if observed.lacking().is_empty() {
         return observed;
@@ -254,131 +231,6 @@ fn claims(cluster: &Cluster, store: &Store) -> (BTreeMap<i32, Claim>, Vec<Claim>
         Vec::new()
     };
     (members.collect(), data)
-}
-
-/// The Secrets of a Cluster's certificates, and which of those that its user names has not been read.
-/// From now on those are watched.
-fn certificate_secrets(
-    cluster: &Cluster,
-    store: &Store,
-    watches: &Watches,
-) -> (BTreeMap<CertificateType, CertificateSecret>, Option<Unread>) {
-    let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
-    let uid = cluster.uid().unwrap_or_default();
-    let references = cluster.spec.certificate_refs.iter();
-    let named = references.filter(|reference| user_named(reference));
-    let types: BTreeSet<_> = CertificateType::ROOTS
-        .into_iter()
-        .chain(named.map(|reference| reference.type_))
-        .collect();
-    let mut by_name = BTreeSet::new();
-    let in_use = public_keys_in_use(cluster, store);
-    let secrets = types.into_iter().map(|type_| {
-        let found = certificate(cluster, type_, in_use.get(&type_), store);
-        let key = ObjectKey::new(Kind::Secret, &namespace, &found.secret);
-        let is_watched = match store.get(&key) {
-            // The watches by label show what is the Cluster's own.
-            Some(live) => live.is_owned_by(&uid),
-            None => !is_named(cluster, type_),
-        };
-        if found.users || !is_watched {
-            by_name.insert(found.secret.clone());
-        }
-        (type_, found)
-    });
-    let secrets = secrets.collect();
-    (secrets, watches.name(&namespace, &name, &by_name))
-}
-
-/// Whether the user names the Secret of a certificate.
-pub fn is_named(cluster: &Cluster, type_: CertificateType) -> bool {
-    let mut references = cluster.spec.certificate_refs.iter();
-    references.any(|reference| reference.type_ == type_ && user_named(reference))
-}
-
-fn user_named(reference: &CertificateRef) -> bool {
-    reference.name.as_ref().is_some_and(|name| !name.is_empty())
-}
-
-/// The public keys that the pods were made with, as their StatefulSets say; none while nobody can have
-/// come to trust them: one that never worked has to be put right.
-fn public_keys_in_use(cluster: &Cluster, store: &Store) -> BTreeMap<CertificateType, String> {
-    let status = cluster.status.as_ref();
-    if status.is_some_and(ClusterStatus::has_never_served) {
-        return BTreeMap::new();
-    }
-    let name = cluster.name_any();
-    let noted = |set: String| -> Option<BTreeMap<CertificateType, String>> {
-        let namespace = cluster.namespace().unwrap_or_default();
-        let key = ObjectKey::new(Kind::StatefulSet, namespace, set);
-        let live = store.get_owned(&key, &cluster.uid().unwrap_or_default())?;
-        serde_json::from_str(&live.annotation(names::PUBLIC_KEYS_ANNOTATION)?).ok()
-    };
-    let mut all = noted(names::etcd(&name)).unwrap_or_default();
-    all.extend(noted(names::control_plane(&name)).unwrap_or_default());
-    all
-}
-
-/// The Secret of one certificate of a Cluster as it is.
-pub fn certificate_secret(
-    cluster: &Cluster,
-    type_: CertificateType,
-    store: &Store,
-) -> CertificateSecret {
-    let in_use = public_keys_in_use(cluster, store);
-    certificate(cluster, type_, in_use.get(&type_), store)
-}
-
-fn certificate(
-    cluster: &Cluster,
-    type_: CertificateType,
-    in_use: Option<&String>,
-    store: &Store,
-) -> CertificateSecret {
-    let references = &cluster.spec.certificate_refs;
-    let named = references
-        .iter()
-        .find(|reference| reference.type_ == type_ && user_named(reference))
-        .and_then(|reference| reference.name.clone());
-    let generated = names::certificate(&cluster.name_any(), type_);
-    let uid = cluster.uid().unwrap_or_default();
-    let secret = named.clone().unwrap_or_else(|| generated.clone());
-    let key = ObjectKey::new(
-        Kind::Secret,
-        cluster.namespace().unwrap_or_default(),
-        &secret,
-    );
-    let live = store.get(&key);
-    // Upstream writes the names of what it has made itself back into the spec.
-    let users = named.is_some() && !(secret == generated && is_own(cluster, live.as_deref(), &uid));
-    // What a user names may be anybody's.
-    let live = if users {
-        live.filter(|live| !live.deleting)
-    } else {
-        store.get_fitting(&key, &uid)
-    };
-    let found = live.as_ref().and_then(|live| live.public_key());
-    let replaced = found.is_some() && in_use.is_some_and(|in_use| Some(in_use) != found.as_ref());
-    let live = live.filter(|_| !replaced);
-    CertificateSecret {
-        secret,
-        users,
-        public_key: in_use.cloned().or(found),
-        replaced,
-        digest: live
-            .as_ref()
-            .and_then(|live| live.digest(names::TLS_CERT_KEY)),
-        certificate: live.as_ref().and_then(|live| live.ca_certificate()),
-    }
-}
-
-/// Whether a Secret of a generated name is the Cluster's own; one that is gone was, when all were
-/// there.
-fn is_own(cluster: &Cluster, live: Option<&Live>, uid: &str) -> bool {
-    match live {
-        Some(live) => live.is_owned_by(uid),
-        None => keys_were_made(cluster.status.as_ref()),
-    }
 }
 
 /// Whether a set is one of ours: upstream's members have no token of their own.

@@ -77,6 +77,7 @@ pub fn made() -> Observed {
             digest: Some("seen".to_owned()),
             public_key: Some("seen".to_owned()),
             replaced: false,
+            recovery: None,
             certificate: None,
         };
         (type_, secret)

@@ -67,6 +67,8 @@ const OURS: [&str; 10] = [
 const KEY_LOST: &str = ClusterStatus::KEY_LOST;
 /// Reason for a key whose Secret somebody deletes.
 const KEY_DELETING: &str = ClusterStatus::KEY_DELETING;
+/// Reason for a key whose name somebody else's Secret has.
+const KEY_NAME_TAKEN: &str = ClusterStatus::KEY_NAME_TAKEN;
 /// Reason for a key that is another one than the pods run with.
 const KEY_REPLACED: &str = ClusterStatus::KEY_REPLACED;
 

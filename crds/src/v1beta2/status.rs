@@ -85,6 +85,9 @@ impl ClusterStatus {
     /// Reason for a key whose Secret somebody deletes: it comes back with the same key.
     pub const KEY_DELETING: &str = "KeyDeleting";
 
+    /// Reason for a key whose name somebody else's Secret has, while a copy holds it.
+    pub const KEY_NAME_TAKEN: &str = "KeyNameTaken";
+
     /// Reason for a key that is another one than the pods run with.
     pub const KEY_REPLACED: &str = "KeyReplaced";
 
@@ -121,7 +124,9 @@ impl ClusterStatus {
             || self.is_true(Self::CERTIFICATES)
             || matches!(
                 reason(),
-                Some(Self::KEY_LOST | Self::KEY_DELETING | Self::KEY_REPLACED)
+                Some(
+                    Self::KEY_LOST | Self::KEY_DELETING | Self::KEY_NAME_TAKEN | Self::KEY_REPLACED
+                )
             )
     }
 

@@ -1,19 +1,19 @@
 //! What each condition says, before it has a time.
 
 use crds::v1beta2::{Cluster, ClusterStatus, ServiceType};
-use kube::ResourceExt as _;
 
 use super::functional::{functional, has_served};
 use super::rollout::{replicas, scaling, up_to_date};
-use crate::apply::{Problem, key_recovery};
+use crate::apply::Problem;
+use crate::apply::key_recovery::Recovery;
 use crate::cluster::children::storage;
 use crate::cluster::dereference::{CertificateSecret, Observed};
 use crate::cluster::status::{
     ACCEPTED, APPLIED, AVAILABLE, CERTIFICATES, DELETING, EXPOSED, FUNCTIONAL, Facts, KEY_DELETING,
-    KEY_LOST, KEY_REPLACED, KUBECONFIG, SCALING, UP_TO_DATE, condition, keys_were_made,
+    KEY_LOST, KEY_NAME_TAKEN, KEY_REPLACED, KUBECONFIG, SCALING, UP_TO_DATE, condition,
+    keys_were_made,
 };
 use crate::cluster::validate::{Address, Refusal, ValidCluster};
-use crate::kubernetes::store::{Kind, ObjectKey};
 
 /// One condition before it has a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -295,18 +295,13 @@ fn kubeconfig(observed: &Observed) -> ConditionFinding {
 }
 
 fn certificates(observed: &Observed, cluster: &Cluster) -> ConditionFinding {
-    let namespace = cluster.namespace().unwrap_or_default();
     let unfit = || {
         let all = observed.certificate_secrets.values();
         all.filter(|secret| secret.digest.is_none())
     };
-    let comes_back = |secret: &CertificateSecret| {
-        let key = ObjectKey::new(Kind::Secret, &namespace, &secret.secret);
-        let public = secret.public_key.as_ref();
-        let comes_back = key_recovery::comes_back(&key, public, &observed.owned);
-        !secret.users && !secret.replaced && comes_back
-    };
-    let missing = || unfit().filter(|secret| !secret.replaced && !comes_back(secret));
+    let missing = || unfit().filter(|secret| !secret.replaced && secret.recovery.is_none());
+    let recovered = |how| unfit().filter(move |secret| secret.recovery == Some(how));
+    let taken = || recovered(Recovery::NameTaken);
     let replaced = || unfit().filter(|secret| secret.replaced);
     let named = |secrets: Vec<&CertificateSecret>| {
         let names: Vec<_> = secrets
@@ -322,6 +317,8 @@ fn certificates(observed: &Observed, cluster: &Cluster) -> ConditionFinding {
         "SecretMissing"
     } else if replaced().next().is_some() {
         KEY_REPLACED
+    } else if taken().next().is_some() {
+        KEY_NAME_TAKEN
     } else {
         KEY_DELETING
     };
@@ -336,14 +333,20 @@ fn certificates(observed: &Observed, cluster: &Cluster) -> ConditionFinding {
              is not implemented by this version"
         )
     });
-    let deleting = named(unfit().filter(|secret| comes_back(secret)).collect()).map(|names| {
+    let taken = named(taken().collect()).map(|names| {
+        format!(
+            "Secrets already exist and do not belong to this Cluster: {names}. Delete them: the \
+             keys of these names are kept, and their Secrets are recreated with the same keys then"
+        )
+    });
+    let deleting = named(recovered(Recovery::ComesBack).collect()).map(|names| {
         format!(
             "Secrets are being deleted: {names}. Their keys are kept, and they are recreated with \
              the same keys once they have gone"
         )
     });
-    let all = missing.into_iter().chain(replaced).chain(deleting);
-    let all: Vec<_> = all.collect();
+    let all = [missing, replaced, taken, deleting];
+    let all: Vec<_> = all.into_iter().flatten().collect();
     if all.is_empty() {
         return finding(CERTIFICATES, true, "Created", "");
     }

@@ -1,15 +1,15 @@
 //! Every condition by reason: the page of conditions is the list.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use crds::names;
 use crds::v1beta2::CertificateType;
 
 use super::*;
+use crate::apply::key_recovery::Recovery;
 use crate::cluster::dereference::Claim;
 use crate::kubernetes::pods::{Pods, Trouble};
-use crate::kubernetes::store::{Kind, Live, ObjectKey};
+use crate::kubernetes::store::{Kind, ObjectKey};
 
 /// A Cluster and what there is of it, before a case changes them. They serve.
 struct Scene {
@@ -83,25 +83,16 @@ impl Scene {
     }
 }
 
-/// Somebody deletes this key, and another finalizer than ours holds it.
-fn deleted(observed: &mut Observed, type_: CertificateType) {
+/// This key is not to be relied on, and this becomes of it.
+fn unfit(observed: &mut Observed, type_: CertificateType, recovery: Recovery) {
     let secret = observed.certificate_secrets.get_mut(&type_).unwrap();
-    secret.digest = None;
-    let dying = json!({"apiVersion": "v1", "kind": "Secret",
-        "metadata": {"name": secret.secret, "namespace": "ns", "finalizers": ["theirs"],
-            "deletionTimestamp": "2026-01-01T00:00:00Z"},
-        "data": {"tls.crt": "Yw==", "tls.key": "aw=="}});
-    let dying = Live::new(Kind::Secret, serde_json::from_value(dying).unwrap());
-    // It is the one that the pods were made with.
-    secret.public_key = dying.public_key();
-    let key = ObjectKey::new(Kind::Secret, "ns", &secret.secret);
-    observed.owned.insert(key, Arc::new(dying));
+    (secret.digest, secret.recovery) = (None, Some(recovery));
 }
 
 type Change = fn(&mut Scene);
 type Case = (&'static str, &'static str, &'static str, Change);
 
-const CASES: [Case; 44] = [
+const CASES: [Case; 45] = [
     (ACCEPTED, "True", "Accepted", |_| ()),
     (ACCEPTED, "False", "NotImplemented", |scene| {
         scene.spec(json!({"storage": {"type": "kine", "kine": {"dataSourceURL": "sqlite:///x"}}}));
@@ -166,7 +157,23 @@ const CASES: [Case; 44] = [
         }
     }),
     (CERTIFICATES, "False", "KeyDeleting", |scene| {
-        deleted(&mut scene.observed, CertificateType::Ca);
+        unfit(
+            &mut scene.observed,
+            CertificateType::Ca,
+            Recovery::ComesBack,
+        );
+    }),
+    (CERTIFICATES, "False", "KeyNameTaken", |scene| {
+        unfit(
+            &mut scene.observed,
+            CertificateType::Ca,
+            Recovery::NameTaken,
+        );
+        unfit(
+            &mut scene.observed,
+            CertificateType::Sa,
+            Recovery::ComesBack,
+        );
     }),
     (CERTIFICATES, "False", "KeyReplaced", |scene| {
         let secrets = &mut scene.observed.certificate_secrets;
@@ -357,7 +364,7 @@ fn while_a_spec_is_refused_a_key_that_is_not_mended_is_said_of_the_keys() {
 fn a_key_that_is_only_being_deleted_is_not_called_lost() {
     let cluster = settled();
     let mut observed = working(1);
-    deleted(&mut observed, CertificateType::Ca);
+    unfit(&mut observed, CertificateType::Ca, Recovery::ComesBack);
     let new = later(&cluster, &observed, &[]);
     assert_eq!(says(&new, CERTIFICATES), pair("False", KEY_DELETING));
     let message = |status: &ClusterStatus| {
