@@ -92,10 +92,11 @@ pub async fn write(
     {
         return Ok(Some(rest));
     }
-    if let Some(rest) = context.primary.too_soon(cluster, old, &new) {
+    let primary = &context.primary;
+    let write = primary.status(cluster, &new);
+    if let Some(rest) = primary.in_time(cluster, (old, &new), write).await? {
         return Ok(Some(rest));
     }
-    context.primary.status(cluster, &new).await?;
     // What could not be written is tried again, and would be told again.
     events::publish(cluster, &new, context);
     Ok(None)

@@ -30,7 +30,7 @@ pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<A
             && time_left(request, now).is_some()
         {
             // Where nobody was asked yet there is nothing to say.
-            if !matches!(error, Error::TooSoon(_)) {
+            if !matches!(error, Error::TooSoon(_) | Error::Paced(_)) {
                 let message = format!(
                     "the token {} could not be revoked: {error}; it is retried until the token \
                      expires, for at most {} min",
@@ -52,11 +52,8 @@ pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<A
         .remove_finalizer(request, JOIN_TOKEN_REQUEST_FINALIZER)
         .await
     {
-        // After a conflict the newer one is looked at, which is about to come.
-        if !error.is_conflict() {
-            let message = format!("{error}; it is retried");
-            tell(request, "Failed", &message, context).await;
-        }
+        let message = format!("{error}; it is retried");
+        tell(request, "Failed", &message, context).await;
         return Err(error.into());
     }
     let uid = request.uid().unwrap_or_default();

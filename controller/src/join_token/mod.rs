@@ -91,9 +91,12 @@ pub enum Error {
     /// Somebody else writes the token's Secret again and again.
     #[error("{}: {}", .0.problem.about, .0.problem.message)]
     Contested(Held),
-    /// It was written, or tried, a moment ago.
+    /// It has failed a moment ago, or others' calls to the hosted API are not over.
     #[error("it is left alone for {0:?}")]
     TooSoon(Duration),
+    /// It was written again and again, until a moment ago.
+    #[error("it is left alone for {0:?}")]
+    Paced(Duration),
 }
 
 impl From<Refusal> for Error {
@@ -114,7 +117,8 @@ impl Error {
             | Self::Primary(_)
             | Self::Token(_)
             | Self::Contested(_)
-            | Self::TooSoon(_) => "Failed",
+            | Self::TooSoon(_)
+            | Self::Paced(_) => "Failed",
             Self::Ca(_) | Self::Signing { .. } => "AuthorityUnusable",
         }
     }
@@ -131,9 +135,16 @@ impl Error {
     /// How long the Secret is left alone before it is written, which is no failure.
     const fn wait(&self) -> Option<Duration> {
         match self {
-            Self::Contested(Held { wait, .. }) | Self::TooSoon(wait) => Some(*wait),
+            Self::Contested(Held { wait, .. }) | Self::TooSoon(wait) | Self::Paced(wait) => {
+                Some(*wait)
+            }
             _ => None,
         }
+    }
+
+    /// Whether what may have failed before goes well by now.
+    const fn is_left_alone(&self) -> bool {
+        matches!(self, Self::Contested(_) | Self::Paced(_))
     }
 
     /// Whether nothing that may still happen helps.
@@ -161,17 +172,23 @@ pub async fn reconcile(
     let began = std::time::Instant::now();
     let uid = request.uid().unwrap_or_default();
     let outcome = run(&context.primary.latest(request), &context).await;
-    let wait = outcome.as_ref().err().and_then(Error::wait);
-    if outcome.is_ok() {
-        context.failures.clear(&uid);
-    }
-    let outcome = wait.map_or(outcome, |wait| Ok(Action::requeue(wait)));
+    let outcome = again(outcome, &uid, &context.failures);
     let label = if outcome.is_ok() { "ok" } else { "error" };
     context
         .shared
         .metrics
         .reconciled("JoinTokenRequest", label, began.elapsed().as_secs_f64());
     outcome
+}
+
+/// When a request is looked at again that has not failed.
+fn again(outcome: Result<Action, Error>, uid: &str, failures: &Failures) -> Result<Action, Error> {
+    let wait = outcome.as_ref().err().and_then(Error::wait);
+    // What is not tried because it has just failed has not begun to go well.
+    if outcome.as_ref().err().is_none_or(Error::is_left_alone) {
+        failures.clear(uid);
+    }
+    wait.map_or(outcome, |wait| Ok(Action::requeue(wait)))
 }
 
 /// What happens after a failed reconcile: again later. Most of what stands in the way goes without
@@ -198,7 +215,7 @@ async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Actio
             return Ok(issued.expires_at.map_or_else(Action::await_change, until));
         }
         // Nothing is said of it.
-        Err(error @ Error::TooSoon(_)) => return Err(error),
+        Err(error @ (Error::TooSoon(_) | Error::Paced(_))) => return Err(error),
         Err(error) => error,
     };
     let outage = matches!(&error, Error::Refused(refusal) if refusal.is_outage());
@@ -279,4 +296,38 @@ pub fn of_cluster(
         .iter()
         .map(|request| ObjectRef::from_obj(&**request))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::Problem;
+    use crate::kubernetes::store::Kind;
+
+    #[test]
+    fn a_secret_that_is_left_alone_ends_an_earlier_failure_unless_that_goes_on() {
+        let (wait, failures) = (Duration::from_secs(3), Failures::default());
+        let contested = || {
+            let problem = Problem::new(&ObjectKey::new(Kind::Secret, "ns", "token"), "x");
+            Error::Contested(Held { problem, wait })
+        };
+        let uids = ["contested", "paced", "fails", "down"];
+        for uid in uids {
+            failures.delay(uid);
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        let errors = [
+            contested(),
+            Error::Paced(wait),
+            Error::TooSoon(wait),
+            Error::Down("x".to_owned()),
+        ];
+        let begins_anew = errors.into_iter().zip(uids).map(|(error, uid)| {
+            let next = again(Err(error), uid, &failures);
+            assert!(next.is_err() || next.is_ok_and(|next| next == Action::requeue(wait)));
+            failures.delay(uid) < Duration::from_millis(400)
+        });
+        let begins_anew: Vec<_> = begins_anew.collect();
+        assert_eq!(begins_anew, [true, true, false, false]);
+    }
 }

@@ -106,7 +106,7 @@ pub async fn ensure(
             }
         }
         // Nobody was asked.
-        Err(Error::Down(_) | Error::TooSoon(_)) => {}
+        Err(Error::Down(_) | Error::TooSoon(_) | Error::Paced(_)) => {}
         Err(error) => {
             let problem = Problem::new(key, error.to_string());
             damping.failed(key, hash, problem, now);
@@ -132,7 +132,7 @@ fn may_write(damping: &Damping, wanted: &Desired<Recipe>) -> Result<(), Error> {
     works.map_err(|held| Error::TooSoon(held.wait))?;
     damping.allow(key, hash, now).map_err(Error::Contested)?;
     match damping.pace(key, now) {
-        Some(wait) => Err(Error::TooSoon(wait)),
+        Some(wait) => Err(Error::Paced(wait)),
         None => Ok(()),
     }
 }

@@ -80,18 +80,18 @@ pub async fn status(
         return Ok(None);
     }
     let primary = &context.primary;
-    if let Some(rest) = primary.too_soon(request, old.as_ref(), &status) {
-        tracing::debug!(?rest, "the same is not said in other words again so soon");
-        return Ok(Some(rest));
-    }
-    if request.metadata.deletion_timestamp.is_some() {
-        // It gets no other id, and how long its end takes counts from when that was said.
-        primary.status(request, &status).await?;
-    } else {
-        // With the version of what was read, a stale reconcile cannot take back a recorded id.
-        primary.status_unless_changed(request, &status).await?;
-    }
-    Ok(None)
+    let write = async {
+        if request.metadata.deletion_timestamp.is_some() {
+            // It gets no other id, and how long its end takes counts from when that was said.
+            primary.status(request, &status).await
+        } else {
+            // With the version of what was read, a stale reconcile cannot take back a recorded id.
+            primary.status_unless_changed(request, &status).await
+        }
+    };
+    primary
+        .in_time(request, (old.as_ref(), &status), write)
+        .await
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crds::names::FIELD_MANAGER;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::object::{HasSpec, HasStatus};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use parking_lot::Mutex;
@@ -28,7 +28,7 @@ use crate::kubernetes::writer::DEADLINE;
 
 mod rewording;
 
-/// How often a status is tried that others' changes overtake.
+/// How often a write is tried that others' changes overtake.
 const OVERTAKEN: usize = 3;
 
 /// A request for an own object failed.
@@ -136,13 +136,30 @@ where
         self.said.retain(uids);
     }
 
-    /// How long a status has to wait that says the same as the last one in other words: each write
-    /// wakes its object at once, and a cause that is put in other words each time would never end.
-    pub fn too_soon<S: Serialize>(&self, object: &K, old: Option<&S>, new: &S) -> Option<Duration> {
-        let old = old?;
-        let is_reworded = rewording::is_the_same(old, new);
-        self.said
-            .too_soon(&uid(object), is_reworded, Instant::now())
+    /// Writes a status, unless it says the same as the last one in other words and has to wait, for
+    /// how long comes back: each write wakes its object at once, and a cause that is put in other words
+    /// each time would never end.
+    pub async fn in_time<S: Serialize>(
+        &self,
+        object: &K,
+        (old, new): (Option<&S>, &S),
+        write: impl Future<Output = Result<Arc<K>, PrimaryError>>,
+    ) -> Result<Option<Duration>, PrimaryError> {
+        let is_reworded = old.is_some_and(|old| rewording::is_the_same(old, new));
+        let uid = uid(object);
+        if let Some(rest) = self.said.too_soon(&uid, is_reworded, Instant::now()) {
+            tracing::debug!(
+                uid,
+                ?rest,
+                "the same is not said in other words again so soon"
+            );
+            return Ok(Some(rest));
+        }
+        write.await?;
+        if is_reworded {
+            self.said.reworded(&uid, Instant::now());
+        }
+        Ok(None)
     }
 
     /// Whether there is an object of this name, whatever the watch has brought: it leaves out what
@@ -151,19 +168,54 @@ where
         Ok(self.there(namespace, name).await?.is_some())
     }
 
-    /// What the API server says of the one of this name.
+    /// What the API server says of the one of this name. A list, because of most kinds there is no
+    /// right to get one.
     pub async fn there(
         &self,
         namespace: &str,
         name: &str,
     ) -> Result<Option<ObjectMeta>, PrimaryError> {
-        let what = "read the Cluster of its name";
+        let what = "read what has its name";
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        match timeout(DEADLINE, api.get_metadata_opt(name)).await {
-            Ok(Ok(found)) => Ok(found.map(|found| found.metadata)),
+        let named = ListParams::default().fields(&format!("metadata.name={name}"));
+        match timeout(DEADLINE, api.list_metadata(&named)).await {
+            Ok(Ok(found)) => Ok(found.items.into_iter().next().map(|found| found.metadata)),
             Ok(Err(source)) => Err(PrimaryError::failed(what, source)),
             Err(_) => Err(PrimaryError::Timeout { what }),
         }
+    }
+
+    /// Writes to an object as it is, and again when others have changed it meanwhile, as long as it is
+    /// still this one.
+    async fn overtaken<T, F>(
+        &self,
+        object: &K,
+        if_gone: impl FnOnce(PrimaryError) -> Result<T, PrimaryError>,
+        write: impl Fn(ObjectMeta) -> F,
+    ) -> Result<T, PrimaryError>
+    where
+        F: Future<Output = Result<T, PrimaryError>>,
+    {
+        let meta = object.meta();
+        let ends = |meta: &ObjectMeta| meta.deletion_timestamp.is_some();
+        let mut there = meta.clone();
+        for _ in 1..OVERTAKEN {
+            let error = match write(there).await {
+                Err(error) if error.is_conflict() => error,
+                other => return other,
+            };
+            let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
+            let found = self.there(namespace.unwrap_or_default(), name.unwrap_or_default());
+            let Some(it) = found.await?.filter(|it| it.uid == meta.uid) else {
+                return if_gone(error);
+            };
+            // Of one that is being deleted since then other things are to be said.
+            if ends(&it) != ends(meta) {
+                return Err(error);
+            }
+            there = it;
+        }
+        write(there).await
     }
 
     /// Writes the status by server-side apply: what it no longer says goes. Whatever others change of the
@@ -173,24 +225,11 @@ where
         object: &K,
         status: &impl Serialize,
     ) -> Result<Arc<K>, PrimaryError> {
-        let meta = object.meta();
-        let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-        let mut version = meta.resource_version.clone();
-        for _ in 1..OVERTAKEN {
-            match self.apply_status(object, status, version.as_deref()).await {
-                Err(error) if error.is_conflict() => {
-                    let (namespace, name) =
-                        (namespace.unwrap_or_default(), name.unwrap_or_default());
-                    let there = self.there(namespace, name).await?;
-                    // Of one that is being deleted since then other things are to be said.
-                    let ends = |meta: &ObjectMeta| meta.deletion_timestamp.is_some();
-                    let it = there.filter(|it| it.uid == meta.uid && ends(it) == ends(meta));
-                    version = it.ok_or(error)?.resource_version;
-                }
-                other => return other,
-            }
-        }
-        self.apply_status(object, status, version.as_deref()).await
+        self.overtaken(object, Err, |there| async move {
+            let version = there.resource_version.as_deref();
+            self.apply_status(object, status, version).await
+        })
+        .await
     }
 
     /// The same, but fails when anybody has changed the object since.
@@ -224,8 +263,18 @@ where
     }
 
     /// Merges into the metadata (finalizers, owners), if nobody has changed the object since.
-    pub async fn metadata(&self, object: &K, mut metadata: Value) -> Result<Arc<K>, PrimaryError> {
-        metadata["resourceVersion"] = json!(object.meta().resource_version);
+    pub async fn metadata(&self, object: &K, metadata: Value) -> Result<Arc<K>, PrimaryError> {
+        let version = object.meta().resource_version.as_deref();
+        self.merge(object, metadata, version).await
+    }
+
+    async fn merge(
+        &self,
+        object: &K,
+        mut metadata: Value,
+        version: Option<&str>,
+    ) -> Result<Arc<K>, PrimaryError> {
+        metadata["resourceVersion"] = json!(version);
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
@@ -245,19 +294,27 @@ where
             .await
     }
 
-    /// Takes a finalizer off, with which an object that is being deleted is gone.
+    /// Takes a finalizer off, with which an object that is being deleted is gone. Whoever writes it all
+    /// the time does not keep it so.
     pub async fn remove_finalizer(&self, object: &K, name: &str) -> Result<(), PrimaryError> {
-        let others: Vec<_> = object
-            .finalizers()
-            .iter()
-            .filter(|other| *other != name)
-            .collect();
-        if others.len() == object.finalizers().len() {
-            return Ok(());
-        }
-        match self.metadata(object, json!({"finalizers": others})).await {
+        let removed = self.overtaken(
+            object,
+            |_| Ok(()),
+            |there| async move {
+                let mut others = there.finalizers.unwrap_or_default();
+                let before = others.len();
+                others.retain(|other| other != name);
+                if others.len() == before {
+                    return Ok(());
+                }
+                let (metadata, version) = (json!({"finalizers": others}), there.resource_version);
+                let written = self.merge(object, metadata, version.as_deref());
+                written.await.map(drop)
+            },
+        );
+        match removed.await {
             Err(error) if error.is_not_found() => Ok(()),
-            other => other.map(drop),
+            other => other,
         }
     }
 

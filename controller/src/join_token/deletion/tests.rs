@@ -1,11 +1,18 @@
 //! How long the revoking of a token is tried, and when there is nothing to revoke.
 
+use crds::v1beta2::Cluster;
+use http::Response;
 use kube::runtime::reflector;
 use kube::runtime::watcher::Event;
+use parking_lot::Mutex;
+use runtime::backoff::Failures;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::cluster::fixtures;
 use crate::join_token::dereference::dereference;
+use crate::kubernetes::fixtures::{answer, client, refusal};
+use crate::kubernetes::primary::PrimaryWriter;
 
 /// Deleted long before the first moment of [`at`], as after an outage of the controller.
 fn deleted(mut with: Value) -> JoinTokenRequest {
@@ -142,4 +149,42 @@ fn a_request_goes_with_a_word_wherever_its_status_leaves_the_token_in_doubt() {
         assert_eq!(word(left, Some(&unreachable)), Some(LEFT_BEHIND));
     }
     assert_eq!(word(&ended, Some(&unreachable)), None);
+}
+
+/// Whoever waits for its end reads why it does not come.
+#[tokio::test]
+async fn a_request_that_others_write_all_the_time_says_why_it_stays() {
+    let metadata = json!({"uid": "r", "finalizers": [JOIN_TOKEN_REQUEST_FINALIZER]});
+    let mut request = deleted(json!({"metadata": metadata}));
+    request.status = None;
+    let there = json!({"metadata": &request.metadata});
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let to = Arc::clone(&told);
+    let server = client(move |request| {
+        let (there, to) = (there.clone(), Arc::clone(&to));
+        async move {
+            if request.method() == "GET" {
+                return answer(&json!({"metadata": {}, "items": [there]}));
+            }
+            if !request.uri().path().ends_with("/status") {
+                return refusal(409);
+            }
+            let body = request.into_body().collect_bytes().await.unwrap();
+            let said = String::from_utf8_lossy(&body).into_owned();
+            to.lock().push(said);
+            Response::new(body.to_vec().into())
+        }
+    });
+    let none = |_| async { answer(&json!({"metadata": {}, "items": []})) };
+    let context = Context {
+        shared: Arc::new(fixtures::context(none)),
+        clusters: reflector::store::<Cluster>().0,
+        primary: PrimaryWriter::new(server),
+        failures: Failures::default(),
+    };
+    let stays = run(&Arc::new(request), &context).await;
+    assert!(matches!(stays, Err(Error::Primary(_))), "{stays:?}");
+    let told = told.lock();
+    let is_why = |said: &String| said.contains("could not write finalizers");
+    assert!(told.len() == 1 && told.iter().all(is_why), "{told:?}");
 }

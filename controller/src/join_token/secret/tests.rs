@@ -199,7 +199,7 @@ async fn a_secret_that_others_write_again_and_again_is_written_five_times_at_onc
             world.edit(&change(edit));
             match world.ensure().await {
                 Ok(_) => {}
-                Err(Error::TooSoon(wait)) => assert!(wait.as_secs() < 2, "{wait:?}"),
+                Err(Error::Paced(wait)) => assert!(wait.as_secs() < 2, "{wait:?}"),
                 Err(other) => panic!("{other}"),
             }
         }

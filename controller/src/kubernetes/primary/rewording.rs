@@ -22,29 +22,32 @@ struct Row {
     last: Instant,
 }
 
+impl Row {
+    fn in_a_row(&self, now: Instant) -> u32 {
+        let paid = now.saturating_duration_since(self.last).as_secs() / EACH.as_secs();
+        self.in_a_row
+            .saturating_sub(u32::try_from(paid).unwrap_or(u32::MAX))
+    }
+}
+
 impl Rewordings {
-    /// How long a status that is about to be written has to wait.
+    /// How long a status that is about to be written has to wait. News is never held up.
     pub(super) fn too_soon(&self, uid: &str, is_reworded: bool, now: Instant) -> Option<Duration> {
+        let rows = self.0.lock();
+        let row = rows.get(uid).filter(|_| is_reworded)?;
+        let rest = EACH.saturating_sub(now.saturating_duration_since(row.last));
+        (row.in_a_row(now) >= FREE).then(|| rest.max(Duration::from_secs(1)))
+    }
+
+    /// One was written: what was only tried was said to nobody.
+    pub(super) fn reworded(&self, uid: &str, now: Instant) {
         let mut rows = self.0.lock();
-        if !is_reworded {
-            // News is never held up.
-            return None;
-        }
         let row = rows.entry(uid.to_owned()).or_insert(Row {
             in_a_row: 0,
             last: now,
         });
-        let since = now.saturating_duration_since(row.last);
-        let paid = u32::try_from(since.as_secs() / EACH.as_secs()).unwrap_or(u32::MAX);
-        if paid > 0 {
-            row.in_a_row = row.in_a_row.saturating_sub(paid);
-        }
-        if row.in_a_row >= FREE {
-            return Some(EACH.saturating_sub(since).max(Duration::from_secs(1)));
-        }
-        row.in_a_row += 1;
+        row.in_a_row = row.in_a_row(now).saturating_add(1);
         row.last = now;
-        None
     }
 
     pub(super) fn forget(&self, uid: &str) {
@@ -114,9 +117,8 @@ mod tests {
     /// How many are written of those that are tried ten times a second.
     fn written(rows: &Rewordings, from: Instant, seconds: u32) -> usize {
         let times = (0..seconds * 10).map(|i| from + Duration::from_millis(100) * i);
-        times
-            .filter(|now| rows.too_soon("a", true, *now).is_none())
-            .count()
+        let due = times.filter(|now| rows.too_soon("a", true, *now).is_none());
+        due.inspect(|now| rows.reworded("a", *now)).count()
     }
 
     #[test]

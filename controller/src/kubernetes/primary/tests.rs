@@ -1,8 +1,15 @@
-use crds::v1beta2::Cluster;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crds::v1beta2::{Cluster, JoinTokenRequest};
 use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::*;
 use crate::kubernetes::fixtures::{answer, client, refusal};
+
+fn list(items: &[Value]) -> Value {
+    json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "metadata": {},
+        "items": items})
+}
 
 /// There is one of version 11; nothing is compared that is not said.
 #[tokio::test]
@@ -12,7 +19,7 @@ async fn a_status_comes_to_its_own_object_whatever_others_change_of_it() {
         let there = there.clone();
         async move {
             if request.method() == "GET" {
-                return answer(&there);
+                return answer(&list(&[there]));
             }
             let body = request.into_body().collect_bytes().await.unwrap();
             let body: Value = serde_json::from_slice(&body).unwrap();
@@ -46,6 +53,103 @@ async fn a_status_comes_to_its_own_object_whatever_others_change_of_it() {
     let late = cluster("new", "10");
     let late = writer.status_unless_changed(&late, &status).await;
     assert!(late.unwrap_err().is_conflict());
+}
+
+/// The finalizers that are left on one that somebody writes before each of the first attempts, and how
+/// often that was tried; nothing where it has gone before the second.
+async fn removed<K>(overtaken: usize, there: &Value) -> (Result<(), PrimaryError>, Value, usize)
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + HasSpec<Spec: DeserializeOwned>
+        + HasStatus<Status: DeserializeOwned>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned,
+{
+    let (left, tries) = (Arc::new(Mutex::default()), Arc::new(AtomicUsize::new(0)));
+    let (items, to, tried) = (there.clone(), Arc::clone(&left), Arc::clone(&tries));
+    let writer = PrimaryWriter::<K>::new(client(move |request| {
+        let (items, to, tried) = (items.clone(), Arc::clone(&to), Arc::clone(&tried));
+        async move {
+            let now = tried.load(Ordering::Relaxed);
+            if request.method() == "GET" {
+                let mut items = items;
+                for item in items.as_array_mut().unwrap() {
+                    item["metadata"]["resourceVersion"] = json!(now.to_string());
+                }
+                return answer(&list(items.as_array().unwrap()));
+            }
+            tried.fetch_add(1, Ordering::Relaxed);
+            let body = request.into_body().collect_bytes().await.unwrap();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            let is_newest = body["metadata"]["resourceVersion"] == json!(now.to_string());
+            if now < overtaken || !is_newest {
+                return refusal(409);
+            }
+            *to.lock() = body["metadata"]["finalizers"].clone();
+            answer(&body)
+        }
+    }));
+    let object = json!({"metadata": {"name": "demo", "namespace": "ns", "uid": "a",
+        "resourceVersion": "0", "finalizers": ["ours"],
+        "deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"clusterName": "demo"}});
+    let object = serde_json::from_value(object).unwrap();
+    let outcome = writer.remove_finalizer(&object, "ours").await;
+    let left = left.lock().clone();
+    (outcome, left, tries.load(Ordering::Relaxed))
+}
+
+#[tokio::test]
+async fn a_finalizer_is_taken_off_whoever_else_writes_the_object() {
+    let there = |uid: &str, finalizers: &[&str]| {
+        json!([{"metadata": {"name": "demo", "uid": uid, "finalizers": finalizers,
+            "deletionTimestamp": "2026-01-01T00:00:00Z"}}])
+    };
+    let ours = there("a", &["ours", "theirs"]);
+    for (overtaken, left) in [
+        (0, json!([])),
+        (1, json!(["theirs"])),
+        (2, json!(["theirs"])),
+    ] {
+        for (outcome, found, tries) in [
+            removed::<Cluster>(overtaken, &ours).await,
+            removed::<JoinTokenRequest>(overtaken, &ours).await,
+        ] {
+            outcome.unwrap();
+            assert_eq!((found, tries), (left.clone(), overtaken + 1));
+        }
+    }
+    // It is said instead of tried for ever.
+    let (starved, _, tries) = removed::<Cluster>(3, &ours).await;
+    assert!(starved.unwrap_err().is_conflict());
+    assert_eq!(tries, OVERTAKEN);
+    for nothing_to_do in [there("b", &["ours"]), there("a", &["theirs"]), json!([])] {
+        let (outcome, left, tries) = removed::<Cluster>(1, &nothing_to_do).await;
+        outcome.unwrap();
+        assert_eq!((left, tries), (Value::Null, 1), "{nothing_to_do}");
+    }
+}
+
+/// They were said to nobody.
+#[tokio::test]
+async fn words_that_could_not_be_written_hold_up_no_others() {
+    let writer = PrimaryWriter::<Cluster>::new(client(async |_| refusal(503)));
+    let cluster = json!({"metadata": {"name": "demo", "namespace": "ns", "uid": "a"}, "spec": {}});
+    let cluster: Cluster = serde_json::from_value(cluster).unwrap();
+    let says = |message: &str| json!({"conditions": [{"type": "Applied", "message": message}]});
+    let (old, new) = (says("read tcp 1"), says("read tcp 2"));
+    for _ in 0..30 {
+        let write = writer.status(&cluster, &new);
+        let said = writer.in_time(&cluster, (Some(&old), &new), write).await;
+        assert!(said.is_err(), "{said:?}");
+    }
+    let write = async || Ok(Arc::new(cluster.clone()));
+    let mut waits = 0;
+    for _ in 0..30 {
+        let said = writer.in_time(&cluster, (Some(&old), &new), write()).await;
+        waits += usize::from(said.unwrap().is_some());
+    }
+    assert_eq!(waits, 20);
 }
 
 fn object(uid: &str, version: &str) -> Arc<ConfigMap> {
