@@ -21,17 +21,24 @@ use kube::{Client, Resource as _};
 use pki::PemPair;
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout};
 
+use super::client::{CALL_DEADLINE, CONNECT_TIMEOUT};
 use super::{ClientCert, Endpoint, HostedError, connect, deadline};
 use crate::poller::{Polled, Poller, Task};
 
-/// How many APIs are asked at the same time.
-const CONCURRENCY: usize = 8;
+/// How many lists are read at the same time, and as many again of APIs that are slow: eight in memory.
+const CONCURRENCY: usize = 4;
 /// Nodes of one answer.
 const PAGE: u32 = 500;
-/// How long all pages may take together: a hosted API that always has another one must not keep
+/// How long a whole count takes after which an API is slow, however soon each page came. One that hangs
+/// is let go after no less.
+const SLOW: Duration = CONNECT_TIMEOUT;
+/// How long all pages may take together of an API that was not slow the last time: it must not keep
 /// others from being asked.
-const ALL_PAGES: Duration = Duration::from_secs(60);
+const ALL_PAGES: Duration = CALL_DEADLINE;
+/// The same for one that was, which keeps only such ones waiting. One of thousands of nodes needs it.
+const ALL_PAGES_OF_SLOW: Duration = Duration::from_secs(60);
 /// In bytes.
 const LONGEST_VERSION: usize = 64;
 
@@ -107,7 +114,7 @@ impl NodePoller {
         let wants = self.0.with_or_start(uid, target, change, |task| {
             Counting {
                 task,
-                is_down: false,
+                is_slow: false,
             }
             .run()
         });
@@ -145,8 +152,8 @@ impl NodePoller {
 /// The task of one Cluster.
 struct Counting {
     task: Task<Target, Last, Pace>,
-    /// The last count failed.
-    is_down: bool,
+    /// The last count took long, whatever came of it: one that fails at once keeps nobody waiting.
+    is_slow: bool,
 }
 
 impl Counting {
@@ -163,9 +170,8 @@ impl Counting {
                 }
                 continue;
             };
-            let counted = self.count(&target.endpoint, &client_cert.pair).await;
-            self.is_down = counted.is_err();
-            match counted {
+            let begin = begin(&target.endpoint, &client_cert.pair);
+            match self.count(begin).await {
                 Ok(nodes) => {
                     let nodes = Some(nodes);
                     let is_new = {
@@ -193,36 +199,65 @@ impl Counting {
         }
     }
 
-    async fn count(&self, endpoint: &Endpoint, cert: &PemPair) -> Result<StatusNodes, HostedError> {
+    async fn count(
+        &mut self,
+        begin: impl Future<Output = Result<Begun, HostedError>>,
+    ) -> Result<StatusNodes, HostedError> {
         let shared = &self.task.shared;
-        let begin = begin(endpoint, cert);
-        let (begun, place) = shared.in_turn(self.is_down, begin).await;
+        let was_slow = self.is_slow;
+        // A task has room for its largest future for as long as its Cluster lives.
+        let begin = Box::pin(timed(begin));
+        let ((begun, began), place) = if was_slow {
+            // Who waits has no connection yet, and keeps its turn.
+            let place = shared.place(was_slow).await;
+            (begin.await, place)
+        } else {
+            shared.in_turn(was_slow, begin).await
+        };
+        self.is_slow = began >= SLOW;
         let (client, first) = begun?;
         // What is read costs more than a connection.
         let _place = match place {
-            None => shared.place(self.is_down).await,
+            None => timeout(CALL_DEADLINE, shared.place(was_slow))
+                .await
+                .map_err(|_| HostedError::Timeout)?,
             place => place,
         };
-        within(every_page(&client, first)).await
+        let limit = if was_slow {
+            ALL_PAGES_OF_SLOW
+        } else {
+            ALL_PAGES
+        };
+        let pages = within(limit.saturating_sub(began), every_page(&client, first));
+        let (counted, read) = timed(pages).await;
+        self.is_slow = began + read >= SLOW;
+        counted
     }
 }
 
+/// With how long it took.
+async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
+    let start = Instant::now();
+    (future.await, start.elapsed())
+}
+
 async fn within(
+    limit: Duration,
     count: impl Future<Output = Result<StatusNodes, HostedError>>,
 ) -> Result<StatusNodes, HostedError> {
-    tokio::time::timeout(ALL_PAGES, count)
+    timeout(limit, count)
         .await
         .unwrap_or(Err(HostedError::Timeout))
 }
+
+/// A client, and an answer of which nothing is read yet.
+type Begun = (Client, Response<Body>);
 
 fn first_page() -> ListParams {
     ListParams::default().limit(PAGE)
 }
 
-async fn begin(
-    endpoint: &Endpoint,
-    cert: &PemPair,
-) -> Result<(Client, Response<Body>), HostedError> {
+async fn begin(endpoint: &Endpoint, cert: &PemPair) -> Result<Begun, HostedError> {
     let client = connect(endpoint, Some(cert))?;
     let first = deadline(ask(&client, &first_page())).await?;
     Ok((client, first))

@@ -1,5 +1,7 @@
 //! How nodes are counted, and how long a count stands.
 
+mod places;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -214,7 +216,7 @@ async fn a_count_without_an_end_is_ended() {
     });
     let client = Client::new(endless, "default");
     let first = ask(&client, &first_page()).await.unwrap();
-    let answer = within(every_page(&client, first)).await;
+    let answer = within(ALL_PAGES_OF_SLOW, every_page(&client, first)).await;
     assert!(matches!(answer, Err(HostedError::Timeout)), "{answer:?}");
 }
 
