@@ -9,7 +9,7 @@ use kube::api::{DeleteParams, DynamicObject, Preconditions};
 use crate::error::Error;
 use crate::flags::{self, DryRun, DryRunArgs};
 use crate::mothership::client::Connection;
-use crate::mothership::release::{api, everywhere, manifest, refuse_foreign};
+use crate::mothership::release::{self, api, everywhere, manifest, refuse_foreign};
 use crate::mothership::resources;
 use crate::prune::{leftovers, prune};
 use crate::session::Session;
@@ -70,7 +70,7 @@ pub async fn run(session: &Session, args: &UninstallArgs) -> Result<(), Error> {
     for (index, object) in objects.iter().enumerate() {
         if first_definition == Some(index) {
             // It takes along what was made while the rest went.
-            refuse_while_used(&connection, !removed.is_empty()).await?;
+            refuse_while_used(&connection).await?;
         }
         if remove(session, &connection, object, args.trial.dry_run).await? {
             removed.push(object);
@@ -94,26 +94,28 @@ pub async fn run(session: &Session, args: &UninstallArgs) -> Result<(), Error> {
 async fn refuse(connection: &Connection<'_>, objects: &[DynamicObject]) -> Result<(), Error> {
     let hint = "remove that with its own means";
     refuse_foreign(connection, objects, "uninstall k0smotron", hint).await?;
-    refuse_while_used(connection, false).await
+    refuse_while_used(connection).await
 }
 
-/// Once the removal has begun there is no controller any more that would end them.
-async fn refuse_while_used(connection: &Connection<'_>, has_begun: bool) -> Result<(), Error> {
+async fn refuse_while_used(connection: &Connection<'_>) -> Result<(), Error> {
     let clusters = everywhere(connection, &resources::clusters(), "list clusters").await?;
     let requests = resources::join_token_requests();
     let requests = everywhere(connection, &requests, "list join token requests").await?;
-    match in_use(&clusters, &requests) {
-        Some((answer, hint)) => Err(Error::Conflict {
-            attempt: "uninstall k0smotron".to_owned(),
-            answer,
-            hint: if has_begun {
-                format!("the controller is gone already: kubectl k0smotron install, then {hint}")
-            } else {
-                hint
-            },
-        }),
-        None => Ok(()),
-    }
+    let Some((answer, hint)) = in_use(&clusters, &requests) else {
+        return Ok(());
+    };
+    // This removal or an earlier one may have ended it, and nobody else ends them.
+    let controller = release::deployment(connection, release::CONTROLLER).await?;
+    let stays = controller.is_some_and(|it| it.metadata.deletion_timestamp.is_none());
+    Err(Error::Conflict {
+        attempt: "uninstall k0smotron".to_owned(),
+        answer,
+        hint: if stays {
+            hint
+        } else {
+            format!("the controller is gone already: kubectl k0smotron install, then {hint}")
+        },
+    })
 }
 
 /// What still needs the controller, and how to end it.
@@ -212,7 +214,39 @@ async fn gone(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::mothership::client::testing;
+
+    #[tokio::test]
+    async fn who_is_to_delete_clusters_is_told_when_nobody_is_there_to_end_them() {
+        let path = "/apis/apps/v1/namespaces/k0smotron/deployments/k0smotron-controller-manager";
+        let hint = async |controller: Option<Value>| {
+            let (session, _) = testing::session();
+            let connection = testing::connection(&session.out, move |_, asked| {
+                let list = json!({"metadata": {}, "items":
+                    [{"metadata": {"namespace": "team-a", "name": "demo"}}]});
+                match &controller {
+                    _ if asked.starts_with("/apis/k0smotron.io/") => (200, list),
+                    Some(metadata) if asked == path => (200, json!({"metadata": metadata})),
+                    _ => testing::missing(asked),
+                }
+            });
+            match refuse(&connection, &[]).await {
+                Err(Error::Conflict { hint, .. }) => hint,
+                other => panic!("{other:?}"),
+            }
+        };
+        let delete = "delete each of them first: kubectl k0smotron delete NAME -n NAMESPACE --wait";
+        let name = "k0smotron-controller-manager";
+        assert_eq!(hint(Some(json!({"name": name}))).await, delete);
+        let install =
+            format!("the controller is gone already: kubectl k0smotron install, then {delete}");
+        assert_eq!(hint(None).await, install);
+        let ending = json!({"name": name, "deletionTimestamp": "2026-01-01T00:00:00Z"});
+        assert_eq!(hint(Some(ending)).await, install);
+    }
 
     #[test]
     fn what_only_the_controller_can_end_is_named_before_anything_goes() {
