@@ -14,20 +14,11 @@ use pki::PemPair;
 use rand::Rng as _;
 use tokio::time::Instant;
 
-use super::{ClientCert, Endpoint, NotReady, READYZ_DEADLINE, ask_readyz, connect};
+use super::{ClientCert, Endpoint, NotReady, ask_readyz, connect};
 use crate::poller::{Polled, Poller, Shared, Task};
 
 /// How many APIs are asked at the same time unless told otherwise.
 pub const CONCURRENCY: usize = 32;
-
-/// How many failures in a row end readiness. One lost packet is not an outage.
-pub const FAILURES: u32 = 3;
-
-/// Whether so many failures in a row, the first question of which was put so long ago, are an outage.
-/// An API that hangs has been silent for longer after two questions than one that is gone after three.
-fn is_outage(failures: u32, lasted: Duration) -> bool {
-    failures >= FAILURES || (failures > 1 && lasted >= READYZ_DEADLINE)
-}
 
 /// The last that is known of a hosted API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +69,7 @@ pub struct Pace {
 
 impl Default for Pace {
     /// 0.5 to 4 seconds, then 2 to 3: with the failures that it takes, an outage is told within 5, and
-    /// within 9.2 where the API hangs. A kubelet asks as often.
+    /// within 8.6 where the API hangs. A kubelet asks as often.
     fn default() -> Self {
         Self {
             quickest: Duration::from_millis(500),
@@ -89,7 +80,19 @@ impl Default for Pace {
     }
 }
 
+/// By how much a wait may be shorter or longer while an API is not ready, so that many are spread.
+const SPREAD: Range<f64> = 0.8..1.2;
+
 impl Pace {
+    /// Whether a failure at this time ends readiness, when `first` is when the first question of those
+    /// that failed right before it was put. One lost packet is not an outage, and neither is what fails
+    /// again and again within a moment because something [hurries](ReadinessPoller::hurry): it has to last
+    /// for as long as two waits at the quickest, however many failures that makes.
+    fn is_outage(&self, first: Option<Instant>, now: Instant) -> bool {
+        let least = self.quickest.mul_f64(2.0 * SPREAD.start);
+        first.is_some_and(|first| now.duration_since(first) >= least)
+    }
+
     /// The wait before the next question, `since` the moment from which on it was not ready.
     fn wait(&self, since: Option<Duration>, is_vacant: bool) -> Duration {
         let mut rng = rand::rng();
@@ -100,7 +103,7 @@ impl Pace {
                 } else {
                     (since / 10).max(self.quickest).min(self.slowest)
                 };
-                wait.mul_f64(rng.random_range(0.8..1.2))
+                wait.mul_f64(rng.random_range(SPREAD))
             }
             None if self.settled.is_empty() => self.settled.start,
             None => rng.random_range(self.settled.clone()),
@@ -167,7 +170,7 @@ impl ReadinessPoller {
     /// a running tokio runtime.
     ///
     /// While a changed endpoint is asked for the first time the last answer of the old one stands.
-    /// An API that `was_ready` when another process asked it fails as often as one of our own
+    /// An API that `was_ready` when another process asked it fails for as long as one of our own
     /// before it counts as not ready.
     pub fn observe(
         &self,
@@ -244,8 +247,8 @@ impl Asking {
     async fn run(mut self) {
         // Since when it is not ready, for the pace; nothing while it is ready.
         let mut since = Some(Instant::now());
-        // How many in a row, and when the first of those questions was put.
-        let (mut failures, mut first) = (0, Instant::now());
+        // When the first question of the failures in a row was put.
+        let mut first = None;
         let mut client: Option<Client> = None;
         let mut is_due_told = false;
         loop {
@@ -255,7 +258,7 @@ impl Asking {
                 if self.task.target.changed().await.is_err() {
                     return;
                 }
-                (client, failures, is_due_told) = (None, 0, false);
+                (client, first, is_due_told) = (None, None, false);
                 since = Some(Instant::now());
                 continue;
             }
@@ -277,19 +280,16 @@ impl Asking {
                 is_due_told = false;
                 continue;
             };
+            let is_outage = self.task.shared.pace.is_outage(first, Instant::now());
             if outcome.is_ok() {
-                failures = 0;
-                since = None;
+                (first, since) = (None, None);
             } else {
-                if failures == 0 {
-                    first = put;
-                }
-                failures += 1;
+                first.get_or_insert(put);
                 since.get_or_insert_with(Instant::now);
                 // It takes as much memory as all else that is known of a Cluster.
                 client = None;
             }
-            let is_changed = self.note(outcome, is_outage(failures, first.elapsed()));
+            let is_changed = self.note(outcome, is_outage);
             let is_due = target.is_due() && !is_due_told;
             if is_changed || is_due {
                 is_due_told |= is_due;

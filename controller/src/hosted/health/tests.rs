@@ -1,6 +1,7 @@
 //! When hosted APIs are asked, and which answers are told on.
 
 mod crowd;
+mod outage;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -128,94 +129,6 @@ async fn without_a_pod_it_is_asked_when_there_is_one_again() {
     api.set(true);
     called(&mut calls).await;
     assert!(prober.last("u").unwrap().ready);
-}
-
-#[tokio::test]
-async fn a_single_failure_ends_no_readiness() {
-    let api = Api::default();
-    api.set(true);
-    let server = api.start().await;
-    let slow = Pace {
-        quickest: Duration::from_millis(500),
-        slowest: Duration::from_millis(500),
-        vacant: Duration::from_millis(500),
-        settled: Duration::from_millis(10)..Duration::from_millis(11),
-    };
-    let (prober, mut calls) = prober(4, slow);
-    prober.observe("u", "ns", "a", server.endpoint.clone(), None, false);
-    called(&mut calls).await;
-    api.set(false);
-    let before = api.asked();
-    while api.asked() < before + 2 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    api.set(true);
-    not_called(&mut calls, Duration::from_secs(1)).await;
-    assert!(prober.last("u").unwrap().ready);
-}
-
-/// `Available` is promised to follow within ten seconds, and the reconcile has to be a part of that.
-#[test]
-fn an_outage_is_told_in_time_however_long_each_answer_takes() {
-    let pace = Pace::default();
-    let longest_wait = pace.quickest.mul_f64(1.2);
-    let answers = || (0..=25).map(|tenths| READYZ_DEADLINE * tenths / 25);
-    let told = |answers: [Duration; 3]| {
-        let mut lasted = Duration::ZERO;
-        for (failures, answer) in (1..).zip(answers) {
-            lasted += answer;
-            if is_outage(failures, lasted) {
-                return lasted;
-            }
-            // As long as the tenth of what has passed is less than it.
-            assert!(lasted / 10 < pace.quickest, "{lasted:?}");
-            lasted += longest_wait;
-        }
-        panic!("three failures are no outage");
-    };
-    for first in answers() {
-        for second in answers() {
-            for third in answers() {
-                let all = pace.settled.end + told([first, second, third]);
-                assert!(all < Duration::from_millis(9200), "{all:?}");
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn an_api_that_hangs_is_told_to_be_out_in_time() {
-    let hangs = Arc::new(AtomicBool::new(false));
-    let routes = Router::new()
-        .route(
-            "/readyz",
-            get(|State(hangs): State<Arc<AtomicBool>>| async move {
-                if hangs.load(Ordering::SeqCst) {
-                    tokio::time::sleep(Duration::from_mins(1)).await;
-                }
-                StatusCode::OK
-            }),
-        )
-        .with_state(hangs.clone());
-    let server = Server::start(routes).await;
-    let settled = Duration::from_millis(10)..Duration::from_millis(11);
-    let pace = Pace {
-        settled,
-        ..Pace::default()
-    };
-    let (prober, mut calls) = prober(4, pace);
-    prober.observe("u", "ns", "a", server.endpoint.clone(), None, false);
-    called(&mut calls).await;
-    hangs.store(true, Ordering::SeqCst);
-    let start = Instant::now();
-    called(&mut calls).await;
-    let took = start.elapsed();
-    assert!(
-        took + Pace::default().settled.end < Duration::from_secs(10),
-        "{took:?}"
-    );
-    let last = prober.last("u").unwrap();
-    assert_eq!((last.ready, last.reason), (false, "Timeout"));
 }
 
 #[tokio::test]
