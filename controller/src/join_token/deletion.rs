@@ -20,10 +20,13 @@ use crate::kubernetes::store::{Kind, Live, ObjectKey, Store};
 /// has to be able to go. It counts from the first attempt: before that nobody was asked.
 const REVOKED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 
+/// Why a request stays with whose token nothing is to be done any more.
+const FINALIZER_NOT_REMOVED: &str = "FinalizerNotRemoved";
+
 /// Revokes the token wherever it may still be honoured, then lets go.
 pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Action, Error> {
     let now = Timestamp::now();
-    if let Some(id) = live_token(request) {
+    if let Some(id) = live_token(request).filter(|_| !is_let_go(request)) {
         let revoked = revoke(&id, request, context).await;
         if let Err((_, error)) = &revoked
             && !error.is_final()
@@ -53,7 +56,7 @@ pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<A
         .await
     {
         let message = format!("{error}; it is retried");
-        tell(request, "Failed", &message, context).await;
+        tell(request, FINALIZER_NOT_REMOVED, &message, context).await;
         return Err(error.into());
     }
     let uid = request.uid().unwrap_or_default();
@@ -61,6 +64,15 @@ pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<A
     context.failures.clear(&uid);
     context.shared.damping.forget([&secret::key(request)]);
     Ok(Action::await_change())
+}
+
+/// Whether only its finalizer was left to be removed, or others' are: what was said of the token then
+/// stays so.
+fn is_let_go(request: &JoinTokenRequest) -> bool {
+    let ours = |name: &String| name == JOIN_TOKEN_REQUEST_FINALIZER;
+    status::is_true(request, status::DELETING)
+        .is_some_and(|told| told.reason == FINALIZER_NOT_REMOVED)
+        || !request.finalizers().iter().any(ours)
 }
 
 /// The token that somebody could still join with when the request was deleted, by the clock of the API

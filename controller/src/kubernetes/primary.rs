@@ -69,6 +69,11 @@ impl PrimaryError {
         self.code() == Some(409)
     }
 
+    /// Nobody knows whether it was carried out.
+    fn may_be_done(&self) -> bool {
+        matches!(self.code(), None | Some(504))
+    }
+
     /// The API server refuses it as it is.
     pub fn is_refused(&self) -> bool {
         matches!(self.code(), Some(400 | 403 | 422))
@@ -155,11 +160,12 @@ where
             );
             return Ok(Some(rest));
         }
-        write.await?;
-        if is_reworded {
+        let written = write.await;
+        // Without an answer it may have been written.
+        if is_reworded && written.as_ref().err().is_none_or(PrimaryError::may_be_done) {
             self.said.reworded(&uid, Instant::now());
         }
-        Ok(None)
+        written.map(|_| None)
     }
 
     /// Whether there is an object of this name, whatever the watch has brought: it leaves out what
@@ -168,8 +174,7 @@ where
         Ok(self.there(namespace, name).await?.is_some())
     }
 
-    /// What the API server says of the one of this name. A list, because of most kinds there is no
-    /// right to get one.
+    /// What the API server says of the one of this name, by a list: not every kind may be got.
     pub async fn there(
         &self,
         namespace: &str,
@@ -180,6 +185,8 @@ where
         let named = ListParams::default().fields(&format!("metadata.name={name}"));
         match timeout(DEADLINE, api.list_metadata(&named)).await {
             Ok(Ok(found)) => Ok(found.items.into_iter().next().map(|found| found.metadata)),
+            // With their definition all of them have gone.
+            Ok(Err(kube::Error::Api(status))) if status.is_not_found() => Ok(None),
             Ok(Err(source)) => Err(PrimaryError::failed(what, source)),
             Err(_) => Err(PrimaryError::Timeout { what }),
         }

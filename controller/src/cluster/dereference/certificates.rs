@@ -134,12 +134,13 @@ fn certificate(
     };
     let found = live.as_ref().and_then(|live| live.public_key());
     let replaced = found.is_some() && in_use.is_some_and(|in_use| Some(in_use) != found.as_ref());
+    let is_anothers = live.as_ref().is_some_and(|live| !live.is_owned_by(&uid));
     let live = live.filter(|_| !replaced);
     let public_key = in_use.cloned().or(found);
     let digest = live
         .as_ref()
         .and_then(|live| live.digest(names::TLS_CERT_KEY));
-    let is_missing = digest.is_none() && !users && !replaced;
+    let is_missing = digest.is_none() && !users && (!replaced || is_anothers);
     let recovery = is_missing
         .then(|| key_recovery::recovery(&key, public_key.as_ref(), &uid, store))
         .flatten();

@@ -6,6 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 use k8s_openapi::api::core::v1::Node;
 
 use super::*;
+use crate::apply::key_recovery::Recovery;
 
 fn node(name: &str, addresses: &[(&str, &str)]) -> Node {
     let addresses: Vec<_> = addresses
@@ -298,4 +299,43 @@ fn a_key_that_is_not_the_pods_own_counts_as_none() {
     assert!(!asked(serde_json::json!({})), "it has never served");
     assert!(asked(serde_json::json!({"version": "v1.36.3-k0s.2"})));
     assert!(asked(serde_json::json!({"readyReplicas": 1})));
+}
+
+/// The key of the pods is in its copy alone, and somebody else has made a Secret with a whole other one.
+#[test]
+fn a_strangers_key_is_no_replaced_one_while_a_copy_has_the_pods_own() {
+    let now = jiff::Timestamp::now();
+    let pair = || pki::ca::new("kubernetes", now, pki::ca::LIFETIME).unwrap();
+    let owner = serde_json::json!([{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+        "name": "demo", "uid": UID, "controller": true}]);
+    let store = Store::default();
+    let put = |kind, name: &str, body: serde_json::Value| {
+        let mut object = serde_json::json!({"apiVersion": "v1", "kind": "Secret", "metadata":
+            {"name": name, "namespace": "ns", "uid": name, "resourceVersion": "1"}});
+        json_patch::merge(&mut object, &body);
+        store.put(kind, serde_json::from_value(object).unwrap(), 1);
+    };
+    let data = |pair: &pki::PemPair| {
+        let encoded = |text: &str| BASE64_STANDARD.encode(text);
+        serde_json::json!({"tls.crt": encoded(&pair.certificate), "tls.key": encoded(pair.key.expose())})
+    };
+    let cluster = cluster(&serde_json::json!([]), true);
+    let found = || certificate_secret(&cluster, CertificateType::Ca, &store);
+    let ours = serde_json::json!({"metadata": {"ownerReferences": owner}, "data": data(&pair())});
+    put(Kind::Secret, "demo-ca", ours.clone());
+    let keys = serde_json::json!({"ca": found().public_key}).to_string();
+    let set = serde_json::json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata":
+        {"annotations": {names::PUBLIC_KEYS_ANNOTATION: keys}, "ownerReferences": owner}});
+    put(Kind::StatefulSet, &names::control_plane("demo"), set);
+    put(
+        Kind::Secret,
+        "demo-ca",
+        serde_json::json!({"data": data(&pair())}),
+    );
+    assert!(found().replaced);
+    assert_eq!(found().recovery, None, "nobody has the old one");
+    put(Kind::Secret, "demo-ca-restore", ours);
+    let taken = found();
+    assert_eq!(taken.recovery, Some(Recovery::NameTaken));
+    assert!(taken.replaced, "nothing goes over to it");
 }

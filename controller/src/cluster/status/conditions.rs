@@ -302,7 +302,7 @@ fn certificates(observed: &Observed, cluster: &Cluster) -> ConditionFinding {
     let missing = || unfit().filter(|secret| !secret.replaced && secret.recovery.is_none());
     let recovered = |how| unfit().filter(move |secret| secret.recovery == Some(how));
     let taken = || recovered(Recovery::NameTaken);
-    let replaced = || unfit().filter(|secret| secret.replaced);
+    let replaced = || unfit().filter(|secret| secret.replaced && secret.recovery.is_none());
     let named = |secrets: Vec<&CertificateSecret>| {
         let names: Vec<_> = secrets
             .iter()

@@ -188,3 +188,17 @@ async fn a_request_that_others_write_all_the_time_says_why_it_stays() {
     let is_why = |said: &String| said.contains("could not write finalizers");
     assert!(told.len() == 1 && told.iter().all(is_why), "{told:?}");
 }
+
+#[test]
+fn what_was_said_of_a_token_stays_so_while_its_request_does() {
+    let with = |reason: &str, finalizers: &[&str]| {
+        let mut conditions = tried();
+        conditions[0]["reason"] = json!(reason);
+        deleted(json!({"metadata": {"finalizers": finalizers},
+            "status": {"conditions": conditions}}))
+    };
+    let ours = [JOIN_TOKEN_REQUEST_FINALIZER, "theirs"];
+    assert!(!is_let_go(&with("HostedUnreachable", &ours)));
+    assert!(is_let_go(&with(FINALIZER_NOT_REMOVED, &ours)));
+    assert!(is_let_go(&with("HostedUnreachable", &["theirs"])));
+}

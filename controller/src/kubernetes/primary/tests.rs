@@ -152,6 +152,32 @@ async fn words_that_could_not_be_written_hold_up_no_others() {
     assert_eq!(waits, 20);
 }
 
+/// They may have been said all the same.
+#[tokio::test]
+async fn words_that_were_not_answered_count_as_said() {
+    let writer = PrimaryWriter::<Cluster>::new(client(async |_| refusal(504)));
+    let cluster = json!({"metadata": {"name": "demo", "namespace": "ns", "uid": "a"}, "spec": {}});
+    let cluster: Cluster = serde_json::from_value(cluster).unwrap();
+    let says = |message: &str| json!({"conditions": [{"type": "Applied", "message": message}]});
+    let (old, new) = (says("read tcp 1"), says("read tcp 2"));
+    let mut tried = 0;
+    for _ in 0..30 {
+        let write = writer.status(&cluster, &new);
+        let said = writer.in_time(&cluster, (Some(&old), &new), write).await;
+        tried += usize::from(said.is_err());
+    }
+    assert_eq!(tried, 10);
+}
+
+/// Its definition has gone, and all that are of it.
+#[tokio::test]
+async fn what_is_of_no_kind_is_not_there() {
+    let writer = PrimaryWriter::<Cluster>::new(client(async |_| refusal(404)));
+    assert!(!writer.exists("ns", "demo").await.unwrap());
+    let writer = PrimaryWriter::<Cluster>::new(client(async |_| refusal(403)));
+    assert!(writer.exists("ns", "demo").await.is_err());
+}
+
 fn object(uid: &str, version: &str) -> Arc<ConfigMap> {
     Arc::new(ConfigMap {
         metadata: ObjectMeta {
