@@ -2,12 +2,13 @@
 
 use crds::names;
 use crds::v1beta2::{CertificateType, Cluster, ClusterStatus};
+use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::StatefulSet;
 
 use super::conditions::{ConditionFinding, earlier, finding, unknown};
 use super::pods::{for_want_of_pods, with_pods};
 use super::rollout::replicas;
-use super::{FUNCTIONAL, Facts};
+use super::{FUNCTIONAL, Facts, refused_since};
 use crate::cluster::children::storage;
 use crate::cluster::dereference::addresses;
 use crate::cluster::validate::Refusal;
@@ -88,6 +89,15 @@ fn said(facts: &Facts<'_>) -> ConditionFinding {
     }
 }
 
+/// For how long a key may be refused until nobody knows whether its API serves: an API server that has
+/// just started refuses everybody everything, and a controller that starts then would tell of a whole fleet.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
+
+fn refused_for(facts: &Facts<'_>) -> SignedDuration {
+    let since = refused_since(facts.cluster).unwrap_or(facts.now);
+    facts.now.duration_since(since)
+}
+
 /// What keeps this process from asking, until somebody mends it.
 fn cannot_be_asked(facts: &Facts<'_>) -> Option<String> {
     if facts.is_asked {
@@ -133,6 +143,7 @@ fn without_ca(facts: &Facts<'_>) -> Option<String> {
     let of_ca = problems.find(|problem| !problem.passing && problem.about == key.to_string());
     let is_missing = || ca.certificate.is_none() && facts.problems.iter().all(|it| !it.passing);
     match of_ca {
+        Some(_) if refused_for(facts) < PATIENCE => None,
         Some(problem) => Some(format!("{key}: {}", problem.message)),
         None if is_missing() => Some(format!("{key}: see CertificatesAvailable")),
         None => None,

@@ -102,6 +102,14 @@ fn unasked(cluster: &Cluster, ready: i32, problems: &[Problem]) -> ClusterStatus
     })
 }
 
+fn refused_at(cluster: &mut Cluster, second: i64) {
+    let conditions = &mut cluster.status.as_mut().unwrap().conditions;
+    let applied = conditions.iter_mut().find(|found| found.type_ == APPLIED);
+    let applied = applied.unwrap();
+    applied.status = "False".to_owned();
+    applied.last_transition_time.0 = at(second);
+}
+
 /// The Service went while no controller ran, and cannot be made again.
 #[test]
 fn a_service_that_is_lost_takes_from_available_what_nobody_knows() {
@@ -168,6 +176,15 @@ fn an_authority_that_cannot_be_read_takes_from_available_what_nobody_knows() {
     let old = says(cluster.status.as_ref().unwrap(), FUNCTIONAL);
     assert_eq!(says(&new, FUNCTIONAL), old);
     assert_eq!(says(&new, AVAILABLE), pair("True", "Available"));
+    // Nor does a refusal for a moment, with which others say what is wrong.
+    let mut cluster = cluster;
+    for lasted in [0, 29] {
+        let new = unasked(&cluster, 1, &problem(false));
+        assert_eq!(says(&new, AVAILABLE), pair("True", "Available"), "{lasted}");
+        assert_eq!(says(&new, APPLIED), pair("False", "ChildRefused"));
+        refused_at(&mut cluster, 60 - 29);
+    }
+    refused_at(&mut cluster, 60 - 30);
     // Until somebody mends it nobody knows; without a replica there is nothing to ask.
     for (ready, problems, wanted, why) in [
         (
@@ -190,7 +207,6 @@ fn an_authority_that_cannot_be_read_takes_from_available_what_nobody_knows() {
         assert!(message.contains(why), "{message}");
     }
     // Nor is that changed by a spec that is refused.
-    let mut cluster = cluster;
     cluster.spec.version = Some("v1.35.1".to_owned());
     let new = unasked(&cluster, 1, &problem(false));
     assert_eq!(says(&new, AVAILABLE), pair("Unknown", "CannotAsk"));
