@@ -118,7 +118,14 @@ impl Light {
             .collect(),
             // Every claim that no volume is found for, and here that is each, is told so again and again
             // otherwise: an eighth of all requests where there are many.
-            manager_flags: vec!["--pvclaimbinder-sync-period=1h".to_owned()],
+            manager_flags: [
+                "--pvclaimbinder-sync-period=1h",
+                // No pod is ever ready that an endpoint could lead to.
+                "--controllers=*,-endpoints-controller,-endpointslice-controller,\
+                 -endpointslice-mirroring-controller",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         };
         let mut record = State {
             level: Level::Light,

@@ -10,6 +10,6 @@ fn main() -> ExitCode {
         workloads: &[],
         one_in: 1,
         quiet: Duration::from_secs(5),
-        at_once: 44,
+        at_once: 54,
     })
 }

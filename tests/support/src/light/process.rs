@@ -5,6 +5,7 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -28,7 +29,15 @@ pub struct Process {
 /// A program that is killed when the thread that has started it ends, whatever ends that: nobody else
 /// would end it, and it would ask a server that is gone for ever.
 pub fn dies_with_us(program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new("setpriv");
+    // By its path: where it has to be looked for, and the environment is another, all memory of this
+    // process is copied for each start.
+    static SETPRIV: LazyLock<PathBuf> = LazyLock::new(|| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut all = std::env::split_paths(&path).map(|folder| folder.join("setpriv"));
+        all.find(|path| path.is_file())
+            .unwrap_or_else(|| "setpriv".into())
+    });
+    let mut command = Command::new(&*SETPRIV);
     command.args(["--pdeathsig", "KILL", "--"]).arg(program);
     command
 }
