@@ -56,6 +56,20 @@ pub fn render(request: &KubeconfigRequest<'_>) -> Result<PrivateKey, PkiError> {
     document.to_yaml()
 }
 
+/// What a kubeconfig that was written by [`render`] trusts, in PEM, and its user's certificate and key;
+/// nothing where it is another.
+pub fn read(text: &str) -> Option<(String, PemPair)> {
+    let read: Kubeconfig = serde_saphyr::from_str(text).ok()?;
+    let decoded = |text: &str| String::from_utf8(BASE64_STANDARD.decode(text).ok()?).ok();
+    let ([cluster], [user]) = (read.clusters.as_slice(), read.users.as_slice()) else {
+        return None;
+    };
+    let authority = decoded(&cluster.cluster.certificate_authority_data)?;
+    let certificate = decoded(user.user.client_certificate_data.as_deref()?)?;
+    let key = PrivateKey::new(decoded(user.user.client_key_data.as_deref()?)?);
+    Some((authority, PemPair { certificate, key }))
+}
+
 /// The file format, as far as it is written here. Unknown fields are refused where it is read:
 /// among them are those that name files and programs of the machine it is read on.
 #[derive(Serialize, Deserialize)]
@@ -181,6 +195,25 @@ mod tests {
             client: &fixtures::pair("ec-p384"),
         })
         .unwrap()
+    }
+
+    #[test]
+    fn what_was_rendered_is_read_and_nothing_else() {
+        let text = rendered();
+        let (authority, client) = read(text.expose()).unwrap();
+        assert_eq!(authority, fixtures::pair("ec-sec1").certificate);
+        assert_eq!(client, fixtures::pair("ec-p384"));
+        for (from, to) in [
+            ("client-key-data", "client-key"),
+            ("client-certificate-data", "token"),
+            (
+                "certificate-authority-data: ",
+                "certificate-authority-data: '?'#",
+            ),
+            ("kind: Config", "kind: [Config"),
+        ] {
+            assert_eq!(read(&text.expose().replacen(from, to, 1)), None, "{to}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use jiff::Timestamp;
 use kube::Client;
 use pki::PemPair;
@@ -182,11 +183,46 @@ impl ReadinessPoller {
         was_ready: bool,
     ) {
         let least = self.0.pace().slowest * 15;
+        let client_cert = client_cert.map(|pair| ClientCert::new(pair, least));
+        self.ask(uid, (namespace, name), endpoint, client_cert, was_ready);
+    }
+
+    /// The same with somebody else's certificate, as long as none of our own can be made:
+    /// [`Self::observes`] says no all the time.
+    pub fn borrow(
+        &self,
+        uid: &str,
+        cluster: (&str, &str),
+        endpoint: Endpoint,
+        pair: PemPair,
+        longest: SignedDuration,
+    ) {
+        let client_cert = ClientCert::borrowed(pair, longest);
+        self.ask(uid, cluster, endpoint, Some(client_cert), true);
+    }
+
+    /// Whether the Cluster with this uid is asked at this address, with whatever certificate.
+    pub fn asks_at(&self, uid: &str, host: &str, port: u16) -> bool {
+        let asks = self.0.with(uid, |polled| {
+            let target = polled.target.borrow();
+            target.endpoint.host == host && target.endpoint.port == port && !target.has_ended()
+        });
+        asks.unwrap_or_default()
+    }
+
+    fn ask(
+        &self,
+        uid: &str,
+        (namespace, name): (&str, &str),
+        endpoint: Endpoint,
+        client_cert: Option<ClientCert>,
+        was_ready: bool,
+    ) {
         let target = Target {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             endpoint,
-            client_cert: client_cert.map(|pair| ClientCert::new(pair, least)),
+            client_cert,
             is_vacant: false,
         };
         let change = |polled: &Polled<Target, Option<Health>>, target: Target| {

@@ -74,6 +74,20 @@ impl ClientCert {
         }
     }
 
+    /// One that was made for somebody else: it is due to be replaced as long as it is used, and is not
+    /// kept for longer than one of our own.
+    fn borrowed(pair: PemPair, longest: SignedDuration) -> Self {
+        let now = Timestamp::now();
+        let facts = inspect(&pair.certificate).ok();
+        let end = facts.and_then(|facts| facts.not_after.checked_sub(AHEAD).ok());
+        let latest = now.checked_add(longest).ok();
+        Self {
+            pair,
+            renew_at: Some(now),
+            ends_at: end.into_iter().chain(latest).min(),
+        }
+    }
+
     fn has_ended(&self) -> bool {
         self.ends_at.is_some_and(|end| end <= Timestamp::now())
     }

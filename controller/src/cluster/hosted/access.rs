@@ -1,15 +1,24 @@
 //! How the controller itself gets into a hosted cluster.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use crds::names;
 use crds::v1beta2::{CertificateType, Cluster};
 use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
 use pki::{PemPair, leaf};
+use zeroize::Zeroizing;
 
 use crate::apply::{ApplyError, Problem, SigningKeys, administrator};
 use crate::cluster::Context;
 use crate::cluster::dereference::{Observed, addresses};
 use crate::cluster::validate::ValidCluster;
 use crate::hosted::Endpoint;
-use crate::kubernetes::store::ObjectKey;
+use crate::kubernetes::store::{Kind, ObjectKey};
+
+/// How long the controller's own certificate for a hosted API lasts. With it one may do anything
+/// there, and it is kept in memory: each costs one read of a key.
+pub const OWN_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 
 /// Where it reaches the hosted API, and the Secret with the CA of both sides, once all of
 /// it is known. Where the spec is refused, the Service has the ports that are recorded.
@@ -19,12 +28,55 @@ pub fn endpoint(
     valid: Option<&ValidCluster>,
 ) -> Option<(Endpoint, String)> {
     let ca = observed.certificate_secrets.get(&CertificateType::Ca)?;
+    let (host, port) = address(cluster, observed, valid)?;
+    let endpoint = Endpoint::new(host, port, ca.certificate.clone()?);
+    Some((endpoint, ca.secret.clone()))
+}
+
+fn address(
+    cluster: &Cluster,
+    observed: &Observed,
+    valid: Option<&ValidCluster>,
+) -> Option<(String, u16)> {
     let recorded = || cluster.recorded_ports().both();
     let ports = valid.map_or_else(recorded, |valid| valid.served_ports);
     let port = u16::try_from(ports?.api).ok()?;
-    let hosts = addresses(observed.service.as_ref());
-    let endpoint = Endpoint::new(hosts.first()?, port, ca.certificate.clone()?);
-    Some((endpoint, ca.secret.clone()))
+    let host = addresses(observed.service.as_ref()).first()?.to_string();
+    Some((host, port))
+}
+
+/// Has the API asked with what is in the administrator's kubeconfig, where the CA says nothing or is
+/// another one by now: what its pods trust is there as well. Whether it is asked.
+pub async fn borrow(
+    cluster: &Cluster,
+    observed: &Observed,
+    valid: Option<&ValidCluster>,
+    context: &Context,
+) -> bool {
+    let asks = async {
+        let uid = cluster.uid()?;
+        let (host, port) = address(cluster, observed, valid)?;
+        if context.prober.asks_at(&uid, &host, port) {
+            return Some(());
+        }
+        let (namespace, name) = (cluster.namespace()?, cluster.name_any());
+        let key = ObjectKey::new(Kind::Secret, &namespace, names::kubeconfig(&name));
+        let secret = if observed.kubeconfig {
+            context.mothership.writer.get(&key).await.ok()??
+        } else {
+            return None;
+        };
+        let data = secret.data.get("data")?.get(names::KUBECONFIG_KEY)?;
+        let text = Zeroizing::new(BASE64_STANDARD.decode(data.as_str()?).ok()?);
+        let (ca, pair) = pki::kubeconfig::read(std::str::from_utf8(&text).ok()?)?;
+        let endpoint = Endpoint::new(host, port, ca);
+        let about = (namespace.as_str(), name.as_str());
+        context
+            .prober
+            .borrow(&uid, about, endpoint, pair, OWN_LIFETIME);
+        Some(())
+    };
+    asks.await.is_some()
 }
 
 /// A certificate with which it is let in, signed by the CA in this Secret; costs one

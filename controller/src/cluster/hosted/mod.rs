@@ -32,10 +32,9 @@ pub async fn ask(
     context: &Context,
 ) -> HostedState {
     let mut asked = HostedState::default();
-    match probes::readiness(cluster, observed, valid, keys, context).await {
-        Ok(is_asked) => asked.is_asked = is_asked,
-        Err(problem) => asked.problems.push(problem),
-    }
+    let (is_asked, problem) = probes::readiness(cluster, observed, valid, keys, context).await;
+    asked.is_asked = is_asked;
+    asked.problems.extend(problem);
     let Some(valid) = valid else { return asked };
     let counted = probes::nodes(cluster, observed, valid, keys, context).await;
     asked.problems.extend(counted.err());

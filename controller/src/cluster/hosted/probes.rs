@@ -1,10 +1,10 @@
 //! What is asked of a hosted API in the background: whether it is ready, and for its nodes.
 
-use crds::v1beta2::Cluster;
-use jiff::SignedDuration;
+use crds::v1beta2::{Cluster, ClusterStatus};
 use kube::ResourceExt as _;
+use pki::PemPair;
 
-use super::access;
+use super::access::{self, OWN_LIFETIME};
 use crate::apply::{Problem, SigningKeys};
 use crate::cluster::context::Context;
 use crate::cluster::dereference::Observed;
@@ -13,41 +13,65 @@ use crate::cluster::{children, status};
 use crate::hosted::health::ReadinessPoller;
 use crate::kubernetes::store::{Kind, ObjectKey};
 
-/// How long the controller's own certificate for a hosted API lasts. With it one may do anything
-/// there, and it is kept in memory: each costs one read of a key.
-const OWN_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
-
 /// Has the hosted API asked, in the background, whether it is ready: also that of a Cluster whose
-/// spec is refused, since it may serve all the same. Whether it is asked.
+/// spec is refused, since it may serve all the same. Whether it is asked, and what stands in the way of
+/// asking with a certificate of our own.
 pub async fn readiness(
     cluster: &Cluster,
     observed: &Observed,
     valid: Option<&ValidCluster>,
     keys: &SigningKeys,
     context: &Context,
-) -> Result<bool, Problem> {
+) -> (bool, Option<Problem>) {
     let uid = cluster.uid().unwrap_or_default();
     pace(&uid, observed, &context.prober);
-    let found = access::endpoint(cluster, observed, valid);
-    let (Some(_), Some((endpoint, ca_secret))) = (&observed.control_plane, found) else {
-        return Ok(false);
-    };
-    if context.prober.observes(&uid, &endpoint) {
-        return Ok(true);
+    if observed.control_plane.is_none() {
+        return (false, None);
     }
-    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
-    // An API server that lets nobody ask without a certificate costs one request for the key.
-    let client = if valid.is_some_and(children::control_plane::k0s_config::anonymous_health) {
-        None
-    } else {
-        let key = ObjectKey::new(Kind::Secret, &namespace, ca_secret);
-        Some(access::certificate(&key, OWN_LIFETIME, keys, context).await?)
+    let found = access::endpoint(cluster, observed, valid);
+    if let Some((endpoint, _)) = &found
+        && context.prober.observes(&uid, endpoint)
+    {
+        return (true, None);
+    }
+    let problem = match found {
+        None => None,
+        Some((endpoint, ca_secret)) => {
+            let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+            let key = ObjectKey::new(Kind::Secret, &namespace, ca_secret);
+            match client(valid, &key, keys, context).await {
+                Ok(client) => {
+                    let was_ready = status::is_true(cluster.status.as_ref(), status::FUNCTIONAL);
+                    context
+                        .prober
+                        .observe(&uid, &namespace, &name, endpoint, client, was_ready);
+                    return (true, None);
+                }
+                Err(problem) => Some(problem),
+            }
+        }
     };
-    let was_ready = status::is_true(cluster.status.as_ref(), status::FUNCTIONAL);
-    context
-        .prober
-        .observe(&uid, &namespace, &name, endpoint, client, was_ready);
-    Ok(true)
+    let was_available = cluster
+        .status
+        .as_ref()
+        .is_some_and(ClusterStatus::was_available);
+    let is_asked = was_available && access::borrow(cluster, observed, valid, context).await;
+    (is_asked, problem)
+}
+
+/// An API server that lets nobody ask without a certificate costs one request for the key.
+async fn client(
+    valid: Option<&ValidCluster>,
+    ca_secret: &ObjectKey,
+    keys: &SigningKeys,
+    context: &Context,
+) -> Result<Option<PemPair>, Problem> {
+    if valid.is_some_and(children::control_plane::k0s_config::anonymous_health) {
+        return Ok(None);
+    }
+    access::certificate(ca_secret, OWN_LIFETIME, keys, context)
+        .await
+        .map(Some)
 }
 
 /// Has one that is asked already asked at the pace of its pods, whether anything else is known of it or
@@ -92,9 +116,11 @@ pub async fn nodes(
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
     use std::time::Duration;
 
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
     use serde_json::json;
     use tokio::net::TcpListener;
 
@@ -102,6 +128,7 @@ mod tests {
     use crate::cluster::fixtures;
     use crate::hosted::Endpoint;
     use crate::hosted::health::Pace;
+    use crate::kubernetes::fixtures::{answer, refusal};
 
     /// Its CA may be unreadable at that moment: that keeps the pod from nobody.
     #[tokio::test]
@@ -147,9 +174,98 @@ mod tests {
         let cluster = serde_json::from_value(cluster).unwrap();
         let keys = SigningKeys::default();
         let is_asked = readiness(&cluster, &observed, None, &keys, &context).await;
-        assert_eq!(is_asked.ok(), Some(false), "it has no CA");
+        assert!(!is_asked.0, "it has no CA");
         tokio::time::sleep(Duration::from_secs(1)).await;
         let after = asked.load(Ordering::SeqCst);
         assert!(after > before + 2, "{before} {after}");
+    }
+
+    /// Its CA is refused, or is another one by now, and the controller has just started.
+    #[tokio::test]
+    async fn an_api_is_asked_with_its_kubeconfig_where_the_ca_says_nothing() {
+        let now = jiff::Timestamp::now();
+        let ca = pki::ca::new("kubernetes", now, pki::ca::LIFETIME).unwrap();
+        let text = pki::kubeconfig::render(&pki::kubeconfig::KubeconfigRequest {
+            names: pki::kubeconfig::KubeconfigNames::admin("demo"),
+            server: "https://192.0.2.1:6443",
+            ca_certificate: &ca.certificate,
+            client: &ca,
+        });
+        let value = BASE64_STANDARD.encode(text.unwrap().expose());
+        let kubeconfig = json!({"apiVersion": "v1", "kind": "Secret", "metadata":
+            {"name": "demo-kubeconfig", "namespace": "ns", "uid": "k", "resourceVersion": "1"},
+            "data": {"value": value}});
+        let encoded = |text: &str| BASE64_STANDARD.encode(text);
+        let authority = json!({"apiVersion": "v1", "kind": "Secret", "metadata":
+            {"name": "demo-ca", "namespace": "ns", "uid": "c", "resourceVersion": "1"},
+            "data": {"tls.crt": encoded(&ca.certificate), "tls.key": encoded(ca.key.expose())}});
+        let reads = Arc::new(AtomicU32::new(0));
+        let (count, allowed) = (Arc::clone(&reads), Arc::new(AtomicBool::new(false)));
+        let allows = Arc::clone(&allowed);
+        let context = fixtures::context(move |request| {
+            let is_kubeconfig = request.uri().path().ends_with("/demo-kubeconfig");
+            count.fetch_add(u32::from(is_kubeconfig), Ordering::SeqCst);
+            std::future::ready(match is_kubeconfig {
+                true => answer(&kubeconfig),
+                false if allows.load(Ordering::SeqCst) => answer(&authority),
+                false => refusal(403),
+            })
+        });
+        let cluster = |conditions| -> Cluster {
+            let status =
+                json!({"ports": {"api": 6443, "konnectivity": 8132}, "conditions": conditions});
+            let cluster = json!({"metadata": {"name": "demo", "namespace": "ns", "uid": "1"},
+                "spec": {}, "status": status});
+            serde_json::from_value(cluster).unwrap()
+        };
+        let available = json!([{"type": "Available", "status": "True", "reason": "Available",
+            "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+        let service = json!({"spec": {"clusterIPs": ["127.0.0.1"]}});
+        let mut observed = Observed {
+            control_plane: Some(k8s_openapi::api::apps::v1::StatefulSet::default()),
+            service: serde_json::from_value(service).unwrap(),
+            ..fixtures::made()
+        };
+        let keys = SigningKeys::default();
+        let ask = async |cluster: &Cluster, observed: &Observed| {
+            let (is_asked, problem) = readiness(cluster, observed, None, &keys, &context).await;
+            (is_asked, problem.is_some())
+        };
+        let served = cluster(available);
+        assert_eq!(
+            ask(&served, &observed).await,
+            (false, false),
+            "there is none"
+        );
+        observed.kubeconfig = true;
+        assert_eq!(
+            ask(&cluster(json!([])), &observed).await,
+            (false, false),
+            "it is new"
+        );
+        assert_eq!(reads.load(Ordering::SeqCst), 0);
+        assert_eq!(
+            ask(&served, &observed).await,
+            (true, false),
+            "the CA is another"
+        );
+        let secrets = &mut observed.certificate_secrets;
+        let secret = secrets
+            .get_mut(&crds::v1beta2::CertificateType::Ca)
+            .unwrap();
+        secret.certificate = Some(ca.certificate.clone());
+        assert_eq!(
+            ask(&served, &observed).await,
+            (true, true),
+            "the CA is refused"
+        );
+        assert_eq!(reads.load(Ordering::SeqCst), 1, "once is enough");
+        allowed.store(true, Ordering::SeqCst);
+        assert_eq!(ask(&served, &observed).await, (true, false), "it is there");
+        let endpoint = Endpoint::new("127.0.0.1", 6443, ca.certificate);
+        assert!(
+            context.prober.observes("1", &endpoint),
+            "with a certificate of our own"
+        );
     }
 }
