@@ -5,14 +5,16 @@
 //! make us an owner of the list entries around them, and an entry that an update of the manifests
 //! drops would stay as a stub that no API server accepts. A field that no manifest names is left
 //! alone by `kubectl apply`, on either side; what `replace` drops is put back.
+//!
+//! A configuration is written once more a moment later, with an empty line at the bundle's end: an API
+//! server (seen with 1.36) that takes in two changes of one at a time may keep the first, with a bundle
+//! that trusts nobody, until there is another.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use futures::StreamExt as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
@@ -21,18 +23,23 @@ use kube::api::{ApiResource, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{Event, watcher};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource as _};
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::state::State;
 use crate::certificates::plan::Bundle;
 use crate::metrics::Metrics;
 
+mod state;
+
 /// The longest that one write may take.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// How long after a bundle was written its configuration is changed once more.
+const LATER: SignedDuration = SignedDuration::from_secs(2);
 /// Who changed it, in managedFields.
 const MANAGER: &str = "k0smotron-webhook";
 
@@ -59,24 +66,22 @@ pub enum PublishError {
     },
 }
 
+impl PublishError {
+    /// Somebody has changed it meanwhile, or it is gone.
+    fn is_overtaken(&self) -> bool {
+        let Self::Api { source, .. } = self else {
+            return false;
+        };
+        // A test of a patch that does not hold makes it invalid.
+        matches!(&**source, kube::Error::Api(status) if matches!(status.code, 404 | 409 | 422))
+    }
+}
+
 /// One object that holds bundles.
 struct Target {
     resource: ApiResource,
     name: String,
     state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    listed: bool,
-    version: String,
-    slots: Vec<Slot>,
-}
-
-#[derive(Clone)]
-struct Slot {
-    pointer: String,
-    bundle: Bundle,
 }
 
 /// All bundles; clones share what is known.
@@ -155,12 +160,42 @@ impl CaBundles {
         result
     }
 
+    /// Changes what is to be changed once more by now, and gives when the next is.
+    pub async fn write_again(&self, now: Timestamp) -> Result<Option<Timestamp>, PublishError> {
+        let mut next = None;
+        for target in self.targets.iter() {
+            let due = target.state.lock().again;
+            match due {
+                Some(due) if due <= now => {
+                    let patch = target.state.lock().once_more();
+                    match self.write(target, patch).await {
+                        // Somebody has changed it, and that is another change.
+                        Err(error) if !error.is_overtaken() => return Err(error),
+                        _ => target.state.lock().again = None,
+                    }
+                }
+                due => next = next.into_iter().chain(due).min(),
+            }
+        }
+        Ok(next)
+    }
+
     async fn patch(&self, target: &Target, patch: Value) -> Result<(), PublishError> {
-        let kind = target.resource.kind.clone();
-        let name = target.name.clone();
+        self.write(target, patch).await?;
+        let (kind, name) = (&target.resource.kind, &target.name);
+        tracing::info!(kind, name, "wrote caBundle");
+        if *kind != CustomResourceDefinition::kind(&()) {
+            target.state.lock().again = Timestamp::now().checked_add(LATER).ok();
+        }
+        Ok(())
+    }
+
+    async fn write(&self, target: &Target, patch: Value) -> Result<(), PublishError> {
         let Ok(patch) = serde_json::from_value(patch) else {
             return Ok(());
         };
+        let kind = target.resource.kind.clone();
+        let name = target.name.clone();
         let params = PatchParams {
             field_manager: Some(MANAGER.to_owned()),
             ..PatchParams::default()
@@ -170,7 +205,6 @@ impl CaBundles {
         match timeout(DEADLINE, request).await {
             Ok(Ok(object)) => {
                 target.state.lock().see(&object, Timestamp::now());
-                tracing::info!(kind, name, "wrote caBundle");
                 Ok(())
             }
             Ok(Err(source)) => {
@@ -215,157 +249,5 @@ impl CaBundles {
             }
             self.changed.send_replace(());
         }
-    }
-}
-
-impl State {
-    fn see(&mut self, object: &DynamicObject, now: Timestamp) {
-        let version = object.metadata.resource_version.clone().unwrap_or_default();
-        let number = |version: &str| version.parse::<u64>().ok();
-        // What an own write returned is newer than what the watch has yet to bring.
-        if number(&version) < number(&self.version) {
-            return;
-        }
-        let before = std::mem::take(&mut self.slots);
-        self.slots = slots(&object.data)
-            .map(|(pointer, text)| {
-                let same = before
-                    .iter()
-                    .find(|slot| slot.pointer == pointer && slot.bundle.text == text);
-                let since = same.map_or(now, |slot| slot.bundle.since);
-                let bundle = Bundle { text, since };
-                Slot { pointer, bundle }
-            })
-            .collect();
-        self.version = version;
-    }
-
-    fn lose(&mut self) {
-        *self = Self {
-            listed: self.listed,
-            ..Self::default()
-        };
-    }
-
-    /// The change that has every slot hold this text, if one does not. It fails if anybody has
-    /// changed the object since, because then the pointers may point elsewhere.
-    fn patch(&self, text: &str) -> Option<Value> {
-        let others: Vec<_> = self
-            .slots
-            .iter()
-            .filter(|slot| slot.bundle.text != text)
-            .map(|slot| {
-                json!({"op": "add", "path": slot.pointer, "value": BASE64_STANDARD.encode(text)})
-            })
-            .collect();
-        if others.is_empty() {
-            return None;
-        }
-        let test = json!({
-            "op": "test", "path": "/metadata/resourceVersion", "value": self.version,
-        });
-        Some(std::iter::once(test).chain(others).collect())
-    }
-}
-
-/// Where an object holds bundles, and what they hold.
-fn slots(object: &Value) -> impl Iterator<Item = (String, String)> {
-    let webhooks = object.get("webhooks").and_then(Value::as_array);
-    let of_webhooks = webhooks
-        .into_iter()
-        .flatten()
-        .enumerate()
-        .filter_map(|(index, webhook)| {
-            Some((
-                format!("/webhooks/{index}/clientConfig"),
-                webhook.get("clientConfig")?,
-            ))
-        });
-    let conversion = "/spec/conversion/webhook/clientConfig";
-    let of_conversion = object
-        .pointer(conversion)
-        .map(|config| (conversion.to_owned(), config));
-    of_webhooks.chain(of_conversion).map(|(pointer, config)| {
-        let encoded = config.get("caBundle").and_then(Value::as_str);
-        let bytes = encoded.and_then(|text| BASE64_STANDARD.decode(text).ok());
-        let text = String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
-        (format!("{pointer}/caBundle"), text)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn object(version: &str, data: Value) -> DynamicObject {
-        let mut object = DynamicObject::new(
-            "k0smotron",
-            &ApiResource::erase::<CustomResourceDefinition>(&()),
-        );
-        object.metadata.resource_version = Some(version.to_owned());
-        object.data = data;
-        object
-    }
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    fn configuration(first: &str, second: &str) -> Value {
-        json!({"webhooks": [
-            {"name": "a", "clientConfig": {"caBundle": BASE64_STANDARD.encode(first)}},
-            {"name": "b", "clientConfig": {"url": "https://x"}, "rules": [second]},
-        ]})
-    }
-
-    #[test]
-    fn only_the_bundles_are_changed_and_only_of_the_object_that_was_seen() {
-        let mut state = State::default();
-        state.see(&object("7", configuration("old", "")), at(1));
-        let mut live = json!({"metadata": {"resourceVersion": "7"}});
-        live["webhooks"] = configuration("old", "")["webhooks"].clone();
-        let patch: json_patch::Patch = serde_json::from_value(state.patch("new").unwrap()).unwrap();
-        json_patch::patch(&mut live, &patch).unwrap();
-        let bundle = json!(BASE64_STANDARD.encode("new"));
-        assert_eq!(
-            live["webhooks"][0]["clientConfig"],
-            json!({"caBundle": bundle})
-        );
-        assert_eq!(
-            live["webhooks"][1],
-            json!({"name": "b", "clientConfig": {"url": "https://x", "caBundle": bundle}, "rules": [""]})
-        );
-        live["metadata"]["resourceVersion"] = json!("8");
-        assert!(json_patch::patch(&mut live, &patch).is_err());
-    }
-
-    #[test]
-    fn a_definition_without_conversion_by_webhook_is_left_alone() {
-        let mut state = State::default();
-        state.see(
-            &object("7", json!({"spec": {"conversion": {"strategy": "None"}}})),
-            at(1),
-        );
-        assert!(state.patch("new").is_none());
-        let webhook = json!({"spec": {"conversion": {"webhook": {"clientConfig": {"url": ""}}}}});
-        state.see(&object("8", webhook), at(2));
-        let patch = state.patch("new").unwrap();
-        assert_eq!(
-            patch[1]["path"],
-            "/spec/conversion/webhook/clientConfig/caBundle"
-        );
-    }
-
-    #[test]
-    fn a_bundle_counts_from_when_its_text_was_seen_first() {
-        let mut state = State::default();
-        state.see(&object("7", configuration("x", "")), at(1));
-        state.see(&object("8", configuration("x", "edited")), at(2));
-        assert_eq!(state.slots[0].bundle.since, at(1));
-        state.see(&object("9", configuration("y", "edited")), at(3));
-        assert_eq!(state.slots[0].bundle.since, at(3));
-        // What the watch brings late changes nothing.
-        state.see(&object("8", configuration("x", "edited")), at(4));
-        assert_eq!(state.slots[0].bundle.text, "y");
     }
 }

@@ -129,7 +129,14 @@ impl Rotator {
         if failed {
             return RETRY;
         }
-        let rest = Duration::try_from(step.again.duration_since(Timestamp::now()));
+        let again = match self.bundles.write_again(now).await {
+            Ok(again) => again.map_or(step.again, |again| again.min(step.again)),
+            Err(error) => {
+                self.report("telling of the CAs again", Err(error.into()));
+                return RETRY;
+            }
+        };
+        let rest = Duration::try_from(again.duration_since(Timestamp::now()));
         rest.unwrap_or_default()
             .clamp(Duration::from_millis(20), REST)
     }
