@@ -5,18 +5,17 @@
 //! answer, and is called again when the answer changes; it never waits for one.
 
 use std::collections::HashSet;
-use std::ops::Range;
-use std::time::Duration;
 
-use jiff::SignedDuration;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use pki::PemPair;
-use rand::Rng as _;
 use tokio::time::Instant;
 
+pub use self::pace::Pace;
 use super::{ClientCert, Endpoint, NotReady, ask_readyz, connect};
 use crate::poller::{Polled, Poller, Shared, Task};
+
+mod pace;
 
 /// How many APIs are asked at the same time unless told otherwise.
 pub const CONCURRENCY: usize = 32;
@@ -49,65 +48,6 @@ impl Health {
                 message: not_ready.message,
                 at,
             },
-        }
-    }
-}
-
-/// How long to wait between two questions.
-#[derive(Clone, Debug)]
-pub struct Pace {
-    /// At first, while an API is not ready. The wait grows with the time since it was first found
-    /// so, a tenth of it: an answer that comes after a minute is found out 6 seconds later at most.
-    pub quickest: Duration,
-    /// What the wait grows to.
-    pub slowest: Duration,
-    /// While no pod is ready: nobody stands behind the address then, and one that becomes ready has
-    /// it asked at once.
-    pub vacant: Duration,
-    /// Once it is ready: anything in this range, so that many clusters are spread.
-    pub settled: Range<Duration>,
-}
-
-impl Default for Pace {
-    /// 0.5 to 4 seconds, then 2 to 3: with the failures that it takes, an outage is told within 5, and
-    /// within 8.6 where the API hangs. A kubelet asks as often.
-    fn default() -> Self {
-        Self {
-            quickest: Duration::from_millis(500),
-            slowest: Duration::from_secs(4),
-            vacant: Duration::from_secs(300),
-            settled: Duration::from_secs(2)..Duration::from_secs(3),
-        }
-    }
-}
-
-/// By how much a wait may be shorter or longer while an API is not ready, so that many are spread.
-const SPREAD: Range<f64> = 0.8..1.2;
-
-impl Pace {
-    /// Whether a failure at this time ends readiness, when `first` is when the first question of those
-    /// that failed right before it was put. One lost packet is not an outage, and neither is what fails
-    /// again and again within a moment because something [hurries](ReadinessPoller::hurry): it has to last
-    /// for as long as two waits at the quickest, however many failures that makes.
-    fn is_outage(&self, first: Option<Instant>, now: Instant) -> bool {
-        let least = self.quickest.mul_f64(2.0 * SPREAD.start);
-        first.is_some_and(|first| now.duration_since(first) >= least)
-    }
-
-    /// The wait before the next question, `since` the moment from which on it was not ready.
-    fn wait(&self, since: Option<Duration>, is_vacant: bool) -> Duration {
-        let mut rng = rand::rng();
-        match since {
-            Some(since) => {
-                let wait = if is_vacant {
-                    self.vacant
-                } else {
-                    (since / 10).max(self.quickest).min(self.slowest)
-                };
-                wait.mul_f64(rng.random_range(SPREAD))
-            }
-            None if self.settled.is_empty() => self.settled.start,
-            None => rng.random_range(self.settled.clone()),
         }
     }
 }
@@ -187,18 +127,22 @@ impl ReadinessPoller {
         self.ask(uid, (namespace, name), endpoint, client_cert, was_ready);
     }
 
-    /// The same with somebody else's certificate, as long as none of our own can be made:
-    /// [`Self::observes`] says no all the time.
+    /// The same with somebody else's certificate (if with one), as long as none of our own can be made:
+    /// [`Self::observes`] says no all the time. Whether it is good for that.
     pub fn borrow(
         &self,
         uid: &str,
         cluster: (&str, &str),
         endpoint: Endpoint,
-        pair: PemPair,
+        pair: Option<PemPair>,
         longest: SignedDuration,
-    ) {
-        let client_cert = ClientCert::borrowed(pair, longest);
-        self.ask(uid, cluster, endpoint, Some(client_cert), true);
+    ) -> bool {
+        let client_cert = pair.map(|pair| ClientCert::borrowed(pair, longest));
+        if client_cert.as_ref().is_some_and(ClientCert::has_ended) {
+            return false;
+        }
+        self.ask(uid, cluster, endpoint, client_cert, true);
+        true
     }
 
     /// Whether the Cluster with this uid is asked at this address, with whatever certificate.
@@ -227,8 +171,10 @@ impl ReadinessPoller {
         };
         let change = |polled: &Polled<Target, Option<Health>>, target: Target| {
             polled.target.send_if_modified(|current| {
+                // The same certificate may be borrowed once more.
                 let is_new = current.endpoint != target.endpoint
-                    || current.client_cert != target.client_cert;
+                    || current.client_cert != target.client_cert
+                    || (current.has_ended() && !target.has_ended());
                 *current = Target {
                     is_vacant: current.is_vacant,
                     ..target
@@ -290,15 +236,16 @@ impl Asking {
         loop {
             let target = self.task.target.borrow_and_update().clone();
             if target.has_ended() {
+                client = None;
                 self.ended(&target);
+                drop(target);
                 if self.task.target.changed().await.is_err() {
                     return;
                 }
-                (client, first, is_due_told) = (None, None, false);
+                (first, is_due_told) = (None, false);
                 since = Some(Instant::now());
                 continue;
             }
-            let put = Instant::now();
             let outcome = tokio::select! {
                 outcome = ask(&self.task.shared, &target, &mut client, self.is_told()) => {
                     Some(outcome)
@@ -311,9 +258,8 @@ impl Asking {
                     None
                 }
             };
-            let Some(outcome) = outcome else {
-                client = None;
-                is_due_told = false;
+            let Some((outcome, put)) = outcome else {
+                (client, first, is_due_told) = (None, None, false);
                 continue;
             };
             let is_outage = self.task.shared.pace.is_outage(first, Instant::now());
@@ -342,8 +288,7 @@ impl Asking {
                     if changed.is_err() {
                         return;
                     }
-                    client = None;
-                    is_due_told = false;
+                    (client, first, is_due_told) = (None, None, false);
                     since = since.map(|_| Instant::now());
                 }
             }
@@ -384,8 +329,11 @@ async fn ask(
     target: &Target,
     client: &mut Option<Client>,
     is_told: bool,
-) -> Result<(), NotReady> {
+) -> (Result<(), NotReady>, Instant) {
+    // Others' turns are no part of what an answer takes.
+    let mut put = Instant::now();
     let question = async {
+        put = Instant::now();
         let client = match client {
             Some(client) => client,
             None => client.insert({
@@ -395,7 +343,8 @@ async fn ask(
         };
         ask_readyz(client).await
     };
-    shared.in_turn(is_told, question).await.0
+    let (outcome, _) = shared.in_turn(is_told, question).await;
+    (outcome, put)
 }
 
 #[cfg(test)]

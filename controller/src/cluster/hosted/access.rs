@@ -6,6 +6,7 @@ use crds::names;
 use crds::v1beta2::{CertificateType, Cluster};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
+use kube::api::DynamicObject;
 use pki::{PemPair, leaf};
 use zeroize::Zeroizing;
 
@@ -41,7 +42,7 @@ fn address(
     let recorded = || cluster.recorded_ports().both();
     let ports = valid.map_or_else(recorded, |valid| valid.served_ports);
     let port = u16::try_from(ports?.api).ok()?;
-    let host = addresses(observed.service.as_ref()).first()?.to_string();
+    let host = addresses(observed.service.as_ref()).first()?.clone();
     Some((host, port))
 }
 
@@ -51,32 +52,49 @@ pub async fn borrow(
     cluster: &Cluster,
     observed: &Observed,
     valid: Option<&ValidCluster>,
+    is_anonymous: bool,
     context: &Context,
-) -> bool {
-    let asks = async {
-        let uid = cluster.uid()?;
-        let (host, port) = address(cluster, observed, valid)?;
-        if context.prober.asks_at(&uid, &host, port) {
-            return Some(());
-        }
-        let (namespace, name) = (cluster.namespace()?, cluster.name_any());
-        let key = ObjectKey::new(Kind::Secret, &namespace, names::kubeconfig(&name));
-        let secret = if observed.kubeconfig {
-            context.mothership.writer.get(&key).await.ok()??
-        } else {
-            return None;
-        };
-        let data = secret.data.get("data")?.get(names::KUBECONFIG_KEY)?;
-        let text = Zeroizing::new(BASE64_STANDARD.decode(data.as_str()?).ok()?);
-        let (ca, pair) = pki::kubeconfig::read(std::str::from_utf8(&text).ok()?)?;
-        let endpoint = Endpoint::new(host, port, ca);
-        let about = (namespace.as_str(), name.as_str());
-        context
-            .prober
-            .borrow(&uid, about, endpoint, pair, OWN_LIFETIME);
-        Some(())
+) -> Result<bool, Problem> {
+    let uid = cluster.uid().unwrap_or_default();
+    let Some((host, port)) = address(cluster, observed, valid) else {
+        return Ok(false);
     };
-    asks.await.is_some()
+    if context.prober.asks_at(&uid, &host, port) {
+        return Ok(true);
+    }
+    if !observed.kubeconfig {
+        return Ok(false);
+    }
+    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+    let key = ObjectKey::new(Kind::Secret, &namespace, names::kubeconfig(&name));
+    let secret = context.mothership.writer.get(&key).await;
+    let secret = secret.map_err(|error| Problem::from_error(&key, &ApplyError::Write(error)))?;
+    let ca = observed.certificate_secrets.get(&CertificateType::Ca);
+    let in_use = ca.and_then(|ca| ca.public_key.as_ref());
+    let Some((ca, pair)) = secret.and_then(|secret| credentials(&secret, &uid, in_use)) else {
+        return Ok(false);
+    };
+    let endpoint = Endpoint::new(host, port, ca);
+    let about = (namespace.as_str(), name.as_str());
+    let pair = (!is_anonymous).then_some(pair);
+    let prober = &context.prober;
+    Ok(prober.borrow(&uid, about, endpoint, pair, OWN_LIFETIME))
+}
+
+/// The CA and the client certificate in a kubeconfig of this Cluster's, if it is of the key that its pods
+/// run with.
+fn credentials(
+    secret: &DynamicObject,
+    uid: &str,
+    in_use: Option<&String>,
+) -> Option<(String, PemPair)> {
+    let mut owners = secret.owner_references().iter();
+    owners.find(|owner| owner.uid == uid)?;
+    let data = secret.data.get("data")?.get(names::KUBECONFIG_KEY)?;
+    let text = Zeroizing::new(BASE64_STANDARD.decode(data.as_str()?).ok()?);
+    let (ca, pair) = pki::kubeconfig::read(std::str::from_utf8(&text).ok()?)?;
+    let key = pki::inspect(&ca).ok()?.spki_digest;
+    (Some(&key) == in_use).then_some((ca, pair))
 }
 
 /// A certificate with which it is let in, signed by the CA in this Secret; costs one

@@ -32,9 +32,8 @@ pub async fn ask(
     context: &Context,
 ) -> HostedState {
     let mut asked = HostedState::default();
-    let (is_asked, problem) = probes::readiness(cluster, observed, valid, keys, context).await;
-    asked.is_asked = is_asked;
-    asked.problems.extend(problem);
+    (asked.is_asked, asked.problems) =
+        probes::readiness(cluster, observed, valid, keys, context).await;
     let Some(valid) = valid else { return asked };
     let counted = probes::nodes(cluster, observed, valid, keys, context).await;
     asked.problems.extend(counted.err());

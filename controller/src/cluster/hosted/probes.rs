@@ -15,27 +15,28 @@ use crate::kubernetes::store::{Kind, ObjectKey};
 
 /// Has the hosted API asked, in the background, whether it is ready: also that of a Cluster whose
 /// spec is refused, since it may serve all the same. Whether it is asked, and what stands in the way of
-/// asking with a certificate of our own.
+/// asking, with a certificate of our own or at all.
 pub async fn readiness(
     cluster: &Cluster,
     observed: &Observed,
     valid: Option<&ValidCluster>,
     keys: &SigningKeys,
     context: &Context,
-) -> (bool, Option<Problem>) {
+) -> (bool, Vec<Problem>) {
     let uid = cluster.uid().unwrap_or_default();
     pace(&uid, observed, &context.prober);
     if observed.control_plane.is_none() {
-        return (false, None);
+        return (false, Vec::new());
     }
     let found = access::endpoint(cluster, observed, valid);
     if let Some((endpoint, _)) = &found
         && context.prober.observes(&uid, endpoint)
     {
-        return (true, None);
+        return (true, Vec::new());
     }
-    let problem = match found {
-        None => None,
+    let mut problems = Vec::new();
+    match found {
+        None => {}
         Some((endpoint, ca_secret)) => {
             let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
             let key = ObjectKey::new(Kind::Secret, &namespace, ca_secret);
@@ -45,18 +46,28 @@ pub async fn readiness(
                     context
                         .prober
                         .observe(&uid, &namespace, &name, endpoint, client, was_ready);
-                    return (true, None);
+                    return (true, Vec::new());
                 }
-                Err(problem) => Some(problem),
+                Err(problem) => problems.push(problem),
             }
         }
-    };
-    let was_available = cluster
-        .status
-        .as_ref()
-        .is_some_and(ClusterStatus::was_available);
-    let is_asked = was_available && access::borrow(cluster, observed, valid, context).await;
-    (is_asked, problem)
+    }
+    let status = cluster.status.as_ref();
+    if !status.is_some_and(ClusterStatus::was_available) {
+        return (false, problems);
+    }
+    let is_anonymous = lets_anybody_ask(valid);
+    match access::borrow(cluster, observed, valid, is_anonymous, context).await {
+        Ok(is_asked) => (is_asked, problems),
+        Err(problem) => {
+            problems.push(problem);
+            (false, problems)
+        }
+    }
+}
+
+fn lets_anybody_ask(valid: Option<&ValidCluster>) -> bool {
+    valid.is_some_and(children::control_plane::k0s_config::anonymous_health)
 }
 
 /// An API server that lets nobody ask without a certificate costs one request for the key.
@@ -66,7 +77,7 @@ async fn client(
     keys: &SigningKeys,
     context: &Context,
 ) -> Result<Option<PemPair>, Problem> {
-    if valid.is_some_and(children::control_plane::k0s_config::anonymous_health) {
+    if lets_anybody_ask(valid) {
         return Ok(None);
     }
     access::certificate(ca_secret, OWN_LIFETIME, keys, context)
@@ -193,8 +204,9 @@ mod tests {
         });
         let value = BASE64_STANDARD.encode(text.unwrap().expose());
         let kubeconfig = json!({"apiVersion": "v1", "kind": "Secret", "metadata":
-            {"name": "demo-kubeconfig", "namespace": "ns", "uid": "k", "resourceVersion": "1"},
-            "data": {"value": value}});
+            {"name": "demo-kubeconfig", "namespace": "ns", "uid": "k", "resourceVersion": "1",
+                "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+                    "name": "demo", "uid": "1"}]}, "data": {"value": value}});
         let encoded = |text: &str| BASE64_STANDARD.encode(text);
         let authority = json!({"apiVersion": "v1", "kind": "Secret", "metadata":
             {"name": "demo-ca", "namespace": "ns", "uid": "c", "resourceVersion": "1"},
@@ -229,7 +241,7 @@ mod tests {
         let keys = SigningKeys::default();
         let ask = async |cluster: &Cluster, observed: &Observed| {
             let (is_asked, problem) = readiness(cluster, observed, None, &keys, &context).await;
-            (is_asked, problem.is_some())
+            (is_asked, !problem.is_empty())
         };
         let served = cluster(available);
         assert_eq!(
@@ -238,12 +250,25 @@ mod tests {
             "there is none"
         );
         observed.kubeconfig = true;
+        let secrets = &mut observed.certificate_secrets;
+        let secret = secrets
+            .get_mut(&crds::v1beta2::CertificateType::Ca)
+            .unwrap();
+        secret.public_key = Some(pki::inspect(&ca.certificate).unwrap().spki_digest);
         assert_eq!(
             ask(&cluster(json!([])), &observed).await,
             (false, false),
             "it is new"
         );
         assert_eq!(reads.load(Ordering::SeqCst), 0);
+        let mut edited = observed.clone();
+        let secrets = &mut edited.certificate_secrets;
+        let secret = secrets
+            .get_mut(&crds::v1beta2::CertificateType::Ca)
+            .unwrap();
+        secret.public_key = Some("of the pods".to_owned());
+        let of_another_key = ask(&served, &edited).await;
+        assert_eq!(of_another_key, (false, false), "it is of another key");
         assert_eq!(
             ask(&served, &observed).await,
             (true, false),
@@ -259,7 +284,7 @@ mod tests {
             (true, true),
             "the CA is refused"
         );
-        assert_eq!(reads.load(Ordering::SeqCst), 1, "once is enough");
+        assert_eq!(reads.load(Ordering::SeqCst), 2, "once is enough");
         allowed.store(true, Ordering::SeqCst);
         assert_eq!(ask(&served, &observed).await, (true, false), "it is there");
         let endpoint = Endpoint::new("127.0.0.1", 6443, ca.certificate);
@@ -267,5 +292,22 @@ mod tests {
             context.prober.observes("1", &endpoint),
             "with a certificate of our own"
         );
+    }
+
+    /// With it one may do anything there, and it is kept in memory.
+    #[tokio::test]
+    async fn a_certificate_of_our_own_ends_within_a_day() {
+        let now = jiff::Timestamp::now();
+        let ca = pki::ca::new("kubernetes", now, pki::ca::LIFETIME).unwrap();
+        let encoded = |text: &str| BASE64_STANDARD.encode(text);
+        let authority = json!({"apiVersion": "v1", "kind": "Secret", "metadata":
+            {"name": "demo-ca", "namespace": "ns", "uid": "c", "resourceVersion": "1"},
+            "data": {"tls.crt": encoded(&ca.certificate), "tls.key": encoded(ca.key.expose())}});
+        let context = fixtures::context(move |_| std::future::ready(answer(&authority)));
+        let key = ObjectKey::new(Kind::Secret, "ns", "demo-ca");
+        let pair = client(None, &key, &SigningKeys::default(), &context).await;
+        let facts = pki::inspect::inspect(&pair.unwrap().unwrap().certificate).unwrap();
+        let day = jiff::SignedDuration::from_hours(24);
+        assert!(facts.not_after <= jiff::Timestamp::now() + day, "{facts:?}");
     }
 }

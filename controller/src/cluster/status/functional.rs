@@ -9,6 +9,7 @@ use super::conditions::{ConditionFinding, earlier, finding, unknown};
 use super::pods::{for_want_of_pods, with_pods};
 use super::rollout::replicas;
 use super::{FUNCTIONAL, Facts, refused_since};
+use crate::apply::Problem;
 use crate::cluster::children::storage;
 use crate::cluster::dereference::addresses;
 use crate::cluster::validate::Refusal;
@@ -141,9 +142,13 @@ fn without_ca(facts: &Facts<'_>) -> Option<String> {
     let key = ObjectKey::new(Kind::Secret, namespace.unwrap_or_default(), &ca.secret);
     let mut problems = facts.problems.iter();
     let of_ca = problems.find(|problem| !problem.passing && problem.about == key.to_string());
+    let kubeconfig = names::kubeconfig(facts.cluster.metadata.name.as_deref().unwrap_or_default());
+    let kubeconfig = ObjectKey::new(Kind::Secret, namespace.unwrap_or_default(), kubeconfig);
+    let is_about = |problem: &&Problem| problem.about == kubeconfig.to_string();
+    let is_refused = of_ca.is_some() || facts.problems.iter().any(|it| is_about(&it));
     let is_missing = || ca.certificate.is_none() && facts.problems.iter().all(|it| !it.passing);
     match of_ca {
-        Some(_) if refused_for(facts) < PATIENCE => None,
+        _ if is_refused && refused_for(facts) < PATIENCE => None,
         Some(problem) => Some(format!("{key}: {}", problem.message)),
         None if is_missing() => Some(format!("{key}: see CertificatesAvailable")),
         None => None,

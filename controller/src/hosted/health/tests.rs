@@ -5,6 +5,7 @@ mod outage;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, State};
@@ -264,6 +265,40 @@ async fn with_a_certificate_that_has_ended_nothing_is_asked_and_nothing_known() 
     prober.observe("u", "ns", "a", server.endpoint.clone(), next, false);
     called(&mut calls).await;
     assert!(prober.last("u").unwrap().ready);
+}
+
+/// It is the same one each time, and not kept for longer than one of our own.
+#[tokio::test]
+async fn a_certificate_is_borrowed_again_when_its_time_was_over() {
+    let api = Api::default();
+    api.set(true);
+    let server = api.start().await;
+    let (prober, mut calls) = prober(4, quick());
+    let endpoint = &server.endpoint;
+    let pair = server.client_cert();
+    let borrow = |pair: &PemPair, seconds| {
+        let longest = SignedDuration::from_secs(seconds);
+        prober.borrow(
+            "u",
+            ("ns", "a"),
+            endpoint.clone(),
+            Some(pair.clone()),
+            longest,
+        )
+    };
+    for _ in 0..2 {
+        assert!(!prober.asks_at("u", &endpoint.host, endpoint.port));
+        assert!(borrow(&pair, 1));
+        called(&mut calls).await;
+        assert!(prober.last("u").unwrap().ready);
+        assert!(prober.asks_at("u", &endpoint.host, endpoint.port));
+        assert!(!prober.observes("u", endpoint), "one of our own is better");
+        while prober.last("u").is_some() {
+            called(&mut calls).await;
+        }
+    }
+    let ended = client_cert(&server.ca, AHEAD);
+    assert!(!borrow(&ended, 60), "it opens nothing");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Which failures are an outage, and when it is told.
 
 use super::*;
+use crate::hosted::health::pace::SPREAD;
 use crate::hosted::readyz::READYZ_DEADLINE;
 
 #[tokio::test]
