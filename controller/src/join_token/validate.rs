@@ -231,4 +231,20 @@ mod tests {
             assert!(moved.message().contains("spec.clusterName"), "{moved:?}");
         }
     }
+
+    #[test]
+    fn a_token_is_not_made_once_more_for_another_role() {
+        let request: JoinTokenRequest = serde_json::from_value(json!({
+            "metadata": {"name": "token", "namespace": "ns", "uid": "2"},
+            "spec": {"clusterName": "demo", "role": "controller"}, "status": {"tokenID": "abc123"},
+        }))
+        .unwrap();
+        let changed = unchanged(&request, "demo", JoinTokenRole::Worker).unwrap_err();
+        assert_eq!(changed.reason(), "Invalid");
+        assert!(changed.message().contains("spec.role"), "{changed:?}");
+        assert_eq!(
+            unchanged(&request, "demo", JoinTokenRole::Controller),
+            Ok(())
+        );
+    }
 }

@@ -174,10 +174,19 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Arc, OnceLock};
+    use std::time::Duration;
+
     use crds::v1beta2::{Cluster, JoinTokenRequest};
+    use kube::ResourceExt as _;
+    use kube::client::Body;
     use serde_json::{Value, json};
+    use tokio::sync::{Notify, mpsc};
 
     use super::*;
+    use crate::kubernetes::fixtures::{answer, client};
+    use crate::kubernetes::requeue::channel;
 
     fn unreadable<K>(object: Value) -> Unreadable
     where
@@ -227,5 +236,75 @@ mod tests {
         assert_eq!(request(json!({"tokenID": 5})), None);
         let odd = json!({"tokenID": "abcdef", "conditions": [{"type": 5}]});
         assert_eq!(request(odd).unwrap().status, ended_status);
+    }
+
+    /// What is told before the store has it is looked at as it was, and what has gone meanwhile is in
+    /// no list.
+    #[tokio::test(start_paused = true)]
+    async fn what_a_watch_has_missed_is_told_once_the_store_has_it() {
+        let (lists, missed) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
+        let (listed, ends) = (Arc::clone(&lists), Arc::clone(&missed));
+        let server = move |request: http::Request<Body>| {
+            let (listed, ends) = (Arc::clone(&listed), Arc::clone(&ends));
+            async move {
+                if request.uri().query().unwrap_or_default().contains("watch=") {
+                    ends.notified().await;
+                    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
+                        "status": "Failure", "message": "x", "reason": "Expired", "code": 410});
+                    return answer(&json!({"type": "ERROR", "object": status}));
+                }
+                let version = listed.fetch_add(1, Ordering::SeqCst) + 1;
+                let cluster = |name: &str, replicas: u32| {
+                    json!({"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+                        "metadata": {"name": name, "namespace": "ns", "uid": name,
+                            "resourceVersion": version.to_string()},
+                        "spec": {"replicas": replicas}})
+                };
+                let items = match version {
+                    1 => vec![cluster("changed", 1), cluster("gone", 1)],
+                    _ => vec![cluster("changed", 3)],
+                };
+                answer(
+                    &json!({"apiVersion": "k0smotron.io/v1beta2", "kind": "ClusterList",
+                    "metadata": {"resourceVersion": version.to_string()}, "items": items}),
+                )
+            }
+        };
+        let client = client(server);
+        let primaries = Primaries {
+            events: Events::new(client.clone(), "test", "test"),
+            client,
+            namespace: None,
+            pulse: Pulse::default(),
+            triggers: channel().0,
+            stop: CancellationToken::new(),
+            untold: Untold::default(),
+        };
+        // Each with what the store has of it at that moment.
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let store = Arc::new(OnceLock::<Reader<Cluster>>::new());
+        let seen = Arc::clone(&store);
+        let (reader, ready) = primaries.follow(move |cluster: &Cluster| {
+            let stored = seen.get().unwrap().get(&ObjectRef::from_obj(cluster));
+            let replicas = stored.map(|stored| stored.spec.replicas);
+            tell.send((cluster.name_any(), replicas)).unwrap();
+        });
+        store.set(reader).unwrap();
+        let mut two = async || {
+            let wait = Duration::from_secs(60);
+            let next = tokio::time::timeout(wait, told.recv()).await;
+            let then = tokio::time::timeout(wait, told.recv()).await;
+            let mut two = [next, then].map(|told| told.ok().flatten());
+            two.sort();
+            two.map(|told| told.map_or_else(|| "nothing".into(), |told| format!("{told:?}")))
+        };
+        runtime::synced(ready).await;
+        assert_eq!(
+            two().await,
+            ["(\"changed\", Some(1))", "(\"gone\", Some(1))"]
+        );
+        missed.notify_one();
+        assert_eq!(two().await, ["(\"changed\", Some(3))", "(\"gone\", None)"]);
+        assert_eq!(lists.load(Ordering::SeqCst), 2);
     }
 }

@@ -94,6 +94,17 @@ fn etcd_args(arg: &str) -> Value {
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
     }}})
 )]
+#[case::claim_label(
+    json!({"persistence": {"type": "pvc", "persistentVolumeClaim": {
+        "metadata": {"labels": {"Example.com/x": "a"}},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }}}),
+    "spec.persistence.persistentVolumeClaim.metadata.labels[Example.com/x]",
+    json!({"persistence": {"type": "pvc", "persistentVolumeClaim": {
+        "metadata": {"labels": {"example.com/X": "a"}},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }}})
+)]
 #[case::etcd_image(
     json!({"storage": {"etcd": {"image": "etcd v3.7.1"}}}), "spec.storage.etcd.image",
     json!({"storage": {"etcd": {"image": ""}}})

@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Secret, Service};
-use kube::Client;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch,
+    PatchParams, PostParams,
+};
+use kube::{Client, ResourceExt as _};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -186,6 +189,13 @@ pub async fn a_token_is_refused_after_its_expiry(world: &World) -> Result<()> {
     let request = tokens::requests(world, LEFT).get("short").await?;
     let expires = request.status.and_then(|status| status.expires_at);
     let expires = expires.context("no status.expiresAt")?.0;
+    // The Secret outlives its token, so it says itself until when that is good.
+    let secret = tokens::secrets(world, LEFT).get("short").await?;
+    let noted = secret.annotations().get("k0smotron.io/not-after").cloned();
+    ensure!(
+        noted == Some(expires.to_string()),
+        "the Secret says {noted:?}, the status {expires}"
+    );
     ensure!(
         tokens::bearer(&token).await?.is_some(),
         "the token is refused from the start"
@@ -205,7 +215,7 @@ pub async fn a_token_is_refused_after_its_expiry(world: &World) -> Result<()> {
 pub async fn a_token_is_revoked_with_its_request(world: &World) -> Result<()> {
     let client = left(world).await?;
     tokens::request(world, LEFT, "revoked", "1h").await?;
-    let (_, token) = tokens::token(world, LEFT, "revoked", None).await?;
+    let (uid, token) = tokens::token(world, LEFT, "revoked", None).await?;
     let id = tokens::recorded_id(world, LEFT, "revoked").await?;
     let id = id.context("no id is recorded")?;
     ensure!(
@@ -234,6 +244,22 @@ pub async fn a_token_is_revoked_with_its_request(world: &World) -> Result<()> {
         "refused {:.1} s after the request was gone",
         started.elapsed().as_secs_f64()
     ));
+
+    // A script of upstream's version makes one of the same name again.
+    let resource = GroupVersionKind::gvk("k0smotron.io", "v1beta1", "JoinTokenRequest");
+    let resource = ApiResource::from_gvk(&resource);
+    let old: Api<DynamicObject> = Api::namespaced_with(world.client.clone(), LEFT, &resource);
+    let cluster = json!({"name": LEFT, "namespace": LEFT});
+    let again = DynamicObject::new("revoked", &resource)
+        .data(json!({"spec": {"clusterRef": cluster, "expiry": "1h"}}));
+    old.create(&PostParams::default(), &again).await?;
+    let (_, token) = tokens::token(world, LEFT, "revoked", Some(&uid)).await?;
+    let new = tokens::recorded_id(world, LEFT, "revoked").await?;
+    ensure!(new.is_some_and(|new| new != id), "it is the old token");
+    ensure!(
+        tokens::bearer(&token).await?.is_some(),
+        "the token that was made again is refused"
+    );
     Ok(())
 }
 

@@ -226,6 +226,26 @@ pub async fn defaults_of_a_policy_are_merged_in_and_overwrite_nothing(scene: &Sc
         "{shown:#}"
     );
 
+    // What only claims to be going stays, and gets them as well. Of an apply by the server the claim
+    // is kept until then.
+    let claim = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z",
+        "finalizers": ["example.org/held"]}});
+    let going = with(probe.clone(), &claim).to_string();
+    let dry_run = [
+        "apply",
+        "--server-side",
+        "--dry-run=server",
+        "--output=json",
+    ];
+    let said = scene
+        .kubectl(&[&dry_run[..], &["--filename", "-"]].concat(), &going)
+        .await?;
+    accepted(&said)?;
+    ensure!(
+        said.out.contains("256Mi") && said.out.contains("blue"),
+        "{said:?}"
+    );
+
     let own = json!({
         "metadata": {"labels": {"team": "red"}},
         "spec": {"version": VERSION, "resources": {"requests": {"cpu": "2"}},

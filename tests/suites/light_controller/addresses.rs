@@ -1,10 +1,12 @@
 //! Addresses that the mothership offers, and takes back.
 
 use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use k8s_openapi::api::core::v1::{Node, Service};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use support::light::children::at;
+use support::light::children::{at, text};
 use support::light::scene::Scene;
 
 async fn balance(scene: &Scene, service: &str, addresses: &[&str]) -> Result<()> {
@@ -83,5 +85,51 @@ pub async fn a_cluster_that_waits_for_a_node_finds_the_first(scene: &Scene) -> R
     nodes.delete(&name, &DeleteParams::default()).await?;
     let message = said?;
     ensure!(message.contains("192.0.2.77"), "{message}");
+    controller.stop().await
+}
+
+/// What workers and users are told, and what the API server's certificate is valid for.
+pub async fn an_external_address_that_changes_reaches_all_that_names_it(
+    scene: &Scene,
+) -> Result<()> {
+    let (old, new) = ("192.0.2.1", "api.example.org");
+    let controller = scene.controller().await?;
+    let ports = json!({"type": "NodePort", "apiPort": 31843, "konnectivityPort": 31844});
+    let spec = json!({"service": ports, "externalAddress": old});
+    scene.complete("one", spec).await?;
+    let told = async |address: &str, before: &str| -> Result<()> {
+        let config = scene.appears("ConfigMap", "kmc-one-config").await?;
+        let config: Value = serde_saphyr::from_str(text(&config, "/data/K0SMOTRON_K0S_YAML"))?;
+        ensure!(
+            text(&config, "/spec/api/externalAddress") == address,
+            "{config}"
+        );
+        let names = at(&config, "/spec/api/sans").as_array();
+        ensure!(
+            names.is_some_and(|names| names.contains(&json!(address))),
+            "{config}"
+        );
+        let endpoint = scene.appears("ConfigMap", "kmc-one-endpoint").await?;
+        let endpoint = at(&endpoint, "/data").to_string();
+        ensure!(
+            endpoint.contains(address) && !endpoint.contains(before),
+            "{endpoint}"
+        );
+        let kubeconfig = scene.appears("Secret", "one-kubeconfig").await?;
+        let kubeconfig = BASE64_STANDARD.decode(text(&kubeconfig, "/data/value"))?;
+        let kubeconfig: Value = serde_saphyr::from_str(std::str::from_utf8(&kubeconfig)?)?;
+        let server = text(&kubeconfig, "/clusters/0/cluster/server");
+        ensure!(server == format!("https://{address}:31843"), "{server}");
+        let status = scene.clusters().get("one").await?.status;
+        let endpoint = status.and_then(|status| status.endpoint);
+        ensure!(endpoint.as_deref() == Some(server), "{endpoint:?}");
+        Ok(())
+    };
+    told(old, new).await?;
+    scene
+        .change("one", json!({"spec": {"externalAddress": new}}))
+        .await?;
+    scene.settled().await?;
+    told(new, old).await?;
     controller.stop().await
 }

@@ -105,6 +105,7 @@ fn main() -> ExitCode {
             case!(gates::keys_are_kept_while_a_spec_is_refused),
             case!(addresses::the_order_of_a_balancers_addresses_changes_nothing),
             case!(addresses::a_cluster_that_waits_for_a_node_finds_the_first),
+            case!(addresses::an_external_address_that_changes_reaches_all_that_names_it),
             case!(deletion::a_key_without_its_labels_is_let_go),
             case!(upstream::zeros_that_are_stored_are_taken_as_left_out),
         ],

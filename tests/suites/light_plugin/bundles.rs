@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
@@ -23,6 +24,8 @@ use crate::scene::{condition, installed, secret, set_status, until};
 
 /// Stands wherever a secret does.
 const PLANTED: &str = "Pl4ntedS3cret";
+/// Asked of the mothership for a bundle of one Cluster.
+const REQUESTS: usize = 40;
 
 async fn make<K>(client: &Client, object: Value) -> Result<()>
 where
@@ -195,8 +198,13 @@ async fn a_support_bundle_holds_everything_but_secrets() -> Result<()> {
     let files = unpacked(&piped.stdout)?;
     assert!(files.contains_key("clusters/default/demo/cluster.yaml"));
 
-    let dry = admin.runs("support-bundle demo --since 1h --dry-run")?;
+    let counted = Person::new(light.kubeconfig("counted", &["system:masters"])?)?;
+    let mark = light.audit().mark();
+    let dry = counted.runs("support-bundle demo --since 1h --dry-run")?;
     let dry = dry.expect(0, &["none was written"]);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let asked = light.audit().count("counted", mark)?;
+    ensure!(asked.total() <= REQUESTS, "too many:\n{asked}");
     assert!(
         dry.stdout.contains("clusters/default/demo/secrets.yaml"),
         "{dry:#?}"

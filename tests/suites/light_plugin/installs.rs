@@ -1,19 +1,25 @@
 //! Installing the product and removing it again.
 
 use std::io::Write as _;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Result;
 use crds::v1beta2::Cluster;
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
-use mothership::{Light, LightOptions};
+use mothership::progress::Progress;
+use mothership::{Light, LightOptions, image, paths};
 use nix::pty::openpty;
 use serde_json::json;
+use support::light::process::Process;
+use support::light::webhook::USER;
+use support::light::world::{PLAIN, disregard_webhook, install};
 
-use crate::person::{Person, Running};
+use crate::person::{Ended, Person, Running};
+use crate::scene::until;
 
 const INSTALL: &str = "install --registry registry.example.org/k0smotron";
 
@@ -219,5 +225,100 @@ async fn what_is_in_use_and_what_belongs_to_others_is_not_removed() -> Result<()
         .expect(0, &["k0smotron is gone"]);
     assert_eq!(rest.stdout.lines().count(), 3, "the definitions: {rest:#?}");
     admin.runs("list")?.expect(10, &["hint: "]);
+    light.down().await
+}
+
+/// kubectl as the administrator.
+fn kubectl(program: &Path, light: &Light, line: &str) -> Result<Ended> {
+    let mut command = Command::new(program);
+    command
+        .arg("--kubeconfig")
+        .arg(light.admin_kubeconfig()?)
+        .args(line.split_whitespace())
+        // Where the file is.
+        .current_dir(paths::workspace());
+    Ok(command.output()?.into())
+}
+
+async fn built(
+    program: impl FnOnce(&Progress) -> Result<PathBuf> + Send + 'static,
+) -> Result<PathBuf> {
+    tokio::task::spawn_blocking(|| program(&Progress::new())).await?
+}
+
+/// Whoever compares an installation with its file again and again finds no difference.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_webhook_writes_is_no_difference_to_the_file() -> Result<()> {
+    let light = Light::start(LightOptions::default()).await?;
+    let program = install(&light, PLAIN, None).await?;
+    let webhook = Process::start(
+        "the webhook",
+        &built(image::webhook).await?,
+        &light.kubeconfig(USER, &[])?,
+        light.dir().join("log/webhook.log"),
+        &[
+            "--listen=127.0.0.1:0",
+            "--namespace=k0smotron",
+            "--drain=1s",
+        ],
+    )
+    .await?;
+    let callers = "get crd,mutatingwebhookconfigurations,validatingwebhookconfigurations -o json";
+    until(async || {
+        let found = kubectl(&program, &light, callers)?.expect(0, &[]).stdout;
+        let count = |field: &str| found.matches(&format!("\"{field}\": ")).count();
+        let (callers, bundles) = (count("clientConfig"), count("caBundle"));
+        Ok((callers > 0 && callers == bundles).then_some(()))
+    })
+    .await?;
+    let line = "diff --server-side --filename deploy/install.yaml";
+    let differs = kubectl(&program, &light, line)?.expect(0, &[]);
+    assert_eq!(differs.stdout, "");
+    webhook.stop().await?;
+    light.down().await
+}
+
+/// The way out that docs/troubleshooting.md names.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_deletion_with_clusters_there_it_is_applied_twice() -> Result<()> {
+    let light = Light::start(LightOptions::default()).await?;
+    let program = install(&light, PLAIN, None).await?;
+    let line = |line: &str| kubectl(&program, &light, line).map(|ended| ended.expect(0, &[]));
+    let client = light.admin().await?;
+    // Nobody answers for the webhook here.
+    disregard_webhook(&client).await?;
+    let name = "system:serviceaccount:k0smotron:k0smotron-controller-manager";
+    let (controller, user) = (
+        built(image::controller).await?,
+        light.kubeconfig(name, &[])?,
+    );
+    let log = light.dir().join("log/controller.log");
+    let start = || Process::start("the controller", &controller, &user, log.clone(), &[]);
+    let running = start().await?;
+    let clusters: Api<Cluster> = Api::namespaced(client.clone(), "default");
+    let demo: Cluster = serde_json::from_value(
+        json!({"metadata": {"name": "demo"}, "spec": {"service": {"type": "ClusterIP"}}}),
+    )?;
+    clusters.create(&PostParams::default(), &demo).await?;
+    let sets: Api<StatefulSet> = Api::namespaced(client.clone(), "default");
+    until(async || Ok(sets.get_opt("kmc-demo").await?)).await?;
+    running.stop().await?;
+
+    line("delete --ignore-not-found --wait=false --filename deploy/install.yaml")?;
+    line("wait --for=delete --timeout=1m namespace/k0smotron")?;
+    let apply = "apply --server-side --filename deploy/install.yaml";
+    line(apply)?;
+    let kept = sets.get_opt("kmc-demo").await?;
+    assert!(kept.is_some(), "nobody was there to end it");
+    let running = start().await?;
+    // There was no request to end: the definition of those went at once, and is a new one by now.
+    line("wait --for=delete --timeout=1m crd/clusters.k0smotron.io")?;
+    until(async || Ok(sets.get_opt("kmc-demo").await?.is_none().then_some(()))).await?;
+    running.stop().await?;
+    line(apply)?;
+    line("wait --for=condition=Established --timeout=1m crd/clusters.k0smotron.io")?;
+    disregard_webhook(&client).await?;
+    // The API server learns of both a moment later.
+    until(async || Ok(clusters.create(&PostParams::default(), &demo).await.ok())).await?;
     light.down().await
 }

@@ -183,6 +183,20 @@ mod tests {
         }
     }
 
+    /// A pod that has not started has an address all the same: nobody may be sent there.
+    #[test]
+    fn every_service_leads_to_ready_pods_only() {
+        let objects = objects(None).unwrap();
+        let services = objects.iter().filter(|object| kind(object) == "Service");
+        let publishes = |object: &DynamicObject| {
+            let spec = "/spec/publishNotReadyAddresses";
+            object.data.pointer(spec).cloned()
+        };
+        let published: Vec<_> = services.map(publishes).collect();
+        assert!(!published.is_empty());
+        assert!(published.iter().all(Option::is_none), "{published:?}");
+    }
+
     #[test]
     fn the_plural_of_every_kind_is_the_servers() {
         let objects = objects(None).unwrap();
