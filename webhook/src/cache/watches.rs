@@ -1,6 +1,6 @@
 //! Fills the tables from one watch a kind, and tells when each has had its first list.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,6 +12,7 @@ use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 
 use super::Cache;
+use crate::cache::tables::Key;
 use crate::cache::watched::{
     NamespaceMeta, ResourceQuota, Service, StorageClass, StoredPolicy, Watched,
 };
@@ -83,11 +84,11 @@ impl Watches {
             let events = runtime::guarded(api, K::config(), stand_in);
             let events = events.take_until(stop.cancelled_owned());
             tokio::pin!(events);
-            let mut listed = HashSet::new();
+            let mut seen = Seen::default();
             while let Some(event) = events.next().await {
                 match event {
                     Ok(event) => {
-                        if take(event, &known, &mut listed) {
+                        if take(event, &known, &mut seen) {
                             list.store(FILLED, Relaxed);
                         }
                     }
@@ -116,27 +117,67 @@ impl Watches {
     }
 }
 
+/// What a watch has shown of a kind.
+#[derive(Default)]
+struct Seen {
+    /// In the list that comes in.
+    listed: HashSet<Key>,
+    /// The version of each object.
+    newest: HashMap<Key, u64>,
+    /// The last one that went.
+    gone: Option<(Key, u64)>,
+}
+
+impl Seen {
+    /// Whether something newer of it has been shown, which no decision may fall behind.
+    fn is_late<K: Watched>(&self, key: &Key, object: &K) -> bool {
+        let gone = self.gone.iter().find(|(gone, _)| gone == key);
+        let newest = self
+            .newest
+            .get(key)
+            .or_else(|| gone.map(|(_, version)| version));
+        matches!((version(object), newest), (Some(version), Some(newest)) if version < *newest)
+    }
+
+    fn note<K: Watched>(&mut self, key: &Key, object: &K) {
+        if let Some(version) = version(object) {
+            self.newest.insert(key.clone(), version);
+        }
+    }
+}
+
+fn version<K: Watched>(object: &K) -> Option<u64> {
+    object.meta().resource_version.as_ref()?.parse().ok()
+}
+
 /// Takes an event in; whether the kind is complete now.
-fn take<K: Watched>(
-    event: Event<K>,
-    known: &Cache,
-    listed: &mut HashSet<super::tables::Key>,
-) -> bool {
+fn take<K: Watched>(event: Event<K>, known: &Cache, seen: &mut Seen) -> bool {
     match event {
-        Event::Init => listed.clear(),
+        Event::Init => *seen = Seen::default(),
         Event::InitApply(object) => {
             let key = object.key();
-            listed.insert(key.clone());
+            seen.listed.insert(key.clone());
+            seen.note(&key, &object);
             object.put(key, known);
         }
         Event::Apply(object) => {
             let key = object.key();
-            object.put(key, known);
+            if !seen.is_late(&key, &object) {
+                seen.note(&key, &object);
+                object.put(key, known);
+            }
         }
-        Event::Delete(object) => K::remove(&object.key(), &mut known.0.write()),
+        Event::Delete(object) => {
+            let key = object.key();
+            if !seen.is_late(&key, &object) {
+                seen.newest.remove(&key);
+                seen.gone = version(&object).map(|version| (key.clone(), version));
+                K::remove(&key, &mut known.0.write());
+            }
+        }
         Event::InitDone => {
             let mut tables = known.0.write();
-            K::retain(&std::mem::take(listed), &mut tables);
+            K::retain(&std::mem::take(&mut seen.listed), &mut tables);
             K::listed(&mut tables);
             return true;
         }
@@ -152,4 +193,51 @@ fn is_no_kind(error: &watcher::Error) -> bool {
 fn is_unconverted(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status))
         if status.message.starts_with("conversion webhook for "))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cache::watched::StoredPolicy;
+
+    fn policy(version: &str, types: &[&str]) -> StoredPolicy {
+        serde_json::from_value(json!({
+            "metadata": {"name": "own", "resourceVersion": version},
+            "spec": {"serviceTypes": types},
+        }))
+        .unwrap()
+    }
+
+    /// A policy that is taken for what it was lets through what it refuses.
+    #[test]
+    fn what_comes_late_changes_nothing() {
+        let (known, mut seen) = (Cache::default(), Seen::default());
+        let mut take = |event| {
+            take(event, &known, &mut seen);
+            let all = known.stored_policies();
+            all.first()
+                .map(|policy| serde_json::to_value(&policy.spec).unwrap()["serviceTypes"].clone())
+        };
+        let (old, new) = (json!(["ClusterIP"]), json!(["LoadBalancer"]));
+        take(Event::Init);
+        take(Event::InitApply(policy("9", &["ClusterIP"])));
+        assert_eq!(take(Event::InitDone), Some(old.clone()));
+        assert_eq!(
+            take(Event::Apply(policy("11", &["LoadBalancer"]))),
+            Some(new.clone())
+        );
+        assert_eq!(
+            take(Event::Apply(policy("10", &["ClusterIP"]))),
+            Some(new.clone())
+        );
+        assert_eq!(take(Event::Delete(policy("10", &["ClusterIP"]))), Some(new));
+        assert_eq!(take(Event::Delete(policy("12", &["LoadBalancer"]))), None);
+        assert_eq!(take(Event::Apply(policy("11", &["LoadBalancer"]))), None);
+        // A list is what is so, also where versions have begun anew.
+        take(Event::Init);
+        take(Event::InitApply(policy("3", &["ClusterIP"])));
+        assert_eq!(take(Event::InitDone), Some(old));
+    }
 }
