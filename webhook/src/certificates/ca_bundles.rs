@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
@@ -38,8 +38,6 @@ mod state;
 
 /// The longest that one write may take.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// How long after a bundle was written its configuration is changed once more.
-const LATER: SignedDuration = SignedDuration::from_secs(2);
 /// Who changed it, in managedFields.
 const MANAGER: &str = "k0smotron-webhook";
 
@@ -160,33 +158,34 @@ impl CaBundles {
         result
     }
 
-    /// Changes what is to be changed once more by now, and gives when the next is.
+    /// Changes what is to be changed once more by now, and gives when the next is; goes on with the others
+    /// when one fails.
     pub async fn write_again(&self, now: Timestamp) -> Result<Option<Timestamp>, PublishError> {
-        let mut next = None;
+        let mut result = Ok(None);
         for target in self.targets.iter() {
-            let due = target.state.lock().again;
+            if target.resource.kind == CustomResourceDefinition::kind(&()) {
+                continue;
+            }
+            let due = target.state.lock().due();
             match due {
                 Some(due) if due <= now => {
                     let patch = target.state.lock().once_more();
                     match self.write(target, patch).await {
-                        // Somebody has changed it, and that is another change.
-                        Err(error) if !error.is_overtaken() => return Err(error),
-                        _ => target.state.lock().again = None,
+                        // Somebody has changed it, and that comes by the watch.
+                        Err(error) if !error.is_overtaken() => result = Err(error),
+                        _ => {}
                     }
                 }
-                due => next = next.into_iter().chain(due).min(),
+                due => result = result.map(|next| next.into_iter().chain(due).min()),
             }
         }
-        Ok(next)
+        result
     }
 
     async fn patch(&self, target: &Target, patch: Value) -> Result<(), PublishError> {
         self.write(target, patch).await?;
         let (kind, name) = (&target.resource.kind, &target.name);
         tracing::info!(kind, name, "wrote caBundle");
-        if *kind != CustomResourceDefinition::kind(&()) {
-            target.state.lock().again = Timestamp::now().checked_add(LATER).ok();
-        }
         Ok(())
     }
 

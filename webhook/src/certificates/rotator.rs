@@ -126,17 +126,15 @@ impl Rotator {
             };
             failed |= self.report(&format!("{change:?}").to_lowercase(), result);
         }
+        let mut next = step.again;
+        match self.bundles.write_again(now).await {
+            Ok(again) => next = again.map_or(next, |again| again.min(next)),
+            Err(error) => failed |= self.report("publishing the CAs again", Err(error.into())),
+        }
         if failed {
             return RETRY;
         }
-        let again = match self.bundles.write_again(now).await {
-            Ok(again) => again.map_or(step.again, |again| again.min(step.again)),
-            Err(error) => {
-                self.report("telling of the CAs again", Err(error.into()));
-                return RETRY;
-            }
-        };
-        let rest = Duration::try_from(again.duration_since(Timestamp::now()));
+        let rest = Duration::try_from(next.duration_since(Timestamp::now()));
         rest.unwrap_or_default()
             .clamp(Duration::from_millis(20), REST)
     }

@@ -2,11 +2,14 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::certificates::plan::Bundle;
+
+/// How long after a bundle was written its configuration is changed once more.
+const LATER: SignedDuration = SignedDuration::from_secs(2);
 
 /// What is known of one object.
 #[derive(Default)]
@@ -16,8 +19,6 @@ pub(super) struct State {
     version: String,
     /// Where it holds bundles.
     pub(super) slots: Vec<Slot>,
-    /// When it is to be changed once more.
-    pub(super) again: Option<Timestamp>,
 }
 
 /// A place for a bundle.
@@ -26,6 +27,8 @@ pub(super) struct Slot {
     pointer: String,
     /// What is there.
     pub(super) bundle: Bundle,
+    /// It was written once more.
+    is_again: bool,
 }
 
 impl Slot {
@@ -44,13 +47,21 @@ impl State {
         }
         let before = std::mem::take(&mut self.slots);
         self.slots = slots(&object.data)
-            .map(|(pointer, text)| {
+            .map(|(pointer, mut text)| {
+                let is_again = text.ends_with("\n\n");
+                if is_again {
+                    text.pop();
+                }
                 let same = before
                     .iter()
                     .find(|slot| slot.pointer == pointer && slot.bundle.text == text);
                 let since = same.map_or(now, |slot| slot.bundle.since);
                 let bundle = Bundle { text, since };
-                Slot { pointer, bundle }
+                Slot {
+                    pointer,
+                    bundle,
+                    is_again,
+                }
             })
             .collect();
         self.version = version;
@@ -71,9 +82,18 @@ impl State {
         (!others.is_empty()).then(|| self.tested(others))
     }
 
+    /// When it is to be changed once more: a moment after its bundles were seen that were not yet.
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        let is_first = |slot: &&Slot| !slot.is_again && !slot.bundle.text.is_empty();
+        let since = self.slots.iter().filter(is_first);
+        let since = since.map(|slot| slot.bundle.since).max()?;
+        since.checked_add(LATER).ok()
+    }
+
     /// The change that has every slot hold the same in another way.
     pub(super) fn once_more(&self) -> Value {
         let slots = self.slots.iter();
+        let slots = slots.filter(|slot| !slot.bundle.text.is_empty());
         self.tested(slots.map(|slot| slot.set(&format!("{}\n", slot.bundle.text))))
     }
 
@@ -105,11 +125,7 @@ fn slots(object: &Value) -> impl Iterator<Item = (String, String)> {
     of_webhooks.chain(of_conversion).map(|(pointer, config)| {
         let encoded = config.get("caBundle").and_then(Value::as_str);
         let bytes = encoded.and_then(|text| BASE64_STANDARD.decode(text).ok());
-        let mut text = String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
-        // It was written once more.
-        if text.ends_with("\n\n") {
-            text.pop();
-        }
+        let text = String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
         (format!("{pointer}/caBundle"), text)
     })
 }
@@ -170,12 +186,19 @@ mod tests {
         let mut live = json!({"metadata": {"resourceVersion": "7"}});
         live["webhooks"] = configuration("new\n", "")["webhooks"].clone();
         let before = live.clone();
+        assert_eq!(state.due(), Some(at(3)));
         let patch: json_patch::Patch = serde_json::from_value(state.once_more()).unwrap();
         json_patch::patch(&mut live, &patch).unwrap();
         assert_ne!(live, before, "an API server notices");
         state.see(&object("8", live), at(2));
         assert_eq!(state.slots[0].bundle.text, "new\n");
         assert_eq!(state.slots[0].bundle.since, at(1));
+        assert_eq!(state.due(), None);
+        // Whoever starts now does the same with what another has left.
+        state.see(&object("9", configuration("newer\n", "")), at(4));
+        assert_eq!(state.due(), Some(at(6)));
+        state.see(&object("10", configuration("", "")), at(5));
+        assert_eq!(state.due(), None, "it trusts nobody, and is written first");
     }
 
     #[test]
