@@ -253,7 +253,7 @@ async fn the_webhook_may_read_what_it_decides_by_and_write_its_certificate() -> 
 #[tokio::test]
 async fn controller_role_is_enough_and_no_more() -> Result<()> {
     const NEEDED: &[(&str, &[&str])] = &[
-        ("k0smotron.io/clusters", &["get", "list", "watch", "patch"]),
+        ("k0smotron.io/clusters", &["list", "watch", "patch"]),
         ("k0smotron.io/clusters/status", &["patch"]),
         (
             "k0smotron.io/jointokenrequests",
@@ -284,7 +284,7 @@ async fn controller_role_is_enough_and_no_more() -> Result<()> {
     const REFUSED: &[(&str, &[&str])] = &[
         (
             "k0smotron.io/clusters",
-            &["create", "update", "delete", "deletecollection"],
+            &["get", "create", "update", "delete", "deletecollection"],
         ),
         ("k0smotron.io/clusters/scale", &["get", "update", "patch"]),
         ("k0smotron.io/clusters/finalizers", &["update"]),
