@@ -34,9 +34,8 @@ pub fn silent(changes: &[Change], records: &[Record]) -> Vec<Finding> {
     let failing: Vec<_> = failing.collect();
     let last = failing.last().map_or(first.at, |record| record.at);
     let tried = 1 + failing.len();
-    // It was tried at the beginning and not again, since there was no need any more: what still fails is
-    // tried again when it has failed for twice as long.
-    if tried == 1 || last < first.at + SAID_WITHIN / 4 {
+    // It was tried once and not again, since there was no need any more.
+    if tried == 1 {
         return Vec::new();
     }
     let over = first.at + LASTS;
