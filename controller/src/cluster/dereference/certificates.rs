@@ -47,9 +47,9 @@ pub(super) fn certificate_secrets(
         .chain(named.map(|reference| reference.type_))
         .collect();
     let mut by_name = BTreeSet::new();
-    let in_use = public_keys_in_use(cluster, store);
+    let noted = public_keys_noted(cluster, store);
     let secrets = types.into_iter().map(|type_| {
-        let found = certificate(cluster, type_, in_use.get(&type_), store);
+        let found = certificate(cluster, type_, noted.get(&type_), store);
         let key = ObjectKey::new(Kind::Secret, &namespace, &found.secret);
         let is_watched = match store.get(&key) {
             // The watches by label show what is the Cluster's own.
@@ -75,13 +75,8 @@ fn user_named(reference: &CertificateRef) -> bool {
     reference.name.as_ref().is_some_and(|name| !name.is_empty())
 }
 
-/// The public keys that the pods were made with, as their StatefulSets say; none while nobody can have
-/// come to trust them: one that never worked has to be put right.
-fn public_keys_in_use(cluster: &Cluster, store: &Store) -> BTreeMap<CertificateType, String> {
-    let status = cluster.status.as_ref();
-    if status.is_some_and(ClusterStatus::has_never_served) {
-        return BTreeMap::new();
-    }
+/// The public keys that the pods were made with, as their StatefulSets say.
+fn public_keys_noted(cluster: &Cluster, store: &Store) -> BTreeMap<CertificateType, String> {
     let name = cluster.name_any();
     let noted = |set: String| -> Option<BTreeMap<CertificateType, String>> {
         let namespace = cluster.namespace().unwrap_or_default();
@@ -100,14 +95,14 @@ pub fn certificate_secret(
     type_: CertificateType,
     store: &Store,
 ) -> CertificateSecret {
-    let in_use = public_keys_in_use(cluster, store);
-    certificate(cluster, type_, in_use.get(&type_), store)
+    let noted = public_keys_noted(cluster, store);
+    certificate(cluster, type_, noted.get(&type_), store)
 }
 
 fn certificate(
     cluster: &Cluster,
     type_: CertificateType,
-    in_use: Option<&String>,
+    noted: Option<&String>,
     store: &Store,
 ) -> CertificateSecret {
     let references = &cluster.spec.certificate_refs;
@@ -133,10 +128,14 @@ fn certificate(
         store.get_fitting(&key, &uid)
     };
     let found = live.as_ref().and_then(|live| live.public_key());
+    // Nobody can have come to trust keys that never worked: those have to be put right.
+    let status = cluster.status.as_ref();
+    let in_use = noted.filter(|_| !status.is_some_and(ClusterStatus::has_never_served));
     let replaced = found.is_some() && in_use.is_some_and(|in_use| Some(in_use) != found.as_ref());
     let is_anothers = live.as_ref().is_some_and(|live| !live.is_owned_by(&uid));
     let live = live.filter(|_| !replaced);
-    let public_key = in_use.cloned().or(found);
+    // While the Secret is missing its pods are wanted as they were.
+    let public_key = in_use.cloned().or(found).or_else(|| noted.cloned());
     let digest = live
         .as_ref()
         .and_then(|live| live.digest(names::TLS_CERT_KEY));

@@ -301,6 +301,27 @@ fn a_key_that_is_not_the_pods_own_counts_as_none() {
     assert!(asked(serde_json::json!({"readyReplicas": 1})));
 }
 
+/// Its StatefulSets were wanted otherwise for a moment, and written twice.
+#[test]
+fn a_missing_key_stays_noted_though_nobody_has_trusted_it_yet() {
+    let mut cluster = cluster(&serde_json::json!([]), false);
+    let said = serde_json::json!({"conditions": [{"type": "ControlPlaneFunctional",
+        "status": "Unknown", "reason": "NotAsked", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+    cluster.status = serde_json::from_value(said).unwrap();
+    let keys = serde_json::json!({"ca": "of the pods"}).to_string();
+    let set = serde_json::json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata":
+        {"name": names::etcd("demo"), "namespace": "ns", "uid": "s", "resourceVersion": "1",
+            "annotations": {names::PUBLIC_KEYS_ANNOTATION: keys},
+            "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+                "name": "demo", "uid": UID, "controller": true}]}});
+    let store = Store::default();
+    store.put(Kind::StatefulSet, serde_json::from_value(set).unwrap(), 1);
+    let missing = certificate_secret(&cluster, CertificateType::Ca, &store);
+    assert_eq!(missing.public_key.as_deref(), Some("of the pods"));
+    assert!(!missing.replaced && missing.digest.is_none());
+}
+
 /// The key of the pods is in its copy alone, and somebody else has made a Secret with a whole other one.
 #[test]
 fn a_strangers_key_is_no_replaced_one_while_a_copy_has_the_pods_own() {
