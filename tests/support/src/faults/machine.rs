@@ -248,13 +248,9 @@ impl Machine {
         }
         self.history.forget(namespace);
         if well {
-            let log = stage
-                .scene
-                .access
-                .dir()
-                .join("plans")
-                .join(format!("{namespace}.log"));
-            let _ = std::fs::remove_file(log);
+            for operator in stage.operators() {
+                operator.forget_log();
+            }
         }
     }
 }

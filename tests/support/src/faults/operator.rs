@@ -201,6 +201,11 @@ impl Operator {
         self.running().ended.clone()
     }
 
+    /// Nobody is going to read what it has said.
+    pub fn forget_log(&self) {
+        let _ = std::fs::remove_file(&self.running().log);
+    }
+
     /// What it has said.
     pub fn log(&self) -> String {
         let path = self.running().log.clone();

@@ -34,10 +34,6 @@ pub fn silent(changes: &[Change], records: &[Record]) -> Vec<Finding> {
     let failing: Vec<_> = failing.collect();
     let last = failing.last().map_or(first.at, |record| record.at);
     let tried = 1 + failing.len();
-    // It was tried once and not again, since there was no need any more.
-    if tried == 1 {
-        return Vec::new();
-    }
     let over = first.at + LASTS;
     // What a stranger's API says is not repeated; its code is.
     let code = match first.fault {
@@ -66,7 +62,8 @@ pub fn silent(changes: &[Change], records: &[Record]) -> Vec<Finding> {
             && (first.at..over).contains(&change.at)
     });
     let still = still_said(changes, last, over, says);
-    if said || gone_before {
+    // It was tried once and not again, since there was no need any more.
+    if tried == 1 || said || gone_before {
         return still;
     }
     let what = format!(
