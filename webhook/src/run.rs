@@ -121,7 +121,12 @@ fn keeper(
     published: Arc<AtomicBool>,
     stop: &CancellationToken,
 ) -> anyhow::Result<Rotator> {
-    let bundles = CaBundles::new(client.clone(), &args.configuration, &DEFINITIONS);
+    let bundles = CaBundles::new(
+        client.clone(),
+        &args.namespace,
+        &args.configuration,
+        &DEFINITIONS,
+    );
     bundles.start(metrics, stop);
     tokio::spawn({
         let (bundles, seen) = (bundles.clone(), seen.clone());

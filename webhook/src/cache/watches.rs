@@ -1,6 +1,6 @@
 //! Fills the tables from one watch a kind, and tells when each has had its first list.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::Relaxed;
@@ -124,8 +124,8 @@ struct Seen {
     listed: HashSet<Key>,
     /// The version of each object.
     newest: HashMap<Key, u64>,
-    /// The last one that went.
-    gone: Option<(Key, u64)>,
+    /// Those that went last.
+    gone: VecDeque<(Key, u64)>,
 }
 
 impl Seen {
@@ -144,7 +144,18 @@ impl Seen {
             self.newest.insert(key.clone(), version);
         }
     }
+
+    fn note_gone<K: Watched>(&mut self, key: &Key, object: &K) {
+        self.newest.remove(key);
+        if let Some(version) = version(object) {
+            self.gone.truncate(GONE - 1);
+            self.gone.push_front((key.clone(), version));
+        }
+    }
 }
+
+/// As many that went are kept in mind: what comes late comes soon.
+const GONE: usize = 64;
 
 fn version<K: Watched>(object: &K) -> Option<u64> {
     object.meta().resource_version.as_ref()?.parse().ok()
@@ -170,8 +181,7 @@ fn take<K: Watched>(event: Event<K>, known: &Cache, seen: &mut Seen) -> bool {
         Event::Delete(object) => {
             let key = object.key();
             if !seen.is_late(&key, &object) {
-                seen.newest.remove(&key);
-                seen.gone = version(&object).map(|version| (key.clone(), version));
+                seen.note_gone(&key, &object);
                 K::remove(&key, &mut known.0.write());
             }
         }
@@ -203,8 +213,12 @@ mod tests {
     use crate::cache::watched::StoredPolicy;
 
     fn policy(version: &str, types: &[&str]) -> StoredPolicy {
+        named("own", version, types)
+    }
+
+    fn named(name: &str, version: &str, types: &[&str]) -> StoredPolicy {
         serde_json::from_value(json!({
-            "metadata": {"name": "own", "resourceVersion": version},
+            "metadata": {"name": name, "resourceVersion": version},
             "spec": {"serviceTypes": types},
         }))
         .unwrap()
@@ -234,6 +248,12 @@ mod tests {
         );
         assert_eq!(take(Event::Delete(policy("10", &["ClusterIP"]))), Some(new));
         assert_eq!(take(Event::Delete(policy("12", &["LoadBalancer"]))), None);
+        assert_eq!(take(Event::Apply(policy("11", &["LoadBalancer"]))), None);
+        // Others that have gone meanwhile change nothing about it.
+        for number in 13..40 {
+            let (name, version) = (format!("other-{number}"), number.to_string());
+            take(Event::Delete(named(&name, &version, &[])));
+        }
         assert_eq!(take(Event::Apply(policy("11", &["LoadBalancer"]))), None);
         // A list is what is so, also where versions have begun anew.
         take(Event::Init);

@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use self::state::State;
+use self::state::{LATER, State};
 use crate::certificates::plan::Bundle;
 use crate::metrics::Metrics;
 
@@ -91,12 +91,12 @@ pub struct CaBundles {
 }
 
 impl CaBundles {
-    /// Those of the configurations of this name and of these definitions.
-    pub fn new(client: Client, configuration: &str, definitions: &[&str]) -> Self {
+    /// Those of the configurations of this name and of these definitions that lead into this namespace.
+    pub fn new(client: Client, namespace: &str, configuration: &str, definitions: &[&str]) -> Self {
         let target = |resource: ApiResource, name: &str| Target {
             resource,
             name: name.to_owned(),
-            state: Mutex::default(),
+            state: Mutex::new(State::of(namespace)),
         };
         let configurations = [
             ApiResource::erase::<ValidatingWebhookConfiguration>(&()),
@@ -166,18 +166,20 @@ impl CaBundles {
             if target.resource.kind == CustomResourceDefinition::kind(&()) {
                 continue;
             }
-            let due = target.state.lock().due();
-            match due {
-                Some(due) if due <= now => {
-                    let patch = target.state.lock().once_more();
-                    match self.write(target, patch).await {
-                        // Somebody has changed it, and that comes by the watch.
-                        Err(error) if !error.is_overtaken() => result = Err(error),
-                        _ => {}
+            let mut due = target.state.lock().due(now);
+            if due.is_some_and(|due| due <= now) {
+                let patch = target.state.lock().once_more();
+                due = match self.write(target, patch).await {
+                    Ok(()) => None,
+                    // Somebody has changed it, and that comes by the watch.
+                    Err(error) if error.is_overtaken() => now.checked_add(LATER).ok(),
+                    Err(error) => {
+                        result = Err(error);
+                        continue;
                     }
-                }
-                due => result = result.map(|next| next.into_iter().chain(due).min()),
+                };
             }
+            result = result.map(|next| next.into_iter().chain(due).min());
         }
         result
     }
@@ -228,11 +230,12 @@ impl CaBundles {
         while let Some(event) = events.next().await {
             match event {
                 Ok(Event::Init) => found = false,
-                Ok(Event::Apply(object) | Event::InitApply(object)) => {
+                Ok(Event::InitApply(object)) => {
                     found = true;
-                    target.state.lock().see(&object, Timestamp::now());
+                    target.state.lock().list(&object, Timestamp::now());
                 }
-                Ok(Event::Delete(_)) => target.state.lock().lose(),
+                Ok(Event::Apply(object)) => target.state.lock().see(&object, Timestamp::now()),
+                Ok(Event::Delete(object)) => target.state.lock().gone(&object),
                 Ok(Event::InitDone) => {
                     let mut state = target.state.lock();
                     if !found {

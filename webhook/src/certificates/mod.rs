@@ -10,6 +10,7 @@
 pub mod ca_bundles;
 #[cfg(test)]
 mod fuzz;
+mod newest;
 pub mod plan;
 pub mod resolver;
 pub mod rotator;

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Served;
+use super::newest::Newest;
 use crate::metrics::Metrics;
 
 /// The longest that one write may take.
@@ -62,23 +63,38 @@ pub async fn follow(
         .take_until(stop.cancelled_owned());
     tokio::pin!(events);
     let mut listed = false;
+    let mut newest = Newest::default();
+    let take = |secret: Secret| {
+        served.take(&secret, Timestamp::now());
+        seen.send_replace(SeenSecret::There(Box::new(secret)));
+    };
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Init) => listed = false,
-            Ok(Event::Apply(secret) | Event::InitApply(secret)) => {
+            Ok(Event::InitApply(secret)) => {
                 listed = true;
-                served.take(&secret, Timestamp::now());
-                seen.send_replace(SeenSecret::There(Box::new(secret)));
+                newest.lists(version(&secret));
+                take(secret);
             }
-            Ok(Event::Delete(_)) => drop(seen.send_replace(SeenSecret::Missing)),
-            Ok(Event::InitDone) if !listed => drop(seen.send_replace(SeenSecret::Missing)),
-            Ok(Event::InitDone) => {}
+            Ok(Event::Apply(secret)) if newest.takes(version(&secret)) => take(secret),
+            Ok(Event::Delete(secret)) if newest.takes(version(&secret)) => {
+                seen.send_replace(SeenSecret::Missing);
+            }
+            Ok(Event::InitDone) if !listed => {
+                newest.lists(None);
+                seen.send_replace(SeenSecret::Missing);
+            }
+            Ok(Event::Apply(_) | Event::Delete(_) | Event::InitDone) => {}
             Err(error) => {
                 metrics.watch_failed("Secret");
                 tracing::warn!(kind = "Secret", %error, "watch failed, restarting");
             }
         }
     }
+}
+
+fn version(secret: &Secret) -> Option<&str> {
+    secret.metadata.resource_version.as_deref()
 }
 
 /// Writes the data, if nobody has written since it was seen.

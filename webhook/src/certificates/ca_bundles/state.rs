@@ -6,16 +6,20 @@ use jiff::{SignedDuration, Timestamp};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
+use crate::certificates::newest::Newest;
 use crate::certificates::plan::Bundle;
 
 /// How long after a bundle was written its configuration is changed once more.
-const LATER: SignedDuration = SignedDuration::from_secs(2);
+pub(super) const LATER: SignedDuration = SignedDuration::from_secs(2);
 
 /// What is known of one object.
 #[derive(Default)]
 pub(super) struct State {
     /// It was looked for.
     pub(super) listed: bool,
+    /// The namespace of this installation: bundles for Services of others are theirs.
+    namespace: String,
+    newest: Newest,
     version: String,
     /// Where it holds bundles.
     pub(super) slots: Vec<Slot>,
@@ -27,7 +31,7 @@ pub(super) struct Slot {
     pointer: String,
     /// What is there.
     pub(super) bundle: Bundle,
-    /// It was written once more.
+    /// It was written once more. It counts as that also where somebody writes it back as it was.
     is_again: bool,
 }
 
@@ -38,23 +42,38 @@ impl Slot {
 }
 
 impl State {
-    pub(super) fn see(&mut self, object: &DynamicObject, now: Timestamp) {
-        let version = object.metadata.resource_version.clone().unwrap_or_default();
-        let number = |version: &str| version.parse::<u64>().ok();
-        // What an own write returned is newer than what the watch has yet to bring.
-        if number(&version) < number(&self.version) {
-            return;
+    pub(super) fn of(namespace: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            ..Self::default()
         }
+    }
+
+    /// What a watch or an own write's answer shows.
+    pub(super) fn see(&mut self, object: &DynamicObject, now: Timestamp) {
+        if self.newest.takes(version(object)) {
+            self.take(object, now);
+        }
+    }
+
+    /// What a list shows.
+    pub(super) fn list(&mut self, object: &DynamicObject, now: Timestamp) {
+        self.newest.lists(version(object));
+        self.take(object, now);
+    }
+
+    fn take(&mut self, object: &DynamicObject, now: Timestamp) {
         let before = std::mem::take(&mut self.slots);
-        self.slots = slots(&object.data)
+        self.slots = slots(&object.data, &self.namespace)
             .map(|(pointer, mut text)| {
-                let is_again = text.ends_with("\n\n");
-                if is_again {
+                let ends_again = text.ends_with("\n\n");
+                if ends_again {
                     text.pop();
                 }
                 let same = before
                     .iter()
                     .find(|slot| slot.pointer == pointer && slot.bundle.text == text);
+                let is_again = ends_again || same.is_some_and(|slot| slot.is_again);
                 let since = same.map_or(now, |slot| slot.bundle.since);
                 let bundle = Bundle { text, since };
                 Slot {
@@ -64,14 +83,22 @@ impl State {
                 }
             })
             .collect();
-        self.version = version;
+        version(object)
+            .unwrap_or_default()
+            .clone_into(&mut self.version);
     }
 
+    /// A watch shows that it has gone.
+    pub(super) fn gone(&mut self, object: &DynamicObject) {
+        if self.newest.takes(version(object)) {
+            self.slots.clear();
+        }
+    }
+
+    /// A list does not have it.
     pub(super) fn lose(&mut self) {
-        *self = Self {
-            listed: self.listed,
-            ..Self::default()
-        };
+        self.newest.lists(None);
+        self.slots.clear();
     }
 
     /// The change that has every slot hold this text, if one does not. It fails if anybody has
@@ -83,10 +110,14 @@ impl State {
     }
 
     /// When it is to be changed once more: a moment after its bundles were seen that were not yet.
-    pub(super) fn due(&self) -> Option<Timestamp> {
+    pub(super) fn due(&self, now: Timestamp) -> Option<Timestamp> {
         let is_first = |slot: &&Slot| !slot.is_again && !slot.bundle.text.is_empty();
         let since = self.slots.iter().filter(is_first);
         let since = since.map(|slot| slot.bundle.since).max()?;
+        // A clock may have been set back meanwhile.
+        if since > now {
+            return Some(now);
+        }
         since.checked_add(LATER).ok()
     }
 
@@ -105,8 +136,22 @@ impl State {
     }
 }
 
-/// Where an object holds bundles, and what they hold.
-fn slots(object: &Value) -> impl Iterator<Item = (String, String)> {
+fn version(object: &DynamicObject) -> Option<&str> {
+    object.metadata.resource_version.as_deref()
+}
+
+/// Whether it leads to another installation, or to somebody else.
+fn is_anothers(config: &Value, namespace: &str) -> bool {
+    let service = config
+        .get("service")
+        .and_then(|service| service.get("namespace"));
+    service
+        .and_then(Value::as_str)
+        .is_some_and(|found| found != namespace)
+}
+
+/// Where an object holds bundles of this namespace's, and what they hold.
+fn slots(object: &Value, namespace: &str) -> impl Iterator<Item = (String, String)> {
     let webhooks = object.get("webhooks").and_then(Value::as_array);
     let of_webhooks = webhooks
         .into_iter()
@@ -122,7 +167,9 @@ fn slots(object: &Value) -> impl Iterator<Item = (String, String)> {
     let of_conversion = object
         .pointer(conversion)
         .map(|config| (conversion.to_owned(), config));
-    of_webhooks.chain(of_conversion).map(|(pointer, config)| {
+    let all = of_webhooks.chain(of_conversion);
+    let ours = all.filter(move |(_, config)| !is_anothers(config, namespace));
+    ours.map(|(pointer, config)| {
         let encoded = config.get("caBundle").and_then(Value::as_str);
         let bytes = encoded.and_then(|text| BASE64_STANDARD.decode(text).ok());
         let text = String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
@@ -186,19 +233,89 @@ mod tests {
         let mut live = json!({"metadata": {"resourceVersion": "7"}});
         live["webhooks"] = configuration("new\n", "")["webhooks"].clone();
         let before = live.clone();
-        assert_eq!(state.due(), Some(at(3)));
+        assert_eq!(state.due(at(1)), Some(at(3)));
         let patch: json_patch::Patch = serde_json::from_value(state.once_more()).unwrap();
         json_patch::patch(&mut live, &patch).unwrap();
         assert_ne!(live, before, "an API server notices");
         state.see(&object("8", live), at(2));
         assert_eq!(state.slots[0].bundle.text, "new\n");
         assert_eq!(state.slots[0].bundle.since, at(1));
-        assert_eq!(state.due(), None);
+        assert_eq!(state.due(at(2)), None);
         // Whoever starts now does the same with what another has left.
         state.see(&object("9", configuration("newer\n", "")), at(4));
-        assert_eq!(state.due(), Some(at(6)));
+        assert_eq!(state.due(at(4)), Some(at(6)));
         state.see(&object("10", configuration("", "")), at(5));
-        assert_eq!(state.due(), None, "it trusts nobody, and is written first");
+        assert_eq!(
+            state.due(at(5)),
+            None,
+            "it trusts nobody, and is written first"
+        );
+    }
+
+    /// Who enforces the plain bundle writes it back each time.
+    #[test]
+    fn what_somebody_writes_back_as_it_was_is_not_written_once_more_again() {
+        let mut state = State::default();
+        state.see(&object("7", configuration("new\n", "")), at(1));
+        state.see(&object("8", configuration("new\n\n", "")), at(3));
+        state.see(&object("9", configuration("new\n", "")), at(4));
+        assert_eq!(state.due(at(4)), None);
+        // What was broken and repaired is.
+        state.see(&object("10", configuration("broken", "")), at(5));
+        state.see(&object("11", configuration("new\n", "")), at(6));
+        assert_eq!(state.due(at(6)), Some(at(8)));
+        // By a clock that was set back it is at once.
+        assert_eq!(state.due(at(2)), Some(at(2)));
+    }
+
+    #[test]
+    fn what_a_list_has_is_so_and_what_comes_late_is_not() {
+        let mut state = State::default();
+        state.see(&object("900", configuration("new\n", "")), at(1));
+        // The store was brought back to an earlier state.
+        state.list(&object("500", configuration("old\n", "")), at(2));
+        assert_eq!(state.slots[0].bundle.text, "old\n");
+        assert_eq!(state.patch("x").unwrap()[0]["value"], "500");
+        // It was replaced, and the deletion is shown late.
+        state.see(&object("503", configuration("", "")), at(3));
+        state.gone(&object("502", configuration("old\n", "")));
+        assert!(!state.slots.is_empty());
+        // An own write's answer comes after the deletion.
+        state.gone(&object("505", configuration("", "")));
+        state.see(&object("504", configuration("new\n", "")), at(4));
+        assert!(state.slots.is_empty());
+        state.lose();
+        state.see(&object("3", configuration("new\n", "")), at(5));
+        assert!(!state.slots.is_empty());
+    }
+
+    #[test]
+    fn bundles_of_another_namespace_are_left_alone() {
+        let mut state = State::of("ours");
+        let service = |namespace: &str| json!({"service": {"name": "w", "namespace": namespace}});
+        let webhooks = json!({"webhooks": [
+            {"name": "a", "clientConfig": service("theirs")},
+            {"name": "b", "clientConfig": service("ours")},
+        ]});
+        state.see(&object("7", webhooks), at(1));
+        let patch = state.patch("new").unwrap();
+        let paths: Vec<_> = patch
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|op| &op["path"])
+            .collect();
+        assert_eq!(
+            paths,
+            [
+                "/metadata/resourceVersion",
+                "/webhooks/1/clientConfig/caBundle"
+            ]
+        );
+        let conversion =
+            json!({"spec": {"conversion": {"webhook": {"clientConfig": service("theirs")}}}});
+        state.see(&object("8", conversion), at(2));
+        assert!(state.patch("new").is_none());
     }
 
     #[test]
