@@ -26,6 +26,10 @@ const COMPONENTS: [Component; 7] = [
     Component::Ingress,
 ];
 
+/// What a patch may come to with its aliases, in bytes and in nodes.
+const MOST_TEXT: usize = 8 * 1024 * 1024;
+const MOST_REPEATED: usize = 10_000;
+
 pub(super) fn validate(errors: &mut Errors, spec: &ClusterSpec) {
     for (index, patch) in spec.patches.iter().enumerate() {
         let content = &patch.patch.content;
@@ -82,7 +86,13 @@ pub(super) fn warn(warnings: &mut Errors, spec: &ClusterSpec) {
 }
 
 fn read<T: serde::de::DeserializeOwned>(content: &str) -> Result<T, String> {
-    let value: Value = serde_saphyr::from_str(content).map_err(|error| first_line(&error))?;
+    // Aliases have a short text stand for a long one.
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_total_scalar_bytes: MOST_TEXT },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MOST_REPEATED },
+    };
+    let value: Value = serde_saphyr::from_str_with_options(content, options)
+        .map_err(|error| first_line(&error))?;
     serde_json::from_value(value).map_err(|error| first_line(&error))
 }
 

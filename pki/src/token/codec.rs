@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use zeroize::Zeroizing;
 
 use super::{JoinToken, Role, TokenError};
-use crate::kubeconfig::{Kubeconfig, KubeconfigNames, NamedUser, User};
+use crate::kubeconfig::{self, Kubeconfig, KubeconfigNames, NamedUser, User};
 use crate::{PrivateKey, certificates};
 
 /// The most that a token may unpack to. A real one has a few KiB; a small text can unpack to
@@ -63,8 +63,7 @@ impl JoinToken {
                 .map_err(|_| TokenError::Base64)?,
         );
         let yaml = unpack(&packed)?;
-        let config: Kubeconfig =
-            serde_saphyr::from_str(&yaml).map_err(|_| TokenError::Kubeconfig)?;
+        let config = kubeconfig::parse(&yaml).ok_or(TokenError::Kubeconfig)?;
         Self::from_kubeconfig(&config)
     }
 
