@@ -5,6 +5,9 @@
 //! answer, and is called again when the answer changes; it never waits for one.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
@@ -12,7 +15,7 @@ use pki::PemPair;
 use tokio::time::Instant;
 
 pub use self::pace::Pace;
-use super::{ClientCert, Endpoint, NotReady, ask_readyz, connect};
+use super::{ClientCert, Endpoint, NotReady, NotReadyReason, ask_readyz, connect};
 use crate::poller::{Polled, Poller, Shared, Task};
 
 mod pace;
@@ -59,17 +62,33 @@ struct Target {
     name: String,
     endpoint: Endpoint,
     client_cert: Option<ClientCert>,
+    /// It is not asked with a certificate of our own.
+    is_stranger: bool,
+    /// A stranger is not let in.
+    is_turned_away: Arc<AtomicBool>,
     /// No pod of it is ready.
     is_vacant: bool,
 }
 
 impl Target {
     fn is_due(&self) -> bool {
-        self.client_cert.as_ref().is_some_and(ClientCert::is_due)
+        self.has_ended() || self.client_cert.as_ref().is_some_and(ClientCert::is_due)
     }
 
+    /// Nothing is asked with it any more.
     fn has_ended(&self) -> bool {
-        self.client_cert.as_ref().is_some_and(ClientCert::has_ended)
+        let has_ended = self.client_cert.as_ref().is_some_and(ClientCert::has_ended);
+        has_ended || self.is_turned_away.load(Relaxed)
+    }
+
+    /// What is answered to strangers tells nothing of what others get, and so is no answer.
+    fn turns_away(&self, outcome: &Result<(), NotReady>) -> bool {
+        let unknown = |error: &NotReady| error.reason == NotReadyReason::Unknown;
+        let is_turned_away = self.is_stranger && outcome.as_ref().is_err_and(unknown);
+        if is_turned_away {
+            self.is_turned_away.store(true, Relaxed);
+        }
+        is_turned_away
     }
 }
 
@@ -81,8 +100,8 @@ pub struct ReadinessPoller(Poller<Target, Option<Health>, Pace>);
 impl ReadinessPoller {
     /// A poller that calls `changed` with a Cluster's namespace and name whenever an answer
     /// differs from the one before in readiness or reason, the first answer included, once when the
-    /// certificate to ask with is due to be replaced, and once when it has ended: nothing is asked
-    /// then, and nothing known. The call must not block.
+    /// certificate to ask with is due to be replaced, and once when it has ended or, being none or somebody
+    /// else's, is not let in: nothing is asked then, and nothing known. The call must not block.
     pub fn new(changed: impl Fn(&str, &str) + Send + Sync + 'static) -> Self {
         Self::with_pace(CONCURRENCY, Pace::default(), changed)
     }
@@ -124,24 +143,57 @@ impl ReadinessPoller {
     ) {
         let least = self.0.pace().slowest * 15;
         let client_cert = client_cert.map(|pair| ClientCert::new(pair, least));
-        self.ask(uid, (namespace, name), endpoint, client_cert, was_ready);
+        let target = Target {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            endpoint,
+            is_stranger: client_cert.is_none(),
+            client_cert,
+            is_turned_away: Arc::default(),
+            is_vacant: false,
+        };
+        self.ask(uid, target, was_ready);
     }
 
-    /// The same with somebody else's certificate (if with one), as long as none of our own can be made:
+    /// Whether the API of the Cluster with this uid was asked without a certificate and let nobody in.
+    pub fn refuses_anybody(&self, uid: &str) -> bool {
+        let refuses = self.0.with(uid, |polled| {
+            let target = polled.target.borrow();
+            target.client_cert.is_none() && target.has_ended()
+        });
+        refuses.unwrap_or_default()
+    }
+
+    /// The same with somebody else's certificate, as long as none of our own can be made:
     /// [`Self::observes`] says no all the time. Whether it is good for that.
     pub fn borrow(
         &self,
         uid: &str,
         cluster: (&str, &str),
         endpoint: Endpoint,
-        pair: Option<PemPair>,
+        pair: PemPair,
         longest: SignedDuration,
     ) -> bool {
-        let client_cert = pair.map(|pair| ClientCert::borrowed(pair, longest));
-        if client_cert.as_ref().is_some_and(ClientCert::has_ended) {
+        let (namespace, name) = cluster;
+        let target = Target {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            endpoint,
+            is_stranger: true,
+            client_cert: Some(ClientCert::borrowed(pair, longest)),
+            is_turned_away: Arc::default(),
+            is_vacant: false,
+        };
+        let was_turned_away = self.0.with(uid, |polled| {
+            let current = polled.target.borrow();
+            let is_same =
+                current.endpoint == target.endpoint && current.client_cert == target.client_cert;
+            is_same && current.is_turned_away.load(Relaxed)
+        });
+        if target.has_ended() || was_turned_away.unwrap_or_default() {
             return false;
         }
-        self.ask(uid, cluster, endpoint, client_cert, true);
+        self.ask(uid, target, true);
         true
     }
 
@@ -154,21 +206,7 @@ impl ReadinessPoller {
         asks.unwrap_or_default()
     }
 
-    fn ask(
-        &self,
-        uid: &str,
-        (namespace, name): (&str, &str),
-        endpoint: Endpoint,
-        client_cert: Option<ClientCert>,
-        was_ready: bool,
-    ) {
-        let target = Target {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            endpoint,
-            client_cert,
-            is_vacant: false,
-        };
+    fn ask(&self, uid: &str, target: Target, was_ready: bool) {
         let change = |polled: &Polled<Target, Option<Health>>, target: Target| {
             polled.target.send_if_modified(|current| {
                 // The same certificate may be borrowed once more.
@@ -262,6 +300,9 @@ impl Asking {
                 (client, first, is_due_told) = (None, None, false);
                 continue;
             };
+            if target.turns_away(&outcome) {
+                continue;
+            }
             let is_outage = self.task.shared.pace.is_outage(first, Instant::now());
             if outcome.is_ok() {
                 (first, since) = (None, None);

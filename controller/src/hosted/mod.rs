@@ -32,6 +32,7 @@ mod readyz;
 pub use client::{connect, deadline};
 pub use endpoint::Endpoint;
 pub use error::HostedError;
+use readyz::NotReadyReason;
 pub use readyz::{NotReady, ask_readyz};
 
 /// How long before its end a certificate is asked with no more: the clock of the API may be ahead.

@@ -26,7 +26,9 @@ const MAX_NAMED: usize = 5;
 pub enum NotReadyReason {
     /// Nothing answers at its address.
     Unreachable,
-    /// It does not know us, or does not let us ask.
+    /// It does not know us.
+    Unknown,
+    /// It does not let us ask.
     Unauthorized,
     /// It answers that it is not ready.
     NotReady,
@@ -43,7 +45,7 @@ impl NotReadyReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unreachable => "Unreachable",
-            Self::Unauthorized => "Unauthorized",
+            Self::Unknown | Self::Unauthorized => "Unauthorized",
             Self::NotReady => "NotReady",
             Self::Tls => "Tls",
             Self::Timeout => "Timeout",
@@ -68,6 +70,7 @@ impl From<HostedError> for NotReady {
             HostedError::Timeout => NotReadyReason::Timeout,
             HostedError::Unreachable(_) => NotReadyReason::Unreachable,
             HostedError::Tls(_) => NotReadyReason::Tls,
+            HostedError::Unauthorized { code: 401 } => NotReadyReason::Unknown,
             HostedError::Unauthorized { .. } => NotReadyReason::Unauthorized,
             HostedError::Api { .. } | HostedError::Answer => NotReadyReason::NotReady,
             HostedError::Endpoint(_)

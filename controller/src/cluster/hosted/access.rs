@@ -52,7 +52,6 @@ pub async fn borrow(
     cluster: &Cluster,
     observed: &Observed,
     valid: Option<&ValidCluster>,
-    is_anonymous: bool,
     context: &Context,
 ) -> Result<bool, Problem> {
     let uid = cluster.uid().unwrap_or_default();
@@ -76,13 +75,12 @@ pub async fn borrow(
     };
     let endpoint = Endpoint::new(host, port, ca);
     let about = (namespace.as_str(), name.as_str());
-    let pair = (!is_anonymous).then_some(pair);
     let prober = &context.prober;
     Ok(prober.borrow(&uid, about, endpoint, pair, OWN_LIFETIME))
 }
 
 /// The CA and the client certificate in a kubeconfig of this Cluster's, if it is of the key that its pods
-/// run with.
+/// run with and nothing else is trusted beside it.
 fn credentials(
     secret: &DynamicObject,
     uid: &str,
@@ -94,7 +92,10 @@ fn credentials(
     let text = Zeroizing::new(BASE64_STANDARD.decode(data.as_str()?).ok()?);
     let (ca, pair) = pki::kubeconfig::read(std::str::from_utf8(&text).ok()?)?;
     let key = pki::inspect(&ca).ok()?.spki_digest;
-    (Some(&key) == in_use).then_some((ca, pair))
+    let is_alone = pki::certificates(&ca).is_ok_and(|all| all.len() == 1);
+    let fits =
+        pki::inspect(&pair.certificate).is_ok() && matches!(pki::key_matches(&pair), Ok(true));
+    (Some(&key) == in_use && is_alone && fits).then_some((ca, pair))
 }
 
 /// A certificate with which it is let in, signed by the CA in this Secret; costs one

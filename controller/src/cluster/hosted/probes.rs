@@ -40,7 +40,8 @@ pub async fn readiness(
         Some((endpoint, ca_secret)) => {
             let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
             let key = ObjectKey::new(Kind::Secret, &namespace, ca_secret);
-            match client(valid, &key, keys, context).await {
+            let lets_anybody = lets_anybody_ask(valid) && !context.prober.refuses_anybody(&uid);
+            match client(lets_anybody, &key, keys, context).await {
                 Ok(client) => {
                     let was_ready = status::is_true(cluster.status.as_ref(), status::FUNCTIONAL);
                     context
@@ -56,8 +57,7 @@ pub async fn readiness(
     if !status.is_some_and(ClusterStatus::was_available) {
         return (false, problems);
     }
-    let is_anonymous = lets_anybody_ask(valid);
-    match access::borrow(cluster, observed, valid, is_anonymous, context).await {
+    match access::borrow(cluster, observed, valid, context).await {
         Ok(is_asked) => (is_asked, problems),
         Err(problem) => {
             problems.push(problem);
@@ -66,18 +66,19 @@ pub async fn readiness(
     }
 }
 
+/// By what its pods are to run: those that are there may be other ones yet.
 fn lets_anybody_ask(valid: Option<&ValidCluster>) -> bool {
     valid.is_some_and(children::control_plane::k0s_config::anonymous_health)
 }
 
 /// An API server that lets nobody ask without a certificate costs one request for the key.
 async fn client(
-    valid: Option<&ValidCluster>,
+    lets_anybody: bool,
     ca_secret: &ObjectKey,
     keys: &SigningKeys,
     context: &Context,
 ) -> Result<Option<PemPair>, Problem> {
-    if lets_anybody_ask(valid) {
+    if lets_anybody {
         return Ok(None);
     }
     access::certificate(ca_secret, OWN_LIFETIME, keys, context)
@@ -305,7 +306,7 @@ mod tests {
             "data": {"tls.crt": encoded(&ca.certificate), "tls.key": encoded(ca.key.expose())}});
         let context = fixtures::context(move |_| std::future::ready(answer(&authority)));
         let key = ObjectKey::new(Kind::Secret, "ns", "demo-ca");
-        let pair = client(None, &key, &SigningKeys::default(), &context).await;
+        let pair = client(false, &key, &SigningKeys::default(), &context).await;
         let facts = pki::inspect::inspect(&pair.unwrap().unwrap().certificate).unwrap();
         let day = jiff::SignedDuration::from_hours(24);
         assert!(facts.not_after <= jiff::Timestamp::now() + day, "{facts:?}");

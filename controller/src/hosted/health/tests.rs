@@ -278,13 +278,7 @@ async fn a_certificate_is_borrowed_again_when_its_time_was_over() {
     let pair = server.client_cert();
     let borrow = |pair: &PemPair, seconds| {
         let longest = SignedDuration::from_secs(seconds);
-        prober.borrow(
-            "u",
-            ("ns", "a"),
-            endpoint.clone(),
-            Some(pair.clone()),
-            longest,
-        )
+        prober.borrow("u", ("ns", "a"), endpoint.clone(), pair.clone(), longest)
     };
     for _ in 0..2 {
         assert!(!prober.asks_at("u", &endpoint.host, endpoint.port));
@@ -299,6 +293,60 @@ async fn a_certificate_is_borrowed_again_when_its_time_was_over() {
     }
     let ended = client_cert(&server.ca, AHEAD);
     assert!(!borrow(&ended, 60), "it opens nothing");
+}
+
+/// As who had a certificate until the API's flags have changed, or the version that its pods are to run.
+#[tokio::test]
+async fn what_a_stranger_is_answered_tells_nothing() {
+    let routes = Router::new().route(
+        "/readyz",
+        get(|ConnectInfo(peer): ConnectInfo<Peer>| async move {
+            match peer.has_certificate {
+                true => StatusCode::OK,
+                false => StatusCode::UNAUTHORIZED,
+            }
+        }),
+    );
+    let server = Server::start(routes).await;
+    let (prober, mut calls) = prober(4, quick());
+    let endpoint = &server.endpoint;
+    prober.observe("u", "ns", "a", endpoint.clone(), None, true);
+    called(&mut calls).await;
+    assert_eq!(prober.last("u"), None);
+    assert!(prober.refuses_anybody("u"));
+    assert!(!prober.observes("u", endpoint), "it wants a certificate");
+    not_called(&mut calls, Duration::from_millis(200)).await;
+    let pair = server.client_cert();
+    prober.observe("u", "ns", "a", endpoint.clone(), Some(pair), true);
+    called(&mut calls).await;
+    assert!(prober.last("u").unwrap().ready);
+    assert!(prober.observes("u", endpoint));
+    assert!(!prober.refuses_anybody("u"));
+}
+
+/// Whoever may write the kubeconfig may put anything there.
+#[tokio::test]
+async fn a_certificate_that_opens_nothing_is_borrowed_once() {
+    let unknown = get(|| async { StatusCode::UNAUTHORIZED });
+    let server = Server::start(Router::new().route("/readyz", unknown)).await;
+    let (prober, mut calls) = prober(4, quick());
+    let endpoint = &server.endpoint;
+    let borrow = |pair: &PemPair| {
+        let hour = SignedDuration::from_hours(1);
+        prober.borrow("u", ("ns", "a"), endpoint.clone(), pair.clone(), hour)
+    };
+    let pair = server.client_cert();
+    assert!(borrow(&pair));
+    called(&mut calls).await;
+    assert_eq!(prober.last("u"), None);
+    assert!(!prober.asks_at("u", &endpoint.host, endpoint.port));
+    assert!(!borrow(&pair), "it was turned away");
+    assert!(borrow(&server.client_cert()), "it is another");
+    called(&mut calls).await;
+    // One of our own is answered like anybody's.
+    prober.observe("u", "ns", "a", endpoint.clone(), Some(pair), false);
+    called(&mut calls).await;
+    assert_eq!(prober.last("u").unwrap().reason, "Unauthorized");
 }
 
 #[test]
