@@ -126,6 +126,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         damping: apply::Damping::default(),
         primary: PrimaryWriter::new(client.clone()),
         failures: Failures::default(),
+        unasked: Failures::default(),
     });
 
     let gates = health::Gates {

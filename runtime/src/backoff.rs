@@ -29,9 +29,18 @@ impl Failures {
         self.delay_at(uid, Instant::now())
     }
 
-    fn delay_at(&self, uid: &str, now: Instant) -> Duration {
+    /// For how long it has not gone well; from now on, if it did.
+    pub fn lasted(&self, uid: &str) -> Duration {
+        self.lasted_at(uid, Instant::now())
+    }
+
+    fn lasted_at(&self, uid: &str, now: Instant) -> Duration {
         let since = *self.0.lock().entry(uid.to_owned()).or_insert(now);
-        let lasted = now.saturating_duration_since(since);
+        now.saturating_duration_since(since)
+    }
+
+    fn delay_at(&self, uid: &str, now: Instant) -> Duration {
+        let lasted = self.lasted_at(uid, now);
         after(lasted, LATEST).mul_f64(rand::random_range(1.0..1.2))
     }
 

@@ -50,6 +50,8 @@ pub struct Context {
     pub primary: PrimaryWriter<Cluster>,
     /// Attempts that failed in a row, by uid.
     pub failures: Failures,
+    /// Those whose API this process has not asked, by uid.
+    pub unasked: Failures,
 }
 
 /// Why a reconcile did not end well, where the status does not say so: it could not be written, or

@@ -46,6 +46,7 @@ pub async fn run(
 ) -> Result<(Outcome, Option<Duration>), Error> {
     let uid = cluster.uid().unwrap_or_default();
     context.prober.forget(&uid);
+    context.unasked.clear(&uid);
     context.census.forget(&uid);
     context.mothership.pods.forget(&uid);
     let owned = context.mothership.store.owned_by(&uid);

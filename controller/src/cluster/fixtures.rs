@@ -65,6 +65,7 @@ where
         damping: Damping::default(),
         primary: PrimaryWriter::new(client),
         failures: Failures::default(),
+        unasked: Failures::default(),
     }
 }
 

@@ -147,6 +147,7 @@ async fn run(
         problems: &problems,
         left: &left,
         is_asked: asked.is_asked,
+        unasked_for: asked.unasked_for,
         hosted_config: asked.config,
         nodes: context.census.last(&uid),
         now: Timestamp::now(),
@@ -168,7 +169,12 @@ async fn run(
     } else {
         Outcome::Done
     };
-    Ok((outcome, no_news_for.into_iter().chain(look).min()))
+    // By then it is said, whatever that waits for.
+    let patience = (!asked.is_asked)
+        .then(|| status::PATIENCE.checked_sub(asked.unasked_for))
+        .flatten();
+    let soonest = no_news_for.into_iter().chain(look).chain(patience).min();
+    Ok((outcome, soonest))
 }
 
 #[cfg(test)]

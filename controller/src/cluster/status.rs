@@ -26,6 +26,7 @@ mod rollout;
 mod tests;
 
 use crate::cluster::status::conditions::{ConditionFinding, finding, findings};
+pub use crate::cluster::status::functional::PATIENCE;
 use crate::cluster::status::rollout::{is_up_to_date, replicas, run_the_same};
 
 /// The spec can be worked on.
@@ -143,6 +144,8 @@ pub struct Facts<'a> {
     pub left: &'a BTreeSet<ObjectKey>,
     /// The hosted API is being asked whether it is ready.
     pub is_asked: bool,
+    /// For how long it has not been.
+    pub unasked_for: Duration,
     /// What of the k0s configuration the hosted cluster has; nothing if that is not known.
     pub hosted_config: Option<Value>,
     /// The hosted cluster's nodes; nothing if they have not been counted since the start.

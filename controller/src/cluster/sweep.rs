@@ -30,6 +30,7 @@ pub async fn run(clusters: Reader<Cluster>, context: &Context) {
         context.turns.retain(&known);
         context.mothership.pods.retain(&known);
         context.failures.retain(&known);
+        context.unasked.retain(&known);
         context.primary.retain(&known);
         context.damping.forget_old(Instant::now());
         let store = &context.mothership.store;

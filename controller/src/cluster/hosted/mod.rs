@@ -4,7 +4,10 @@ mod access;
 mod dynamic_config;
 mod probes;
 
+use std::time::Duration;
+
 use crds::v1beta2::Cluster;
+use kube::ResourceExt as _;
 use serde_json::Value;
 
 use super::context::Context;
@@ -17,6 +20,8 @@ use crate::apply::{Problem, SigningKeys};
 pub struct HostedState {
     /// The API is being asked whether it is ready.
     pub is_asked: bool,
+    /// For how long it has not been.
+    pub unasked_for: Duration,
     /// What of the k0s configuration it has; nothing if that is not known.
     pub config: Option<Value>,
     /// What could not be done.
@@ -34,6 +39,12 @@ pub async fn ask(
     let mut asked = HostedState::default();
     (asked.is_asked, asked.problems) =
         probes::readiness(cluster, observed, valid, keys, context).await;
+    let uid = cluster.uid().unwrap_or_default();
+    if asked.is_asked {
+        context.unasked.clear(&uid);
+    } else {
+        asked.unasked_for = context.unasked.lasted(&uid);
+    }
     let Some(valid) = valid else { return asked };
     let counted = probes::nodes(cluster, observed, valid, keys, context).await;
     asked.problems.extend(counted.err());

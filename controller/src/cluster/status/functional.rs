@@ -1,14 +1,15 @@
 //! Whether the hosted API answers.
 
+use std::time::Duration;
+
 use crds::names;
 use crds::v1beta2::{CertificateType, Cluster, ClusterStatus};
-use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::StatefulSet;
 
 use super::conditions::{ConditionFinding, earlier, finding, unknown};
 use super::pods::{for_want_of_pods, with_pods};
 use super::rollout::replicas;
-use super::{FUNCTIONAL, Facts, refused_since};
+use super::{FUNCTIONAL, Facts};
 use crate::apply::Problem;
 use crate::cluster::children::storage;
 use crate::cluster::dereference::addresses;
@@ -92,12 +93,7 @@ fn said(facts: &Facts<'_>) -> ConditionFinding {
 
 /// For how long a key may be refused until nobody knows whether its API serves: an API server that has
 /// just started refuses everybody everything, and a controller that starts then would tell of a whole fleet.
-const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
-
-fn refused_for(facts: &Facts<'_>) -> SignedDuration {
-    let since = refused_since(facts.cluster).unwrap_or(facts.now);
-    facts.now.duration_since(since)
-}
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What keeps this process from asking, until somebody mends it.
 fn cannot_be_asked(facts: &Facts<'_>) -> Option<String> {
@@ -148,7 +144,7 @@ fn without_ca(facts: &Facts<'_>) -> Option<String> {
     let is_refused = of_ca.is_some() || facts.problems.iter().any(|it| is_about(&it));
     let is_missing = || ca.certificate.is_none() && facts.problems.iter().all(|it| !it.passing);
     match of_ca {
-        _ if is_refused && refused_for(facts) < PATIENCE => None,
+        _ if is_refused && facts.unasked_for < PATIENCE => None,
         Some(problem) => Some(format!("{key}: {}", problem.message)),
         None if is_missing() => Some(format!("{key}: see CertificatesAvailable")),
         None => None,

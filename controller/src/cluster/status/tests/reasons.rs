@@ -68,6 +68,7 @@ impl Scene {
             problems: &self.problems,
             left: &BTreeSet::new(),
             is_asked: self.is_asked,
+            unasked_for: Duration::from_secs(60),
             hosted_config: None,
             nodes: None,
             now: at(60),

@@ -29,6 +29,7 @@ fn refused(cluster: &Cluster, observed: &Observed, refusal: &Refusal) -> Cluster
         problems: &[],
         left: &BTreeSet::new(),
         is_asked: true,
+        unasked_for: Duration::from_secs(60),
         hosted_config: None,
         nodes: None,
         now: at(120),

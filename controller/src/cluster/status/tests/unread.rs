@@ -24,6 +24,7 @@ fn unread(cluster: &Cluster) -> ClusterStatus {
         problems: &[problem],
         left: &BTreeSet::new(),
         is_asked: true,
+        unasked_for: Duration::from_secs(60),
         hosted_config: None,
         nodes: None,
         now: at(60),
@@ -83,7 +84,8 @@ fn a_cluster_that_never_served_is_not_available_for_that_reason() {
     assert!(!keys_were_made(Some(&new)));
 }
 
-fn unasked(cluster: &Cluster, ready: i32, problems: &[Problem]) -> ClusterStatus {
+/// As it is not asked for so many seconds.
+fn unasked(cluster: &Cluster, ready: i32, problems: &[Problem], lasted: u64) -> ClusterStatus {
     let observed = Observed {
         health: None,
         ..working(ready)
@@ -96,6 +98,7 @@ fn unasked(cluster: &Cluster, ready: i32, problems: &[Problem]) -> ClusterStatus
         problems,
         left: &BTreeSet::new(),
         is_asked: false,
+        unasked_for: Duration::from_secs(lasted),
         hosted_config: None,
         nodes: None,
         now: at(60),
@@ -141,6 +144,7 @@ fn a_service_that_is_lost_takes_from_available_what_nobody_knows() {
                     problems: &denied,
                     left: &BTreeSet::new(),
                     is_asked: false,
+                    unasked_for: Duration::from_secs(60),
                     hosted_config: None,
                     nodes: None,
                     now: at(60),
@@ -172,19 +176,19 @@ fn an_authority_that_cannot_be_read_takes_from_available_what_nobody_knows() {
         }]
     };
     // For now it changes nothing.
-    let new = unasked(&cluster, 1, &problem(true));
+    let new = unasked(&cluster, 1, &problem(true), 60);
     let old = says(cluster.status.as_ref().unwrap(), FUNCTIONAL);
     assert_eq!(says(&new, FUNCTIONAL), old);
     assert_eq!(says(&new, AVAILABLE), pair("True", "Available"));
     // Nor does a refusal for a moment, with which others say what is wrong.
     let mut cluster = cluster;
     for lasted in [0, 29] {
-        let new = unasked(&cluster, 1, &problem(false));
+        let new = unasked(&cluster, 1, &problem(false), lasted);
         assert_eq!(says(&new, AVAILABLE), pair("True", "Available"), "{lasted}");
         assert_eq!(says(&new, APPLIED), pair("False", "ChildRefused"));
-        refused_at(&mut cluster, 60 - 29);
+        // Of which something else may be refused for long.
+        refused_at(&mut cluster, -86_400);
     }
-    refused_at(&mut cluster, 60 - 30);
     // Until somebody mends it nobody knows; without a replica there is nothing to ask.
     for (ready, problems, wanted, why) in [
         (
@@ -201,13 +205,14 @@ fn an_authority_that_cannot_be_read_takes_from_available_what_nobody_knows() {
             "no replica",
         ),
     ] {
-        let new = unasked(&cluster, ready, &problems);
+        let new = unasked(&cluster, ready, &problems, 30);
         assert_eq!(says(&new, AVAILABLE), wanted);
         let message = &condition(Some(&new), AVAILABLE).unwrap().message;
         assert!(message.contains(why), "{message}");
     }
-    // Nor is that changed by a spec that is refused.
+    // Nor is that changed by a spec that is refused, whatever was said of the one before.
+    let mut cluster = settled();
     cluster.spec.version = Some("v1.35.1".to_owned());
-    let new = unasked(&cluster, 1, &problem(false));
+    let new = unasked(&cluster, 1, &problem(false), 30);
     assert_eq!(says(&new, AVAILABLE), pair("Unknown", "CannotAsk"));
 }
