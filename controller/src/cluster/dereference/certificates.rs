@@ -134,15 +134,16 @@ fn certificate(
     let replaced = found.is_some() && in_use.is_some_and(|in_use| Some(in_use) != found.as_ref());
     let is_anothers = live.as_ref().is_some_and(|live| !live.is_owned_by(&uid));
     let live = live.filter(|_| !replaced);
-    // While the Secret is missing its pods are wanted as they were.
-    let public_key = in_use.cloned().or(found).or_else(|| noted.cloned());
+    let known = in_use.cloned().or(found);
     let digest = live
         .as_ref()
         .and_then(|live| live.digest(names::TLS_CERT_KEY));
     let is_missing = digest.is_none() && !users && (!replaced || is_anothers);
     let recovery = is_missing
-        .then(|| key_recovery::recovery(&key, public_key.as_ref(), &uid, store))
+        .then(|| key_recovery::recovery(&key, known.as_ref(), &uid, store))
         .flatten();
+    // While the Secret is missing its pods are wanted as they were.
+    let public_key = known.or_else(|| noted.cloned());
     CertificateSecret {
         secret,
         users,
