@@ -118,6 +118,25 @@ impl Round<'_> {
         applied
     }
 
+    /// Whether there is anything to write or to delete.
+    pub fn has_work(&self, wanted: &[Desired], obsolete: &BTreeSet<ObjectKey>) -> bool {
+        let is_work = |wanted: &Desired| {
+            let Some(live) = self.store.get(&wanted.key) else {
+                return true;
+            };
+            let now = Instant::now();
+            is_ours(wanted, &live, self.uid)
+                && wanted.step(Some(&live)) != Step::Nothing
+                && self.no_op_applies.knows(wanted, &live, now).is_none()
+        };
+        if wanted.iter().any(is_work) {
+            return true;
+        }
+        let owned = self.store.owned_by(self.uid);
+        let nothing = Applied::default();
+        !going(self.store, self.uid, wanted, &owned, obsolete, &nothing).is_empty()
+    }
+
     async fn one(&self, wanted: &Desired) -> Result<Outcome, ApplyError> {
         match self.store.get(&wanted.key) {
             Some(live) => match self.existing(wanted, &live).await {

@@ -136,6 +136,31 @@ fn only_what_is_owned_obsolete_and_still_there_goes() {
 }
 
 /// A watch that was cut off has not told of it, and nobody fights for what is not there.
+/// Who has nothing to write waits for nobody who has.
+#[tokio::test]
+async fn there_is_work_where_something_is_missing_or_differs_or_goes() {
+    let rig = Rig::new(|_| async { refusal(500) });
+    let (round, wanted) = (rig.round(), [declared()]);
+    let none = BTreeSet::new();
+    assert!(round.has_work(&wanted, &none), "it is missing");
+    let mut object = declared().body;
+    object["metadata"]["uid"] = json!("u");
+    object["metadata"]["ownerReferences"] = owners();
+    let put = |object: &Value| {
+        let object = serde_json::from_value(object.clone()).unwrap();
+        round.store.put(Kind::Secret, object, 1);
+    };
+    put(&object);
+    assert!(!round.has_work(&wanted, &none));
+    assert!(round.has_work(&[], &[declared().key].into()), "it goes");
+    object["metadata"]["labels"]["ours"] = json!("theirs");
+    put(&object);
+    assert!(round.has_work(&wanted, &none), "it differs");
+    object["metadata"]["ownerReferences"][0]["uid"] = json!("another's");
+    put(&object);
+    assert!(!round.has_work(&wanted, &none), "it is not ours to change");
+}
+
 #[tokio::test]
 async fn what_is_obsolete_and_has_gone_unseen_is_no_rewrite() {
     let rig = Rig::new(|_| async { refusal(404) });

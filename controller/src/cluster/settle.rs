@@ -24,6 +24,9 @@ use crate::kubernetes::watches::Unread;
 /// asks for; what is left waits for a watch.
 const ROUNDS: usize = 6;
 
+/// What fails for longer is said.
+const SAID_AFTER: Duration = Duration::from_secs(5);
+
 /// A Cluster whose children are as they should be, as far as that is possible now.
 pub struct Settled {
     /// As it was last written.
@@ -80,7 +83,10 @@ pub async fn settle(
             let added = context.primary.add_finalizer(&cluster, CLUSTER_FINALIZER);
             match added.await {
                 Ok(written) => cluster = written,
-                Err(error) if error.is_conflict() => return Err(error),
+                // Somebody has changed it, and that comes by the watch.
+                Err(error) if error.is_conflict() && !has_lasted(&cluster, context) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     problems = vec![cannot_be_finalized(&cluster, &error)];
                     break;
@@ -111,6 +117,12 @@ pub async fn settle(
         look,
         goes_on,
     }))
+}
+
+/// Whether it fails for so long that whoever looks at it wants to know.
+fn has_lasted(cluster: &Cluster, context: &Context) -> bool {
+    let uid = cluster.uid().unwrap_or_default();
+    context.failures.lasted(&uid) > SAID_AFTER
 }
 
 /// Nothing is changed without it: it is not known what would be right.
@@ -154,8 +166,13 @@ async fn apply_round(
         now: Timestamp::now(),
         leaf_lifetime: context.leaf_lifetime,
     };
-    // It is never closed.
-    let _place = context.rounds.acquire().await;
+    let _place = match context.rounds.try_acquire() {
+        Ok(place) => Some(place),
+        // What there is to say of it waits for nobody's writes.
+        Err(_) if !round.has_work(&built.wanted, &built.obsolete) => None,
+        // It is never closed.
+        Err(_) => context.rounds.acquire().await.ok(),
+    };
     round.run(&built.wanted, &built.obsolete).await
 }
 
