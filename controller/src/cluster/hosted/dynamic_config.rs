@@ -71,8 +71,20 @@ pub async fn sync(
                  kube-system/k0s: {error}"
             );
             let config = key(Kind::ConfigMap, &names::config(&valid.name));
-            Err(Problem::new(&config, message))
+            Err(Problem {
+                passing: !is_refused(&error),
+                ..Problem::new(&config, message)
+            })
         }
+    }
+}
+
+/// Somebody has to mend it; all else mends itself, and nothing tells of that.
+fn is_refused(error: &HostedError) -> bool {
+    match error {
+        HostedError::Unauthorized { .. } => true,
+        HostedError::Api { code, .. } => matches!(code, 400 | 404 | 422),
+        _ => false,
     }
 }
 
