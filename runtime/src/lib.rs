@@ -9,7 +9,9 @@ pub mod events;
 pub mod health;
 pub mod leader;
 mod process;
+mod unwind;
 mod watch;
 
 pub use process::{Log, LogFormat, client, identity, init, stop_on_signals};
+pub use unwind::unwinding;
 pub use watch::{Presence, Read, Unreadable, guarded, last_known, synced, watch_config};

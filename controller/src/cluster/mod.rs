@@ -8,6 +8,7 @@ use crds::v1beta2::Cluster;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
 use runtime::backoff::{self, Failures};
 
 pub mod children;
@@ -33,7 +34,13 @@ use crate::apply::{Problem, SigningKeys};
 pub async fn reconcile(cluster: Arc<Cluster>, context: Arc<Context>) -> Result<Action, Error> {
     let began = std::time::Instant::now();
     let uid = cluster.uid().unwrap_or_default();
-    let outcome = Box::pin(run(context.primary.latest(cluster), &context)).await;
+    let about = ObjectRef::from_obj(&*cluster);
+    let run = Box::pin(run(context.primary.latest(cluster), &context));
+    // One of them takes nothing from the others.
+    let outcome = runtime::unwinding(run).await.unwrap_or_else(|| {
+        tracing::error!(%about, "reconcile panicked, retrying");
+        Ok((Outcome::Failed { again: None }, None))
+    });
     let label = if outcome.is_ok() { "ok" } else { "error" };
     context
         .metrics

@@ -171,8 +171,16 @@ pub async fn reconcile(
 ) -> Result<Action, Error> {
     let began = std::time::Instant::now();
     let uid = request.uid().unwrap_or_default();
-    let outcome = run(&context.primary.latest(request), &context).await;
-    let outcome = again(outcome, &uid, &context.failures);
+    let about = ObjectRef::from_obj(&*request);
+    let request = context.primary.latest(request);
+    // One of them takes nothing from the others.
+    let run = Box::pin(run(&request, &context));
+    let outcome = if let Some(outcome) = runtime::unwinding(run).await {
+        again(outcome, &uid, &context.failures)
+    } else {
+        tracing::error!(%about, "reconcile panicked, retrying");
+        Ok(Action::requeue(context.failures.delay(&uid)))
+    };
     let label = if outcome.is_ok() { "ok" } else { "error" };
     context
         .shared

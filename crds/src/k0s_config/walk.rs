@@ -42,8 +42,13 @@ impl<'a> Walk<'a> {
         self
     }
 
+    /// Nobody reads more. What is only warned of ends nothing: it must not hide what is wrong.
     fn is_full(&self) -> bool {
-        self.errors.0.len() + self.warnings.0.len() >= MOST
+        self.errors.0.len() >= MOST
+    }
+
+    fn may_warn(&self) -> bool {
+        self.warnings.0.len() < MOST
     }
 
     /// Does something with the path of a part, which begins with a dot or a bracket.
@@ -85,7 +90,7 @@ impl<'a> Walk<'a> {
 
     fn known(&mut self, field: &Field, key: &str, value: &Value, whole: &Value) {
         self.at(format_args!(".{}", field.name), |walk| {
-            if key != field.name {
+            if key != field.name && walk.may_warn() {
                 walk.warnings.warning(
                     format!("{}.{key}", walk.path.rsplit_once('.').unwrap_or_default().0),
                     "",
@@ -101,6 +106,10 @@ impl<'a> Walk<'a> {
     }
 
     fn unknown(&mut self, fields: &[Field], known: Option<&Field>, key: &str) {
+        let is_warned_of = self.lenient || !self.reader.is_known();
+        if is_warned_of && !self.may_warn() {
+            return;
+        }
         let k0s = self.reader.name();
         let message = if known.is_some() {
             format!("{k0s} does not know the field: a newer one does")
@@ -230,7 +239,7 @@ impl<'a> Walk<'a> {
     pub(super) fn enumerated(&mut self, error: FieldError) {
         if self.reader.is_known() {
             self.errors.add(error);
-        } else {
+        } else if self.may_warn() {
             self.warnings.add(error.into_warning());
         }
     }

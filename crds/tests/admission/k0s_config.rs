@@ -39,6 +39,24 @@ fn what_k0s_refuses_is_refused_and_what_it_takes_is_taken() {
     );
 }
 
+/// Whoever reads the spec afterwards takes it for an object.
+#[test]
+fn what_is_only_warned_of_hides_nothing_that_is_wrong() {
+    let mut config = serde_json::Map::new();
+    for number in 0_u32..64 {
+        let letters = "apiversion".chars().enumerate();
+        let spelled = letters.map(|(index, letter)| match number >> index & 1 {
+            0 => letter.to_ascii_uppercase(),
+            _ => letter,
+        });
+        config.insert(spelled.collect(), json!("a"));
+    }
+    config.insert("spec".to_owned(), json!("x"));
+    let decision = create(Kind::Cluster, &with(&Value::Object(config)));
+    assert!(paths(&decision).contains(&"spec.k0sConfig.spec"));
+    assert!(decision.warnings.len() <= 51, "{}", decision.warnings.len());
+}
+
 fn of(version: &str, config: Value) -> (Vec<String>, String) {
     let mut object = with(&config);
     object["spec"]["version"] = json!(version);

@@ -86,6 +86,20 @@ pub fn anonymous_health(cluster: &ValidCluster) -> bool {
             .any(clashes)
 }
 
+/// The object under this key. What is none, as no rule lets it be, counts as an empty one.
+fn object_in<'v>(value: &'v mut Value, key: &str) -> &'v mut Value {
+    for_object(value);
+    let below = &mut value[key];
+    for_object(below);
+    below
+}
+
+fn for_object(value: &mut Value) {
+    if !value.is_object() {
+        *value = json!({});
+    }
+}
+
 /// The merged configuration; `None` while the address or the ports are not known, for k0s reads
 /// them once, at its start.
 pub fn merged(cluster: &ValidCluster) -> Option<Value> {
@@ -95,7 +109,7 @@ pub fn merged(cluster: &ValidCluster) -> Option<Value> {
         return None;
     }
     let mut config = cluster.spec.k0s_config.clone().unwrap_or_else(|| json!({}));
-    let user = &mut config["spec"]["api"];
+    let user = object_in(object_in(&mut config, "spec"), "api");
     let own_address = take(user, "address").and_then(|address| address.as_str().map(str::to_owned));
     // A pod has to listen at its own address, and can at no other.
     take(user, "onlyBindToAddress");
@@ -269,6 +283,19 @@ fn merge(base: &mut Value, over: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_object_counts_as_an_empty_one() {
+        for mut config in [
+            json!("x"),
+            json!({"spec": "x"}),
+            json!({"spec": {"api": []}}),
+        ] {
+            let api = object_in(object_in(&mut config, "spec"), "api");
+            api["port"] = json!(1);
+            assert_eq!(config, json!({"spec": {"api": {"port": 1}}}));
+        }
+    }
 
     #[test]
     fn what_the_product_decides_wins_and_the_rest_survives() {
