@@ -144,14 +144,22 @@ impl CaBundles {
         Some(bundles)
     }
 
-    /// Has every bundle hold this text; goes on with the others when one fails.
-    pub async fn publish(&self, text: &str) -> Result<(), PublishError> {
-        let mut result = Ok(());
+    /// Has every bundle hold this text, and gives when one may that somebody writes as often; goes on with
+    /// the others when one fails.
+    pub async fn publish(
+        &self,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, PublishError> {
+        let mut result = Ok(None);
         for target in self.targets.iter() {
             let Some(patch) = target.state.lock().patch(text) else {
                 continue;
             };
-            if let Err(error) = self.patch(target, patch).await {
+            let held = target.state.lock().held(now);
+            if held.is_some() {
+                result = result.map(|next| held.into_iter().chain(next).min());
+            } else if let Err(error) = self.patch(target, patch).await {
                 result = Err(error);
             }
         }
@@ -205,7 +213,9 @@ impl CaBundles {
         let request = async { api.patch(&name, &params, &Patch::<()>::Json(patch)).await };
         match timeout(DEADLINE, request).await {
             Ok(Ok(object)) => {
-                target.state.lock().see(&object, Timestamp::now());
+                let (now, mut state) = (Timestamp::now(), target.state.lock());
+                state.note_write(now);
+                state.see(&object, now);
                 Ok(())
             }
             Ok(Err(source)) => {

@@ -114,10 +114,14 @@ impl Rotator {
             return if failed { RETRY } else { Duration::ZERO };
         }
         let step = step(&stored);
-        let mut failed = false;
+        let (mut failed, mut next) = (false, step.again);
         if let Some(text) = &step.publish {
-            let result = self.bundles.publish(text).await.map_err(StepError::from);
-            failed |= self.report("published the CAs", result);
+            let what = "published the CAs";
+            match self.bundles.publish(text, now).await {
+                Ok(None) => drop(self.report(what, Ok(()))),
+                Ok(Some(held)) => next = next.min(held),
+                Err(error) => failed |= self.report(what, Err(error.into())),
+            }
         }
         if let Some(change) = step.change {
             let result = match stored.changed(change, &self.names, self.timings, now) {
@@ -126,7 +130,6 @@ impl Rotator {
             };
             failed |= self.report(&format!("{change:?}").to_lowercase(), result);
         }
-        let mut next = step.again;
         match self.bundles.write_again(now).await {
             Ok(again) => next = again.map_or(next, |again| again.min(next)),
             Err(error) => failed |= self.report("publishing the CAs again", Err(error.into())),

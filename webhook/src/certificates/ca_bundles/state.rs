@@ -1,5 +1,7 @@
 //! What is known of an object that holds bundles, and which change it needs.
 
+use std::collections::VecDeque;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::{SignedDuration, Timestamp};
@@ -12,6 +14,10 @@ use crate::certificates::plan::Bundle;
 /// How long after a bundle was written its configuration is changed once more.
 pub(super) const LATER: SignedDuration = SignedDuration::from_secs(2);
 
+/// So many writes follow each other at once; then one a second, whoever writes it back.
+const AT_ONCE: usize = 5;
+const APART: SignedDuration = SignedDuration::from_secs(1);
+
 /// What is known of one object.
 #[derive(Default)]
 pub(super) struct State {
@@ -20,6 +26,8 @@ pub(super) struct State {
     /// The namespace of this installation: bundles for Services of others are theirs.
     namespace: String,
     newest: Newest,
+    /// When it was written last.
+    writes: VecDeque<Timestamp>,
     version: String,
     /// Where it holds bundles.
     pub(super) slots: Vec<Slot>,
@@ -99,6 +107,21 @@ impl State {
     pub(super) fn lose(&mut self) {
         self.newest.lists(None);
         self.slots.clear();
+    }
+
+    /// When it may be written, if that is not now. Somebody may write it as often.
+    pub(super) fn held(&self, now: Timestamp) -> Option<Timestamp> {
+        let is_recent = |then: &&Timestamp| (**then..=**then + APART * 5).contains(&now);
+        let recent = self.writes.iter().filter(is_recent).count();
+        let next = self.writes.back().filter(|_| recent >= AT_ONCE)?;
+        next.checked_add(APART).ok().filter(|next| *next > now)
+    }
+
+    pub(super) fn note_write(&mut self, now: Timestamp) {
+        self.writes.push_back(now);
+        if self.writes.len() > AT_ONCE {
+            self.writes.pop_front();
+        }
     }
 
     /// The change that has every slot hold this text, if one does not. It fails if anybody has
@@ -266,6 +289,23 @@ mod tests {
         assert_eq!(state.due(at(6)), Some(at(8)));
         // By a clock that was set back it is at once.
         assert_eq!(state.due(at(2)), Some(at(2)));
+    }
+
+    #[test]
+    fn a_fight_comes_to_one_write_a_second() {
+        let mut state = State::default();
+        let mut written = Vec::new();
+        for tick in 0..200 {
+            let now = Timestamp::from_millisecond(1_000_000 + tick * 100).unwrap();
+            if state.held(now).is_none() {
+                state.note_write(now);
+                written.push(tick);
+            }
+        }
+        assert!(written.starts_with(&[0, 1, 2, 3, 4, 14, 24]), "{written:?}");
+        assert!(written.len() <= 25, "{written:?}");
+        assert_eq!(state.held(at(9_000)), None);
+        assert_eq!(state.held(at(1)), None, "the clock was set back");
     }
 
     #[test]
