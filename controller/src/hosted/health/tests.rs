@@ -301,9 +301,10 @@ async fn what_a_stranger_is_answered_tells_nothing() {
     let routes = Router::new().route(
         "/readyz",
         get(|ConnectInfo(peer): ConnectInfo<Peer>| async move {
-            match peer.has_certificate {
-                true => StatusCode::OK,
-                false => StatusCode::UNAUTHORIZED,
+            if peer.has_certificate {
+                StatusCode::OK
+            } else {
+                StatusCode::UNAUTHORIZED
             }
         }),
     );

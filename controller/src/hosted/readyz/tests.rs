@@ -47,7 +47,7 @@ async fn the_certificate_is_shown_to_the_api() {
         }),
     );
     let server = Server::start(routes).await;
-    assert_eq!(reason(&server.endpoint).await, NotReadyReason::Unauthorized);
+    assert_eq!(reason(&server.endpoint).await, NotReadyReason::Unknown);
     readyz(&server.endpoint, Some(&server.client_cert()))
         .await
         .unwrap();
