@@ -38,6 +38,10 @@ pub struct Arguments {
     #[arg(long, default_value_t = 0, requires = "one_in")]
     pub part: u64,
 
+    /// Only those that come after this plan, as a run says that was interrupted
+    #[arg(long)]
+    pub after: Option<String>,
+
     /// Two faults in each run: so many pairs, chosen by the seed
     #[arg(long, default_value_t = 0)]
     pub pairs: usize,
@@ -166,7 +170,12 @@ pub fn plans(
     };
     let mut all: Vec<Plan> = all.into_iter().filter(wanted).collect();
     // Those of a workload that is much at once, or waits long, do not come together.
-    all.sort_by_cached_key(|plan| hash(&plan.to_string()));
+    let place = |text: String| (hash(&text), text);
+    all.sort_by_cached_key(|plan| place(plan.to_string()));
+    if let Some(last) = &arguments.after {
+        let last = place(last.clone());
+        all.retain(|plan| place(plan.to_string()) > last);
+    }
     Ok(all)
 }
 

@@ -72,9 +72,10 @@ impl Machine {
     pub async fn start(
         scope: Scope,
         arguments: &Arguments,
-        serves: bool,
-        doors: bool,
+        workloads: &[&Workload],
     ) -> Result<Self> {
+        let serves = workloads.iter().any(|workload| workload.serves);
+        let doors = workloads.iter().any(|workload| workload.door.is_some());
         let world = World::large().await?;
         let doors = if doors {
             Some(Doors::start(&world.admin()).await?)

@@ -22,7 +22,7 @@ mod state;
 mod summary;
 mod workloads;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -36,11 +36,12 @@ use tokio::sync::Semaphore;
 
 pub use self::choice::Scope;
 use self::choice::{Arguments, chosen, plans};
-use self::machine::Machine;
+use self::machine::{Machine, Outcome};
 use self::oracles::{Finding, Kind};
+use self::plan::Plan;
 use self::reference::Reference;
 use self::summary::Summary;
-use self::workloads::named;
+use self::workloads::{Workload, named};
 
 /// How often a run says how far it is.
 const PROGRESS: Duration = Duration::from_secs(60);
@@ -68,6 +69,7 @@ fn print(text: &str) {
 
 /// What plans are made from and run on.
 struct Begun {
+    workloads: Vec<&'static Workload>,
     machine: Machine,
     at_once: usize,
     since: Instant,
@@ -78,9 +80,7 @@ struct Begun {
 /// Records the workloads.
 async fn begin(scope: Scope, arguments: &Arguments) -> Result<Begun> {
     let workloads = chosen(scope, arguments)?;
-    let serves = workloads.iter().any(|workload| workload.serves);
-    let doors = workloads.iter().any(|workload| workload.door.is_some());
-    let machine = Machine::start(scope, arguments, serves, doors).await?;
+    let machine = Machine::start(scope, arguments, &workloads).await?;
     let at_once = match arguments.test_threads {
         _ if !machine.keeps_to_a_namespace() => 1,
         threads => threads.unwrap_or(scope.at_once).clamp(1, scope.at_once),
@@ -129,6 +129,7 @@ async fn begin(scope: Scope, arguments: &Arguments) -> Result<Begun> {
     }
     drop(recordings);
     Ok(Begun {
+        workloads,
         machine,
         at_once,
         since,
@@ -137,10 +138,15 @@ async fn begin(scope: Scope, arguments: &Arguments) -> Result<Begun> {
     })
 }
 
+/// As many plans come after each other on one mothership: all that they leave behind makes its API server
+/// slower.
+const ON_ONE: usize = 2000;
+
 /// How many plans failed.
 async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
     let Begun {
-        machine,
+        workloads,
+        mut machine,
         at_once,
         since,
         references,
@@ -150,7 +156,6 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
         // What is dropped ends its processes.
         () = interrupted() => bail!("interrupted"),
     };
-    let mut passed = references.len();
     let plans = plans(scope, arguments, &references)?;
     ensure!(
         failed > 0 || !plans.is_empty(),
@@ -162,7 +167,6 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
         since.elapsed().as_secs_f64(),
         plans.len()
     ));
-    let count = plans.len();
     if arguments.list {
         for plan in &plans {
             print(&plan.to_string());
@@ -170,41 +174,77 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
         machine.end(true).await?;
         return Ok(failed);
     }
-    let places = Semaphore::new(at_once);
-    let runs = plans.into_iter().map(async |plan| {
-        let reference = references.get(plan.workload).cloned();
-        let takes = named(plan.workload).map_or(1, |workload| workload.places);
-        let takes = takes.min(u32::try_from(at_once).unwrap_or(u32::MAX));
-        // It is never closed.
-        let _places = places.acquire_many(takes).await;
-        machine.try_out(plan, reference).await
-    });
-    let mut outcomes = futures::stream::iter(runs).buffer_unordered(at_once);
-    let mut summary = Summary::default();
-    let mut said = Instant::now();
-    let mut stopped = std::pin::pin!(interrupted());
-    loop {
-        let next = tokio::select! {
-            next = outcomes.next() => next,
-            () = &mut stopped => {
-                failed += 1;
-                print("stopped: interrupted; these plans ran");
-                break;
+    let mut tally = Tally {
+        passed: references.len(),
+        failed,
+        count: plans.len(),
+        since,
+        said: Instant::now(),
+        summary: Summary::default(),
+    };
+    let mut ran = 0;
+    for (number, some) in plans.chunks(ON_ONE).enumerate() {
+        if number > 0 {
+            machine.end(tally.failed == failed).await?;
+            failed = tally.failed;
+            machine = tokio::select! {
+                another = Machine::start(scope, arguments, &workloads) => another?,
+                () = interrupted() => bail!("interrupted"),
+            };
+        }
+        let done = try_out(&machine, some, at_once, &references, arguments, &mut tally).await;
+        ran += done;
+        if done < some.len() {
+            if let Some(last) = ran.checked_sub(1).and_then(|last| plans.get(last)) {
+                print(&format!("what is left: --after '{last}'"));
             }
-        };
-        let Some(mut outcome) = next else { break };
+            break;
+        }
+    }
+    print(&tally.summary.to_string());
+    for (workload, [ran, missed]) in tally.summary.missed() {
+        tally.failed += 1;
+        print(&format!(
+            "{workload}: {missed} of {ran} plans met no such request"
+        ));
+    }
+    let word = if tally.failed == 0 { "ok" } else { "FAILED" };
+    print(&format!(
+        "\nall in {:.0} s\ntest result: {word}. {} passed; {} failed",
+        since.elapsed().as_secs_f64(),
+        tally.passed,
+        tally.failed
+    ));
+    machine.end(tally.failed == failed).await?;
+    Ok(tally.failed)
+}
+
+/// What came of plans until now.
+struct Tally {
+    passed: usize,
+    failed: usize,
+    /// How many there are.
+    count: usize,
+    since: Instant,
+    /// When it was last said how far it is.
+    said: Instant,
+    summary: Summary,
+}
+
+impl Tally {
+    fn add(&mut self, arguments: &Arguments, mut outcome: Outcome) {
         if !arguments.plan.is_empty() && !outcome.reached {
             outcome
                 .findings
                 .push(Finding::new(Kind::EndState, "there was no such request"));
         }
         if outcome.findings.is_empty() {
-            passed += usize::from(outcome.reached);
+            self.passed += usize::from(outcome.reached);
             if !outcome.reached {
                 print(&format!("{}: there was no such request", outcome.plan));
             }
         } else {
-            failed += 1;
+            self.failed += 1;
             print(&format!(
                 "test {} ... FAILED ({:.1} s)",
                 outcome.plan,
@@ -214,33 +254,61 @@ async fn run(scope: Scope, arguments: &Arguments) -> Result<usize> {
                 print(&format!("    {}: {}", finding.kind, finding.what));
             }
         }
-        summary.add(&outcome);
-        if said.elapsed() > PROGRESS {
-            said = Instant::now();
+        self.summary.add(&outcome);
+        if self.said.elapsed() > PROGRESS {
+            self.said = Instant::now();
             print(&format!(
-                "{} of {count} plans after {:.0} s, {failed} failed",
-                summary.plans(),
-                since.elapsed().as_secs_f64()
+                "{} of {} plans after {:.0} s, {} failed",
+                self.summary.plans(),
+                self.count,
+                self.since.elapsed().as_secs_f64(),
+                self.failed
             ));
         }
-        if arguments.stop_after.is_some_and(|most| failed >= most) {
+    }
+}
+
+/// Runs these; how many of them until the first that did not come to its end, when it is stopped.
+async fn try_out(
+    machine: &Machine,
+    plans: &[Plan],
+    at_once: usize,
+    references: &BTreeMap<&'static str, Arc<Reference>>,
+    arguments: &Arguments,
+    tally: &mut Tally,
+) -> usize {
+    let places = Semaphore::new(at_once);
+    let runs = plans.iter().cloned().enumerate();
+    let runs = runs.map(async |(index, plan)| {
+        let reference = references.get(plan.workload).cloned();
+        let takes = named(plan.workload).map_or(1, |workload| workload.places);
+        let takes = takes.min(u32::try_from(at_once).unwrap_or(u32::MAX));
+        // It is never closed.
+        let _places = places.acquire_many(takes).await;
+        (index, machine.try_out(plan, reference).await)
+    });
+    let mut outcomes = futures::stream::iter(runs).buffer_unordered(at_once);
+    let mut stopped = std::pin::pin!(interrupted());
+    let mut left: BTreeSet<usize> = (0..plans.len()).collect();
+    loop {
+        let next = tokio::select! {
+            next = outcomes.next() => next,
+            () = &mut stopped => {
+                tally.failed += 1;
+                print("stopped: interrupted; these plans ran");
+                break;
+            }
+        };
+        let Some((index, outcome)) = next else { break };
+        left.remove(&index);
+        tally.add(arguments, outcome);
+        if arguments
+            .stop_after
+            .is_some_and(|most| tally.failed >= most)
+        {
             print("stopped: there may be more");
             break;
         }
     }
-    drop(outcomes);
-    print(&summary.to_string());
-    for (workload, [ran, missed]) in summary.missed() {
-        failed += 1;
-        print(&format!(
-            "{workload}: {missed} of {ran} plans met no such request"
-        ));
-    }
-    let word = if failed == 0 { "ok" } else { "FAILED" };
-    print(&format!(
-        "\nall in {:.0} s\ntest result: {word}. {passed} passed; {failed} failed",
-        since.elapsed().as_secs_f64()
-    ));
-    machine.end(failed == 0).await?;
-    Ok(failed)
+    left.first().copied().unwrap_or(plans.len())
 }
