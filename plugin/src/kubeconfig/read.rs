@@ -130,6 +130,8 @@ pub fn decode(bytes: &[u8]) -> Result<String, String> {
 /// Its first document as it is written, with what nobody knows; nothing for an empty one.
 pub fn tree(text: &str) -> Result<Map<String, Value>, String> {
     let options = serde_saphyr::options! {
+        // What many users or clusters share is written once, and named as often as there are some.
+        budget: serde_saphyr::budget! {enforce_alias_anchor_ratio: false},
         duplicate_keys: DuplicateKeyPolicy::LastWins,
     };
     let mut bytes = text.trim_start_matches('\u{feff}').as_bytes();

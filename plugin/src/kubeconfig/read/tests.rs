@@ -60,6 +60,16 @@ fn paths_are_those_from_the_file_on() {
 }
 
 #[test]
+fn one_login_may_serve_any_number_of_users() {
+    let first = "users:\n- name: u0\n  user: &sso {exec: {command: login}}\n";
+    let others = (1..=1000).map(|number| format!("- {{name: u{number}, user: *sso}}\n"));
+    let others: Vec<String> = others.collect();
+    let read = new(&format!("{first}{}", others.concat())).unwrap();
+    let user = find(&read.users, "u1000").unwrap();
+    assert_eq!(user.exec.as_ref().unwrap().command, "login");
+}
+
+#[test]
 fn the_first_file_to_say_something_counts() {
     let mut read = new("current-context: ''\nusers: [{name: u, user: {token: a}}]").unwrap();
     read.and(new("current-context: c\nusers: [{name: u, user: {token: b}}, {name: v}]").unwrap());
