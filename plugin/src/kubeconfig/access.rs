@@ -162,9 +162,8 @@ impl Access {
             }
             (None, brought) => brought.map(|(certificate, key)| (certificate.into(), key.into())),
         };
-        if let Some((certificate, mut key)) = identity {
-            // They are put together before they are read.
-            key.push(b'\n');
+        if let Some((certificate, key)) = identity {
+            let (certificate, key) = pair(&certificate, &key)?;
             let info = &mut self.config.auth_info;
             info.client_certificate_data = Some(STANDARD.encode(certificate));
             info.client_key_data = Some(STANDARD.encode(key).into());
@@ -176,6 +175,36 @@ impl Access {
 /// The certificates of a bundle. What cannot be read is passed over as long as there are others:
 /// bundles are put together of what others have made.
 fn certificates(bundle: &[u8]) -> Vec<Vec<u8>> {
+    let blocks = blocks(bundle).into_iter();
+    blocks
+        .filter_map(|block| CertificateDer::from_pem_slice(block).ok())
+        .filter(|one| X509Certificate::from_der(one).is_ok_and(|(more, _)| more.is_empty()))
+        .map(|certificate| certificate.to_vec())
+        .collect()
+}
+
+/// What somebody shows of these bundles: the certificates of one and the first key of the other.
+/// Requests, lists of what was revoked and other keys are passed over, as Go does.
+fn pair(certificate: &[u8], key: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Error> {
+    let mut chain = blocks(certificate);
+    chain.retain(|block| {
+        label(block) == b"CERTIFICATE" && CertificateDer::from_pem_slice(block).is_ok()
+    });
+    if chain.is_empty() {
+        return Err(unusable(
+            "its client-certificate must be certificates in PEM",
+        ));
+    }
+    let mut keys = blocks(key).into_iter();
+    let key = keys
+        .find(|block| label(block).ends_with(b"PRIVATE KEY"))
+        .ok_or_else(|| unusable("its client-key must be a private key in PEM"))?;
+    // They are put together before they are read.
+    Ok((chain.concat(), [key, b"\n"].concat()))
+}
+
+/// The parts of a bundle: one block each, but for what may be before the first.
+fn blocks(bundle: &[u8]) -> Vec<&[u8]> {
     let mut found = Vec::new();
     let mut rest = bundle;
     while !rest.is_empty() {
@@ -184,13 +213,17 @@ fn certificates(bundle: &[u8]) -> Vec<Vec<u8>> {
             .map_or(rest.len(), |at| at + 1);
         let (block, more) = rest.split_at(next);
         rest = more;
-        if let Ok(certificate) = CertificateDer::from_pem_slice(block)
-            && X509Certificate::from_der(&certificate).is_ok_and(|(more, _)| more.is_empty())
-        {
-            found.push(certificate.to_vec());
-        }
+        found.push(block);
     }
     found
+}
+
+/// What a block says that it is.
+fn label(block: &[u8]) -> &[u8] {
+    let begin = BEGIN.trim_ascii_start();
+    let line = block.strip_prefix(b"\n").unwrap_or(block);
+    let label = line.strip_prefix(begin).unwrap_or_default();
+    label.split(|byte| *byte == b'-').next().unwrap_or_default()
 }
 
 /// Where a pod finds the API server, and what it trusts and is known by.

@@ -1,3 +1,6 @@
+use kube::client::ConfigExt as _;
+use rcgen::{CertificateParams, KeyPair};
+
 use super::*;
 
 /// What a pod has, with a token in a file, and what it comes to for a user.
@@ -58,4 +61,52 @@ async fn in_a_pod_the_flags_mean_what_they_mean_elsewhere() {
         let refused = of_pod(&user, false).await.unwrap_err();
         assert!(refused.to_string().contains("mean nothing without as"));
     }
+}
+
+fn block(label: &str) -> String {
+    format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n")
+}
+
+#[tokio::test]
+async fn of_what_somebody_shows_all_but_certificates_and_the_first_key_is_passed_over() {
+    let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let params = CertificateParams::new(Vec::new()).unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    let (key, other) = (key.serialize_pem(), other.serialize_pem());
+    let cluster = Cluster {
+        server: "https://127.0.0.1:1".into(),
+        ..Cluster::default()
+    };
+    let shown = |certificate: String, key: String| User {
+        client_certificate_data: certificate.into(),
+        client_key_data: key.into(),
+        ..User::default()
+    };
+    let (request, list) = (block("CERTIFICATE REQUEST"), block("X509 CRL"));
+    let public = block("PUBLIC KEY");
+    let user = shown(
+        format!("mine\n{request}{certificate}{list}{other}"),
+        format!("{public}{certificate}{key}{other}"),
+    );
+    let access = Access::new(&cluster, &user).await.unwrap();
+    access.config.rustls_client_config().unwrap();
+    for (user, why) in [
+        (
+            shown(request, key.clone()),
+            "client-certificate must be certificates in PEM",
+        ),
+        (
+            shown(certificate.clone() + &key, public),
+            "client-key must be a private key in PEM",
+        ),
+    ] {
+        let Err(refused) = Access::new(&cluster, &user).await else {
+            panic!("it is to be refused: {why}");
+        };
+        assert!(refused.to_string().contains(why), "{refused}");
+    }
+    // Another key than the certificate's is not taken for it.
+    let user = shown(certificate, other + &key);
+    let access = Access::new(&cluster, &user).await.unwrap();
+    assert!(access.config.rustls_client_config().is_err());
 }
