@@ -13,6 +13,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 
 use crate::error::{Error, innermost};
+use crate::escape;
 use crate::kubeconfig::credential::{self, Credential};
 use crate::kubeconfig::proxy::Proxy;
 use crate::kubeconfig::read::{Cluster, User};
@@ -288,7 +289,13 @@ fn objection(cluster: &Cluster, user: &User) -> Option<String> {
 
 /// Scheme, host and port of a server, and the path below which its API is.
 pub(super) fn address(server: &str) -> Result<Uri, Error> {
-    let wrong = || unusable("its server must be a URL or a host and a port");
+    let wrong = || match zone(server) {
+        Some(zone) => unusable(&format!(
+            "its server must be an address without a zone, and \"{}\" is one",
+            escape::line(zone)
+        )),
+        None => unusable("its server must be a URL or a host and a port"),
+    };
     let has_scheme = server.contains("://");
     let whole = if has_scheme {
         server.to_owned()
@@ -307,6 +314,13 @@ pub(super) fn address(server: &str) -> Result<Uri, Error> {
         return Err(wrong());
     }
     Ok(url)
+}
+
+/// The network interface that an address of IPv6 goes out by: a `Uri` cannot say it.
+fn zone(server: &str) -> Option<&str> {
+    let (host, _) = server.split_once('[')?.1.split_once(']')?;
+    let (_, zone) = host.split_once('%')?;
+    Some(zone.strip_prefix("25").unwrap_or(zone))
 }
 
 fn from_environment(url: &Uri) -> Result<Option<Proxy>, String> {

@@ -110,3 +110,21 @@ async fn of_what_somebody_shows_all_but_certificates_and_the_first_key_is_passed
     let access = Access::new(&cluster, &user).await.unwrap();
     assert!(access.config.rustls_client_config().is_err());
 }
+
+#[test]
+fn an_address_with_a_zone_is_said_to_be_one() {
+    for server in [
+        "https://[fe80::1%25eth0]:6443",
+        "[fe80::1%eth0]:6443",
+        "https://[fe80::1%25eth0]/clusters/a",
+    ] {
+        let refused = address(server).unwrap_err().to_string();
+        assert!(
+            refused.contains("without a zone, and \"eth0\""),
+            "{refused}"
+        );
+    }
+    for server in ["https://[fe80::1]:6443", "https://a/%5B%5D"] {
+        assert!(address(server).is_ok(), "{server}");
+    }
+}
