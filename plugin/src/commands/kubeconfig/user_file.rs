@@ -58,15 +58,22 @@ pub fn merge_into(
         result = Some(merged);
         Ok(text)
     })?;
+    let out = &session.out;
     if let Some(first) = &switched {
-        file::rewrite(first, |before| {
+        let switched = file::rewrite(first, |before| {
             let (text, lost_comments) =
                 merge::switch(before, name).map_err(|problem| refused(first, &problem))?;
             let keep = lost_comments;
             Ok((text != before).then_some(Rewritten { text, keep }))
         })?;
+        if let Some(backup) = switched.and_then(|switched| switched.backup) {
+            out.note(&format!(
+                "Not all comments of {} could be kept; {} has them.",
+                first.display(),
+                backup.display()
+            ));
+        }
     }
-    let out = &session.out;
     match &changed {
         None => out.note(&format!(
             "{} has context \"{name}\" already.",
@@ -83,7 +90,7 @@ pub fn merge_into(
         }
     }
     if result.as_ref().is_some_and(|merged| merged.lost_comments) {
-        out.note("Its style did not allow to keep the comments; the backup has them.");
+        out.note("Not all of its comments could be kept; the backup has them.");
     }
     if let Some(merged) = &result
         && !merged.dropped.is_empty()
@@ -180,7 +187,7 @@ pub fn remove_from(
     ));
     if let Some(backup) = &changed.backup {
         session.out.note(&format!(
-            "Its style did not allow to keep the comments. {} has them, and what was removed: \
+            "Not all of its comments could be kept. {} has them, and what was removed: \
              delete it when you have them.",
             backup.display()
         ));

@@ -7,7 +7,7 @@
 
 use serde_json::json;
 
-use crate::kubeconfig::merge::Change;
+use crate::kubeconfig::merge::{Change, comments};
 
 /// The text with these changes; `None` where its style is not understood.
 pub fn edit(text: &str, changes: &[Change], current: Option<&str>) -> Option<String> {
@@ -58,7 +58,10 @@ fn set_current(lines: &mut Vec<String>, current: Option<&str>) -> Option<()> {
         let line = serde_saphyr::to_string(&json!({"current-context": name})).ok()?;
         let line = line.trim_end().to_owned();
         match section(lines, "current-context") {
-            Some((start, _)) => *lines.get_mut(start)? = line,
+            Some((start, _)) => {
+                let known = lines.get_mut(start)?;
+                *known = line + comments::behind(known);
+            }
             None => lines.push(line),
         }
     }
@@ -98,16 +101,14 @@ fn place(lines: &mut Vec<String>, change: &Change) -> Option<()> {
         return Some(());
     };
     let head = lines.get(start)?;
-    let value = head
-        .split_once(':')
-        .map(|(_, value)| value.trim())
-        .unwrap_or_default();
-    let value = value.split(" #").next().unwrap_or_default().trim();
+    let comment = comments::behind(head).to_owned();
+    let (_, value) = head.strip_suffix(&comment)?.split_once(':')?;
+    let value = value.trim();
     let Some((indent, items)) = items(lines, start, end) else {
         if !matches!(value, "" | "[]" | "null" | "~") {
             return None;
         }
-        *lines.get_mut(start)? = format!("{}:", change.list);
+        *lines.get_mut(start)? = format!("{}:{comment}", change.list);
         let after = start + 1;
         lines.splice(after..after, item(change, 0)?);
         return Some(());

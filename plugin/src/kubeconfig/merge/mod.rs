@@ -3,6 +3,7 @@
 //! The user's file is treated as a tree of values, so that fields which no version of kubectl
 //! knows survive; comments survive too wherever `edit` can place the entries by lines.
 
+mod comments;
 mod edit;
 mod entry;
 mod remove;
@@ -220,12 +221,12 @@ fn written(
 ) -> Result<(String, bool), Problem> {
     let edited =
         edit::edit(text, changes, current).filter(|edited| parse(edited).as_ref() == Ok(after));
-    let lost_comments = edited.is_none() && has_comments(text);
-    let text = match edited {
+    let written = match edited {
         Some(edited) => edited,
         None => render(text, after)?,
     };
-    Ok((text, lost_comments))
+    let lost_comments = comments::are_lost(text, &written);
+    Ok((written, lost_comments))
 }
 
 /// Whether a kubeconfig says which context is the current one.
@@ -358,12 +359,6 @@ fn render(before: &str, tree: &Map<String, Value>) -> Result<String, Problem> {
             .map_err(|error| failed(&error));
     }
     serde_saphyr::to_string(tree).map_err(|error| failed(&error))
-}
-
-/// Or another document, which nobody reads.
-fn has_comments(text: &str) -> bool {
-    let comment = |line: &str| line.trim_start().starts_with('#') || line.contains(" #");
-    text.lines().any(comment) || text.lines().skip(1).any(|line| line.starts_with("---"))
 }
 
 #[cfg(test)]

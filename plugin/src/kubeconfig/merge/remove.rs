@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::kubeconfig::merge::{Owner, Problem, edit, has_comments, parse, render};
+use crate::kubeconfig::merge::{Owner, Problem, comments, edit, parse, render};
 
 /// A user's kubeconfig without the entries of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,12 +77,13 @@ pub fn remove(text: &str, owner: &Owner, name: Option<&str>) -> Result<Option<Re
     }
     let edited = edit::cut(text, &cuts, was_current.then_some(""))
         .filter(|edited| parse(edited).as_ref() == Ok(&after));
+    let written = match edited {
+        Some(edited) => edited,
+        None => render(text, &after)?,
+    };
     Ok(Some(Removed {
-        lost_comments: edited.is_none() && has_comments(text),
-        text: match edited {
-            Some(edited) => edited,
-            None => render(text, &after)?,
-        },
+        lost_comments: comments::are_lost(text, &written),
+        text: written,
         contexts,
         was_current,
     }))

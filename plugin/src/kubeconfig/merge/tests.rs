@@ -355,10 +355,8 @@ fn only_a_state_without_us_is_the_first() {
 #[test]
 fn the_current_context_is_changed_alone() {
     let (text, lost) = switch(COMMENTED, "demo").unwrap();
-    let expected = COMMENTED.replace(
-        "current-context: work   # the usual one",
-        "current-context: demo",
-    );
+    let expected = COMMENTED.replace("current-context: work", "current-context: demo");
+    assert!(expected.contains("current-context: demo   # the usual one"));
     assert_eq!((text, lost), (expected, false));
 }
 
@@ -390,4 +388,5 @@ fn alone_it_is_a_whole_kubeconfig_with_the_address_asked_for() {
 
 mod anew;
 mod awkward;
+mod comments;
 mod removal;
