@@ -16,6 +16,7 @@ use tower::filter::AsyncPredicate;
 
 use crate::error::{Error, innermost};
 use crate::escape;
+use crate::kubeconfig::kuberc;
 use crate::kubeconfig::read::{Cluster, Exec, User};
 
 const GROUP: &str = "client.authentication.k8s.io/";
@@ -242,24 +243,6 @@ async fn ask(exec: &Exec, cluster: Option<&Value>) -> Result<Brought, Error> {
     if exec.interactive_mode == "Always" && !terminal {
         return Err(failed("needs a terminal to ask at".to_owned()));
     }
-    let told = json!({
-        "kind": "ExecCredential",
-        "apiVersion": exec.api_version,
-        "spec": {"interactive": interactive, "cluster": cluster},
-    });
-    let variables = exec.env.iter().map(|env| (&env.name, &env.value));
-    let mut command = tokio::process::Command::new(&exec.command);
-    command
-        .args(&exec.args)
-        .envs(variables)
-        .env("KUBERNETES_EXEC_INFO", told.to_string())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true);
-    // A pipe is the command's own, such as a file for --from.
-    if !interactive {
-        command.stdin(Stdio::null());
-    }
     let start = |source: io::Error| {
         let hint = match exec.install_hint.trim() {
             "" => format!("install {program}, or use another --context"),
@@ -271,6 +254,27 @@ async fn ask(exec: &Exec, cluster: Option<&Value>) -> Result<Brought, Error> {
             hint,
         }
     };
+    let found = kuberc::located(&exec.command);
+    kuberc::check(&exec.command, found.as_deref().ok())?;
+    let told = json!({
+        "kind": "ExecCredential",
+        "apiVersion": exec.api_version,
+        "spec": {"interactive": interactive, "cluster": cluster},
+    });
+    let variables = exec.env.iter().map(|env| (&env.name, &env.value));
+    let mut command = tokio::process::Command::new(found.map_err(start)?);
+    command
+        .arg0(&exec.command)
+        .args(&exec.args)
+        .envs(variables)
+        .env("KUBERNETES_EXEC_INFO", told.to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true);
+    // A pipe is the command's own, such as a file for --from.
+    if !interactive {
+        command.stdin(Stdio::null());
+    }
     // What it asks of a person is on standard error, which output() would take.
     let child = command.spawn().map_err(start)?;
     let output = child.wait_with_output().await.map_err(start)?;

@@ -3,6 +3,7 @@
 pub mod access;
 mod credential;
 pub mod file;
+mod kuberc;
 pub mod merge;
 pub mod proxy;
 pub mod read;
@@ -41,10 +42,14 @@ pub fn files(explicit: Option<&Path>) -> Vec<PathBuf> {
             .filter(|path| !path.as_os_str().is_empty())
             .collect();
     }
+    let folder = folder().into_iter();
+    folder.map(|folder| folder.join("config")).collect()
+}
+
+/// Where kubectl keeps what is the user's own.
+fn folder() -> Option<PathBuf> {
     let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
-    home.map(|home| home.join(".kube").join("config"))
-        .into_iter()
-        .collect()
+    home.map(|home| home.join(".kube"))
 }
 
 /// The file that a new entry goes to: the first that exists, else the last named.

@@ -127,20 +127,25 @@ pub fn decode(bytes: &[u8]) -> Result<String, String> {
     Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
-/// Its first document as it is written, with what nobody knows; nothing for an empty one.
-pub fn tree(text: &str) -> Result<Map<String, Value>, String> {
+/// The documents of the user's own file.
+pub(super) fn documents(bytes: &mut &[u8]) -> impl Iterator<Item = Result<Value, String>> {
     let options = serde_saphyr::options! {
         // What many users or clusters share is written once, and named as often as there are some.
         budget: serde_saphyr::budget! {enforce_alias_anchor_ratio: false},
         duplicate_keys: DuplicateKeyPolicy::LastWins,
     };
+    serde_saphyr::read_with_options::<_, Value>(bytes, options)
+        .map(|document| document.map_err(|error| parse_message(&error)))
+}
+
+/// Its first document as it is written, with what nobody knows; nothing for an empty one.
+pub fn tree(text: &str) -> Result<Map<String, Value>, String> {
     let mut bytes = text.trim_start_matches('\u{feff}').as_bytes();
-    let first = serde_saphyr::read_with_options::<_, Value>(&mut bytes, options).next();
-    match first {
-        None | Some(Ok(Value::Null)) => Ok(Map::new()),
-        Some(Ok(Value::Object(tree))) => Ok(tree),
-        Some(Ok(_)) => Err("it must be a mapping of keys to values".to_owned()),
-        Some(Err(error)) => Err(parse_message(&error)),
+    let first = documents(&mut bytes).next().transpose()?;
+    match first.unwrap_or_default() {
+        Value::Null => Ok(Map::new()),
+        Value::Object(tree) => Ok(tree),
+        _ => Err("it must be a mapping of keys to values".to_owned()),
     }
 }
 
@@ -236,13 +241,14 @@ fn named<T: DeserializeOwned + Default>(
 }
 
 /// What is under a key. An error names the place and never what is there: it may be a credential.
-fn part<T: DeserializeOwned + Default>(tree: &Value, key: &str) -> Result<T, String> {
+pub(super) fn part<T: DeserializeOwned + Default>(tree: &Value, key: &str) -> Result<T, String> {
     let Some(found) = tree.get(key) else {
         return Ok(T::default());
     };
     serde_path_to_error::deserialize(found).map_err(|error| {
         let place = match error.path().to_string().as_str() {
             "." => key.to_owned(),
+            path if path.starts_with('[') => format!("{key}{path}"),
             path => format!("{key}.{path}"),
         };
         let why = error.inner().to_string();

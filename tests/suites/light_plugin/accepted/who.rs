@@ -3,7 +3,31 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
+use rcgen::{CertificateParams, KeyPair};
+
 use super::*;
+
+/// A user whose files have more in them than is asked for.
+fn beside(oracle: &Oracle) -> Result<String> {
+    let (key, other) = (KeyPair::generate()?, KeyPair::generate()?);
+    let params = CertificateParams::new(Vec::new())?;
+    let request = params.serialize_request(&key)?.pem()?;
+    let certificate = params.self_signed(&key)?.pem();
+    let public = key.public_key_pem();
+    std::fs::write(
+        oracle.home().join("me.pem"),
+        format!("{request}{certificate}{public}"),
+    )?;
+    std::fs::write(
+        oracle.home().join("me.key"),
+        format!(
+            "{public}{certificate}{}{}",
+            key.serialize_pem(),
+            other.serialize_pem()
+        ),
+    )?;
+    Ok("client-certificate: me.pem, client-key: me.key".to_owned())
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_is_who_kubectl_says() -> Result<()> {
@@ -123,6 +147,10 @@ printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential",
                 "a certificate twice",
                 "client-certificate-data: YWJj, client-certificate: ca.pem, client-key: ca.pem",
             ),
+            case(
+                "other blocks beside a certificate and a key",
+                one(&secure, &beside(&oracle)?),
+            ),
             of("base64 that is none", "client-certificate-data: '@@@'"),
             of("a plugin", &exec("./brings", "")),
             of("a plugin with an end", &exec("./brings-for-ever", "")),
@@ -223,4 +251,90 @@ printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential",
             ),
         ],
     )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_runs_where_kubectl_runs_it() -> Result<()> {
+    let oracle = Oracle::start().await?;
+    let secure = format!(
+        "server: 'https://127.0.0.1:{}', certificate-authority: ca.pem",
+        oracle.https
+    );
+    oracle.program(
+        "brings",
+        r#"{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"token":"brought"}}"#,
+    )?;
+    let home = oracle.home().display().to_string();
+    let (whole, folders) = (format!("{home}/brings"), format!("{home}:/usr/bin:/bin"));
+    let text = |command: &str, more: &str| {
+        let exec = format!(
+            "exec: {{apiVersion: client.authentication.k8s.io/v1, command: {command}, interactiveMode: Never{more}}}"
+        );
+        one(&secure, &exec)
+    };
+    let (path, word) = (text("./brings", ""), text("brings", ""));
+    let elsewhere = text(
+        "brings",
+        &format!(", env: [{{name: PATH, value: '{home}'}}]"),
+    );
+    let allowed = |entry: &str| {
+        format!("credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist: [{entry}]\n")
+    };
+    let by_place = allowed(&format!("{{command: '{whole}'}}"));
+    let mut cases = vec![
+        surrounded("a kuberc that is not there", &path, &[("KUBERC", "/none")]),
+        surrounded("a word that PATH does not have", &elsewhere, &[]),
+    ];
+    for (number, (name, text, says)) in [
+        ("a kuberc that says nothing", &path, String::new()),
+        (
+            "all are forbidden",
+            &path,
+            "credentialPluginPolicy: DenyAll\n".to_owned(),
+        ),
+        (
+            "a policy that is none",
+            &path,
+            "credentialPluginPolicy: denyall\n".to_owned(),
+        ),
+        (
+            "a list without its policy",
+            &path,
+            "credentialPluginAllowlist: [{name: brings}]\n".to_owned(),
+        ),
+        ("a word by its word", &word, allowed("{name: brings}")),
+        ("a word by its place", &word, by_place.clone()),
+        ("a place by its word", &path, allowed("{name: brings}")),
+        ("a place by its place", &path, by_place.clone()),
+        ("another word", &path, allowed("{name: other}")),
+        ("an empty list", &path, allowed("")),
+        (
+            "two names",
+            &path,
+            allowed("{name: brings, command: other}"),
+        ),
+        (
+            "a detour",
+            &path,
+            allowed(&format!("{{name: '{home}/./brings'}}")),
+        ),
+        (
+            "a word that PATH does not have, by its word",
+            &elsewhere,
+            by_place,
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let file = format!("{home}/kuberc-{number}");
+        let head = "apiVersion: kubectl.config.k8s.io/v1beta1\nkind: Preference\n";
+        std::fs::write(&file, format!("{head}{says}"))?;
+        let mut environment = vec![("KUBERC", &*file)];
+        if text != &elsewhere {
+            environment.push(("PATH", &*folders));
+        }
+        cases.push(surrounded(name, text, &environment));
+    }
+    compare(&oracle, &cases)
 }
