@@ -6,10 +6,10 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 use crds::names;
-use crds::validation::SUBDOMAIN;
+use crds::validation::{LABEL, SUBDOMAIN};
 
-use crate::duration;
 use crate::output::ColorWhen;
+use crate::{duration, escape};
 
 /// The heading of what every command has.
 pub const GLOBAL: &str = "Global options";
@@ -196,6 +196,18 @@ pub fn object_name(text: &str) -> Result<String, String> {
     } else {
         Err(SUBDOMAIN.to_owned())
     }
+}
+
+/// What an object says of its namespace, checked likewise: it becomes a part of the address that is
+/// asked, and whoever wrote the object would choose another address.
+pub fn written_namespace(text: &str) -> Result<(), String> {
+    if names::is_label(text) {
+        return Ok(());
+    }
+    let shown = escape::line(text);
+    Err(format!(
+        "metadata.namespace: Invalid value: \"{shown}\": {LABEL}"
+    ))
 }
 
 fn namespace(text: &str) -> Result<String, String> {

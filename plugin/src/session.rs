@@ -122,7 +122,7 @@ impl Session {
 
     /// A command that the user may type next, with the flags that lead to the same mothership.
     pub fn kubectl(&self, rest: &str, namespace: &str) -> String {
-        let mut command = format!("kubectl {rest} -n {namespace}");
+        let mut command = format!("kubectl {rest} -n {}", quoted(namespace));
         let global = &self.global;
         let path = global
             .kubeconfig
@@ -249,6 +249,12 @@ mod tests {
         assert_eq!(
             session.kubectl("k0smotron status demo", "team-a"),
             r"kubectl k0smotron status demo -n team-a --context 'it'\''s prod' --kubeconfig /home/me/config --as jane --as-group dev --as-group ops"
+        );
+        let (out, _captured) = Output::captured();
+        let session = Session::new(GlobalArgs::default(), out);
+        assert_eq!(
+            session.kubectl("get pods", "a; reboot"),
+            "kubectl get pods -n 'a; reboot'"
         );
     }
 }

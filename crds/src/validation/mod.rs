@@ -34,7 +34,7 @@ pub use metadata::{is_label_key, is_label_value};
 pub use namesakes::of_request as request_namesakes;
 pub use not_implemented::{not_implemented, not_implemented_join_token_request};
 pub use storage::{etcd_flag, is_etcds_own};
-pub use texts::{KEY, LABEL_VALUE, SUBDOMAIN, is_obeyed};
+pub use texts::{KEY, LABEL, LABEL_VALUE, SUBDOMAIN, is_obeyed};
 pub use update::cluster_update;
 pub use warnings::{cluster_warnings, join_token_request_warnings};
 

@@ -117,8 +117,7 @@ pub fn parse_message(error: &serde_saphyr::Error) -> String {
 /// `default` when none of them says.
 pub fn namespace(global: &GlobalArgs) -> Result<String, Error> {
     let kubeconfig = load(global.kubeconfig.as_deref())?;
-    let chosen = Chosen::of(&kubeconfig, global)?;
-    Ok(chosen.namespace(global))
+    Chosen::of(&kubeconfig, global)?.namespace(global)
 }
 
 /// The namespace, and the mothership's address, for what asks nobody: who the user is does not
@@ -135,7 +134,7 @@ pub fn place(global: &GlobalArgs) -> Result<(String, String), Error> {
         chosen.check(&kubeconfig, global)?;
         access::address(&chosen.cluster.server)?
     };
-    Ok((chosen.namespace(global), shown(&server)))
+    Ok((chosen.namespace(global)?, shown(&server)))
 }
 
 /// An API server's address as it is shown and noted.
@@ -150,6 +149,7 @@ pub fn shown(server: &Uri) -> String {
 pub async fn mothership(global: &GlobalArgs) -> Result<Mothership, Error> {
     let kubeconfig = load(global.kubeconfig.as_deref())?;
     let chosen = Chosen::of(&kubeconfig, global)?;
+    let namespace = chosen.namespace(global)?;
     let access = if chosen.is_pod() {
         let named = global.user.is_some() || global.token.is_some();
         Access::in_cluster(&chosen.user, named).await?
@@ -157,10 +157,7 @@ pub async fn mothership(global: &GlobalArgs) -> Result<Mothership, Error> {
         chosen.check(&kubeconfig, global)?;
         Access::new(&chosen.cluster, &chosen.user).await?
     };
-    Ok(Mothership {
-        namespace: chosen.namespace(global),
-        access,
-    })
+    Ok(Mothership { access, namespace })
 }
 
 /// The way to the cluster of a kubeconfig that names one, whatever the flags say.
@@ -191,15 +188,6 @@ impl Chosen {
                 });
             }
         };
-        if !context.namespace.is_empty() && !names::is_object_name(&context.namespace) {
-            return Err(Error::Kubeconfig {
-                message: format!(
-                    "the context's namespace \"{}\" must be the name of a namespace",
-                    escape::line(&context.namespace)
-                ),
-                hint: "name another with -n".to_owned(),
-            });
-        }
         let missing = |kind: &str, name: &str| Error::Kubeconfig {
             message: format!("the kubeconfig has no {kind} \"{name}\""),
             hint: format!("see its {kind}s: kubectl config get-{kind}s"),
@@ -233,18 +221,23 @@ impl Chosen {
             && Path::new(POD).join("token").is_file()
     }
 
-    fn namespace(&self, global: &GlobalArgs) -> String {
+    fn namespace(&self, global: &GlobalArgs) -> Result<String, Error> {
+        if let Some(flag) = &global.namespace {
+            return Ok(flag.clone());
+        }
         let given = |text: String| Some(text.trim().to_owned()).filter(|name| !name.is_empty());
         let of_pod = || {
             let set = std::env::var("POD_NAMESPACE").ok().and_then(given);
             let written = || std::fs::read_to_string(Path::new(POD).join("namespace")).ok();
             set.or_else(|| given(written()?))
         };
-        let context = given(self.context.namespace.clone());
-        let flag = global.namespace.clone();
-        flag.or(context)
-            .or_else(|| self.is_pod().then(of_pod).flatten())
-            .unwrap_or_else(|| "default".to_owned())
+        if let Some(context) = given(self.context.namespace.clone()) {
+            return named("context", context);
+        }
+        match self.is_pod().then(of_pod).flatten() {
+            Some(pod) => named("pod", pod),
+            None => Ok("default".to_owned()),
+        }
     }
 
     /// Says what is missing where no cluster is named.
@@ -279,6 +272,20 @@ impl Chosen {
         };
         Err(Error::Kubeconfig { message, hint })
     }
+}
+
+/// A namespace that nobody has checked yet: it becomes a part of addresses.
+fn named(whose: &str, namespace: String) -> Result<String, Error> {
+    if names::is_object_name(&namespace) {
+        return Ok(namespace);
+    }
+    Err(Error::Kubeconfig {
+        message: format!(
+            "the {whose}'s namespace \"{}\" must be the name of a namespace",
+            escape::line(&namespace)
+        ),
+        hint: "name another with -n".to_owned(),
+    })
 }
 
 /// Puts what the flags say over what the kubeconfig does, as kubectl has it.
@@ -329,5 +336,29 @@ fn contexts_hint(kubeconfig: &Kubeconfig) -> String {
         "name another kubeconfig with --kubeconfig FILE or KUBECONFIG".to_owned()
     } else {
         format!("choose one with --context: {}", names.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_would_be_another_address_is_used_by_nobody() {
+        let text = "current-context: c\ncontexts: [{name: c, context: {namespace: a/../b}}]";
+        let kubeconfig = Kubeconfig::new(&read::tree(text).unwrap(), Path::new("/")).unwrap();
+        let namespace = |global: &GlobalArgs| {
+            let chosen = Chosen::of(&kubeconfig, global).unwrap();
+            chosen.namespace(global)
+        };
+        let refused = namespace(&GlobalArgs::default()).unwrap_err().to_string();
+        assert!(refused.contains("the context's namespace \"a/../b\""));
+        let flag = GlobalArgs {
+            namespace: Some("team-a".to_owned()),
+            ..GlobalArgs::default()
+        };
+        assert_eq!(namespace(&flag).unwrap(), "team-a");
+        assert!(named("pod", "a/../b".to_owned()).is_err());
+        assert_eq!(named("pod", "team-a".to_owned()).unwrap(), "team-a");
     }
 }

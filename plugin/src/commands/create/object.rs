@@ -41,6 +41,12 @@ pub fn object(
         }
         let written = metadata.get("namespace").and_then(Value::as_str);
         let written = written.filter(|name| !name.is_empty()).map(str::to_owned);
+        if let Some(written) = &written {
+            flags::written_namespace(written).map_err(|message| Error::Usage {
+                message,
+                hint: "change the object; nothing was created".to_owned(),
+            })?;
+        }
         if let (Some(written), Some(flag)) = (
             &written,
             flag.filter(|flag| written.as_deref() != Some(*flag)),
@@ -281,6 +287,23 @@ mod tests {
             said.contains("\"team-a\"") && said.contains("\"team-b\""),
             "{said}"
         );
+    }
+
+    #[test]
+    fn a_namespace_that_would_be_another_address_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let args = flags(&format!("create --from {}", file.path().display()));
+        for strange in ["kube-system/services/http:x:80/proxy/a?id=1", "..", "a.b"] {
+            let text = json!({"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+                "metadata": {"name": "mine", "namespace": strange}, "spec": {}});
+            std::fs::write(file.path(), text.to_string()).unwrap();
+            for flag in [None, Some(strange)] {
+                let refused = object(&args, flag, "team-a").unwrap_err();
+                assert_eq!(refused.exit().code(), 2);
+                let said = format!("metadata.namespace: Invalid value: \"{strange}\"");
+                assert!(refused.to_string().contains(&said), "{refused}");
+            }
+        }
     }
 
     #[test]

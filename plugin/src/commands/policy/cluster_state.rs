@@ -9,7 +9,7 @@ use kube::api::{DynamicObject, ListParams, ObjectMeta};
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use crate::commands::policy::documents::{Document, namespace_of};
+use crate::commands::policy::documents::Document;
 use crate::error::Error;
 use crate::mothership::client::Connection;
 use crate::mothership::resources;
@@ -99,6 +99,10 @@ pub async fn ask_namespace(connection: &Connection<'_>, name: &str) -> Result<Na
 
 /// Asks for the namespaces of the objects, those of the files apart, and the Clusters in them. A
 /// user who may not see a namespace gets the answer for one without labels, and is told.
+///
+/// # Errors
+/// [`Error::Io`] for an object whose namespace has no name of one, before anything is asked; else
+/// whatever the API server answers.
 pub async fn ask(
     connection: &Connection<'_>,
     objects: &[Document],
@@ -109,8 +113,8 @@ pub async fn ask(
     let names = objects
         .iter()
         .filter(|document| !matches!(document.kind(), Ok(Some("ClusterPolicy"))))
-        .map(|document| namespace_of(&document.object, &connection.namespace));
-    let names: BTreeSet<&str> = names.collect();
+        .map(|document| Ok(document.namespace()?.unwrap_or(&connection.namespace)));
+    let names = names.collect::<Result<BTreeSet<&str>, Error>>()?;
     for name in names {
         if labels && !known.namespaces.contains_key(name) {
             match ask_namespace(connection, name).await {
@@ -136,4 +140,45 @@ pub async fn ask(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::mothership::client::testing;
+
+    #[tokio::test]
+    async fn nobody_is_asked_at_an_address_that_a_file_has_made_up() {
+        for (namespace, requests) in [
+            (json!("team-a"), 2),
+            (json!(null), 2),
+            (json!("kube-system/services/http:x:80/proxy/delete?id=1"), 0),
+            (json!(".."), 0),
+        ] {
+            let (session, _) = testing::session();
+            let asked = Arc::new(Mutex::new(Vec::new()));
+            let seen = asked.clone();
+            let connection = testing::connection(&session.out, move |_, path| {
+                seen.lock().unwrap().push(path.to_owned());
+                (200, json!({"metadata": {}, "items": []}))
+            });
+            let object = json!({"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+                "metadata": {"name": "demo", "namespace": namespace}});
+            let source = "pr.yaml".to_owned();
+            let objects = [Document { source, object }];
+            let mut known = Known::default();
+            let answer = ask(&connection, &objects, true, &session, &mut known).await;
+            assert_eq!(answer.is_ok(), requests > 0, "{namespace}");
+            assert_eq!(asked.lock().unwrap().len(), requests, "{namespace}");
+            if let Err(error) = answer {
+                let said =
+                    format!("cannot read pr.yaml: metadata.namespace: Invalid value: {namespace}");
+                assert!(error.to_string().starts_with(&said), "{error}");
+            }
+        }
+    }
 }

@@ -7,6 +7,7 @@ use crds::{admission, conversion};
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::flags;
 use crate::kubeconfig::parse_message;
 use crate::mothership::resources;
 
@@ -35,6 +36,17 @@ impl Document {
             ))),
             _ => Ok(None),
         }
+    }
+
+    /// The namespace that is written in it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for what no namespace is called, and nobody is to be asked for.
+    pub fn namespace(&self) -> Result<Option<&str>, Error> {
+        let written = Some(namespace_of(&self.object, "")).filter(|name| !name.is_empty());
+        let checked = written.map_or(Ok(()), flags::written_namespace);
+        checked.map_err(|why| self.unreadable(&why))?;
+        Ok(written)
     }
 
     /// Whether it is a Namespace.
