@@ -10,7 +10,7 @@ use crate::flags;
 use crate::mothership::client::Connection;
 use crate::mothership::tree::{self, Node};
 use crate::mothership::{fetch, view};
-use crate::output::Structured;
+use crate::output::{Paint, Structured};
 use crate::session::Session;
 
 #[derive(Debug, Args)]
@@ -52,7 +52,10 @@ pub async fn run(session: &Session, args: &StatusArgs) -> Result<(), Error> {
     loop {
         let (cluster, tree) = look(&connection, args).await?;
         if shown.as_ref() != Some(&tree) {
-            if args.watch && args.output.is_none() && session.out.columns().is_some() {
+            // A terminal without colours may obey nothing else either.
+            let is_redrawn =
+                session.out.columns().is_some() && session.out.paint() == Paint::Always;
+            if args.watch && args.output.is_none() && is_redrawn {
                 // To the first line, and everything below it away.
                 session.out.data("\u{1b}[H\u{1b}[2J")?;
             } else if shown.is_some() {

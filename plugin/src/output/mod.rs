@@ -94,9 +94,11 @@ impl Output {
         let stdout_choice = choice.unwrap_or_else(|| AutoStream::choice(&io::stdout()));
         let stderr_choice = choice.unwrap_or_else(|| AutoStream::choice(&io::stderr()));
         Self {
-            stdout: RefCell::new(Box::new(AutoStream::new(io::stdout(), stdout_choice))),
+            // Nothing is taken out on the way: only what is painted has escape sequences of ours, and
+            // whoever takes out those of others loses what follows one that has no end.
+            stdout: RefCell::new(Box::new(io::stdout())),
             stdout_is_unread: Cell::new(false),
-            stderr: RefCell::new(Box::new(AutoStream::new(io::stderr(), stderr_choice))),
+            stderr: RefCell::new(Box::new(io::stderr())),
             stdout_paint: paint(stdout_choice),
             stderr_paint: paint(stderr_choice),
             stdout_is_terminal: io::stdout().is_terminal(),
@@ -125,14 +127,15 @@ impl Output {
     }
 
     /// Writes what others may have written to standard output: as it is for programs, escaped for
-    /// a terminal.
+    /// people.
     pub fn text(&self, text: &str) -> Result<(), Error> {
         self.data(&self.foreign(text))
     }
 
-    /// What others may have written, as standard output may have it.
+    /// What others may have written, as standard output may have it. Who wants colours has a terminal
+    /// behind the pipe.
     pub fn foreign<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        if self.stdout_is_terminal {
+        if self.stdout_is_terminal || self.stdout_paint == Paint::Always {
             escape::text(text)
         } else {
             Cow::Borrowed(text)
@@ -223,9 +226,14 @@ impl Output {
         self.stderr_is_terminal
     }
 
-    /// Writes any value as JSON (two spaces) or YAML.
+    /// Writes any value as JSON (two spaces) or YAML: it has a notation of its own for most of what a
+    /// terminal obeys, no colours, and is for programs unless a terminal gets it.
     pub fn structured(&self, format: Structured, value: &impl Serialize) -> Result<(), Error> {
-        self.text(&structured(format, value)?)
+        let text = structured(format, value)?;
+        if self.stdout_is_terminal {
+            return self.text(&text);
+        }
+        self.data(&text)
     }
 }
 
@@ -340,6 +348,26 @@ mod tests {
         out.stdout = RefCell::new(Box::new(Closed));
         assert!(out.data("b").is_ok() && out.is_unread());
         assert!(out.text("c").is_ok());
+    }
+
+    #[test]
+    fn what_others_wrote_is_escaped_wherever_colours_are() {
+        let title = "a\u{1b}]0;owned\u{7f}";
+        let written = |is_terminal: bool, paint: Paint| {
+            let (mut out, captured) = Output::captured();
+            out.stdout_is_terminal = is_terminal;
+            out.stdout_paint = paint;
+            out.text(&format!("{title}\n")).unwrap();
+            out.structured(Structured::Json, &title).unwrap();
+            captured.stdout()
+        };
+        let (shown, kept) = ("a^[]0;owned^?\n", "\"a\\u001b]0;owned\u{7f}\"\n");
+        let for_people = "\"a\\u001b]0;owned^?\"\n";
+        for paint in [Paint::Always, Paint::Never] {
+            assert_eq!(written(true, paint), format!("{shown}{for_people}"));
+        }
+        assert_eq!(written(false, Paint::Always), format!("{shown}{kept}"));
+        assert_eq!(written(false, Paint::Never), format!("{title}\n{kept}"));
     }
 
     #[test]
