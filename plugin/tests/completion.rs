@@ -11,11 +11,13 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_kubectl-k0smotron");
 
 const KUBECONFIG: &str = r#"{"apiVersion": "v1", "kind": "Config", "contexts": [
     {"name": "arn:aws:eks/prod", "context": {"cluster": "c", "user": "u"}},
+    {"name": "admin@prod", "context": {"cluster": "c", "user": "u"}},
+    {"name": "x;touch${IFS}owned|sh", "context": {"cluster": "c", "user": "u"}},
     {"name": "test", "context": {"cluster": "c", "user": "u"}}
 ]}"#;
 
 /// What is typed before the tab key, and what it becomes; a space says that the word is whole.
-const TYPED: [(&str, &str); 9] = [
+const TYPED: [(&str, &str); 12] = [
     ("stat", "status "),
     ("list --all-n", "list --all-namespaces "),
     ("list --output=wi", "list --output=wide "),
@@ -26,6 +28,10 @@ const TYPED: [(&str, &str); 9] = [
         "list --context=arn:aws:eks/prod ",
     ),
     ("list --context arn:", "list --context arn:aws:eks/prod "),
+    ("list --context ad", "list --context admin@prod "),
+    // Whoever has made a kubeconfig has chosen its names.
+    ("list --context x", "list --context x;touch${IFS}owned|sh "),
+    ("list --context=x", "list --context=x;touch${IFS}owned|sh "),
     ("create --from fi", "create --from file.yaml "),
     ("create --from=fi", "create --from=file.yaml "),
 ];
@@ -62,9 +68,8 @@ impl Home {
         command
     }
 
-    /// Types all of it at a terminal of this shell, whose setup has what is called written into a
-    /// file.
-    fn types(&self, shell: &str) -> Result<Vec<String>> {
+    /// Types this at a terminal of this shell, whose setup has what is called written into a file.
+    fn types(&self, shell: &str, typed: &[&str]) -> Result<Vec<String>> {
         let mut terminal = self
             .command("script")
             .args(["--quiet", "--return", "--command", shell, "/dev/null"])
@@ -73,16 +78,21 @@ impl Home {
             .spawn()
             .context("starting script, of Debian's bsdutils")?;
         let mut keys = terminal.stdin.take().context("no keyboard")?;
-        for (typed, _) in TYPED {
+        for typed in typed {
             writeln!(keys, "kubectl-k0smotron {typed}\tx")?;
         }
         writeln!(keys, "exit")?;
         let output = terminal.wait_with_output()?;
         drop(keys);
+        anyhow::ensure!(!self.path().join("owned").exists(), "a name was run");
         let called = std::fs::read_to_string(self.path().join("called"))
             .with_context(|| String::from_utf8_lossy(&output.stdout).into_owned())?;
         Ok(called.lines().map(str::to_owned).collect())
     }
+}
+
+fn typed() -> Vec<&'static str> {
+    TYPED.iter().map(|(typed, _)| *typed).collect()
 }
 
 fn becomes() -> Vec<String> {
@@ -102,7 +112,23 @@ fn bash_completes_commands_flags_values_contexts_and_files() -> Result<()> {
     let setup = "source <(kubectl-k0smotron completion bash)\n\
         kubectl-k0smotron() { echo \"$*\" >>called; }\n";
     std::fs::write(home.path().join("setup"), setup)?;
-    assert_eq!(home.types("bash --init-file setup -i")?, becomes());
+    let shell = "bash --init-file setup -i";
+    assert_eq!(home.types(shell, &typed())?, becomes());
+    // What is quoted already, or goes on where bash takes words apart.
+    let odd = [
+        r"list --context x\;t",
+        r"list --context=x\;t",
+        "list --context admin@p",
+    ];
+    std::fs::remove_file(home.path().join("called"))?;
+    assert_eq!(
+        home.types(shell, &odd)?,
+        [
+            "list --context x;touch${IFS}owned|sh x",
+            "list --context=x;touch${IFS}owned|sh x",
+            "list --context admin@prod x",
+        ]
+    );
     Ok(())
 }
 
@@ -117,7 +143,7 @@ fn zsh_completes_commands_flags_values_contexts_and_files() -> Result<()> {
         source <(kubectl-k0smotron completion zsh)\n\
         kubectl-k0smotron() { echo \"$*\" >>called }\n";
     std::fs::write(home.path().join(".zshrc"), setup)?;
-    assert_eq!(home.types("zsh -i")?, becomes());
+    assert_eq!(home.types("zsh -i", &typed())?, becomes());
     Ok(())
 }
 

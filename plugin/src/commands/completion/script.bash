@@ -17,6 +17,8 @@ _kubectl_k0smotron() {
         fi
         rest=${rest#"$word"}
     done
+    # Names are asked for without the quotes that they have on the line.
+    words=("${words[@]//\\/}")
 
     local program
     program=$(type -P -- "${1/#\~\//$HOME/}") || program=kubectl-k0smotron
@@ -30,15 +32,20 @@ _kubectl_k0smotron() {
     fi
     unset 'lines[-1]'
 
-    # Only what follows the last of these is replaced.
+    # Only what follows the last = or : is replaced.
     local typed=${words[-1]} tail
     tail=$typed
     [[ $COMP_WORDBREAKS != *=* ]] || tail=${tail##*=}
     [[ $COMP_WORDBREAKS != *:* ]] || tail=${tail##*:}
+    # An @ is where hosts begin, and goes with what follows.
+    [[ $COMP_WORDBREAKS != *@* || $tail != *@* ]] || tail=@${tail##*@}
     local stays=${typed%"$tail"} line
     for line in "${lines[@]}"; do
         word=${line%%$'\t'*}
-        COMPREPLY+=("${word#"$stays"}")
+        word=${word#"$stays"}
+        # Others choose names, and bash would read them as commands.
+        [[ -z $word ]] || printf -v word %q "$word"
+        COMPREPLY+=("$word")
     done
     # More has to follow a word like --for=nodes=.
     [[ ${#COMPREPLY[@]} != 1 || ${COMPREPLY[0]} != *= ]] || compopt -o nospace
