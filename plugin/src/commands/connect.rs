@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::flags;
 use crate::hosted::{Hosted, Tunnel, ViaArgs};
 use crate::kubeconfig::file;
-use crate::session::Session;
+use crate::session::{Session, quoted};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
@@ -92,9 +92,7 @@ async fn hold(session: &Session, hosted: &Hosted, path: &Path, answers: &str) ->
         other => other,
     })?;
     let shown = path.display();
-    session.out.note(&format!(
-        "{answers} until Ctrl-C: kubectl --kubeconfig {shown} get nodes"
-    ));
+    session.out.note(&open(answers, path));
     let remove = async {
         let left = match &made {
             // Somebody else may have put something there since.
@@ -115,6 +113,11 @@ async fn hold(session: &Session, hosted: &Hosted, path: &Path, answers: &str) ->
         session.leaves(left, Vec::new());
     };
     session.undoing(std::future::pending(), remove).await
+}
+
+fn open(answers: &str, path: &Path) -> String {
+    let path = quoted(&path.to_string_lossy());
+    format!("{answers} until Ctrl-C: kubectl --kubeconfig {path} get nodes")
 }
 
 /// Runs a command that finds the hosted cluster in its KUBECONFIG.
@@ -169,4 +172,17 @@ fn code(ended: ExitStatus) -> u8 {
     number
         .and_then(|number| u8::try_from(number).ok())
         .unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_for_another_terminal_is_quoted() {
+        assert_eq!(
+            open("demo answers", Path::new("my files/a")),
+            "demo answers until Ctrl-C: kubectl --kubeconfig 'my files/a' get nodes"
+        );
+    }
 }

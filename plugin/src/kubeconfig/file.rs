@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, innermost};
+use crate::session::quoted;
 
 /// How long another program's lock is waited for; kubectl holds it for milliseconds.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -259,7 +260,7 @@ impl Lock {
                             ),
                             hint: format!(
                                 "try again; if no program is at it any more: rm {}",
-                                lock.display()
+                                quoted(&lock.to_string_lossy())
                             ),
                         });
                     }

@@ -20,7 +20,7 @@ use crate::kubeconfig::{
 };
 use crate::mothership::client::Connection;
 use crate::output::{self, Structured};
-use crate::session::Session;
+use crate::session::{Session, quoted};
 use crate::wait::{Look, Wait};
 use crate::{duration, flags};
 
@@ -166,12 +166,7 @@ async fn on(
         Some(path) if path == Path::new("-") => session.out.text(&text),
         Some(path) => {
             file::write_new(path, &text, args.force)?;
-            session.out.note(&format!(
-                "Wrote {}; use it: kubectl --kubeconfig {} {}",
-                path.display(),
-                path.display(),
-                args.first_use()
-            ));
+            session.out.note(&args.wrote(path));
             Ok(())
         }
     }
@@ -301,6 +296,12 @@ impl KubeconfigArgs {
         }
     }
 
+    fn wrote(&self, path: &Path) -> String {
+        let quoted = quoted(&path.to_string_lossy());
+        let (shown, first_use) = (path.display(), self.first_use());
+        format!("Wrote {shown}; use it: kubectl --kubeconfig {quoted} {first_use}")
+    }
+
     /// Whether it keeps the names that its entries have in the mothership.
     fn is_plain(&self) -> bool {
         let address = self.server.is_some() || self.in_cluster;
@@ -337,6 +338,14 @@ mod tests {
         let named = read("--as-user alice --context-name mine").unwrap();
         assert_eq!(named.entry_name(), "mine");
         assert!(read("--output x").unwrap().is_plain());
+    }
+
+    #[test]
+    fn the_command_that_is_said_is_quoted() {
+        assert_eq!(
+            read("").unwrap().wrote(Path::new("my files/a")),
+            "Wrote my files/a; use it: kubectl --kubeconfig 'my files/a' get nodes"
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::kubeconfig;
 use crate::kubeconfig::file::{self, Rewritten};
 use crate::kubeconfig::merge::{self, Current};
-use crate::session::Session;
+use crate::session::{Session, quoted};
 
 /// Merges an entry into the user's file.
 ///
@@ -105,13 +105,17 @@ pub fn merge_into(
     } else {
         kubeconfig::load(session.global.kubeconfig.as_deref())?.current == *name
     };
-    let context = if current {
+    out.note(&use_it(name, current, args.first_use()));
+    Ok(())
+}
+
+fn use_it(name: &str, is_current: bool, first_use: &str) -> String {
+    let context = if is_current {
         String::new()
     } else {
-        format!(" --context {name}")
+        format!(" --context {}", quoted(name))
     };
-    out.note(&format!("Use it: kubectl{context} {}", args.first_use()));
-    Ok(())
+    format!("Use it: kubectl{context} {first_use}")
 }
 
 /// The file that has something of this cluster already, else the one that new entries go to.
@@ -213,3 +217,6 @@ fn refused(path: &Path, problem: &merge::Problem) -> Error {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,3 +132,13 @@ fn only_a_file_that_was_made_is_returned() {
     assert_eq!(write_new(&link, "x", false).unwrap(), None);
     assert_eq!(write_new(Path::new("/dev/null"), "x", false).unwrap(), None);
 }
+
+#[test]
+fn the_way_to_remove_a_lock_is_quoted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("my config; reboot");
+    fs::write(beside(&path, ".lock"), "").unwrap();
+    let hint = upper(&path).unwrap_err().hints().concat();
+    assert!(hint.ends_with("/my config; reboot.lock'"), "{hint}");
+    assert!(hint.contains("rm '/"), "{hint}");
+}
