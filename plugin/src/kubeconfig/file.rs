@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, innermost};
+use crate::kubeconfig::read;
 use crate::session::quoted;
 
 /// How long another program's lock is waited for; kubectl holds it for milliseconds.
@@ -52,12 +53,14 @@ pub fn rewrite(
     // Where kubectl was given a link, it locks that.
     let _link = (path != target).then(|| Lock::take(path)).transpose()?;
     let _lock = Lock::take(&target)?;
-    let before = read(&target)?;
-    let Some(after) = change(before.as_deref().unwrap_or_default())? else {
+    let before = state(&target)?;
+    let text = before.as_deref().map(read::decode).transpose();
+    let text = text.map_err(|why| unreadable(&target, &why))?;
+    let Some(after) = change(&text.unwrap_or_default())? else {
         return Ok(None);
     };
     let backup = match &before {
-        Some(text) if !text.is_empty() && after.keep => Some(kept(&folder, &target, text)?),
+        Some(bytes) if !bytes.is_empty() && after.keep => Some(kept(&folder, &target, bytes)?),
         _ => None,
     };
     replace(
@@ -72,8 +75,8 @@ pub fn rewrite(
     }))
 }
 
-/// Keeps a text beside its file, under the first name that nothing else has.
-fn kept(folder: &Path, target: &Path, text: &str) -> Result<PathBuf, Error> {
+/// Keeps a state beside its file, under the first name that nothing else has.
+fn kept(folder: &Path, target: &Path, bytes: &[u8]) -> Result<PathBuf, Error> {
     let mut number = 1;
     loop {
         let ending = match number {
@@ -82,10 +85,10 @@ fn kept(folder: &Path, target: &Path, text: &str) -> Result<PathBuf, Error> {
         };
         let backup = beside(target, &ending);
         if fs::symlink_metadata(&backup).is_err() {
-            create(folder, &backup, text)?;
+            create(folder, &backup, bytes)?;
             return Ok(backup);
         }
-        if fs::read_to_string(&backup).is_ok_and(|known| known == text) {
+        if fs::read(&backup).is_ok_and(|known| known == bytes) {
             return Ok(backup);
         }
         number += 1;
@@ -127,7 +130,7 @@ pub fn write_new(path: &Path, text: &str, force: bool) -> Result<Option<PathBuf>
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or_else(|| Path::new("."));
     if is_new {
-        create(folder, &target, text)?;
+        create(folder, &target, text.as_bytes())?;
         return Ok(Some(target));
     }
     replace(folder, &target, text, None)?;
@@ -157,7 +160,7 @@ fn make_folder(folder: &Path) -> Result<(), Error> {
         .map_err(|source| Error::io(format!("create the folder {}", folder.display()), source))
 }
 
-fn read(path: &Path) -> Result<Option<String>, Error> {
+fn state(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let unusable = |message: String, hint: &str| Error::Kubeconfig {
         message,
         hint: hint.to_owned(),
@@ -182,13 +185,15 @@ fn read(path: &Path) -> Result<Option<String>, Error> {
             "allow it with chmod u+w, or write to another file with --output FILE",
         ));
     }
-    fs::read_to_string(path).map(Some).map_err(|source| {
-        let message = format!("cannot read the kubeconfig {shown}: {}", innermost(&source));
-        unusable(
-            message,
-            "repair it, or write to another file with --output FILE",
-        )
-    })
+    let bytes = fs::read(path).map(Some);
+    bytes.map_err(|source| unreadable(path, &innermost(&source)))
+}
+
+fn unreadable(path: &Path, why: &str) -> Error {
+    Error::Kubeconfig {
+        message: format!("cannot read the kubeconfig {}: {why}", path.display()),
+        hint: "repair it, or write to another file with --output FILE".to_owned(),
+    }
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {
@@ -198,22 +203,22 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 }
 
 /// Puts a file there; in place of none, unless somebody else was faster.
-fn create(folder: &Path, path: &Path, text: &str) -> Result<(), Error> {
+fn create(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let write = || -> io::Result<()> {
-        let file = written(folder, text)?;
+        let file = written(folder, bytes)?;
         file.persist_noclobber(path).map_err(|error| error.error)?;
         File::open(folder)?.sync_all()
     };
     write().map_err(|source| Error::io(format!("write {}", path.display()), source))
 }
 
-/// A file in this folder with the text in it, that has no name yet.
-fn written(folder: &Path, text: &str) -> io::Result<NamedTempFile> {
+/// A file in this folder with these bytes in it, that has no name yet.
+fn written(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     // Made with mode 0600.
     let mut file = tempfile::Builder::new()
         .prefix(".kubeconfig-")
         .tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(bytes)?;
     file.as_file().sync_all()?;
     Ok(file)
 }
@@ -221,7 +226,7 @@ fn written(folder: &Path, text: &str) -> io::Result<NamedTempFile> {
 /// Readers see the old file or the new one, never a part. The owner of `like` is kept.
 fn replace(folder: &Path, path: &Path, text: &str, like: Option<&PathBuf>) -> Result<(), Error> {
     let write = || -> io::Result<()> {
-        let file = written(folder, text)?;
+        let file = written(folder, text.as_bytes())?;
         if let Some(owner) = like.and_then(|like| fs::metadata(like).ok()) {
             let mine = file.as_file().metadata()?;
             if (mine.uid(), mine.gid()) != (owner.uid(), owner.gid()) {

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::kubeconfig;
 use crate::kubeconfig::file::{self, Rewritten};
 use crate::kubeconfig::merge::{self, Current};
+use crate::kubeconfig::read;
 use crate::session::{Session, quoted};
 
 /// Merges an entry into the user's file.
@@ -148,7 +149,8 @@ fn others(session: &Session, path: &Path) -> Option<Vec<PathBuf>> {
 
 /// A file that cannot be read has nothing in it; who changes one is told why.
 fn text(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap_or_default()
+    let bytes = std::fs::read(path).unwrap_or_default();
+    read::decode(&bytes).unwrap_or_default()
 }
 
 /// Takes what merges have brought out of the user's file. Asks nobody: a cluster that is long gone

@@ -134,6 +134,21 @@ fn only_a_file_that_was_made_is_returned() {
 }
 
 #[test]
+fn a_file_in_another_encoding_is_written_in_utf_8_and_kept_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config");
+    let units = "\u{feff}größe".encode_utf16();
+    let wide: Vec<u8> = units.flat_map(u16::to_le_bytes).collect();
+    fs::write(&path, &wide).unwrap();
+    let changed = upper(&path).unwrap().unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "GRÖSSE");
+    assert_eq!(fs::read(changed.backup.unwrap()).unwrap(), wide);
+    fs::write(&path, b"\xff\xfe\x00").unwrap();
+    let error = upper(&path).unwrap_err().to_string();
+    assert!(error.contains("it is not UTF-16"), "{error}");
+}
+
+#[test]
 fn the_way_to_remove_a_lock_is_quoted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("my config; reboot");
