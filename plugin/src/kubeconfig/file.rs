@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, PersistError};
 
 use crate::error::{Error, innermost};
 use crate::kubeconfig::read;
@@ -63,12 +63,11 @@ pub fn rewrite(
         Some(bytes) if !bytes.is_empty() && after.keep => Some(kept(&folder, &target, bytes)?),
         _ => None,
     };
-    replace(
-        &folder,
-        &target,
-        &after.text,
-        before.is_some().then_some(&target),
-    )?;
+    let place = Place {
+        folder: &folder,
+        path: &target,
+    };
+    place.replace(&after.text, before.as_deref(), rename)?;
     Ok(Some(Changed {
         path: target,
         backup,
@@ -133,7 +132,11 @@ pub fn write_new(path: &Path, text: &str, force: bool) -> Result<Option<PathBuf>
         create(folder, &target, text.as_bytes())?;
         return Ok(Some(target));
     }
-    replace(folder, &target, text, None)?;
+    let place = Place {
+        folder,
+        path: &target,
+    };
+    place.replace(text, None, rename)?;
     Ok(None)
 }
 
@@ -207,7 +210,8 @@ fn create(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let write = || -> io::Result<()> {
         let file = written(folder, bytes)?;
         file.persist_noclobber(path).map_err(|error| error.error)?;
-        File::open(folder)?.sync_all()
+        settle(folder);
+        Ok(())
     };
     write().map_err(|source| Error::io(format!("write {}", path.display()), source))
 }
@@ -223,21 +227,86 @@ fn written(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
-/// Readers see the old file or the new one, never a part. The owner of `like` is kept.
-fn replace(folder: &Path, path: &Path, text: &str, like: Option<&PathBuf>) -> Result<(), Error> {
-    let write = || -> io::Result<()> {
-        let file = written(folder, text.as_bytes())?;
-        if let Some(owner) = like.and_then(|like| fs::metadata(like).ok()) {
-            let mine = file.as_file().metadata()?;
-            if (mine.uid(), mine.gid()) != (owner.uid(), owner.gid()) {
-                // Only root can give files away; for all others it is their own already.
-                let _ = std::os::unix::fs::chown(file.path(), Some(owner.uid()), Some(owner.gid()));
+/// Sees to it that a new name is on the disk as well. Where that cannot be done the change was made all
+/// the same.
+fn settle(folder: &Path) {
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+}
+
+/// A file that is there, and its folder.
+struct Place<'a> {
+    folder: &'a Path,
+    path: &'a Path,
+}
+
+impl Place<'_> {
+    /// Readers see the old file or the new one, never a part, unless it cannot be replaced. The owner
+    /// of what was there `before` is kept.
+    fn replace(
+        &self,
+        text: &str,
+        before: Option<&[u8]>,
+        rename: impl FnOnce(NamedTempFile, &Path) -> Result<(), PersistError>,
+    ) -> Result<(), Error> {
+        let write = || -> io::Result<()> {
+            let file = written(self.folder, text.as_bytes())?;
+            if let (Some(_), Ok(owner)) = (before, fs::metadata(self.path)) {
+                let mine = file.as_file().metadata()?;
+                if (mine.uid(), mine.gid()) != (owner.uid(), owner.gid()) {
+                    let (uid, gid) = (Some(owner.uid()), Some(owner.gid()));
+                    // Only root can give files away; for all others it is their own already.
+                    let _ = std::os::unix::fs::chown(file.path(), uid, gid);
+                }
             }
+            match rename(file, self.path) {
+                // Something is mounted on it, as containers have it: kubectl writes into it, too. The
+                // new text is on the disk until that is done.
+                Err(error) if error.error.kind() == io::ErrorKind::ResourceBusy => {
+                    self.overwrite(text.as_bytes(), before)?;
+                }
+                renamed => renamed.map_err(|error| error.error)?,
+            }
+            settle(self.folder);
+            Ok(())
+        };
+        let attempt = || format!("write {}", self.path.display());
+        write().map_err(|source| Error::io(attempt(), source))
+    }
+
+    /// Writes into the file. What was in it is beside it until that is done: where this ends on the way,
+    /// the state before is in a file .kubeconfig-* there; where it fails, it is put back.
+    fn overwrite(&self, bytes: &[u8], before: Option<&[u8]>) -> io::Result<()> {
+        let kept = before.map(|before| written(self.folder, before));
+        let kept = kept.transpose()?;
+        settle(self.folder);
+        let Err(failed) = fill(self.path, bytes) else {
+            return Ok(());
+        };
+        match (before, kept) {
+            (Some(before), Some(kept)) if fill(self.path, before).is_err() => {
+                let (_, kept) = kept.keep().map_err(|error| error.error)?;
+                let kept = kept.display();
+                let why = format!("{failed}; what was in it before is in {kept}");
+                Err(io::Error::new(failed.kind(), why))
+            }
+            _ => Err(failed),
         }
-        file.persist(path).map_err(|error| error.error)?;
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(|source| Error::io(format!("write {}", path.display()), source))
+    }
+}
+
+fn rename(file: NamedTempFile, path: &Path) -> Result<(), PersistError> {
+    file.persist(path).map(drop)
+}
+
+/// Writes into a file that is there. It is cut only in the end, so that what was in it still finds room
+/// on a disk that is full.
+fn fill(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    // Its owner's alone, as a new one would be; who cannot change that has chosen who reads it.
+    let _ = file.set_permissions(fs::Permissions::from_mode(0o600));
+    file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)?;
+    file.sync_all()
 }
 
 /// kubectl's own lock: a file beside the kubeconfig that one writer can create.

@@ -133,6 +133,63 @@ fn only_a_file_that_was_made_is_returned() {
     assert_eq!(write_new(Path::new("/dev/null"), "x", false).unwrap(), None);
 }
 
+fn busy(file: NamedTempFile, _: &Path) -> Result<(), PersistError> {
+    let error = io::ErrorKind::ResourceBusy.into();
+    Err(PersistError { error, file })
+}
+
+#[test]
+fn a_file_that_something_is_mounted_on_is_written_into() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config");
+    let place = Place {
+        folder: folder.path(),
+        path: &path,
+    };
+    for (before, after) in [("long before", "short"), ("short", "long after")] {
+        fs::write(&path, before).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let inode = fs::metadata(&path).unwrap().ino();
+        place.replace(after, Some(before.as_bytes()), busy).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), after);
+        assert_eq!(
+            (fs::metadata(&path).unwrap().ino(), mode(&path)),
+            (inode, 0o600)
+        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn what_can_neither_be_written_nor_put_back_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gone");
+    let place = Place {
+        folder: folder.path(),
+        path: &path,
+    };
+    let error = place
+        .replace("new", Some(b"old"), busy)
+        .unwrap_err()
+        .to_string();
+    let kept = error.split("before is in ").nth(1).unwrap();
+    assert_eq!(fs::read_to_string(kept).unwrap(), "old");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_folder_that_nobody_may_list_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config");
+    fs::write(&path, "x").unwrap();
+    // Root lists it all the same.
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o300)).unwrap();
+    let changed = upper(&path);
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "X");
+    changed.unwrap();
+}
+
 #[test]
 fn a_file_in_another_encoding_is_written_in_utf_8_and_kept_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
