@@ -48,18 +48,14 @@ pub fn merge_into(
     } else {
         Current::IfNone
     };
-    let mut result = None;
-    let changed = file::rewrite(&path, |before| {
-        let merged = merge::merge(before, entry, owner, name, current)
-            .map_err(|problem| refused(&path, &problem))?;
-        let text = merged.changed.then(|| Rewritten {
-            text: merged.text.clone(),
-            keep: merged.is_first || merged.lost_comments,
-        });
-        result = Some(merged);
-        Ok(text)
-    })?;
-    let out = &session.out;
+    let what = Brought {
+        session,
+        entry,
+        owner,
+        name,
+    };
+    let is_current = what.goes_into(&path, current)?;
+    what.goes_again_into(&others)?;
     if let Some(first) = &switched {
         let switched = file::rewrite(first, |before| {
             let (text, lost_comments) =
@@ -68,45 +64,19 @@ pub fn merge_into(
             Ok((text != before).then_some(Rewritten { text, keep }))
         })?;
         if let Some(backup) = switched.and_then(|switched| switched.backup) {
-            out.note(&format!(
+            session.out.note(&format!(
                 "Not all comments of {} could be kept; {} has them.",
                 first.display(),
                 backup.display()
             ));
         }
     }
-    match &changed {
-        None => out.note(&format!(
-            "{} has context \"{name}\" already.",
-            path.display()
-        )),
-        Some(changed) => {
-            out.note(&format!(
-                "Merged context \"{name}\" into {}.",
-                changed.path.display()
-            ));
-            if let Some(backup) = &changed.backup {
-                out.note(&format!("Its state before is in {}.", backup.display()));
-            }
-        }
-    }
-    if result.as_ref().is_some_and(|merged| merged.lost_comments) {
-        out.note("Not all of its comments could be kept; the backup has them.");
-    }
-    if let Some(merged) = &result
-        && !merged.dropped.is_empty()
-    {
-        out.note(&format!(
-            "Dropped what was in its entries and does not come from the cluster: {}.",
-            merged.dropped.join(", ")
-        ));
-    }
     let current = if is_elsewhere {
-        result.is_some_and(|merged| merged.is_current)
+        is_current
     } else {
         kubeconfig::load(session.global.kubeconfig.as_deref())?.current == *name
     };
-    out.note(&use_it(name, current, args.first_use()));
+    session.out.note(&use_it(name, current, args.first_use()));
     Ok(())
 }
 
@@ -117,6 +87,67 @@ fn use_it(name: &str, is_current: bool, first_use: &str) -> String {
         format!(" --context {}", quoted(name))
     };
     format!("Use it: kubectl{context} {first_use}")
+}
+
+/// What a merge brings into files.
+struct Brought<'a> {
+    session: &'a Session,
+    entry: &'a merge::Entry,
+    owner: &'a merge::Owner,
+    name: &'a str,
+}
+
+impl Brought<'_> {
+    /// Whether its context is the current one of the file then.
+    fn goes_into(&self, path: &Path, current: Current) -> Result<bool, Error> {
+        let mut result = None;
+        let changed = file::rewrite(path, |before| {
+            let merged = merge::merge(before, self.entry, self.owner, self.name, current)
+                .map_err(|problem| refused(path, &problem))?;
+            let text = merged.changed.then(|| Rewritten {
+                text: merged.text.clone(),
+                keep: merged.is_first || merged.lost_comments,
+            });
+            result = Some(merged);
+            Ok(text)
+        })?;
+        let (out, name) = (&self.session.out, self.name);
+        match &changed {
+            None => out.note(&format!(
+                "{} has context \"{name}\" already.",
+                path.display()
+            )),
+            Some(changed) => {
+                out.note(&format!(
+                    "Merged context \"{name}\" into {}.",
+                    changed.path.display()
+                ));
+                if let Some(backup) = &changed.backup {
+                    out.note(&format!("Its state before is in {}.", backup.display()));
+                }
+            }
+        }
+        if result.as_ref().is_some_and(|merged| merged.lost_comments) {
+            out.note("Not all of its comments could be kept; the backup has them.");
+        }
+        if let Some(merged) = &result
+            && !merged.dropped.is_empty()
+        {
+            out.note(&format!(
+                "Dropped what was in its entries and does not come from the cluster: {}.",
+                merged.dropped.join(", ")
+            ));
+        }
+        Ok(result.is_some_and(|merged| merged.is_current))
+    }
+
+    /// The files that a merge with another KUBECONFIG has brought it into would keep an earlier key.
+    fn goes_again_into(&self, others: &[PathBuf]) -> Result<(), Error> {
+        for other in having(others.to_vec(), self.owner, Some(self.name)) {
+            self.goes_into(&other, Current::Leave)?;
+        }
+        Ok(())
+    }
 }
 
 /// The file that has something of this cluster already, else the one that new entries go to.
@@ -130,11 +161,17 @@ fn target(
     }
     let explicit = session.global.kubeconfig.as_deref();
     let only = args.context_name.as_deref();
-    let has_some = |path: &PathBuf| matches!(merge::remove(&text(path), owner, only), Ok(Some(_)));
-    match kubeconfig::files(explicit).into_iter().find(has_some) {
+    let mut having = having(kubeconfig::files(explicit), owner, only).into_iter();
+    match having.next() {
         Some(path) => Ok(path),
         None => kubeconfig::file_to_change(explicit),
     }
+}
+
+/// Those of the files that have something of this cluster, under one name or any.
+fn having(files: Vec<PathBuf>, owner: &merge::Owner, only: Option<&str>) -> Vec<PathBuf> {
+    let has_some = |path: &PathBuf| matches!(merge::remove(&text(path), owner, only), Ok(Some(_)));
+    files.into_iter().filter(has_some).collect()
 }
 
 /// The other files of KUBECONFIG; none for one that KUBECONFIG does not name.
@@ -153,22 +190,72 @@ fn text(path: &Path) -> String {
     read::decode(&bytes).unwrap_or_default()
 }
 
-/// Takes what merges have brought out of the user's file. Asks nobody: a cluster that is long gone
-/// has entries as well.
+/// Takes what merges have brought out of all of the user's files. Asks nobody: a cluster that is long
+/// gone has entries as well.
 ///
 /// # Errors
-/// [`Error::Kubeconfig`] when the file cannot be read or written.
+/// [`Error::Kubeconfig`] when a file cannot be read or written.
 pub fn remove_from(
     session: &Session,
     args: &KubeconfigArgs,
     owner: &merge::Owner,
 ) -> Result<(), Error> {
-    let path = target(session, args, owner)?;
-    let effective = kubeconfig::load(session.global.kubeconfig.as_deref())?.current;
+    let explicit = session.global.kubeconfig.as_deref();
+    let only = args.context_name.as_deref();
+    let effective = kubeconfig::load(explicit)?.current;
+    let files = match &args.output {
+        Some(path) => vec![path.clone()],
+        None => kubeconfig::files(explicit),
+    };
+    let mut places = having(files, owner, only);
+    if places.is_empty() {
+        // Why a file cannot be read is told by who would change it.
+        places.push(target(session, args, owner)?);
+    }
+    remove_from_all(session, &places, owner, only, &effective)
+}
+
+/// The same for these files, with the context that is the current one of all together.
+fn remove_from_all(
+    session: &Session,
+    places: &[PathBuf],
+    owner: &merge::Owner,
+    only: Option<&str>,
+    effective: &str,
+) -> Result<(), Error> {
+    let (mut removed_any, mut was_current) = (false, false);
+    for path in places {
+        if let Some(removed) = take_out(session, path, owner, only)? {
+            removed_any = true;
+            was_current |=
+                removed.was_current || removed.contexts.iter().any(|name| name == effective);
+        }
+    }
+    let out = &session.out;
+    if let (false, Some(path)) = (removed_any, places.first()) {
+        out.note(&format!(
+            "{} has nothing of cluster {}/{}.",
+            path.display(),
+            owner.namespace,
+            owner.cluster
+        ));
+    }
+    if was_current {
+        out.note("It was the current context; choose another: kubectl config use-context NAME");
+    }
+    Ok(())
+}
+
+fn take_out(
+    session: &Session,
+    path: &Path,
+    owner: &merge::Owner,
+    only: Option<&str>,
+) -> Result<Option<merge::Removed>, Error> {
     let mut result = None;
-    let changed = file::rewrite(&path, |before| {
-        let removed = merge::remove(before, owner, args.context_name.as_deref())
-            .map_err(|problem| refused(&path, &problem))?;
+    let changed = file::rewrite(path, |before| {
+        let removed =
+            merge::remove(before, owner, only).map_err(|problem| refused(path, &problem))?;
         let text = removed.as_ref().map(|removed| Rewritten {
             text: removed.text.clone(),
             keep: removed.lost_comments,
@@ -176,34 +263,22 @@ pub fn remove_from(
         result = removed;
         Ok(text)
     })?;
-    let (Some(changed), Some(removed)) = (changed, result) else {
+    if let Some(changed) = changed {
         session.out.note(&format!(
-            "{} has nothing of cluster {}/{}.",
-            path.display(),
+            "Removed what --merge brought of cluster {}/{} from {}.",
             owner.namespace,
-            owner.cluster
+            owner.cluster,
+            changed.path.display()
         ));
-        return Ok(());
-    };
-    session.out.note(&format!(
-        "Removed what --merge brought of cluster {}/{} from {}.",
-        owner.namespace,
-        owner.cluster,
-        changed.path.display()
-    ));
-    if let Some(backup) = &changed.backup {
-        session.out.note(&format!(
-            "Not all of its comments could be kept. {} has them, and what was removed: \
-             delete it when you have them.",
-            backup.display()
-        ));
+        if let Some(backup) = &changed.backup {
+            session.out.note(&format!(
+                "Not all of its comments could be kept. {} has them, and what was removed: \
+                 delete it when you have them.",
+                backup.display()
+            ));
+        }
     }
-    if removed.was_current || removed.contexts.contains(&effective) {
-        session
-            .out
-            .note("It was the current context; choose another: kubectl config use-context NAME");
-    }
-    Ok(())
+    Ok(result)
 }
 
 fn refused(path: &Path, problem: &merge::Problem) -> Error {

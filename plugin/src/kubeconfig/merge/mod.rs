@@ -13,7 +13,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 pub use crate::kubeconfig::merge::entry::Entry;
-pub use crate::kubeconfig::merge::remove::remove;
+pub use crate::kubeconfig::merge::remove::{Removed, remove};
 use crate::kubeconfig::read::{self, Kubeconfig};
 
 const LISTS: [(&str, &str); 3] = [
