@@ -1,5 +1,6 @@
 //! What every process of the product needs, whatever it does: a client, a log, signals, a name of
-//! its own, leader election, events, health and metrics over HTTP, and watches that one bad object cannot stop.
+//! its own, leader election, events, health and metrics over HTTP, what the callers of a
+//! server share, and watches that one bad object cannot stop.
 
 #![warn(missing_docs)]
 
@@ -9,6 +10,7 @@ pub mod events;
 pub mod health;
 pub mod leader;
 mod process;
+pub mod shares;
 mod unwind;
 mod watch;
 

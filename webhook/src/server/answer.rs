@@ -16,9 +16,9 @@ use axum::routing::post;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::BodyExt;
+use runtime::shares::{Share, Shares};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::shares::{Share, Shares};
 use super::{Limits, Source};
 use crate::metrics::Metrics;
 use crate::review::{Endpoints, ReviewError};

@@ -4,11 +4,10 @@
 //! connection about to close. So a connection is never closed while it is idle, but with an answer
 //! that says so (`Connection: close`), or after [`Limits::idle`], which is longer than the API
 //! server itself keeps an idle connection (90 s), or when all connections are taken and its caller
-//! has most of them (see `shares`). HTTP/2 is not offered: the API server does not
+//! has most of them (see [`runtime::shares`]). HTTP/2 is not offered: the API server does not
 //! want it from webhooks, and each of its streams would be one more thing to limit.
 
 mod answer;
-mod shares;
 mod timed;
 
 use std::convert::Infallible;
@@ -25,6 +24,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rand::Rng;
+use runtime::shares::{Share, Shares};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -34,7 +34,6 @@ use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
 pub use self::answer::router;
-use self::shares::{Share, Shares};
 use self::timed::{Progress, Timed};
 use crate::metrics::Metrics;
 

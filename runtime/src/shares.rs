@@ -1,4 +1,4 @@
-//! What all callers share: connections, requests and bytes, of each so many at once.
+//! What all callers of a server share: connections, requests and bytes, of each so many at once.
 //!
 //! Anybody in the mothership may call, so that one caller could take all of it and wait. Whoever
 //! has the most therefore gives way when nothing is free: the one of its holders that has waited
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// So many of one thing.
-pub(super) struct Shares {
+pub struct Shares {
     limit: usize,
     held: Mutex<Held>,
 }
@@ -34,7 +34,7 @@ struct Holder {
 }
 
 /// What one connection or request holds, until it is dropped.
-pub(super) struct Share {
+pub struct Share {
     shares: Arc<Shares>,
     id: u64,
     end: CancellationToken,
@@ -42,10 +42,11 @@ pub(super) struct Share {
 
 /// Nothing is free, and nobody waits.
 #[derive(Debug)]
-pub(super) struct Full;
+pub struct Full;
 
 impl Shares {
-    pub(super) fn new(limit: usize) -> Arc<Self> {
+    /// So many, of which nobody has any yet.
+    pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             limit,
             held: Mutex::default(),
@@ -53,7 +54,7 @@ impl Shares {
     }
 
     /// One who holds nothing yet, and waits for its peer.
-    pub(super) fn enter(self: &Arc<Self>, source: IpAddr) -> Share {
+    pub fn enter(self: &Arc<Self>, source: IpAddr) -> Share {
         let end = CancellationToken::new();
         let mut held = self.held.lock();
         held.last += 1;
@@ -108,7 +109,7 @@ impl Held {
 
 impl Share {
     /// Takes so much more.
-    pub(super) fn take(&self, amount: usize) -> Result<(), Full> {
+    pub fn take(&self, amount: usize) -> Result<(), Full> {
         let mut held = self.shares.held.lock();
         while held.total + amount > self.shares.limit {
             if !held.make_room(self.id, amount) {
@@ -123,12 +124,12 @@ impl Share {
     }
 
     /// From now on it does not wait for its peer.
-    pub(super) fn works(&self) {
+    pub fn works(&self) {
         self.set(None);
     }
 
     /// From now on it waits for its peer.
-    pub(super) fn waits(&self) {
+    pub fn waits(&self) {
         self.set(Some(Instant::now()));
     }
 
@@ -139,7 +140,7 @@ impl Share {
     }
 
     /// Waits until it has to give way.
-    pub(super) async fn ended(&self) {
+    pub async fn ended(&self) {
         self.end.cancelled().await;
     }
 }
