@@ -1,5 +1,6 @@
 //! Events for what a person should notice.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -49,12 +50,12 @@ impl Events {
     ) -> impl Future<Output = ()> + Send + use<> {
         let (recorder, about) = (self.0.clone(), about.clone());
         // The API server refuses notes over 1 kB.
-        let note = note.chars().take(1000).collect();
+        let note: String = note.chars().take(1000).collect();
         let event = Event {
             type_,
             reason: reason.to_owned(),
+            action: action(&note),
             note: Some(note),
-            action: "Reconcile".to_owned(),
             secondary: None,
         };
         async move {
@@ -64,5 +65,72 @@ impl Events {
                 Err(_) => tracing::warn!("an event could not be published in time"),
             }
         }
+    }
+}
+
+/// Another one for another note: two events that differ in nothing else are one to the recorder, which
+/// counts the first again and leaves its note.
+fn action(note: &str) -> String {
+    let mut digest = DefaultHasher::new();
+    note.hash(&mut digest);
+    format!("Reconcile{:08X}", digest.finish() >> 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+
+    use http_body_util::BodyExt as _;
+    use kube::client::Body;
+    use parking_lot::Mutex;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What an API server was asked to write of these notes, and how.
+    async fn written(notes: &[&str]) -> Vec<(http::Method, Value)> {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let to = written.clone();
+        let server = tower::service_fn(move |request: http::Request<Body>| {
+            let to = to.clone();
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = body.collect().await.unwrap().to_bytes();
+                let event = serde_json::from_slice(&body).unwrap();
+                to.lock().push((parts.method, event));
+                Ok::<_, Infallible>(http::Response::new(Body::from(body.to_vec())))
+            }
+        });
+        let events = Events::new(Client::new(server, "default"), "test", "test");
+        let about = ObjectReference {
+            name: Some("demo".to_owned()),
+            namespace: Some("ns".to_owned()),
+            ..ObjectReference::default()
+        };
+        for note in notes {
+            events.told(&about, EventType::Warning, "Left", note).await;
+        }
+        std::mem::take(&mut *written.lock())
+    }
+
+    #[tokio::test]
+    async fn what_is_said_anew_hides_nothing_and_what_is_said_again_is_counted() {
+        let written = written(&["a", "b", "a"]).await;
+        let said = written.iter().map(|(method, event)| {
+            let action = event["action"].as_str().unwrap();
+            assert!(action.len() <= 128, "{action}");
+            (
+                method.as_str(),
+                event["note"].as_str().unwrap(),
+                event["series"]["count"].as_i64(),
+            )
+        });
+        let wanted = [
+            ("POST", "a", None),
+            ("POST", "b", None),
+            ("PATCH", "a", Some(2)),
+        ];
+        assert_eq!(said.collect::<Vec<_>>(), wanted);
     }
 }
