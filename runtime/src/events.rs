@@ -10,6 +10,8 @@ use kube::runtime::events::{Event, Recorder, Reporter};
 
 /// The longest that publishing one event may take.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// The longest note that the API server takes, in bytes.
+const LONGEST_NOTE: usize = 1024;
 
 /// Publishes events in tasks of their own, so that no reconcile waits for one.
 #[derive(Clone)]
@@ -49,13 +51,12 @@ impl Events {
         note: &str,
     ) -> impl Future<Output = ()> + Send + use<> {
         let (recorder, about) = (self.0.clone(), about.clone());
-        // The API server refuses notes over 1 kB.
-        let note: String = note.chars().take(1000).collect();
+        let (note, _) = note.split_at(note.floor_char_boundary(LONGEST_NOTE));
         let event = Event {
             type_,
             reason: reason.to_owned(),
-            action: action(&note),
-            note: Some(note),
+            note: Some(note.to_owned()),
+            action: action(note),
             secondary: None,
         };
         async move {
@@ -132,5 +133,18 @@ mod tests {
             ("PATCH", "a", Some(2)),
         ];
         assert_eq!(said.collect::<Vec<_>>(), wanted);
+    }
+    /// It counts bytes, and refuses the whole event.
+    #[tokio::test]
+    async fn a_note_is_cut_at_what_the_api_server_takes() {
+        let (plain, wide) = ("x".repeat(2000), format!("x{}", "é".repeat(1000)));
+        let short = "é".repeat(512);
+        let written = written(&[&plain, &wide, &short]).await;
+        let lengths = written.iter().map(|(_, event)| {
+            let note = event["note"].as_str().unwrap();
+            (note.len(), note.chars().count())
+        });
+        let wanted = [(1024, 1024), (1023, 512), (1024, 512)];
+        assert_eq!(lengths.collect::<Vec<_>>(), wanted);
     }
 }
