@@ -81,7 +81,7 @@ impl Primaries {
             let (about, note) = warning::<K>(&unreadable, last.is_some());
             match presence {
                 Presence::There => {
-                    if let Some((about, note)) = untold.tell(about, note) {
+                    if let Some((about, note)) = untold.tell(&unreadable.metadata, about, note) {
                         events.warning(&about, UNREADABLE, &note);
                     }
                 }
