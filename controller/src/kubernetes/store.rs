@@ -119,9 +119,10 @@ impl Store {
         self.0.read().objects.contains_key(key)
     }
 
-    /// How many objects of each kind are kept.
+    /// How many objects of each kind are kept; of one without any as well, or whoever shows the numbers
+    /// would go on with the last one.
     pub fn counts(&self) -> BTreeMap<Kind, usize> {
-        let mut counts = BTreeMap::new();
+        let mut counts = BTreeMap::from(Kind::ALL.map(|kind| (kind, 0)));
         for key in self.0.read().objects.keys() {
             *counts.entry(key.kind).or_default() += 1;
         }

@@ -268,3 +268,20 @@ fn what_was_only_read_is_let_go_and_what_is_watched_is_not() {
     store.let_go(&key());
     assert!(store.has(&key()));
 }
+
+#[test]
+fn a_kind_whose_last_object_went_is_counted_as_none() {
+    let (store, metrics) = (Store::default(), crate::metrics::Metrics::default());
+    let scraped = || {
+        let counts = store.counts().into_iter();
+        let text = metrics.render(counts.map(|(kind, count)| (kind.as_str(), count)));
+        let line = r#"k0smotron_store_objects{kind="Secret"} "#;
+        let count = text.lines().find_map(|it| it.strip_prefix(line));
+        count.map(str::to_owned)
+    };
+    assert_eq!(scraped().as_deref(), Some("0.0"));
+    store.put(Kind::Secret, secret("1", "c", "eA=="), 1);
+    assert_eq!(scraped().as_deref(), Some("1.0"));
+    store.release(&key(), None, 1);
+    assert_eq!(scraped().as_deref(), Some("0.0"));
+}
