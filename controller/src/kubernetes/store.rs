@@ -144,6 +144,7 @@ impl Store {
         });
         let mut live = Live::new(kind, object);
         let mut inner = self.0.write();
+        inner.forget_gone(Instant::now());
         if holder != 0 {
             inner.gone.retain(|(_, gone)| *gone != live.uid);
         } else if inner.is_gone(&live.uid) {
@@ -266,17 +267,21 @@ impl Inner {
 
     fn remember_gone(&mut self, uid: String) {
         let now = Instant::now();
+        self.forget_gone(now);
+        self.gone.push_back((now, uid));
+    }
+
+    /// Each object that comes is looked for in what is left.
+    fn forget_gone(&mut self, now: Instant) {
         while let Some((at, _)) = self.gone.front()
             && now.duration_since(*at) > ON_ITS_WAY
         {
             self.gone.pop_front();
         }
-        self.gone.push_back((now, uid));
     }
 
     fn is_gone(&self, uid: &str) -> bool {
-        let mut gone = self.gone.iter();
-        gone.any(|(at, gone)| gone == uid && at.elapsed() <= ON_ITS_WAY)
+        self.gone.iter().any(|(_, gone)| gone == uid)
     }
 
     fn hold(&mut self, key: &ObjectKey, live: &Live, holders: u32) {

@@ -285,3 +285,16 @@ fn a_kind_whose_last_object_went_is_counted_as_none() {
     store.release(&key(), None, 1);
     assert_eq!(scraped().as_deref(), Some("0.0"));
 }
+
+/// After many were deleted nothing may go for long, and each event walks through all of them.
+#[test]
+fn what_went_long_ago_is_forgotten_with_whatever_comes() {
+    let store = Store::default();
+    let long_ago = Instant::now().checked_sub(ON_ITS_WAY * 2).unwrap();
+    let lately = Instant::now();
+    let gone = [(long_ago, "old".to_owned()), (lately, "new".to_owned())];
+    store.0.write().gone.extend(gone);
+    store.put(Kind::Secret, secret("1", "c", "eA=="), 1);
+    let left: Vec<_> = store.0.read().gone.iter().cloned().collect();
+    assert_eq!(left, [(lately, "new".to_owned())]);
+}
