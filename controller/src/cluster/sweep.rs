@@ -39,7 +39,7 @@ pub async fn run(clusters: Reader<Cluster>, context: &Context) {
             let reference = ObjectRef::new(name).within(namespace);
             clusters.get(&reference).is_some()
         };
-        context.mothership.watches.retain_named(is_there);
+        context.mothership.watches.retain(is_there);
         for (key, live) in store.deleting(Kind::Secret) {
             let Some(cluster) = left_behind(&live, &known) else {
                 continue;

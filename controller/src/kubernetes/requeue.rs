@@ -101,6 +101,15 @@ impl Triggers {
         self.for_nodes.lock().insert(cluster);
     }
 
+    /// No other Clusters than these wait for a node, by namespace and name.
+    pub fn retain_waiting(&self, is_there: impl Fn(&str, &str) -> bool) {
+        let is_there = |cluster: &ObjectRef<Cluster>| {
+            let namespace = cluster.namespace.as_deref().unwrap_or_default();
+            is_there(namespace, &cluster.name)
+        };
+        self.for_nodes.lock().retain(is_there);
+    }
+
     /// Look at the owners of what was touched, and at what waits for a node. Tokens are made and
     /// revoked through the Service of a Cluster and with what is in its Secrets.
     pub fn touched(&self, of: Kind, touched: &Touched) {
@@ -165,5 +174,21 @@ mod tests {
         let key = ObjectKey::new(Kind::Node, "", "a");
         assert_eq!(store.get(&key).unwrap().resource_version, "3");
         assert!(wakes(&store.release(&key, None, 1)), "it went");
+    }
+    /// Addresses of nodes may never change, and Clusters come and go.
+    #[test]
+    fn who_is_gone_waits_for_no_node() {
+        let (store, (triggers, mut receivers)) = (Store::default(), channel());
+        triggers.open();
+        for name in ["there", "gone"] {
+            triggers.wake_with_nodes("ns", name);
+        }
+        triggers.retain_waiting(|namespace, name| (namespace, name) == ("ns", "there"));
+        let node =
+            json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a", "uid": "1"}});
+        let touched = store.put(Kind::Node, serde_json::from_value(node).unwrap(), 1);
+        triggers.touched(Kind::Node, &touched);
+        assert_eq!(receivers.clusters.try_recv().unwrap().name, "there");
+        assert!(receivers.clusters.try_recv().is_err());
     }
 }

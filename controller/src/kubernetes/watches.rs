@@ -137,8 +137,10 @@ impl Watches {
         unread
     }
 
-    /// Ends the watches by name of all Clusters but these, by namespace and name.
-    pub fn retain_named(&self, is_there: impl Fn(&str, &str) -> bool) {
+    /// Ends the watches by name of all Clusters but these, by namespace and name; nor does any other wait
+    /// for a node.
+    pub fn retain(&self, is_there: impl Fn(&str, &str) -> bool) {
+        self.triggers.retain_waiting(&is_there);
         self.named.retain(is_there);
     }
 
