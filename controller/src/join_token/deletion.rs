@@ -62,7 +62,12 @@ pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<A
     let uid = request.uid().unwrap_or_default();
     context.primary.forget(&uid);
     context.failures.clear(&uid);
-    context.shared.damping.forget([&secret::key(request)]);
+    let (key, store) = (secret::key(request), &context.shared.mothership.store);
+    context.shared.damping.forget([&key]);
+    // No watch tells of the end of one without our labels.
+    if store.get_owned(&key, &uid).is_some() {
+        store.let_go(&key);
+    }
     Ok(Action::await_change())
 }
 

@@ -189,6 +189,33 @@ async fn a_request_that_others_write_all_the_time_says_why_it_stays() {
     assert!(told.len() == 1 && told.iter().all(is_why), "{told:?}");
 }
 
+/// Of a Secret without our labels no watch tells, and it was read where it could not be labelled.
+#[tokio::test]
+async fn a_request_that_goes_takes_what_was_only_read_of_its_secret_along() {
+    let context = Context {
+        shared: Arc::new(fixtures::context(|_| std::future::pending())),
+        clusters: reflector::store::<Cluster>().0,
+        primary: PrimaryWriter::new(client(|_| std::future::pending())),
+        failures: Failures::default(),
+    };
+    let mut request = deleted(json!({"metadata": {"uid": "r"}}));
+    request.status = None;
+    let (request, key) = (
+        Arc::new(request),
+        ObjectKey::new(Kind::Secret, "ns", "token"),
+    );
+    let store = &context.shared.mothership.store;
+    for (owner, stays) in [("r", false), ("another", true)] {
+        let secret = json!({"apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "token", "namespace": "ns", "uid": owner, "resourceVersion": "1",
+                "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2",
+                    "kind": "JoinTokenRequest", "name": "token", "uid": owner, "controller": true}]}});
+        store.put_read(Kind::Secret, serde_json::from_value(secret).unwrap());
+        run(&request, &context).await.unwrap();
+        assert_eq!(store.has(&key), stays, "{owner}");
+    }
+}
+
 #[test]
 fn what_was_said_of_a_token_stays_so_while_its_request_does() {
     let with = |reason: &str, finalizers: &[&str]| {
