@@ -20,37 +20,63 @@ use crate::kubernetes::writer::WriteError;
 /// How often they are looked for: in the stores only, as long as there are none.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Looks for them for as long as the process leads.
+/// Looks for them for as long as the process leads. To let go of keys takes requests, each of which may
+/// hang: what is only forgotten does not wait for them.
 pub async fn run(clusters: Reader<Cluster>, context: &Context) {
-    loop {
-        tokio::time::sleep(EVERY).await;
-        let known: HashSet<_> = clusters.state().iter().filter_map(|c| c.uid()).collect();
-        context.prober.retain(&known);
-        context.census.retain(&known);
-        context.turns.retain(&known);
-        context.mothership.pods.retain(&known);
-        context.failures.retain(&known);
-        context.unasked.retain(&known);
-        context.primary.retain(&known);
-        context.damping.forget_old(Instant::now());
-        let store = &context.mothership.store;
-        context.no_op_applies.retain(|key| store.has(key));
-        let is_there = |namespace: &str, name: &str| {
-            let reference = ObjectRef::new(name).within(namespace);
-            clusters.get(&reference).is_some()
+    let forgets = async {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            forget(&clusters, context);
+        }
+    };
+    let releases = async {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            release_all(&clusters, context).await;
+        }
+    };
+    tokio::select! {
+        () = forgets => {}
+        () = releases => {}
+    }
+}
+
+fn uids(clusters: &Reader<Cluster>) -> HashSet<String> {
+    clusters.state().iter().filter_map(|c| c.uid()).collect()
+}
+
+/// What is remembered of Clusters that are gone.
+fn forget(clusters: &Reader<Cluster>, context: &Context) {
+    let known = uids(clusters);
+    context.prober.retain(&known);
+    context.census.retain(&known);
+    context.turns.retain(&known);
+    context.mothership.pods.retain(&known);
+    context.failures.retain(&known);
+    context.unasked.retain(&known);
+    context.primary.retain(&known);
+    context.damping.forget_old(Instant::now());
+    let store = &context.mothership.store;
+    context.no_op_applies.retain(|key| store.has(key));
+    let is_there = |namespace: &str, name: &str| {
+        let reference = ObjectRef::new(name).within(namespace);
+        clusters.get(&reference).is_some()
+    };
+    context.mothership.watches.retain(is_there);
+}
+
+/// Keys that no Cluster needs.
+async fn release_all(clusters: &Reader<Cluster>, context: &Context) {
+    let known = uids(clusters);
+    for (key, live) in context.mothership.store.deleting(Kind::Secret) {
+        let Some(cluster) = left_behind(&live, &known) else {
+            continue;
         };
-        context.mothership.watches.retain(is_there);
-        for (key, live) in store.deleting(Kind::Secret) {
-            let Some(cluster) = left_behind(&live, &known) else {
-                continue;
-            };
-            match is_alive(context, &key, &cluster).await {
-                Ok(true)
-                    if cluster.uid.is_some() || is_kept(&clusters, &key, &cluster, context) => {}
-                // Its Cluster is gone; or has other keys, and whoever has deleted it meant it.
-                Ok(_) => release(&key, &live.uid, context).await,
-                Err(error) => tracing::warn!(%key, %error, "its Cluster could not be looked up"),
-            }
+        match is_alive(context, &key, &cluster).await {
+            Ok(true) if cluster.uid.is_some() || is_kept(clusters, &key, &cluster, context) => {}
+            // Its Cluster is gone; or has other keys, and whoever has deleted it meant it.
+            Ok(_) => release(&key, &live.uid, context).await,
+            Err(error) => tracing::warn!(%key, %error, "its Cluster could not be looked up"),
         }
     }
 }
@@ -118,5 +144,42 @@ async fn release(key: &ObjectKey, uid: &str, context: &Context) {
         // Tried again with the next look.
         Err(WriteError::Conflict { .. }) => {}
         Err(error) => tracing::warn!(%key, %error, "could not be released"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crds::names::KEY_FINALIZER;
+    use kube::runtime::reflector;
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::fixtures;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_gone_is_forgotten_while_the_api_server_hangs() {
+        let context = fixtures::context(|_| std::future::pending());
+        for name in ["a", "b", "c"] {
+            let key = serde_json::from_value(json!({"apiVersion": "v1", "kind": "Secret",
+                "metadata": {"name": name, "namespace": "ns", "uid": name, "resourceVersion": "1",
+                    "finalizers": [KEY_FINALIZER], "deletionTimestamp": "2026-01-01T00:00:00Z",
+                    "ownerReferences": [{"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+                        "name": "demo", "uid": "1", "controller": true}]}}));
+            let store = &context.mothership.store;
+            store.put(Kind::Secret, key.unwrap(), 1);
+        }
+        let forgotten = async {
+            // The first look hangs by now.
+            tokio::time::sleep(EVERY + Duration::from_secs(1)).await;
+            context.failures.delay("1");
+            assert_ne!(context.failures.lasted("1"), Duration::ZERO);
+            tokio::time::sleep(EVERY).await;
+            context.failures.lasted("1")
+        };
+        let clusters = reflector::store::<Cluster>().0;
+        tokio::select! {
+            () = run(clusters, &context) => panic!("it goes on"),
+            lasted = forgotten => assert_eq!(lasted, Duration::ZERO),
+        }
     }
 }
