@@ -14,7 +14,7 @@ use super::children::Built;
 use super::context::{Context, Error};
 use super::dereference::{Observed, dereference};
 use super::validate::{Address, Refusal, ValidCluster, validate};
-use super::{children, deletion, status};
+use super::{UNREAD, children, deletion, status};
 use crate::apply::{Applied, Problem, Round, SigningKeys};
 use crate::kubernetes::primary::PrimaryError;
 use crate::kubernetes::store::ObjectKey;
@@ -104,8 +104,14 @@ pub async fn settle(
         }
     }
     let (observed, mut valid) = find(&cluster);
-    if observed.unread.is_some() {
+    if let Some(unread) = &observed.unread {
         valid = valid.and(Err(Refusal::Unread));
+        // What came after the last round is asked for since then, and where its list hangs nothing
+        // tells of that.
+        match could_not_be_read(unread) {
+            Some(problem) => problems.push(problem),
+            None => look = Some(look.map_or(UNREAD, |look| look.min(UNREAD))),
+        }
     }
     Ok(Some(Settled {
         cluster,
@@ -206,6 +212,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::cluster::fixtures;
+    use crate::kubernetes::fixtures::{answer, refusal};
 
     const OLD: Option<(i32, i32)> = Some((31000, 31001));
 
@@ -310,5 +318,30 @@ mod tests {
         let status = recorded_first(&cluster, &valid);
         let address = status.and_then(|status| status.external_address);
         assert_eq!(address.as_deref(), written);
+    }
+    /// Its user has named it meanwhile, and the answer to a write of ours shows that.
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_is_named_in_the_middle_is_looked_for_soon() {
+        let cluster = |spec: Value| {
+            json!({"apiVersion": "k0smotron.io/v1beta2", "kind": "Cluster",
+                "metadata": {"name": "demo", "namespace": "ns", "uid": "1"}, "spec": spec})
+        };
+        let changed = cluster(json!({"certificateRefs": [{"type": "ca", "name": "my-ca"}]}));
+        let context = fixtures::context(move |request| {
+            let changed = changed.clone();
+            async move {
+                match (request.method().as_str(), request.uri().path()) {
+                    ("PATCH", path) if path.ends_with("/clusters/demo") => answer(&changed),
+                    ("GET", _) => std::future::pending().await,
+                    _ => refusal(403),
+                }
+            }
+        });
+        let before = serde_json::from_value(cluster(json!({}))).unwrap();
+        let keys = SigningKeys::default();
+        let settled = Box::pin(settle(Arc::new(before), &keys, &context));
+        let settled = settled.await.unwrap().unwrap();
+        assert_eq!(settled.valid.err(), Some(Refusal::Unread));
+        assert_eq!(settled.look, Some(UNREAD));
     }
 }
