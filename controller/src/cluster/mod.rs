@@ -21,6 +21,7 @@ pub(crate) mod fixtures;
 mod fuzz;
 mod hosted;
 mod settle;
+mod spare;
 pub mod status;
 pub mod sweep;
 pub mod validate;
@@ -160,6 +161,10 @@ async fn run(
         now: Timestamp::now(),
     };
     let no_news_for = status::write(&cluster, status::status(&facts), context).await?;
+    // Nobody waits for it.
+    if let Ok(valid) = &valid {
+        spare::let_go(valid, context).await;
+    }
     for Problem { about, message, .. } in &problems {
         tracing::warn!(about, message, "not done, retrying");
     }

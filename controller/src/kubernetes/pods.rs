@@ -7,7 +7,7 @@
 //! labels to pods of their own can neither hide them nor fill our memory. A reconcile says whose pods to
 //! ask for, looks at the last answer, and is called again when the answer changes.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,10 +23,12 @@ use rand::Rng as _;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 
+use self::mounts::Mounts;
 use self::trouble::trouble;
 use super::writer::DEADLINE;
 use crate::poller::{Polled, Poller, Task};
 
+mod mounts;
 mod trouble;
 
 pub use self::trouble::Trouble;
@@ -174,6 +176,31 @@ impl PodPoller {
         last.unwrap_or_default()
     }
 
+    /// The ConfigMaps that a set's pods mount, each of which is asked for now; nothing while a pod that is
+    /// yet to come may mount one that is neither among them nor named by the newest template.
+    pub async fn mounted(
+        &self,
+        namespace: &str,
+        set: &StatefulSet,
+    ) -> Result<Option<BTreeSet<String>>, String> {
+        let Some(mut mounts) = Mounts::new(set) else {
+            return Ok(None);
+        };
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let asked = async {
+            for name in mounts.pods() {
+                named(&pods, &name)
+                    .await?
+                    .iter()
+                    .for_each(|pod| mounts.add(pod));
+            }
+            Ok(mounts.all())
+        };
+        timeout(LONGEST, asked)
+            .await
+            .unwrap_or_else(|_| Err(late()))
+    }
+
     /// Stops asking and drops what is known.
     pub fn forget(&self, uid: &str) {
         self.poller.forget(uid);
@@ -255,9 +282,13 @@ impl Looking {
         let _place = self.task.shared.place(false).await;
         match timeout(LONGEST, look(&self.client, target)).await {
             Ok(found) => found,
-            Err(_) => Err(format!("not all answers within {} s", LONGEST.as_secs())),
+            Err(_) => Err(late()),
         }
     }
+}
+
+fn late() -> String {
+    format!("not all answers within {} s", LONGEST.as_secs())
 }
 
 async fn look(client: &Client, target: &Target) -> Result<Option<Trouble>, String> {
@@ -266,9 +297,8 @@ async fn look(client: &Client, target: &Target) -> Result<Option<Trouble>, Strin
     let (mut own, mut refusals) = (Vec::new(), Vec::new());
     for set in &target.sets {
         for name in set.pods() {
-            let those = ListParams::default().fields(&format!("metadata.name={name}"));
-            let found = list(&pods, &those.limit(1)).await?.items;
-            let found = found.into_iter().filter(|pod| trouble::is_of(pod, set));
+            let found = named(&pods, &name).await?.into_iter();
+            let found = found.filter(|pod| trouble::is_of(pod, &set.uid));
             own.extend(found.map(what_counts));
         }
         if set.misses_pods() {
@@ -276,6 +306,12 @@ async fn look(client: &Client, target: &Target) -> Result<Option<Trouble>, Strin
         }
     }
     Ok(trouble(&target.sets, &own, &refusals, Timestamp::now()))
+}
+
+async fn named(pods: &Api<Pod>, name: &str) -> Result<Option<Pod>, String> {
+    let those = ListParams::default().fields(&format!("metadata.name={name}"));
+    let found = list(pods, &those.limit(1)).await?.items;
+    Ok(found.into_iter().next())
 }
 
 /// A pod without what only makes it large.

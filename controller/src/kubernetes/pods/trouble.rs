@@ -113,7 +113,7 @@ pub fn trouble(
     now: Timestamp,
 ) -> Option<Trouble> {
     let found = sets.iter().flat_map(|set| {
-        let own: Vec<&Pod> = pods.iter().filter(|pod| is_of(pod, set)).collect();
+        let own: Vec<&Pod> = pods.iter().filter(|pod| is_of(pod, &set.uid)).collect();
         let refused = refused(set, &own, refusals);
         let pods = own.into_iter().filter(|pod| !is_ready(pod));
         let pods = pods.flat_map(|pod| of_pod(pod, now)).collect::<Vec<_>>();
@@ -123,10 +123,10 @@ pub fn trouble(
     worst.map(|(_, trouble)| trouble)
 }
 
-/// Whether it is one of this set's.
-pub fn is_of(pod: &Pod, set: &Lacking) -> bool {
+/// Whether it is one of the set's with this uid.
+pub fn is_of(pod: &Pod, set: &str) -> bool {
     let mut owners = pod.owner_references().iter();
-    owners.any(|owner| owner.controller == Some(true) && owner.uid == set.uid)
+    owners.any(|owner| owner.controller == Some(true) && owner.uid == set)
 }
 
 fn is_ready(pod: &Pod) -> bool {
