@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crds::conditions::{self as api, Said};
 use crds::labels;
-use crds::v1beta2::{Cluster, ClusterStatus, DeprecatedStatus, StatusNodes, V1Beta1Status};
+use crds::v1beta2::{Cluster, ClusterStatus, DeprecatedStatus, V1Beta1Status};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::Value;
@@ -15,11 +15,13 @@ use super::context::{Context, Error};
 use super::dereference::Observed;
 use super::validate::{Address, Refusal, ValidCluster};
 use crate::apply::Problem;
+use crate::hosted::nodes::Count;
 use crate::kubernetes::store::ObjectKey;
 
 mod conditions;
 mod events;
 mod functional;
+mod nodes;
 mod pods;
 mod rollout;
 #[cfg(test)]
@@ -148,8 +150,8 @@ pub struct Facts<'a> {
     pub unasked_for: Duration,
     /// What of the k0s configuration the hosted cluster has; nothing if that is not known.
     pub hosted_config: Option<Value>,
-    /// The hosted cluster's nodes; nothing if they have not been counted since the start.
-    pub nodes: Option<StatusNodes>,
+    /// The hosted cluster's nodes.
+    pub nodes: Count,
     /// Now.
     pub now: Timestamp,
 }
@@ -173,6 +175,7 @@ pub fn status(facts: &Facts<'_>) -> ClusterStatus {
         observed_generation: generation,
         ..old
     };
+    nodes::record(&facts.nodes, &mut new);
     let Ok(valid) = facts.valid else { return new };
     let replicas = replicas(facts.observed.control_plane.as_ref());
     new.replicas = Some(replicas.all);
@@ -190,9 +193,6 @@ pub fn status(facts: &Facts<'_>) -> ClusterStatus {
         new.ports = valid.ports;
     }
     new.etcd_members = valid.begun_members();
-    if facts.nodes.is_some() {
-        new.nodes.clone_from(&facts.nodes);
-    }
     if facts.hosted_config.is_some() {
         new.k0s_config.clone_from(&facts.hosted_config);
     }

@@ -2,35 +2,28 @@
 //!
 //! No watch of the mothership tells it, so the hosted API is asked now and then. As with
 //! [`health`](super::health), a reconcile says whom to ask, looks at the last count, and is called
-//! again when the count changes. To be let in takes a certificate of the cluster's authority: the
-//! reconcile is called for that as well, when the first count is due and not before, so that a
-//! restart with many clusters does not ask for all their keys at once.
+//! again when the count changes, or could not be repeated for long. To be let in takes a certificate of
+//! the cluster's authority: the reconcile is called for that as well, when the first count is due and not
+//! before, so that a restart with many clusters does not ask for all their keys at once.
 
 use std::collections::HashSet;
 use std::ops::Range;
 use std::time::Duration;
 
 use crds::v1beta2::StatusNodes;
-use http::Response;
-use http_body_util::BodyExt as _;
-use k8s_openapi::api::core::v1::{Node, NodeCondition};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{ListParams, ObjectList, Request};
-use kube::client::Body;
-use kube::{Client, Resource as _};
 use pki::PemPair;
 use rand::Rng as _;
-use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
+use self::list::{Begun, begin, every_page};
 use super::client::{CALL_DEADLINE, CONNECT_TIMEOUT};
-use super::{ClientCert, Endpoint, HostedError, connect, deadline};
+use super::{ClientCert, Endpoint, HostedError};
 use crate::poller::{Polled, Poller, Task};
+
+mod list;
 
 /// How many lists are read at the same time, and as many again of APIs that are slow: eight in memory.
 const CONCURRENCY: usize = 4;
-/// Nodes of one answer.
-const PAGE: u32 = 500;
 /// How long a whole count takes after which an API is slow, however soon each page came. One that hangs
 /// is let go after no less.
 const SLOW: Duration = CONNECT_TIMEOUT;
@@ -39,8 +32,10 @@ const SLOW: Duration = CONNECT_TIMEOUT;
 const ALL_PAGES: Duration = CALL_DEADLINE;
 /// The same for one that was, which keeps only such ones waiting. One of thousands of nodes needs it.
 const ALL_PAGES_OF_SLOW: Duration = Duration::from_secs(60);
-/// In bytes.
-const LONGEST_VERSION: usize = 64;
+/// A count that could not be repeated for so long may be of nodes that are long gone.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// Why nobody is asked.
+const NO_CERTIFICATE: &str = "no certificate could be issued for asking the hosted API";
 
 /// How long to wait between two counts.
 #[derive(Clone, Debug)]
@@ -49,14 +44,17 @@ pub struct Pace {
     pub first: Range<Duration>,
     /// Between two; and before the next try after a failure.
     pub then: Range<Duration>,
+    /// For how long counts fail until the last one says nothing any more.
+    pub patience: Duration,
 }
 
 impl Default for Pace {
-    /// 10 to 60 seconds, then 30 to 60.
+    /// 10 to 60 seconds, then 30 to 60; five minutes.
     fn default() -> Self {
         Self {
             first: Duration::from_secs(10)..Duration::from_secs(60),
             then: Duration::from_secs(30)..Duration::from_secs(60),
+            patience: PATIENCE,
         }
     }
 }
@@ -72,15 +70,62 @@ struct Target {
     client_cert: Option<ClientCert>,
 }
 
+/// What is known of a Cluster's nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Count {
+    /// This process has not counted them yet, and may only have to try again.
+    #[default]
+    Unknown,
+    /// The last count, also while the next ones fail for a moment.
+    Known(StatusNodes),
+    /// They could not be counted for long, for this reason.
+    Failed(String),
+}
+
 #[derive(Default)]
 struct Last {
-    nodes: Option<StatusNodes>,
+    count: Count,
     wants_certificate: bool,
+    /// Its API is not ready: that its nodes cannot be counted either is no news.
+    is_down: bool,
+    failing_since: Option<Instant>,
+    /// Why the last try failed.
+    why: String,
+}
+
+impl Last {
+    /// Notes a count; whether it is another one than before.
+    fn counts(&mut self, nodes: StatusNodes) -> bool {
+        self.failing_since = None;
+        let count = Count::Known(nodes);
+        let is_new = self.count != count;
+        self.count = count;
+        is_new
+    }
+
+    /// Notes that there was none; whether that is news. One that fails now for this reason and now for
+    /// that one keeps the first: two in a row count.
+    fn fails(&mut self, why: String, patience: Duration) -> bool {
+        if self.is_down {
+            return false;
+        }
+        let since = *self.failing_since.get_or_insert_with(Instant::now);
+        let is_steady = self.why == why;
+        self.why.clone_from(&why);
+        let is_news = match &self.count {
+            Count::Failed(said) => is_steady && *said != why,
+            _ => since.elapsed() >= patience,
+        };
+        if is_news {
+            self.count = Count::Failed(why);
+        }
+        is_news
+    }
 }
 
 impl NodePoller {
-    /// A poller that calls `changed` with a Cluster's namespace and name when its count is another
-    /// than before, and when a certificate is wanted. The call must not block.
+    /// A poller that calls `changed` with a Cluster's namespace and name when what is known of its nodes
+    /// is another than before, and when a certificate is wanted. The call must not block.
     pub fn new(changed: impl Fn(&str, &str) + Send + Sync + 'static) -> Self {
         Self::with_pace(Pace::default(), changed)
     }
@@ -132,10 +177,20 @@ impl NodePoller {
         });
     }
 
-    /// The last count, if there is one.
-    pub fn last(&self, uid: &str) -> Option<StatusNodes> {
-        self.0
-            .with(uid, |polled| polled.last.lock().nodes.clone())?
+    /// Whether its API is ready: only then does it matter that its nodes cannot be counted. Told again
+    /// and again.
+    pub fn serves(&self, uid: &str, serves: bool) {
+        self.0.with(uid, |polled| {
+            let mut last = polled.last.lock();
+            last.is_down = !serves;
+            last.failing_since = last.failing_since.filter(|_| serves);
+        });
+    }
+
+    /// What is known.
+    pub fn last(&self, uid: &str) -> Count {
+        let last = self.0.with(uid, |polled| polled.last.lock().count.clone());
+        last.unwrap_or_default()
     }
 
     /// Stops counting and drops what is known.
@@ -165,7 +220,7 @@ impl Counting {
             else {
                 self.task.last.lock().wants_certificate = true;
                 self.task.shared.changed(&target.namespace, &target.name);
-                if self.task.target.changed().await.is_err() {
+                if !self.is_provided(&target).await {
                     return;
                 }
                 continue;
@@ -173,29 +228,39 @@ impl Counting {
             let begin = begin(&target.endpoint, &client_cert.pair);
             match self.count(begin).await {
                 Ok(nodes) => {
-                    let nodes = Some(nodes);
-                    let is_new = {
-                        let mut last = self.task.last.lock();
-                        let is_new = last.nodes != nodes;
-                        last.nodes = nodes;
-                        is_new
-                    };
+                    let is_new = self.task.last.lock().counts(nodes);
                     if is_new {
                         self.task.shared.changed(&target.namespace, &target.name);
                     }
                 }
-                // The last count stands: whether the API answers is the prober's business.
-                Err(error) => tracing::debug!(
-                    namespace = target.namespace,
-                    name = target.name,
-                    %error,
-                    "nodes could not be counted"
-                ),
+                Err(error) => self.fails(&target, error.to_string()),
             }
             tokio::select! {
                 () = tokio::time::sleep(pick(&self.task.shared.pace.then)) => {}
                 changed = self.task.target.changed() => if changed.is_err() { return },
             }
+        }
+    }
+
+    /// Waits for a certificate; whether one may still come.
+    async fn is_provided(&mut self, target: &Target) -> bool {
+        loop {
+            let wait = pick(&self.task.shared.pace.then);
+            match timeout(wait, self.task.target.changed()).await {
+                Ok(changed) => return changed.is_ok(),
+                Err(_) => self.fails(target, NO_CERTIFICATE.to_owned()),
+            }
+        }
+    }
+
+    /// The last count stands for a while: whether the API answers is the prober's business.
+    fn fails(&self, target: &Target, why: String) {
+        let (namespace, name) = (&target.namespace, &target.name);
+        tracing::debug!(namespace, name, why, "nodes could not be counted");
+        let patience = self.task.shared.pace.patience;
+        let is_news = self.task.last.lock().fails(why, patience);
+        if is_news {
+            self.task.shared.changed(namespace, name);
         }
     }
 
@@ -250,116 +315,11 @@ async fn within(
         .unwrap_or(Err(HostedError::Timeout))
 }
 
-/// A client, and an answer of which nothing is read yet.
-type Begun = (Client, Response<Body>);
-
-fn first_page() -> ListParams {
-    ListParams::default().limit(PAGE)
-}
-
-async fn begin(endpoint: &Endpoint, cert: &PemPair) -> Result<Begun, HostedError> {
-    let client = connect(endpoint, Some(cert))?;
-    let first = deadline(ask(&client, &first_page())).await?;
-    Ok((client, first))
-}
-
-/// Asks for a page, of which nothing is read yet.
-async fn ask(client: &Client, page: &ListParams) -> Result<Response<Body>, kube::Error> {
-    let request = Request::new(Seen::url_path(&(), None)).list(page);
-    let request = request.map_err(kube::Error::BuildRequest)?;
-    client.send(request.map(Body::from)).await
-}
-
-async fn read(answer: Response<Body>) -> Result<ObjectList<Seen>, HostedError> {
-    let status = answer.status();
-    if !status.is_success() {
-        return Err(HostedError::Api {
-            code: status.as_u16(),
-            reason: status.canonical_reason().unwrap_or_default().to_owned(),
-        });
-    }
-    deadline(async {
-        let bytes = answer.into_body().collect().await?.to_bytes();
-        serde_json::from_slice(&bytes).map_err(kube::Error::SerdeError)
-    })
-    .await
-}
-
-async fn every_page(client: &Client, first: Response<Body>) -> Result<StatusNodes, HostedError> {
-    let mut nodes = StatusNodes::default();
-    let mut oldest: Option<semver::Version> = None;
-    let (mut answer, mut page) = (first, first_page());
-    loop {
-        let list = read(answer).await?;
-        for node in &list.items {
-            nodes.joined += 1;
-            nodes.ready += i32::from(node.is_ready());
-            let text = &node.status.node_info.kubelet_version;
-            if let Some(version) = kubelet(text)
-                && oldest.as_ref().is_none_or(|oldest| version < *oldest)
-            {
-                oldest = Some(version);
-                nodes.oldest_kubelet = Some(text.clone());
-            }
-        }
-        match list.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => page.continue_token = Some(token),
-            None => return Ok(nodes),
-        }
-        answer = deadline(ask(client, &page)).await?;
-    }
-}
-
 fn pick(range: &Range<Duration>) -> Duration {
     if range.is_empty() {
         range.start
     } else {
         rand::rng().random_range(range.clone())
-    }
-}
-
-/// `v1.36.3+k0s`; what stands behind the plus has no order.
-///
-/// A node says it of itself and no API looks at it, and it is written into a status of the mothership:
-/// what looks like no version is none.
-fn kubelet(text: &str) -> Option<semver::Version> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".+-_".contains(&byte);
-    if text.len() > LONGEST_VERSION || !text.bytes().all(fits) {
-        return None;
-    }
-    let plain = text.strip_prefix('v').unwrap_or(text);
-    let plain = plain.split_once('+').map_or(plain, |(plain, _)| plain);
-    semver::Version::parse(plain).ok()
-}
-
-/// What is read of a Node.
-#[derive(kube::Resource, Clone, Debug, Serialize, Deserialize)]
-#[resource(inherit = Node)]
-struct Seen {
-    metadata: ObjectMeta,
-    #[serde(default)]
-    status: SeenStatus,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct SeenStatus {
-    conditions: Vec<NodeCondition>,
-    node_info: SeenInfo,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct SeenInfo {
-    kubelet_version: String,
-}
-
-impl Seen {
-    fn is_ready(&self) -> bool {
-        self.status
-            .conditions
-            .iter()
-            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
     }
 }
 

@@ -45,6 +45,8 @@ pub async fn ask(
     } else {
         asked.unasked_for = context.unasked.lasted(&uid);
     }
+    let serves = observed.health.as_ref().is_some_and(|health| health.ready);
+    context.census.serves(&uid, serves);
     let Some(valid) = valid else { return asked };
     let counted = probes::nodes(cluster, observed, valid, keys, context).await;
     asked.problems.extend(counted.err());

@@ -7,6 +7,7 @@ use crds::v1beta2::{CertificateType, Cluster, ClusterStatus};
 use k8s_openapi::api::apps::v1::StatefulSet;
 
 use super::conditions::{ConditionFinding, earlier, finding, unknown};
+use super::nodes::with_count;
 use super::pods::{for_want_of_pods, with_pods};
 use super::rollout::replicas;
 use super::{FUNCTIONAL, Facts};
@@ -26,13 +27,14 @@ pub(super) fn has_served(cluster: &Cluster) -> bool {
 }
 
 /// What the API has said, or that it has not been asked; where it does not answer, why its pods do not,
-/// and where it does, what it has lost already. That its spec is refused changes nothing about it.
+/// and where it does, what it has lost already and does not tell. That its spec is refused changes nothing
+/// about it.
 pub(super) fn functional(facts: &Facts<'_>) -> ConditionFinding {
     let found = for_want_of_pods(facts, said(facts));
     let has_served = has_served(facts.cluster);
     if found.status == "True" {
         let degraded = degraded(facts).filter(|_| has_served);
-        return degraded.unwrap_or(found);
+        return with_count(facts, degraded.unwrap_or(found));
     }
     // With data that is there already it is not new either.
     let is_new = !has_served && !facts.valid.is_ok_and(storage::goes_on);

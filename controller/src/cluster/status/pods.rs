@@ -1,6 +1,7 @@
 //! What pods have to do with it. What they told an earlier process counts until this one has asked.
 
 use super::conditions::{ConditionFinding, earlier, finding};
+use super::nodes::apart;
 use super::rollout::replicas;
 use super::{FUNCTIONAL, Facts};
 use crate::cluster::dereference::Observed;
@@ -62,7 +63,7 @@ pub(super) fn with_pods(
     let why = match &facts.observed.pods {
         Pods::Known(trouble) => trouble.as_ref().map(ToString::to_string),
         Pods::Unknown => earlier(facts.cluster.status.as_ref(), type_)
-            .and_then(|earlier| Some(earlier.message.strip_prefix(&begin)?.to_owned())),
+            .and_then(|earlier| Some(apart(&earlier.message).0.strip_prefix(&begin)?.to_owned())),
     };
     match why.as_deref().unwrap_or(otherwise) {
         "" => said,

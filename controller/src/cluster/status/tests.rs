@@ -1,5 +1,6 @@
 //! What a Cluster says about itself: on its way out, after a restart, during upgrades and outages.
 
+mod nodes;
 mod others;
 mod pods;
 mod reasons;
@@ -136,7 +137,7 @@ fn an_upgrade_has_ended_when_its_pods_are_ready(#[case] ready: i32, #[case] want
         is_asked: true,
         unasked_for: Duration::from_secs(60),
         hosted_config: None,
-        nodes: None,
+        nodes: Count::Unknown,
         now: at(0),
     });
     assert!(is_true(Some(&new), AVAILABLE), "{:?}", new.conditions);
@@ -158,7 +159,7 @@ fn of_a_version_that_cannot_be_reached_only_the_conditions_tell() {
         is_asked: true,
         unasked_for: Duration::from_secs(60),
         hosted_config: None,
-        nodes: None,
+        nodes: Count::Unknown,
         now: at(0),
     });
     let accepted = condition(Some(&new), ACCEPTED).unwrap();
@@ -191,7 +192,7 @@ fn settled() -> Cluster {
         is_asked: true,
         unasked_for: Duration::from_secs(60),
         hosted_config: None,
-        nodes: None,
+        nodes: Count::Unknown,
         now: at(0),
     };
     let new = status(&facts);
@@ -210,7 +211,7 @@ fn later(cluster: &Cluster, observed: &Observed, problems: &[Problem]) -> Cluste
         is_asked: true,
         unasked_for: Duration::from_secs(60),
         hosted_config: None,
-        nodes: None,
+        nodes: Count::Unknown,
         now: at(60),
     })
 }

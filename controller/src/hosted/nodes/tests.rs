@@ -10,10 +10,12 @@ use axum::http::{StatusCode, Uri};
 use axum::routing::get;
 use axum::{Json, Router};
 use jiff::{SignedDuration, Timestamp};
+use kube::Client;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::list::{ask, first_page, kubelet};
 use super::*;
 use crate::hosted::client::CONNECT_TIMEOUT;
 use crate::hosted::endpoint::TLS_SERVER_NAME;
@@ -24,6 +26,8 @@ use crate::hosted::testing::{Peer, Server, client_cert, hanging};
 struct Hosted {
     nodes: Arc<Mutex<Vec<Value>>>,
     asked: Arc<AtomicU32>,
+    /// What it says instead, if anything.
+    refuses: Arc<Mutex<Option<StatusCode>>>,
 }
 
 impl Hosted {
@@ -48,6 +52,9 @@ impl Hosted {
         self.asked.fetch_add(1, Ordering::SeqCst);
         if !peer.has_certificate {
             return Err(StatusCode::UNAUTHORIZED);
+        }
+        if let Some(refusal) = *self.refuses.lock() {
+            return Err(refusal);
         }
         let mut query = uri.query().unwrap_or_default().split('&');
         let at = query
@@ -78,10 +85,15 @@ impl Hosted {
 }
 
 fn census() -> (NodePoller, mpsc::UnboundedReceiver<String>) {
+    patient_census(PATIENCE)
+}
+
+fn patient_census(patience: Duration) -> (NodePoller, mpsc::UnboundedReceiver<String>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let pace = Pace {
         first: Duration::from_millis(5)..Duration::from_millis(10),
         then: Duration::from_millis(10)..Duration::from_millis(20),
+        patience,
     };
     let census = NodePoller::with_pace(pace, move |namespace, name| {
         let _ = sender.send(format!("{namespace}/{name}"));
@@ -96,12 +108,12 @@ async fn called(receiver: &mut mpsc::UnboundedReceiver<String>) -> String {
         .unwrap()
 }
 
-fn nodes(joined: i32, ready: i32, oldest: Option<&str>) -> StatusNodes {
-    StatusNodes {
+fn nodes(joined: i32, ready: i32, oldest: Option<&str>) -> Count {
+    Count::Known(StatusNodes {
         joined,
         ready,
         oldest_kubelet: oldest.map(str::to_owned),
-    }
+    })
 }
 
 #[tokio::test]
@@ -114,19 +126,19 @@ async fn nodes_are_counted_with_a_certificate_and_changes_are_told() {
     assert_eq!(called(&mut calls).await, "ns/demo");
     assert!(census.follow("1", "ns", "demo", server.endpoint.clone()));
     assert_eq!(hosted.asked.load(Ordering::SeqCst), 0);
-    assert_eq!(census.last("1"), None);
+    assert_eq!(census.last("1"), Count::Unknown);
 
     census.provide("1", server.client_cert());
     assert_eq!(called(&mut calls).await, "ns/demo");
-    assert_eq!(census.last("1"), Some(nodes(0, 0, None)));
+    assert_eq!(census.last("1"), nodes(0, 0, None));
     assert!(!census.follow("1", "ns", "demo", server.endpoint.clone()));
 
     hosted.join("a", "True", "v1.36.3+k0s");
     called(&mut calls).await;
-    assert_eq!(census.last("1"), Some(nodes(1, 1, Some("v1.36.3+k0s"))));
+    assert_eq!(census.last("1"), nodes(1, 1, Some("v1.36.3+k0s")));
     hosted.join("b", "Unknown", "v1.35.10+k0s");
     hosted.join("c", "True", "v1.35.9+k0s");
-    while census.last("1") != Some(nodes(3, 2, Some("v1.35.9+k0s"))) {
+    while census.last("1") != nodes(3, 2, Some("v1.35.9+k0s")) {
         called(&mut calls).await;
     }
     // The same count is no news.
@@ -182,14 +194,73 @@ async fn the_last_count_stands_while_the_api_does_not_answer() {
     census.follow("1", "ns", "demo", server.endpoint.clone());
     called(&mut calls).await;
     census.provide("1", server.client_cert());
-    while census.last("1").is_none() {
+    while census.last("1") == Count::Unknown {
         called(&mut calls).await;
     }
     drop(server);
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(census.last("1"), Some(nodes(1, 1, Some("v1.36.3+k0s"))));
+    assert_eq!(census.last("1"), nodes(1, 1, Some("v1.36.3+k0s")));
     census.forget("1");
-    assert_eq!(census.last("1"), None);
+    assert_eq!(census.last("1"), Count::Unknown);
+}
+
+/// It serves, so that nobody else finds out; and an upgrade would be judged by what there was once.
+#[tokio::test]
+async fn a_count_that_cannot_be_repeated_for_long_is_none_and_that_is_told_once() {
+    let hosted = Hosted::default();
+    hosted.join("a", "True", "v1.32.3+k0s");
+    let server = hosted.start().await;
+    let (census, mut calls) = patient_census(Duration::from_millis(100));
+    census.follow("1", "ns", "demo", server.endpoint.clone());
+    called(&mut calls).await;
+    census.provide("1", server.client_cert());
+    called(&mut calls).await;
+    let counted = nodes(1, 1, Some("v1.32.3+k0s"));
+    assert_eq!(census.last("1"), counted);
+
+    // That it is down is said already.
+    census.serves("1", false);
+    *hosted.refuses.lock() = Some(StatusCode::TOO_MANY_REQUESTS);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(census.last("1"), counted);
+    census.serves("1", true);
+    let start = Instant::now();
+    called(&mut calls).await;
+    assert!(start.elapsed() >= Duration::from_millis(100));
+    let failed = |said: &str| Count::Failed(format!("hosted API responded with status {said}"));
+    assert_eq!(census.last("1"), failed("429 Too Many Requests"));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(calls.try_recv().is_err(), "once");
+    *hosted.refuses.lock() = Some(StatusCode::SERVICE_UNAVAILABLE);
+    called(&mut calls).await;
+    assert_eq!(census.last("1"), failed("503 Service Unavailable"));
+
+    *hosted.refuses.lock() = None;
+    called(&mut calls).await;
+    assert_eq!(census.last("1"), counted);
+}
+
+#[tokio::test]
+async fn nodes_that_nobody_may_ask_for_are_not_known_for_ever() {
+    let server = Hosted::default().start().await;
+    let (census, mut calls) = patient_census(Duration::from_millis(100));
+    census.follow("1", "ns", "demo", server.endpoint.clone());
+    called(&mut calls).await;
+    called(&mut calls).await;
+    assert_eq!(census.last("1"), Count::Failed(NO_CERTIFICATE.to_owned()));
+    assert!(census.follow("1", "ns", "demo", server.endpoint.clone()));
+    census.provide("1", server.client_cert());
+    called(&mut calls).await;
+    assert_eq!(census.last("1"), nodes(0, 0, None));
+}
+
+/// Each change of words is a write.
+#[test]
+fn a_count_that_fails_now_so_and_now_so_is_said_to_do_so_in_the_same_words() {
+    let mut last = Last::default();
+    let news = ["a", "b", "a", "b", "b", "b", "a"].map(|why| last.fails(why.to_owned(), Duration::ZERO));
+    assert_eq!(news, [true, false, false, false, true, false, false]);
+    assert_eq!(last.count, Count::Failed("b".to_owned()));
 }
 
 #[test]

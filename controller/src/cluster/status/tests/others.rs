@@ -20,7 +20,7 @@ fn what_is_left_for_a_moment_is_not_what_runs() {
             is_asked: true,
             unasked_for: Duration::from_secs(60),
             hosted_config: None,
-            nodes: None,
+            nodes: Count::Unknown,
             now: at(60),
         })
     };

@@ -70,7 +70,7 @@ impl Scene {
             is_asked: self.is_asked,
             unasked_for: Duration::from_secs(60),
             hosted_config: None,
-            nodes: None,
+            nodes: Count::Unknown,
             now: at(60),
         })
     }

@@ -1,5 +1,7 @@
 //! What is known of a cluster that has been available once.
 
+use crds::v1beta2::StatusNodes;
+
 use super::*;
 use crate::cluster::validate::Refusal;
 
@@ -31,7 +33,7 @@ fn refused(cluster: &Cluster, observed: &Observed, refusal: &Refusal) -> Cluster
         is_asked: true,
         unasked_for: Duration::from_secs(60),
         hosted_config: None,
-        nodes: None,
+        nodes: Count::Unknown,
         now: at(120),
     })
 }

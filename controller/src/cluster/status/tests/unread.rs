@@ -26,7 +26,7 @@ fn unread(cluster: &Cluster) -> ClusterStatus {
         is_asked: true,
         unasked_for: Duration::from_secs(60),
         hosted_config: None,
-        nodes: None,
+        nodes: Count::Unknown,
         now: at(60),
     })
 }
@@ -100,7 +100,7 @@ fn unasked(cluster: &Cluster, ready: i32, problems: &[Problem], lasted: u64) -> 
         is_asked: false,
         unasked_for: Duration::from_secs(lasted),
         hosted_config: None,
-        nodes: None,
+        nodes: Count::Unknown,
         now: at(60),
     })
 }
@@ -146,7 +146,7 @@ fn a_service_that_is_lost_takes_from_available_what_nobody_knows() {
                     is_asked: false,
                     unasked_for: Duration::from_secs(60),
                     hosted_config: None,
-                    nodes: None,
+                    nodes: Count::Unknown,
                     now: at(60),
                 });
                 let wanted = match ready {

@@ -4,9 +4,11 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::sync::atomic::AtomicBool;
 
+use kube::client::Body;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::hosted::deadline;
 
 /// A count of the poller that is begun by the test.
 async fn counting(census: &NodePoller, uid: &str, is_slow: bool) -> Counting {
