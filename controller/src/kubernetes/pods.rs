@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::conditions::steady;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetStatus};
 use k8s_openapi::api::core::v1::Pod;
@@ -41,6 +42,10 @@ const MOST_PODS: i32 = 32;
 const LONGEST: Duration = Duration::from_secs(60);
 /// Events of one answer, each of which others can make as large as an object may be.
 const PAGE: u32 = 4;
+/// What fails for so long is said: a single failure may be of a moment.
+const SAID_AFTER: Duration = Duration::from_secs(10);
+/// How that begins.
+pub const NOT_LISTED: &str = "the pods could not be listed";
 /// Answers about one set. One that is refused all day has a dozen events; of more than all these
 /// somebody else has made most.
 const PAGES: usize = 25;
@@ -77,6 +82,8 @@ pub enum Pods {
     Unknown,
     /// What keeps them from being ready, other than time.
     Known(Option<Trouble>),
+    /// For a while nobody has answered: what was known may be over.
+    Failed(Trouble),
 }
 
 /// A StatefulSet with fewer ready pods than it is to have.
@@ -129,7 +136,7 @@ struct Target {
 
 impl PodPoller {
     /// A poller that calls `changed` with a Cluster's namespace and name when something else is wrong
-    /// with its pods than before. The call must not block.
+    /// with its pods than before, or they cannot be listed any more. The call must not block.
     pub fn new(client: Client, changed: impl Fn(&str, &str) + Send + Sync + 'static) -> Self {
         Self::with_pace(client, Pace::default(), changed)
     }
@@ -166,7 +173,14 @@ impl PodPoller {
             });
         };
         let client = self.client.clone();
-        let run = |task| Looking { task, client }.run();
+        let run = |task| {
+            Looking {
+                task,
+                client,
+                failing_since: None,
+            }
+            .run()
+        };
         self.poller.with_or_start(uid, target, change, run);
     }
 
@@ -216,6 +230,7 @@ impl PodPoller {
 struct Looking {
     task: Task<Target, Pods, Pace>,
     client: Client,
+    failing_since: Option<Instant>,
 }
 
 impl Looking {
@@ -241,41 +256,61 @@ impl Looking {
                 }
             }
             let target = self.task.target.borrow_and_update().clone();
-            match self.look(&target).await {
-                Ok(found) => {
-                    if self.note(found) {
-                        self.task.shared.changed(&target.namespace, &target.name);
-                    }
-                }
-                // What was known stands, and is asked for again.
-                Err(error) => tracing::warn!(
+            let answer = self.look(&target).await;
+            if let Err(error) = &answer {
+                tracing::warn!(
                     namespace = target.namespace,
                     name = target.name,
                     error,
                     "pods could not be listed, retrying"
-                ),
+                );
+            }
+            let found = self.found(answer);
+            // What has failed once may go well the next time, and is said or not by then.
+            let is_in_doubt = found.is_none();
+            if found.is_some_and(|found| self.note(found)) {
+                self.task.shared.changed(&target.namespace, &target.name);
             }
             let most = match &*self.task.last.lock() {
-                Pods::Known(Some(_)) => pace.wrong,
+                Pods::Known(Some(_)) | Pods::Failed(_) => pace.wrong,
                 _ => pace.slowest,
             };
-            wait = (wait * 2).min(most);
+            wait = if is_in_doubt {
+                pace.first
+            } else {
+                (wait * 2).min(most)
+            };
             due = Instant::now() + about(wait);
         }
     }
 
-    /// Keeps the answer; whether it is another one than the last.
-    fn note(&self, found: Option<Trouble>) -> bool {
-        let mut last = self.task.last.lock();
-        if let (Pods::Known(Some(old)), Some(new)) = (&*last, &found)
-            && old.is_the_same(new)
-        {
-            return false;
+    /// What is known from now on; nothing while what was known stands, and is asked for again.
+    fn found(&mut self, answer: Result<Option<Trouble>, String>) -> Option<Pods> {
+        match answer {
+            Ok(found) => {
+                self.failing_since = None;
+                Some(Pods::Known(found))
+            }
+            Err(error) => {
+                let since = *self.failing_since.get_or_insert_with(Instant::now);
+                let has_lasted = since.elapsed() >= SAID_AFTER;
+                has_lasted.then(|| Pods::Failed(Trouble::new(NOT_LISTED, &steady(&error))))
+            }
         }
-        let found = Pods::Known(found);
-        let is_news = *last != found;
-        *last = found;
-        is_news
+    }
+
+    /// Keeps the answer; whether it is another one than the last.
+    fn note(&self, found: Pods) -> bool {
+        let mut last = self.task.last.lock();
+        let is_the_same = match (&*last, &found) {
+            (Pods::Known(Some(old)), Pods::Known(Some(new)))
+            | (Pods::Failed(old), Pods::Failed(new)) => old.is_the_same(new),
+            (old, new) => old == new,
+        };
+        if !is_the_same {
+            *last = found;
+        }
+        !is_the_same
     }
 
     async fn look(&self, target: &Target) -> Result<Option<Trouble>, String> {
@@ -352,6 +387,7 @@ where
     K: Clone + fmt::Debug + DeserializeOwned,
 {
     match timeout(DEADLINE, api.list(those)).await {
+        Ok(Err(kube::Error::Api(status))) => Err(status.message.clone()),
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {} s", DEADLINE.as_secs())),
     }

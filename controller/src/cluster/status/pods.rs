@@ -5,7 +5,7 @@ use super::nodes::apart;
 use super::rollout::replicas;
 use super::{FUNCTIONAL, Facts};
 use crate::cluster::dereference::Observed;
-use crate::kubernetes::pods::Pods;
+use crate::kubernetes::pods::{NOT_LISTED, Pods};
 
 /// Reason for an API that does not answer because of its pods.
 const PODS_NOT_READY: &str = "PodsNotReady";
@@ -25,22 +25,43 @@ pub(super) fn for_want_of_pods(facts: &Facts<'_>, found: ConditionFinding) -> Co
     if found.status == "True" || !WITHOUT_PODS.contains(&found.reason.as_str()) {
         return found;
     }
+    let beside = |found: ConditionFinding| ConditionFinding {
+        message: with_pods(facts, FUNCTIONAL, found.message.clone(), ""),
+        ..found
+    };
     if are_enough(facts.observed) {
         // What was said before says it already.
-        if facts.observed.health.is_none() {
-            return found;
-        }
-        let message = with_pods(facts, FUNCTIONAL, found.message, "");
-        return ConditionFinding { message, ..found };
+        return match facts.observed.health {
+            None => found,
+            Some(_) => beside(found),
+        };
     }
+    let found = without_lists(found);
     match &facts.observed.pods {
         Pods::Known(Some(trouble)) => {
             finding(FUNCTIONAL, false, PODS_NOT_READY, trouble.to_string())
         }
         Pods::Known(None) => found,
+        // It is said once more, and what it says of pods may be over.
+        Pods::Failed(trouble) if found.reason == PODS_NOT_READY => ConditionFinding {
+            message: trouble.to_string(),
+            ..found
+        },
+        Pods::Failed(_) => beside(found),
         Pods::Unknown => earlier(facts.cluster.status.as_ref(), FUNCTIONAL)
             .filter(|earlier| earlier.reason == PODS_NOT_READY)
-            .unwrap_or(found),
+            .unwrap_or_else(|| beside(found)),
+    }
+}
+
+/// What is only said once more, without that pods could not be listed then.
+fn without_lists(found: ConditionFinding) -> ConditionFinding {
+    match found.message.split_once(&format!(": {NOT_LISTED}")) {
+        Some((said, _)) => ConditionFinding {
+            message: said.to_owned(),
+            ..found
+        },
+        None => found,
     }
 }
 
@@ -62,6 +83,7 @@ pub(super) fn with_pods(
     let begin = format!("{said}: ");
     let why = match &facts.observed.pods {
         Pods::Known(trouble) => trouble.as_ref().map(ToString::to_string),
+        Pods::Failed(trouble) => Some(trouble.to_string()),
         Pods::Unknown => earlier(facts.cluster.status.as_ref(), type_)
             .and_then(|earlier| Some(apart(&earlier.message).0.strip_prefix(&begin)?.to_owned())),
     };

@@ -53,8 +53,14 @@ impl Server {
             } else {
                 String::new()
             };
-            let code = if state.fails { 403 } else { 200 };
-            let body = json!({"metadata": {"continue": token}, "items": items}).to_string();
+            let (code, body) = if state.fails {
+                let said = "pods is forbidden: 10.0.0.7:41312->x\n";
+                (403, json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
+                    "status": "Failure", "message": said, "reason": "Forbidden", "code": 403}))
+            } else {
+                (200, json!({"metadata": {"continue": token}, "items": items}))
+            };
+            let body = body.to_string();
             let answer = Response::builder().status(code);
             let answer = answer.body(Body::from(body.into_bytes())).unwrap();
             async { Ok::<_, Infallible>(answer) }
@@ -238,8 +244,9 @@ async fn while_something_is_wrong_it_is_looked_at_each_minute() {
     assert!((50..=76).contains(&asked), "{:?}", server.asked());
 }
 
+/// A moment later nobody knows whether its image has come and another cause is there.
 #[tokio::test(start_paused = true)]
-async fn an_answer_stands_while_there_is_no_other() {
+async fn an_answer_stands_for_a_moment_while_there_is_no_other() {
     let server = Server::default();
     server.says(Some("ErrImagePull"));
     let (poller, mut calls) = poller(&server);
@@ -247,12 +254,50 @@ async fn an_answer_stands_while_there_is_no_other() {
     calls.recv().await;
     let known = poller.last("1");
     server.0.lock().unwrap().fails = true;
-    after(1200).await;
+    let before = server.asked().len();
+    while server.asked().len() == before {
+        assert_eq!(poller.last("1"), known);
+        after(1).await;
+    }
+    server.0.lock().unwrap().fails = false;
+    after(60).await;
     assert_eq!(poller.last("1"), known);
-    assert!(calls.try_recv().is_err());
+    assert!(calls.try_recv().is_err(), "it was nothing");
+
+    server.0.lock().unwrap().fails = true;
+    let before = server.asked().len();
+    calls.recv().await;
+    let tries = server.asked().len() - before;
+    assert!((2..=3).contains(&tries), "{:?}", server.asked());
+    let Pods::Failed(why) = poller.last("1") else {
+        panic!("{:?}", poller.last("1"));
+    };
+    let why = why.to_string();
+    assert_eq!(why, "the pods could not be listed: pods is forbidden: x");
+    after(1200).await;
+    assert!(calls.try_recv().is_err(), "once");
+    server.0.lock().unwrap().fails = false;
+    after(75).await;
+    assert_eq!(calls.try_recv().as_deref(), Ok("ns/a"), "it is over");
+    assert_eq!(poller.last("1"), known);
+
+    server.0.lock().unwrap().fails = true;
     poller.forget("1");
     assert_eq!(poller.last("1"), Pods::Unknown);
     let asked = server.asked().len();
     after(1200).await;
     assert_eq!(server.asked().len(), asked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_never_could_be_listed_are_told_of() {
+    let server = Server::default();
+    server.0.lock().unwrap().fails = true;
+    let (poller, mut calls) = poller(&server);
+    poller.follow("1", "ns", "a", lacking(0, 3));
+    after(9).await;
+    assert_eq!(poller.last("1"), Pods::Unknown);
+    after(30).await;
+    assert_eq!(calls.try_recv().as_deref(), Ok("ns/a"));
+    assert!(matches!(poller.last("1"), Pods::Failed(_)));
 }

@@ -1,7 +1,7 @@
 //! While pods are not ready.
 
 use super::*;
-use crate::kubernetes::pods::{Pods, Trouble};
+use crate::kubernetes::pods::{NOT_LISTED, Pods, Trouble};
 
 const IMAGE: &str = "pod kmc-demo-0, container controller: ImagePullBackOff (image x)";
 
@@ -56,6 +56,73 @@ fn what_is_wrong_with_pods_explains_an_api_that_does_not_answer(
     }
     let over = seen(&cluster, unreachable(0), Pods::Known(None));
     assert_eq!(says(&over, FUNCTIONAL), otherwise);
+}
+
+fn unlisted() -> Pods {
+    Pods::Failed(Trouble::new(NOT_LISTED, "pods is forbidden"))
+}
+
+/// Or of which one hears only that it has not been asked.
+#[rstest]
+#[case::that_starts(starting(), pair("Unknown", "NotAsked"))]
+#[case::that_has_served(settled(), pair("False", "Unreachable"))]
+fn that_pods_cannot_be_listed_is_said_in_the_place_of_what_was_known_of_them(
+    #[case] mut cluster: Cluster,
+    #[case] otherwise: (String, String),
+) {
+    let lists = "the pods could not be listed: pods is forbidden";
+    let plain = seen(&cluster, unreachable(0), Pods::Known(None));
+    for before in [plain.clone(), seen(&cluster, unreachable(0), known(IMAGE))] {
+        cluster.status = Some(before);
+        let new = seen(&cluster, unreachable(0), unlisted());
+        assert_eq!(says(&new, FUNCTIONAL), otherwise);
+        let wanted = format!("{}: {lists}", message(&plain, FUNCTIONAL));
+        for type_ in [FUNCTIONAL, AVAILABLE] {
+            assert_eq!(message(&new, type_), wanted);
+        }
+        // Said once, also by another process, whether it has asked the API or not.
+        cluster.status = Some(new.clone());
+        for pods in [unlisted(), Pods::Unknown] {
+            for health in [unreachable(0).health, None] {
+                let observed = Observed {
+                    health,
+                    ..unreachable(0)
+                };
+                let same = seen(&cluster, observed, pods.clone());
+                assert_eq!(message(&same, FUNCTIONAL), wanted);
+            }
+        }
+        for health in [unreachable(0).health, None] {
+            let observed = Observed {
+                health,
+                ..unreachable(0)
+            };
+            let over = seen(&cluster, observed, Pods::Known(None));
+            assert_eq!(message(&over, FUNCTIONAL), message(&plain, FUNCTIONAL));
+        }
+    }
+    // What an earlier process said of them is not known either.
+    cluster.status = Some(seen(&cluster, unreachable(0), known(IMAGE)));
+    let observed = Observed {
+        health: None,
+        ..unreachable(0)
+    };
+    let new = seen(&cluster, observed, unlisted());
+    assert_eq!(says(&new, FUNCTIONAL), pair("False", "PodsNotReady"));
+    assert_eq!(message(&new, AVAILABLE), lists);
+}
+
+#[test]
+fn what_is_lost_is_said_with_that_its_pods_cannot_be_listed() {
+    let mut cluster = settled();
+    cluster.spec.replicas = 3;
+    let new = seen(&cluster, working(2), unlisted());
+    assert_eq!(says(&new, FUNCTIONAL), pair("True", "Degraded"));
+    let cluster = settled();
+    let waits = seen(&cluster, written(&cluster, 0), unlisted());
+    for said in [message(&new, FUNCTIONAL), message(&waits, UP_TO_DATE)] {
+        assert!(said.ends_with("listed: pods is forbidden"), "{said}");
+    }
 }
 
 #[test]
