@@ -171,8 +171,7 @@ fn pods_kept(request: &JoinTokenRequest, home: &str, store: &Store) -> bool {
 async fn tell(request: &Arc<JoinTokenRequest>, reason: &str, message: &str, context: &Context) {
     let status = status::ending(request, reason, message);
     if let Err(error) = write::status(request, status, context).await {
-        let (name, namespace) = (request.name_any(), request.namespace().unwrap_or_default());
-        tracing::warn!(name, namespace, %error, "the status could not be written");
+        write::could_not(request, &error);
     }
 }
 

@@ -37,6 +37,9 @@ mod write;
 use self::dereference::{Found, NoWay, dereference, home, owners};
 use self::validate::Refusal;
 
+/// Changes of others that keep ours from being written for longer are said.
+const SAID_AFTER: Duration = Duration::from_secs(5);
+
 /// How often what is gone is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
@@ -224,6 +227,7 @@ async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Actio
         }
         // Nothing is said of it.
         Err(error @ (Error::TooSoon(_) | Error::Paced(_))) => return Err(error),
+        Err(error) if is_overtaken(&error) && !has_lasted(request, context) => return Err(error),
         Err(error) => error,
     };
     let outage = matches!(&error, Error::Refused(refusal) if refusal.is_outage());
@@ -233,6 +237,9 @@ async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Actio
         let status = status::refused(request, &error);
         write::status(request, status, context).await
     };
+    if let Err(error) = &told {
+        write::could_not(request, error);
+    }
     match error {
         Error::Refused(refusal) if refusal.waits() => {
             let no_news_for = told?;
@@ -240,6 +247,17 @@ async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Actio
         }
         error => Err(error),
     }
+}
+
+/// Somebody has changed the request, which comes by the watch.
+fn is_overtaken(error: &Error) -> bool {
+    matches!(error, Error::Primary(error) if error.is_conflict())
+}
+
+/// Whether it fails for so long that whoever looks at it wants to know.
+fn has_lasted(request: &JoinTokenRequest, context: &Context) -> bool {
+    let uid = request.uid().unwrap_or_default();
+    context.failures.lasted(&uid) > SAID_AFTER
 }
 
 /// Sees to it that the token is there; nothing is written before all that can be known beforehand

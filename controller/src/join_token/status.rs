@@ -55,6 +55,21 @@ pub fn cluster_uid(request: &JoinTokenRequest) -> Option<&str> {
     Some(uid).filter(|uid| !uid.is_empty())
 }
 
+/// All that is recorded of the token that was handed out.
+pub fn recorded(
+    request: &JoinTokenRequest,
+) -> (Option<&str>, Option<Timestamp>, Option<&str>) {
+    let status = request.status.as_ref();
+    let id = status.and_then(|status| status.token_id.as_deref());
+    (id, expires_at(request), cluster_uid(request))
+}
+
+/// Whether anything is said of it.
+pub fn is_told(request: &JoinTokenRequest, type_: &str) -> bool {
+    let mut all = request.status.iter().flat_map(|status| &status.conditions);
+    all.any(|condition| condition.type_ == type_)
+}
+
 /// There is no token, or not the right one, for this reason.
 pub fn refused(request: &JoinTokenRequest, error: &Error) -> JoinTokenRequestStatus {
     with(request, "False", error.reason(), &steady(&error.message()))

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Context;
 use super::dereference::is_cluster;
-use super::status::{cluster_uid, is_ours, token_id};
+use super::status::{cluster_uid, is_ours, recorded, token_id};
 use super::validate::ValidRequest;
 use crate::kubernetes::primary::PrimaryError;
 
@@ -85,8 +85,9 @@ pub async fn status(
             // It gets no other id, and how long its end takes counts from when that was said.
             primary.status(request, &status).await
         } else {
-            // With the version of what was read, a stale reconcile cannot take back a recorded id.
-            primary.status_unless_changed(request, &status).await
+            // A stale reconcile does not take back what was recorded since.
+            let holds = |there: &JoinTokenRequest| recorded(there) == recorded(request);
+            primary.status_while(request, &status, holds).await
         }
     };
     primary
@@ -94,9 +95,73 @@ pub async fn status(
         .await
 }
 
+/// Whatever else is done goes on without the status.
+pub fn could_not(request: &JoinTokenRequest, error: &PrimaryError) {
+    let (name, namespace) = (request.name_any(), request.namespace().unwrap_or_default());
+    tracing::warn!(name, namespace, %error, "the status could not be written");
+}
+
 #[cfg(test)]
 mod tests {
+    use crds::v1beta2::Cluster;
+    use kube::runtime::reflector;
+    use runtime::backoff::Failures;
+    use serde_json::Value;
+
     use super::*;
+    use crate::cluster::fixtures;
+    use crate::join_token::{Error, status as told};
+    use crate::kubernetes::fixtures::{answer, client, refusal};
+    use crate::kubernetes::primary::PrimaryWriter;
+
+    /// Its watch is frozen, or somebody else writes it all the time.
+    #[tokio::test]
+    async fn a_request_that_was_changed_unseen_says_what_is_wrong_unless_it_has_another_token() {
+        let request = |version: &str, status: Value| {
+            json!({"apiVersion": "k0smotron.io/v1beta2", "kind": "JoinTokenRequest",
+                "metadata": {"name": "a", "namespace": "ns", "uid": "r", "resourceVersion": version},
+                "spec": {"clusterName": "demo"}, "status": status})
+        };
+        let is_written = async |there: Value| {
+            let there = request("11", there);
+            let server = client(move |request| {
+                let there = there.clone();
+                async move {
+                    if request.method() == "GET" {
+                        return answer(&json!({"metadata": {}, "items": [there]}));
+                    }
+                    let body = request.into_body().collect_bytes().await.unwrap();
+                    let body: Value = serde_json::from_slice(&body).unwrap();
+                    match body["metadata"]["resourceVersion"].as_str() {
+                        Some("11") => answer(&there),
+                        _ => refusal(409),
+                    }
+                }
+            });
+            let none = |_| async { answer(&json!({"metadata": {}, "items": []})) };
+            let context = Context {
+                shared: Arc::new(fixtures::context(none)),
+                clusters: reflector::store::<Cluster>().0,
+                primary: PrimaryWriter::new(server),
+                failures: Failures::default(),
+            };
+            let seen = request("10", json!({"tokenID": "abc123", "expiresAt": null}));
+            let seen: Arc<JoinTokenRequest> = Arc::new(serde_json::from_value(seen).unwrap());
+            let new = told::refused(&seen, &Error::Down("no route to host".to_owned()));
+            status(&seen, new, &context).await.is_ok()
+        };
+        let others = json!([{"type": "Audited", "status": "True", "reason": "Seen", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+        assert!(is_written(json!({"tokenID": "abc123", "conditions": others})).await);
+        let uid = json!({"v1beta1": {"clusterUID": "1"}});
+        for changed in [
+            json!({"tokenID": "def456"}),
+            json!({"tokenID": "abc123", "expiresAt": "2027-01-01T00:00:00Z"}),
+            json!({"tokenID": "abc123", "deprecated": uid}),
+        ] {
+            assert!(!is_written(changed.clone()).await, "{changed}");
+        }
+    }
 
     #[test]
     fn of_clusters_only_the_one_that_makes_the_token_owns_its_request() {

@@ -6,97 +6,32 @@
     reason = "a JSON value without the key reads as null"
 )]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crds::names::FIELD_MANAGER;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{ListParams, ObjectList, Patch, PatchParams};
 use kube::core::object::{HasSpec, HasStatus};
 use kube::{Api, Client, Resource, ResourceExt as _};
-use parking_lot::Mutex;
 use runtime::{Read, last_known};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+pub use self::error::PrimaryError;
+use self::latest::Latest;
 use self::rewording::Rewordings;
-use crate::kubernetes::store::is_older;
 use crate::kubernetes::writer::DEADLINE;
 
+mod error;
+mod latest;
 mod rewording;
 
 /// How often a write is tried that others' changes overtake.
 const OVERTAKEN: usize = 3;
-
-/// A request for an own object failed.
-#[derive(Debug, thiserror::Error)]
-pub enum PrimaryError {
-    /// The API server said no, or nothing.
-    #[error("could not {what}: {}", said(source))]
-    Failed {
-        /// `write the status`, for example.
-        what: &'static str,
-        /// The cause.
-        #[source]
-        source: Box<kube::Error>,
-    },
-    /// No answer in time.
-    #[error("could not {what}: no answer within {} s", DEADLINE.as_secs())]
-    Timeout {
-        /// `write the status`, for example.
-        what: &'static str,
-    },
-}
-
-impl PrimaryError {
-    fn failed(what: &'static str, source: kube::Error) -> Self {
-        Self::Failed {
-            what,
-            source: Box::new(source),
-        }
-    }
-
-    /// The object is gone.
-    pub fn is_not_found(&self) -> bool {
-        self.code() == Some(404)
-    }
-
-    /// Somebody has changed the object meanwhile.
-    pub fn is_conflict(&self) -> bool {
-        self.code() == Some(409)
-    }
-
-    /// Nobody knows whether it was carried out.
-    fn may_be_done(&self) -> bool {
-        matches!(self.code(), None | Some(504))
-    }
-
-    /// The API server refuses it as it is.
-    pub fn is_refused(&self) -> bool {
-        matches!(self.code(), Some(400 | 403 | 422))
-    }
-
-    fn code(&self) -> Option<u16> {
-        match self {
-            Self::Failed { source, .. } => match &**source {
-                kube::Error::Api(status) => Some(status.code),
-                _ => None,
-            },
-            Self::Timeout { .. } => None,
-        }
-    }
-}
-
-/// What the API server said, without the rest of its answer.
-fn said(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
-    }
-}
 
 /// Writes status and metadata of one of the product's own kinds. Clones share what they know.
 #[derive(Clone)]
@@ -137,7 +72,7 @@ where
 
     /// Forgets all but these.
     pub fn retain(&self, uids: &HashSet<String>) {
-        self.latest.0.lock().retain(|uid, _| uids.contains(uid));
+        self.latest.retain(uids);
         self.said.retain(uids);
     }
 
@@ -180,27 +115,22 @@ where
         namespace: &str,
         name: &str,
     ) -> Result<Option<ObjectMeta>, PrimaryError> {
-        let what = "read what has its name";
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        let named = ListParams::default().fields(&format!("metadata.name={name}"));
-        match timeout(DEADLINE, api.list_metadata(&named)).await {
-            Ok(Ok(found)) => Ok(found.items.into_iter().next().map(|found| found.metadata)),
-            // With their definition all of them have gone.
-            Ok(Err(kube::Error::Api(status))) if status.is_not_found() => Ok(None),
-            Ok(Err(source)) => Err(PrimaryError::failed(what, source)),
-            Err(_) => Err(PrimaryError::Timeout { what }),
-        }
+        let found = first(api.list_metadata(&named(name))).await?;
+        Ok(found.map(|found| found.metadata))
     }
 
     /// Writes to an object as it is, and again when others have changed it meanwhile, as long as it is
     /// still this one.
-    async fn overtaken<T, F>(
+    async fn overtaken<T, R, F>(
         &self,
         object: &K,
+        read: impl Fn() -> R,
         if_gone: impl FnOnce(PrimaryError) -> Result<T, PrimaryError>,
         write: impl Fn(ObjectMeta) -> F,
     ) -> Result<T, PrimaryError>
     where
+        R: Future<Output = Result<Option<ObjectMeta>, PrimaryError>>,
         F: Future<Output = Result<T, PrimaryError>>,
     {
         let meta = object.meta();
@@ -211,9 +141,7 @@ where
                 Err(error) if error.is_conflict() => error,
                 other => return other,
             };
-            let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-            let found = self.there(namespace.unwrap_or_default(), name.unwrap_or_default());
-            let Some(it) = found.await?.filter(|it| it.uid == meta.uid) else {
+            let Some(it) = read().await?.filter(|it| it.uid == meta.uid) else {
                 return if_gone(error);
             };
             // Of one that is being deleted since then other things are to be said.
@@ -225,6 +153,14 @@ where
         write(there).await
     }
 
+    /// What there is by the name of an object.
+    async fn now(&self, object: &K) -> Result<Option<ObjectMeta>, PrimaryError> {
+        let meta = object.meta();
+        let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
+        let there = self.there(namespace.unwrap_or_default(), name.unwrap_or_default());
+        there.await
+    }
+
     /// Writes the status by server-side apply: what it no longer says goes. Whatever others change of the
     /// object meanwhile, it is still about this one.
     pub async fn status(
@@ -232,21 +168,43 @@ where
         object: &K,
         status: &impl Serialize,
     ) -> Result<Arc<K>, PrimaryError> {
-        self.overtaken(object, Err, |there| async move {
-            let version = there.resource_version.as_deref();
-            self.apply_status(object, status, version).await
-        })
-        .await
+        self.status_to(object, status, || self.now(object)).await
     }
 
-    /// The same, but fails when anybody has changed the object since.
-    pub async fn status_unless_changed(
+    /// The same, but fails where others have changed the object so that this holds of it no more.
+    pub async fn status_while(
         &self,
         object: &K,
         status: &impl Serialize,
+        holds: impl Fn(&K) -> bool,
     ) -> Result<Arc<K>, PrimaryError> {
-        let version = object.meta().resource_version.as_deref();
-        self.apply_status(object, status, version).await
+        let holds = &holds;
+        let read = || async move {
+            let (api, name) = self.api(object);
+            let found = first(api.list(&named(&name))).await?;
+            // Of what cannot be read nobody knows it.
+            Ok(found.and_then(|found| match found {
+                Read::Whole(whole) => holds(&whole).then(|| whole.meta().clone()),
+                Read::Not(_) => None,
+            }))
+        };
+        self.status_to(object, status, read).await
+    }
+
+    async fn status_to<R>(
+        &self,
+        object: &K,
+        status: &impl Serialize,
+        read: impl Fn() -> R,
+    ) -> Result<Arc<K>, PrimaryError>
+    where
+        R: Future<Output = Result<Option<ObjectMeta>, PrimaryError>>,
+    {
+        let write = |there: ObjectMeta| async move {
+            let version = there.resource_version.as_deref();
+            self.apply_status(object, status, version).await
+        };
+        self.overtaken(object, read, Err, write).await
     }
 
     /// The version keeps it from an object that was made anew under the name: the API server compares no
@@ -306,6 +264,7 @@ where
     pub async fn remove_finalizer(&self, object: &K, name: &str) -> Result<(), PrimaryError> {
         let removed = self.overtaken(
             object,
+            || self.now(object),
             |_| Ok(()),
             |there| async move {
                 let mut others = there.finalizers.unwrap_or_default();
@@ -358,37 +317,21 @@ where
     }
 }
 
-/// What own writes returned, by uid, until the watch has caught up.
-#[derive(Clone)]
-struct Latest<K>(Arc<Mutex<HashMap<String, Arc<K>>>>);
-
-impl<K> Default for Latest<K> {
-    fn default() -> Self {
-        Self(Arc::default())
-    }
+fn named(name: &str) -> ListParams {
+    ListParams::default().fields(&format!("metadata.name={name}"))
 }
 
-impl<K: Resource> Latest<K> {
-    fn of(&self, seen: Arc<K>) -> Arc<K> {
-        let mut latest = self.0.lock();
-        let uid = uid(&*seen);
-        let Some(own) = latest.get(&uid).cloned() else {
-            return seen;
-        };
-        let version = |object: &K| object.meta().resource_version.clone().unwrap_or_default();
-        if is_older(&version(&seen), &version(&own)) {
-            return own;
-        }
-        latest.remove(&uid);
-        seen
-    }
-
-    fn put(&self, object: Arc<K>) {
-        self.0.lock().insert(uid(&*object), object);
-    }
-
-    fn forget(&self, uid: &str) {
-        self.0.lock().remove(uid);
+/// The first of a list.
+async fn first<T: Clone>(
+    list: impl Future<Output = kube::Result<ObjectList<T>>>,
+) -> Result<Option<T>, PrimaryError> {
+    let what = "read what has its name";
+    match timeout(DEADLINE, list).await {
+        Ok(Ok(found)) => Ok(found.items.into_iter().next()),
+        // With their definition all of them have gone.
+        Ok(Err(kube::Error::Api(status))) if status.is_not_found() => Ok(None),
+        Ok(Err(source)) => Err(PrimaryError::failed(what, source)),
+        Err(_) => Err(PrimaryError::Timeout { what }),
     }
 }
 

@@ -50,9 +50,52 @@ async fn a_status_comes_to_its_own_object_whatever_others_change_of_it() {
                 .is_ok()
         );
     }
-    let late = cluster("new", "10");
-    let late = writer.status_unless_changed(&late, &status).await;
-    assert!(late.unwrap_err().is_conflict());
+}
+
+/// A watch is frozen, or somebody else writes it all the time; what was recorded since is not taken back.
+#[tokio::test]
+async fn a_status_is_written_to_a_changed_object_of_which_the_same_is_recorded() {
+    let request = |version: &str, id: Value, uid: &str| {
+        json!({"apiVersion": "k0smotron.io/v1beta2", "kind": "JoinTokenRequest",
+            "metadata": {"name": "a", "namespace": "ns", "uid": uid, "resourceVersion": version},
+            "spec": {"clusterName": "demo"}, "status": {"tokenID": id}})
+    };
+    let written = async |there: Value| {
+        let writer = PrimaryWriter::<JoinTokenRequest>::new(client(move |request| {
+            let there = there.clone();
+            async move {
+                if request.method() == "GET" {
+                    return answer(&list(&[there]));
+                }
+                let body = request.into_body().collect_bytes().await.unwrap();
+                let body: Value = serde_json::from_slice(&body).unwrap();
+                match body["metadata"]["resourceVersion"].as_str() {
+                    Some("11") => answer(&there),
+                    _ => refusal(409),
+                }
+            }
+        }));
+        let seen = serde_json::from_value(request("10", json!("abc123"), "r")).unwrap();
+        let id = |it: &JoinTokenRequest| it.status.as_ref()?.token_id.clone();
+        let holds = |there: &JoinTokenRequest| id(there) == id(&seen);
+        writer.status_while(&seen, &json!({}), holds).await
+    };
+    let mut unreadable = request("11", json!("abc123"), "r");
+    unreadable["spec"]["clusterName"] = json!(5);
+    let mut ends = request("11", json!("abc123"), "r");
+    ends["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    for other in [
+        request("11", json!("def456"), "r"),
+        request("11", Value::Null, "r"),
+        request("11", json!("abc123"), "another"),
+        unreadable,
+        ends,
+    ] {
+        let error = written(other).await.unwrap_err();
+        assert!(error.is_conflict(), "{error}");
+    }
+    let same = written(request("11", json!("abc123"), "r")).await;
+    assert_eq!(same.unwrap().metadata.resource_version.as_deref(), Some("11"));
 }
 
 /// The finalizers that are left on one that somebody writes before each of the first attempts, and how
