@@ -17,7 +17,8 @@ use crate::join_token::{Context, Error, find, hosted, secret, status, write};
 use crate::kubernetes::store::{Kind, Live, ObjectKey, Store};
 
 /// A hosted API that does not answer holds up a request for so long and no longer: a namespace
-/// has to be able to go. It counts from the first attempt: before that nobody was asked.
+/// has to be able to go. It counts from the first attempt, whether it was its turn or not: before that
+/// nobody was there to ask.
 const REVOKED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// Why a request stays with whose token nothing is to be done any more.
@@ -32,8 +33,9 @@ pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<A
             && !error.is_final()
             && time_left(request, now).is_some()
         {
-            // Where nobody was asked yet there is nothing to say.
-            if !matches!(error, Error::TooSoon(_) | Error::Paced(_)) {
+            // Where nobody was asked yet what was said before says more.
+            let is_told = status::is_true(request, status::DELETING).is_some();
+            if !is_told || !matches!(error, Error::NoTurn(_)) {
                 let message = format!(
                     "the token {} could not be revoked: {error}; it is retried until the token \
                      expires, for at most {} min",

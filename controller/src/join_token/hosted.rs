@@ -87,7 +87,7 @@ async fn call<T>(
     call: impl AsyncFnOnce(kube::Client) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let turn = context.shared.turns.take(&reach.cluster_uid, what).await?;
-    let turn = turn.ok_or(Error::TooSoon(turns::WAIT))?;
+    let turn = turn.ok_or(Error::NoTurn(turns::WAIT))?;
     let outcome = call(client(reach, context).await?).await;
     turn.end(matches!(outcome, Err(Error::Hosted(HostedError::Timeout))));
     outcome

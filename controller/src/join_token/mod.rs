@@ -94,9 +94,12 @@ pub enum Error {
     /// Somebody else writes the token's Secret again and again.
     #[error("{}: {}", .0.problem.about, .0.problem.message)]
     Contested(Held),
-    /// It has failed a moment ago, or others' calls to the hosted API are not over.
+    /// It has failed a moment ago.
     #[error("it is left alone for {0:?}")]
     TooSoon(Duration),
+    /// Others' calls to the hosted API are not over.
+    #[error("it waits for its turn at the hosted API, which has not answered others yet")]
+    NoTurn(Duration),
     /// It was written again and again, until a moment ago.
     #[error("it is left alone for {0:?}")]
     Paced(Duration),
@@ -122,6 +125,7 @@ impl Error {
             | Self::Contested(_)
             | Self::TooSoon(_)
             | Self::Paced(_) => "Failed",
+            Self::NoTurn(_) => "WaitingForTurn",
             Self::Ca(_) | Self::Signing { .. } => "AuthorityUnusable",
         }
     }
@@ -138,9 +142,10 @@ impl Error {
     /// How long the Secret is left alone before it is written, which is no failure.
     const fn wait(&self) -> Option<Duration> {
         match self {
-            Self::Contested(Held { wait, .. }) | Self::TooSoon(wait) | Self::Paced(wait) => {
-                Some(*wait)
-            }
+            Self::Contested(Held { wait, .. })
+            | Self::TooSoon(wait)
+            | Self::NoTurn(wait)
+            | Self::Paced(wait) => Some(*wait),
             _ => None,
         }
     }
@@ -227,6 +232,10 @@ async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Actio
         }
         // Nothing is said of it.
         Err(error @ (Error::TooSoon(_) | Error::Paced(_))) => return Err(error),
+        // What was said before says more.
+        Err(error @ Error::NoTurn(_)) if status::is_told(request, status::SECRET_CREATED) => {
+            return Err(error);
+        }
         Err(error) if is_overtaken(&error) && !has_lasted(request, context) => return Err(error),
         Err(error) => error,
     };
@@ -325,35 +334,4 @@ pub fn of_cluster(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::apply::Problem;
-    use crate::kubernetes::store::Kind;
-
-    #[test]
-    fn a_secret_that_is_left_alone_ends_an_earlier_failure_unless_that_goes_on() {
-        let (wait, failures) = (Duration::from_secs(3), Failures::default());
-        let contested = || {
-            let problem = Problem::new(&ObjectKey::new(Kind::Secret, "ns", "token"), "x");
-            Error::Contested(Held { problem, wait })
-        };
-        let uids = ["contested", "paced", "fails", "down"];
-        for uid in uids {
-            failures.delay(uid);
-        }
-        std::thread::sleep(Duration::from_secs(1));
-        let errors = [
-            contested(),
-            Error::Paced(wait),
-            Error::TooSoon(wait),
-            Error::Down("x".to_owned()),
-        ];
-        let begins_anew = errors.into_iter().zip(uids).map(|(error, uid)| {
-            let next = again(Err(error), uid, &failures);
-            assert!(next.is_err() || next.is_ok_and(|next| next == Action::requeue(wait)));
-            failures.delay(uid) < Duration::from_millis(400)
-        });
-        let begins_anew: Vec<_> = begins_anew.collect();
-        assert_eq!(begins_anew, [true, true, false, false]);
-    }
-}
+mod tests;

@@ -106,7 +106,7 @@ pub async fn ensure(
             }
         }
         // Nobody was asked.
-        Err(Error::Down(_) | Error::TooSoon(_) | Error::Paced(_)) => {}
+        Err(Error::Down(_) | Error::TooSoon(_) | Error::NoTurn(_) | Error::Paced(_)) => {}
         Err(error) => {
             let problem = Problem::new(key, error.to_string());
             damping.failed(key, hash, problem, now);
