@@ -23,6 +23,8 @@ const REVOKED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// Why a request stays with whose token nothing is to be done any more.
 const FINALIZER_NOT_REMOVED: &str = "FinalizerNotRemoved";
+/// Why one stays that is no more ours to keep.
+const WAITING_FOR_FINALIZERS: &str = "WaitingForFinalizers";
 
 /// Revokes the token wherever it may still be honoured, then lets go.
 pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<Action, Error> {
@@ -61,6 +63,13 @@ pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<A
         tell(request, FINALIZER_NOT_REMOVED, &message, context).await;
         return Err(error.into());
     }
+    // Of others' nobody else says anything, and what was said of the token is over.
+    if !is_held(request) && !request.finalizers().is_empty() {
+        let message = format!("held by {}", request.finalizers().join(", "));
+        let status = status::ending(request, WAITING_FOR_FINALIZERS, &message);
+        let no_news_for = write::status(request, status, context).await?;
+        return Ok(no_news_for.map_or_else(Action::await_change, Action::requeue));
+    }
     let uid = request.uid().unwrap_or_default();
     context.primary.forget(&uid);
     context.failures.clear(&uid);
@@ -73,13 +82,18 @@ pub async fn run(request: &Arc<JoinTokenRequest>, context: &Context) -> Result<A
     Ok(Action::await_change())
 }
 
-/// Whether only its finalizer was left to be removed, or others' are: what was said of the token then
-/// stays so.
+/// Whether only its finalizer was left to be removed, or others' are: nothing more is to be done for the
+/// token then.
 fn is_let_go(request: &JoinTokenRequest) -> bool {
-    let ours = |name: &String| name == JOIN_TOKEN_REQUEST_FINALIZER;
     status::is_true(request, status::DELETING)
         .is_some_and(|told| told.reason == FINALIZER_NOT_REMOVED)
-        || !request.finalizers().iter().any(ours)
+        || !is_held(request)
+}
+
+/// Whether it carries the finalizer.
+fn is_held(request: &JoinTokenRequest) -> bool {
+    let mut all = request.finalizers().iter();
+    all.any(|name| name == JOIN_TOKEN_REQUEST_FINALIZER)
 }
 
 /// The token that somebody could still join with when the request was deleted, by the clock of the API

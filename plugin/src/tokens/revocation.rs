@@ -22,6 +22,9 @@ const LEFT_BEHIND: &str = "TokenLeftBehind";
 /// The event that tells that a later attempt has succeeded.
 const REVOKED: &str = "TokenRevoked";
 
+/// What a request says that others hold once its token is dealt with.
+const WAITING_FOR_FINALIZERS: &str = "WaitingForFinalizers";
+
 /// Deletes this very request, with which its token ends. One that is gone is as good as deleted, also
 /// where another one has its name.
 pub async fn revoke(
@@ -286,7 +289,13 @@ fn doubt(last: &DynamicObject, events: Option<&[DynamicObject]>, now: Timestamp)
     let seen = |condition: view::Condition| {
         format!("{known}when it was last seen: {}", condition.summary())
     };
-    deleting(last).map(seen)
+    // The controller says before that what becomes of the token.
+    let is_over = |condition: &view::Condition| {
+        events.is_some() && condition.reason == WAITING_FOR_FINALIZERS
+    };
+    deleting(last)
+        .filter(|condition| !is_over(condition))
+        .map(seen)
 }
 
 #[cfg(test)]

@@ -229,3 +229,48 @@ fn what_was_said_of_a_token_stays_so_while_its_request_does() {
     assert!(is_let_go(&with(FINALIZER_NOT_REMOVED, &ours)));
     assert!(is_let_go(&with("HostedUnreachable", &["theirs"])));
 }
+
+/// Ours is off, and what was said of its token is no longer so.
+#[tokio::test]
+async fn whose_finalizer_a_request_waits_for_is_said() {
+    let mut conditions = tried();
+    for reason in ["HostedUnreachable", FINALIZER_NOT_REMOVED] {
+        conditions[0]["reason"] = json!(reason);
+        let metadata =
+            json!({"uid": "r", "resourceVersion": "1", "finalizers": ["example.org/a", "b"]});
+        let request = deleted(json!({"metadata": metadata, "status": {"conditions": conditions}}));
+        let there = serde_json::to_value(&request).unwrap();
+        let writes = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&writes);
+        let server = client(move |request| {
+            let (mut there, count) = (there.clone(), Arc::clone(&count));
+            async move {
+                assert!(request.uri().path().ends_with("/status"), "{request:?}");
+                let body = request.into_body().collect_bytes().await.unwrap();
+                let body: Value = serde_json::from_slice(&body).unwrap();
+                *count.lock() += 1;
+                there["status"] = body["status"].clone();
+                there["metadata"]["resourceVersion"] = json!("2");
+                answer(&there)
+            }
+        });
+        let none = |_| async { answer(&json!({"metadata": {}, "items": []})) };
+        let context = Context {
+            shared: Arc::new(fixtures::context(none)),
+            clusters: reflector::store::<Cluster>().0,
+            primary: PrimaryWriter::new(server),
+            failures: Failures::default(),
+        };
+        let seen = Arc::new(request);
+        for _ in 0..2 {
+            let latest = context.primary.latest(Arc::clone(&seen));
+            let waits = run(&latest, &context).await.unwrap();
+            assert_eq!(waits, Action::await_change());
+        }
+        assert_eq!(*writes.lock(), 1, "once");
+        let told = context.primary.latest(seen);
+        let found = status::is_true(&told, status::DELETING).unwrap();
+        assert_eq!(found.reason, WAITING_FOR_FINALIZERS);
+        assert_eq!(found.message, "held by example.org/a, b");
+    }
+}

@@ -39,6 +39,11 @@ fn a_token_has_ended_unless_something_says_otherwise() {
     assert_eq!(doubt(&failing, &[event("u-1", REVOKED)]), None);
     let unread = super::doubt(&object(request(&failing)), None, now).unwrap();
     assert!(unread.starts_with("it is not known"), "{unread}");
+    let held = json!({"conditions": [{"type": "Deleting", "status": "True",
+        "reason": WAITING_FOR_FINALIZERS, "message": "held by example.org/a"}]});
+    assert_eq!(doubt(&held, &[]), None);
+    assert!(doubt(&held, &[event("u-1", LEFT_BEHIND)]).is_some());
+    assert!(super::doubt(&object(request(&held)), None, now).is_some());
     let mut expired = failing;
     expired["expiresAt"] = json!("2026-11-22T10:00:00Z");
     assert_eq!(doubt(&expired, &[]), None);
