@@ -136,12 +136,14 @@ mod tests {
     async fn of_many_configurations_those_stay_that_a_pod_may_read() {
         let unread = (0..20).filter(|number| ![0, 3, 19].contains(number));
         let unread: Vec<_> = unread.map(config).collect();
-        assert_eq!(deleted(20, true).await, unread);
+        assert_eq!(Box::pin(deleted(20, true)).await, unread);
     }
 
     #[tokio::test]
     async fn while_they_are_few_or_a_pod_may_come_that_reads_another_all_stay() {
-        assert_eq!(deleted(KEPT + 1, true).await, Vec::<String>::new());
-        assert_eq!(deleted(20, false).await, Vec::<String>::new());
+        for (configs, seen) in [(KEPT + 1, true), (20, false)] {
+            let deleted = Box::pin(deleted(configs, seen)).await;
+            assert_eq!(deleted, Vec::<String>::new(), "{configs}");
+        }
     }
 }

@@ -56,9 +56,7 @@ pub fn cluster_uid(request: &JoinTokenRequest) -> Option<&str> {
 }
 
 /// All that is recorded of the token that was handed out.
-pub fn recorded(
-    request: &JoinTokenRequest,
-) -> (Option<&str>, Option<Timestamp>, Option<&str>) {
+pub fn recorded(request: &JoinTokenRequest) -> (Option<&str>, Option<Timestamp>, Option<&str>) {
     let status = request.status.as_ref();
     let id = status.and_then(|status| status.token_id.as_deref());
     (id, expires_at(request), cluster_uid(request))

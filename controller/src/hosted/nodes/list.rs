@@ -53,7 +53,10 @@ async fn read(answer: Response<Body>) -> Result<ObjectList<Seen>, HostedError> {
     .await
 }
 
-pub(super) async fn every_page(client: &Client, first: Response<Body>) -> Result<StatusNodes, HostedError> {
+pub(super) async fn every_page(
+    client: &Client,
+    first: Response<Body>,
+) -> Result<StatusNodes, HostedError> {
     let mut nodes = StatusNodes::default();
     let mut oldest: Option<semver::Version> = None;
     let (mut answer, mut page) = (first, first_page());

@@ -258,7 +258,8 @@ async fn nodes_that_nobody_may_ask_for_are_not_known_for_ever() {
 #[test]
 fn a_count_that_fails_now_so_and_now_so_is_said_to_do_so_in_the_same_words() {
     let mut last = Last::default();
-    let news = ["a", "b", "a", "b", "b", "b", "a"].map(|why| last.fails(why.to_owned(), Duration::ZERO));
+    let news =
+        ["a", "b", "a", "b", "b", "b", "a"].map(|why| last.fails(why.to_owned(), Duration::ZERO));
     assert_eq!(news, [true, false, false, false, true, false, false]);
     assert_eq!(last.count, Count::Failed("b".to_owned()));
 }

@@ -91,7 +91,7 @@ mod tests {
 
     use super::*;
 
-    fn set(status: Value, partition: i32) -> StatefulSet {
+    fn set(status: &Value, partition: i32) -> StatefulSet {
         serde_json::from_value(json!({
             "metadata": {"name": "kmc-a", "uid": "set", "generation": 5},
             "spec": {"replicas": 3, "selector": {}, "serviceName": "a", "template": {},
@@ -127,13 +127,15 @@ mod tests {
 
     fn mounted(set: &StatefulSet, pods: &[Pod]) -> Option<Vec<String>> {
         let mut mounts = Mounts::new(set)?;
-        pods.iter().for_each(|pod| mounts.add(pod));
+        for pod in pods {
+            mounts.add(pod);
+        }
         Some(mounts.all()?.into_iter().collect())
     }
 
     #[test]
     fn what_any_of_its_pods_mounts_is_known() {
-        let whole = set(status(5, 3, 1), 0);
+        let whole = set(&status(5, 3, 1), 0);
         assert_eq!(
             Mounts::new(&whole).unwrap().pods(),
             ["kmc-a-0", "kmc-a-1", "kmc-a-2"]
@@ -144,7 +146,7 @@ mod tests {
         let mut more = pods();
         more.push(pod("another", "x", "kept"));
         assert!(mounted(&whole, &more).unwrap().contains(&"kept".to_owned()));
-        let more_pods = set(status(5, 5, 1), 0);
+        let more_pods = set(&status(5, 5, 1), 0);
         assert_eq!(Mounts::new(&more_pods).unwrap().pods().len(), 5);
     }
 
@@ -161,12 +163,12 @@ mod tests {
         #[case] partition: i32,
         #[case] from: usize,
     ) {
-        assert_eq!(mounted(&set(status, partition), &pods()[from..]), None);
+        assert_eq!(mounted(&set(&status, partition), &pods()[from..]), None);
     }
 
     #[test]
     fn of_what_was_before_none_may_be_left() {
-        let set = set(status(5, 2, 0), 0);
+        let set = set(&status(5, 2, 0), 0);
         let rest = ["between", "last"].map(str::to_owned);
         assert_eq!(mounted(&set, &pods()[1..]), Some(rest.into()));
     }

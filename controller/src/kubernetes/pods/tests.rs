@@ -55,10 +55,16 @@ impl Server {
             };
             let (code, body) = if state.fails {
                 let said = "pods is forbidden: 10.0.0.7:41312->x\n";
-                (403, json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
-                    "status": "Failure", "message": said, "reason": "Forbidden", "code": 403}))
+                (
+                    403,
+                    json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
+                    "status": "Failure", "message": said, "reason": "Forbidden", "code": 403}),
+                )
             } else {
-                (200, json!({"metadata": {"continue": token}, "items": items}))
+                (
+                    200,
+                    json!({"metadata": {"continue": token}, "items": items}),
+                )
             };
             let body = body.to_string();
             let answer = Response::builder().status(code);

@@ -21,7 +21,7 @@ struct Note {
     /// The version of the object that it is of.
     version: Option<String>,
     about: ObjectReference,
-    note: String,
+    text: String,
 }
 
 impl Untold {
@@ -41,7 +41,7 @@ impl Untold {
         let note = Note {
             version,
             about,
-            note,
+            text: note,
         };
         notes.waiting.insert(uid, note);
         None
@@ -76,7 +76,7 @@ impl Untold {
         let mut notes = self.0.lock();
         notes.open = true;
         let waiting = std::mem::take(&mut notes.waiting).into_values();
-        waiting.map(|it| (it.about, it.note)).collect()
+        waiting.map(|it| (it.about, it.text)).collect()
     }
 }
 

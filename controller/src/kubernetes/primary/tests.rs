@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crds::v1beta2::{Cluster, JoinTokenRequest};
 use k8s_openapi::api::core::v1::ConfigMap;
+use parking_lot::Mutex;
 
 use super::*;
 use crate::kubernetes::fixtures::{answer, client, refusal};
@@ -95,7 +96,10 @@ async fn a_status_is_written_to_a_changed_object_of_which_the_same_is_recorded()
         assert!(error.is_conflict(), "{error}");
     }
     let same = written(request("11", json!("abc123"), "r")).await;
-    assert_eq!(same.unwrap().metadata.resource_version.as_deref(), Some("11"));
+    assert_eq!(
+        same.unwrap().metadata.resource_version.as_deref(),
+        Some("11")
+    );
 }
 
 /// The finalizers that are left on one that somebody writes before each of the first attempts, and how

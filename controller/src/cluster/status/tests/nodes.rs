@@ -95,7 +95,10 @@ fn an_upgrade_is_judged_by_no_nodes_that_were_there_once() {
         let names_kubelets = |all: &[crds::validation::FieldError]| {
             all.iter().any(|it| it.to_string().contains("kubelet"))
         };
-        (names_kubelets(&found.errors), names_kubelets(&found.warnings))
+        (
+            names_kubelets(&found.errors),
+            names_kubelets(&found.warnings),
+        )
     };
     assert_eq!(judged(&cluster), (true, false));
     let observed = written(&cluster, 1);
@@ -109,7 +112,10 @@ fn nodes_are_recorded_whether_the_spec_is_refused_or_not() {
     let cluster = counted();
     let refusal = Refusal::NotImplemented(vec!["spec.x".to_owned()]);
     let new = of(&cluster, &working(1), Err(&refusal), failed());
-    assert_eq!((new.nodes.as_ref(), message(&new).ends_with(BUSY)), (None, true));
+    assert_eq!(
+        (new.nodes.as_ref(), message(&new).ends_with(BUSY)),
+        (None, true)
+    );
     let known = Count::Known(old_nodes());
     let new = of(&cluster, &working(1), Err(&refusal), known);
     assert_eq!(new.nodes, Some(old_nodes()));
@@ -149,7 +155,10 @@ fn what_is_lost_is_said_beside_it() {
     let new = seen(&cluster, &lacks(known.clone()), failed());
     assert_eq!(says(&new, FUNCTIONAL), pair("True", "Degraded"));
     let said = message(&new);
-    assert!(said.contains(&format!("not ready: {image}; the nodes ")), "{said}");
+    assert!(
+        said.contains(&format!("not ready: {image}; the nodes ")),
+        "{said}"
+    );
     let mut again = cluster.clone();
     again.status = Some(new.clone());
     for (pods, nodes) in [(known, Count::Unknown), (Pods::Unknown, failed())] {
