@@ -13,7 +13,6 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 
 use crate::error::{Error, innermost};
-use crate::escape;
 use crate::kubeconfig::credential::{self, Credential};
 use crate::kubeconfig::proxy::Proxy;
 use crate::kubeconfig::read::{Cluster, User};
@@ -137,6 +136,9 @@ impl Access {
         self.config.accept_invalid_certs = cluster.insecure_skip_tls_verify;
         if !cluster.tls_server_name.is_empty() {
             self.config.tls_server_name = Some(cluster.tls_server_name.clone());
+        } else if let Some((address, _)) = zone(&cluster.server) {
+            // No certificate has a zone in it.
+            self.config.tls_server_name = Some(address.to_owned());
         }
         let pem = &cluster.certificate_authority_data;
         if !pem.is_empty() {
@@ -289,13 +291,7 @@ fn objection(cluster: &Cluster, user: &User) -> Option<String> {
 
 /// Scheme, host and port of a server, and the path below which its API is.
 pub(super) fn address(server: &str) -> Result<Uri, Error> {
-    let wrong = || match zone(server) {
-        Some(zone) => unusable(&format!(
-            "its server must be an address without a zone, and \"{}\" is one",
-            escape::line(zone)
-        )),
-        None => unusable("its server must be a URL or a host and a port"),
-    };
+    let wrong = || unusable("its server must be a URL or a host and a port");
     let has_scheme = server.contains("://");
     let whole = if has_scheme {
         server.to_owned()
@@ -304,6 +300,12 @@ pub(super) fn address(server: &str) -> Result<Uri, Error> {
     };
     // What follows a path is no part of the address.
     let whole = whole.split(['?', '#']).next().unwrap_or_default();
+    // Whoever looks up an address takes its zone as it is.
+    let whole = match zone(whole) {
+        Some((_, zone)) if zone.starts_with("25") => whole.replacen("%25", "%", 1),
+        Some(_) => return Err(wrong()),
+        None => whole.to_owned(),
+    };
     let url: Uri = whole.parse().map_err(|_| wrong())?;
     let known = matches!(url.scheme_str(), Some("http" | "https"));
     let has_host = url.host().is_some_and(|host| !host.is_empty());
@@ -316,11 +318,10 @@ pub(super) fn address(server: &str) -> Result<Uri, Error> {
     Ok(url)
 }
 
-/// The network interface that an address of IPv6 goes out by: a `Uri` cannot say it.
-fn zone(server: &str) -> Option<&str> {
+/// An address of IPv6 and its zone, the network interface that it goes out by.
+fn zone(server: &str) -> Option<(&str, &str)> {
     let (host, _) = server.split_once('[')?.1.split_once(']')?;
-    let (_, zone) = host.split_once('%')?;
-    Some(zone.strip_prefix("25").unwrap_or(zone))
+    host.split_once('%')
 }
 
 fn from_environment(url: &Uri) -> Result<Option<Proxy>, String> {

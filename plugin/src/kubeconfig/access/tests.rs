@@ -111,20 +111,32 @@ async fn of_what_somebody_shows_all_but_certificates_and_the_first_key_is_passed
     assert!(access.config.rustls_client_config().is_err());
 }
 
-#[test]
-fn an_address_with_a_zone_is_said_to_be_one() {
-    for server in [
-        "https://[fe80::1%25eth0]:6443",
-        "[fe80::1%eth0]:6443",
-        "https://[fe80::1%25eth0]/clusters/a",
+#[tokio::test]
+async fn a_zone_is_for_who_looks_up_the_address_and_not_for_its_certificate() {
+    let shown = |server: &str| address(server).map(|url| url.to_string());
+    for (server, url) in [
+        (
+            "https://[fe80::1%25eth0]:6443",
+            "https://[fe80::1%eth0]:6443/",
+        ),
+        ("[fe80::1%25eth0]:80", "http://[fe80::1%eth0]:80/"),
+        (
+            "https://[fe80::1%25eth0]/a%25b",
+            "https://[fe80::1%eth0]/a%25b",
+        ),
+        ("https://[fe80::1]/a%25b", "https://[fe80::1]/a%25b"),
+        ("https://a/%5B%5D", "https://a/%5B%5D"),
     ] {
-        let refused = address(server).unwrap_err().to_string();
-        assert!(
-            refused.contains("without a zone, and \"eth0\""),
-            "{refused}"
-        );
+        assert_eq!(shown(server).unwrap(), url);
     }
-    for server in ["https://[fe80::1]:6443", "https://a/%5B%5D"] {
-        assert!(address(server).is_ok(), "{server}");
+    assert!(shown("https://[fe80::1%eth0]:6443").is_err());
+    for (name, held_against) in [("", "fe80::1"), ("api.example.org", "api.example.org")] {
+        let cluster = Cluster {
+            server: "https://[fe80::1%25eth0]:6443".into(),
+            tls_server_name: name.into(),
+            ..Cluster::default()
+        };
+        let access = Access::new(&cluster, &User::default()).await.unwrap();
+        assert_eq!(access.config.tls_server_name.as_deref(), Some(held_against));
     }
 }
