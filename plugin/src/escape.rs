@@ -1,4 +1,5 @@
-//! Texts of others, as people may be shown them: what a terminal would obey is made visible.
+//! Texts of others, as people may be shown them: what a terminal would obey is made visible, and what a
+//! shell would, in a command that they may copy, is quoted.
 //!
 //! Whoever may write an object, a log or a Node decides about such a text, and a terminal takes
 //! escape sequences for orders: they rewrite lines, titles, and what is copied from it.
@@ -16,6 +17,17 @@ pub fn text(text: &str) -> Cow<'_, str> {
 /// A text that has one line: what would end it is a blank.
 pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false, Some(' '))
+}
+
+/// The word as a shell reads it whole, in quotes only where it needs them: people read these lines,
+/// and `shell_words` puts quotes around `BatchMode=yes` as well.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 fn escaped(text: &str, stays: impl Fn(char) -> bool, blank: Option<char>) -> Cow<'_, str> {

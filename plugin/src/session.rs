@@ -8,6 +8,7 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::{self};
 
 use crate::error::Error;
+use crate::escape::quoted;
 use crate::flags::GlobalArgs;
 use crate::mothership::client::Connection;
 use crate::output::Output;
@@ -177,17 +178,6 @@ impl Session {
     fn interruption(&self) -> Error {
         let Leftover { left, hints } = self.leftover.borrow().clone();
         Error::Interrupted { left, hints }
-    }
-}
-
-/// The word as a shell reads it whole, in quotes only where it needs them: people read these lines,
-/// and `shell_words` puts quotes around `BatchMode=yes` as well.
-pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 

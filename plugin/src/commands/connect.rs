@@ -9,10 +9,11 @@ use std::process::{ExitStatus, Stdio};
 use clap::Args;
 
 use crate::error::Error;
+use crate::escape::quoted;
 use crate::flags;
 use crate::hosted::{Hosted, Tunnel, ViaArgs};
 use crate::kubeconfig::file;
-use crate::session::{Session, quoted};
+use crate::session::Session;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\

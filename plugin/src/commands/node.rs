@@ -8,12 +8,13 @@ use kube::{Api, ResourceExt as _};
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::escape::quoted;
 use crate::hosted::{HostedConnection, ViaArgs};
 use crate::mothership::{resources, view};
 use crate::output::Style;
 use crate::output::table::{Cell, Table};
 use crate::print::{self, PrintArgs};
-use crate::session::{Session, quoted};
+use crate::session::Session;
 use crate::{duration, escape, flags, prompt};
 
 /// `node` and what it can do.

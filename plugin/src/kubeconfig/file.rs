@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use tempfile::{NamedTempFile, PersistError};
 
 use crate::error::{Error, innermost};
+use crate::escape::quoted;
 use crate::kubeconfig::read;
-use crate::session::quoted;
 
 /// How long another program's lock is waited for; kubectl holds it for milliseconds.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);

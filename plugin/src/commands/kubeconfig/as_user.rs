@@ -12,10 +12,11 @@ use serde_json::json;
 use crate::commands::kubeconfig::KubeconfigArgs;
 use crate::commands::kubeconfig::csr::SigningRequest;
 use crate::error::Error;
+use crate::escape::quoted;
 use crate::hosted::HostedConnection;
 use crate::mothership::client::Connection;
 use crate::mothership::fetch;
-use crate::session::{Session, quoted};
+use crate::session::Session;
 use crate::wait::{Look, Wait};
 use crate::{duration, escape, flags};
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::{Arg, Args};
 
 use crate::error::Error;
+use crate::escape::quoted;
 use crate::hosted::{
     HostedConnection, ViaArgs, {self},
 };
@@ -20,7 +21,7 @@ use crate::kubeconfig::{
 };
 use crate::mothership::client::Connection;
 use crate::output::{self, Structured};
-use crate::session::{Session, quoted};
+use crate::session::Session;
 use crate::wait::{Look, Wait};
 use crate::{duration, flags};
 

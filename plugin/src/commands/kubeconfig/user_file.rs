@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use crate::commands::kubeconfig::KubeconfigArgs;
 use crate::error::Error;
+use crate::escape::quoted;
 use crate::kubeconfig;
 use crate::kubeconfig::file::{self, Rewritten};
 use crate::kubeconfig::merge::{self, Current};
 use crate::kubeconfig::read;
-use crate::session::{Session, quoted};
+use crate::session::Session;
 
 /// Merges an entry into the user's file.
 ///

@@ -12,11 +12,12 @@ use serde_json::json;
 
 use self::plan::Plan;
 use crate::error::Error;
+use crate::escape::quoted;
 use crate::flags::{self, DryRun, DryRunArgs};
 use crate::mothership::client::Connection;
 use crate::mothership::view;
 use crate::output::Structured;
-use crate::session::{Session, quoted};
+use crate::session::Session;
 use crate::wait::condition::WaitTarget;
 use crate::{duration, prompt};
 

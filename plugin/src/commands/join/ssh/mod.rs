@@ -26,10 +26,11 @@ use self::token::Token;
 use super::script::{self, Setup};
 use super::{Format, JoinArgs};
 use crate::error::{Error, Exit};
+use crate::escape::quoted;
 use crate::flags;
 use crate::mothership::client::Connection;
 use crate::output::Structured;
-use crate::session::{Session, quoted};
+use crate::session::Session;
 use crate::tokens::{self, JoinToken, Role, TokenArgs};
 
 /// How long the token of a call is good for unless the user says otherwise.
