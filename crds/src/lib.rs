@@ -14,6 +14,7 @@ pub mod definitions;
 mod fuzz;
 pub mod generate;
 pub mod k0s_config;
+pub mod k0s_flags;
 pub mod labels;
 pub mod lookup;
 pub mod names;

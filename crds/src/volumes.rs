@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Volume;
 
 use crate::names;
-use crate::v1beta2::{ClusterSpec, PersistenceType, ServiceType};
+use crate::v1beta2::{ClusterSpec, Mount, PersistenceType, ServiceType};
 
 /// Folder of the k0s configuration. Not `/etc/k0s`: users mount their own there.
 pub const CONFIG_DIR: &str = "/etc/k0smotron";
@@ -79,9 +79,7 @@ impl<'a> Volumes<'a> {
         users.extend(spec.mounts.iter().map(|mount| UserVolume {
             name: names.take(&names::mount_volume(&mount.path)),
             path: mount.path.clone(),
-            read_only: mount.read_only
-                || mount.volume.config_map.is_some()
-                || mount.volume.secret.is_some(),
+            read_only: is_read_only(mount),
             source: &mount.volume,
         }));
         Self {
@@ -154,6 +152,20 @@ pub(crate) fn hidden_by(place: &str, cluster: &str, spec: &ClusterSpec) -> Optio
             .into_iter()
             .find_map(|(own, what)| below(&own).then_some(what))
     })
+}
+
+/// Whether the container may not write to a mount of the user's.
+pub(crate) fn is_read_only(mount: &Mount) -> bool {
+    mount.read_only || mount.volume.config_map.is_some() || mount.volume.secret.is_some()
+}
+
+/// The manifest whose folder this is.
+pub(crate) fn manifest_at(path: &str) -> Option<String> {
+    let place = place(path);
+    let name = place
+        .strip_prefix(names::MANIFESTS_DIR)?
+        .strip_prefix('/')?;
+    (!name.contains('/')).then(|| name.to_owned())
 }
 
 /// The folder of a manifest.

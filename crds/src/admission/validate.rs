@@ -113,7 +113,11 @@ fn cluster(old: Option<&Cluster>, new: &Cluster, known: &dyn Mothership) -> Deci
     if old.is_some_and(|old| old.spec == new.spec) {
         return decision;
     }
-    decision.object(old, new, validation::validate_cluster);
+    decision.object(old, new, |cluster| {
+        let mut errors = validation::validate_cluster(cluster);
+        errors.extend(validation::cluster_start(cluster).errors);
+        errors
+    });
     let mut findings = validation::cluster_boundaries(old, new);
     findings.extend(upgrade::etcd(old, new));
     if let Some(old) = old {
@@ -126,6 +130,7 @@ fn cluster(old: Option<&Cluster>, new: &Cluster, known: &dyn Mothership) -> Deci
     findings.extend(validation::conflicts(old, new, known));
     decision.errors.extend(findings.errors);
     decision.warn(&findings.warnings);
+    decision.warn(&validation::cluster_start(new).warnings);
     decision.warn(&validation::cluster_warnings(new));
     let later = validation::not_implemented(&new.spec);
     decision.not_implemented("Cluster", &later);

@@ -5,12 +5,16 @@
 //! What k0s takes is never refused, however odd: a cluster may run with it. Both the table and the
 //! rules are held against the verdicts of a real k0s in `tests/admission/k0s_config.rs`.
 
+mod arguments;
 mod kind;
 mod kubelet;
 mod network;
 mod ours;
+mod ranges;
 mod rules;
 mod schema;
+mod start;
+mod stored;
 mod text;
 mod walk;
 
@@ -19,12 +23,15 @@ use serde_json::{Map, Value};
 use self::kind::{Field, Kind};
 use self::network::PROVIDERS;
 use self::walk::Walk;
-use crate::upgrade;
 use crate::v1beta2::{Cluster, ClusterSpec};
 use crate::validation::{Errors, Findings};
 use crate::version::K0sVersion;
+use crate::{k0s_flags, upgrade};
 
 pub use ours::names_no_address;
+pub(crate) use start::start;
+pub(crate) use stored::images;
+pub use stored::stored;
 
 const PATH: &str = "spec.k0sConfig";
 
@@ -58,6 +65,17 @@ pub(crate) fn network(spec: &ClusterSpec, path: &[&str], default: &str) -> Strin
         Some(Value::Bool(switch)) => switch.to_string(),
         _ => default.to_owned(),
     }
+}
+
+/// What k0s finds at a path of the configuration.
+pub(crate) fn value<'a>(config: &'a Value, path: &[&str]) -> Option<&'a Value> {
+    text::get(config, path)
+}
+
+/// The minor version of the Cluster's k0s, where it is one of those that are known.
+pub(crate) fn known_minor(cluster: &Cluster) -> Option<u64> {
+    let reader = Reader::of(cluster);
+    reader.is_known().then(|| reader.minor())
 }
 
 /// Whether there is such a network provider.
@@ -134,7 +152,7 @@ impl Reader {
         };
         Self {
             version: upgrade::target(spec, cluster.status.as_ref()).parse().ok(),
-            live: !flag("--enable-dynamic-config=false"),
+            live: k0s_flags::is_dynamic(spec),
             only_ipv6: flag("IPv6SingleStack=true"),
             keeps_address: ours::names_no_address(spec),
         }

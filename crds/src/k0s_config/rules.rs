@@ -7,8 +7,9 @@ use serde_json::Value;
 use super::PATH;
 use super::kind::{Field, Kind};
 use super::kubelet::KUBELET;
+use super::ranges;
 use super::schema::IMAGES;
-use super::text::{self, Range, get, get_text};
+use super::text::{self, get, get_text};
 use super::walk::{Walk, shown};
 use crate::validation::FieldError;
 
@@ -21,19 +22,22 @@ pub(super) fn check(walk: &mut Walk<'_>, config: &Value) {
     };
     api(walk, spec);
     if let Some(network) = get(spec, &["network"]) {
-        self::network(walk, spec, network);
+        ranges::check(walk, spec, network);
+        balancing(walk, network);
     }
     if let Some(images) = get(spec, &["images"])
         && walk.reader.minor() >= 32
-        && get_text(images, &["repository"]).is_some_and(|repository| !repository.is_empty())
+        && has_repository(images)
     {
-        nulls(walk, IMAGES, images, &format!("{PATH}.spec.images"));
+        let path = format!("{PATH}.spec.images");
+        let why = "may not be null when images.repository is set";
+        nulls(walk, IMAGES, images, &path, why);
     }
     profiles(walk, spec);
     live(walk, spec);
 }
 
-fn items<'a>(
+pub(super) fn items<'a>(
     value: &'a Value,
     path: &[&str],
 ) -> impl Iterator<Item = (usize, &'a Value)> + use<'a> {
@@ -60,126 +64,6 @@ fn api(walk: &mut Walk<'_>, spec: &Value) {
             shown(external),
             text::HOST,
         );
-    }
-}
-
-fn network(walk: &mut Walk<'_>, spec: &Value, network: &Value) {
-    let path = |field: &str| format!("{PATH}.spec.network.{field}");
-    let minor = walk.reader.minor();
-    let dual = get(network, &["dualStack", "enabled"]) == Some(&Value::Bool(true));
-    let given = |field: &str, default: &'static str| {
-        get_text(network, &[field]).unwrap_or(default).to_owned()
-    };
-    let (pod, service) = (
-        given("podCIDR", "10.244.0.0/16"),
-        given("serviceCIDR", "10.96.0.0/12"),
-    );
-    let (pods, services) = (text::range(&pod), text::range(&service));
-    if let (Some(pods), Some(services)) = (pods, services) {
-        if minor >= 34 && pods.is_v4() != services.is_v4() {
-            walk.errors.invalid(
-                path("podCIDR"),
-                &pod,
-                "must be of the same IP family as serviceCIDR",
-            );
-        }
-        if minor >= 34 && !dual && !pods.is_v4() && !walk.reader.only_ipv6 {
-            walk.errors
-                .invalid(path("podCIDR"), &pod, "must be of IPv4")
-                .hint("for IPv6 alone, add --feature-gates=IPv6SingleStack=true to spec.controlPlaneFlags; for both, set dualStack");
-        }
-        if services.free_bits() < 3 {
-            walk.errors.invalid(
-                path("serviceCIDR"),
-                &service,
-                "must hold at least 8 addresses",
-            );
-        } else if minor >= 35 && !services.is_v4() && services.free_bits() < 20 {
-            walk.errors.invalid(
-                path("serviceCIDR"),
-                &service,
-                "must have a mask of /108 or shorter",
-            );
-        }
-        if pods.meets(&services) {
-            walk.warnings.warning(
-                path("podCIDR"),
-                &pod,
-                format!("overlaps with the addresses of Services, {service}"),
-            );
-        }
-        narrow(walk, spec, &pod, &pods, dual);
-    }
-    if dual {
-        self::dual(walk, network, pods, services);
-    }
-    balancing(walk, network);
-}
-
-/// A node gets a /24 unless arguments say otherwise.
-fn narrow(walk: &mut Walk<'_>, spec: &Value, pod: &str, pods: &Range, dual: bool) {
-    let manager = |field: &str| get(spec, &["controllerManager", field]);
-    let sized = manager("extraArgs")
-        .and_then(Value::as_object)
-        .is_some_and(|arguments| arguments.keys().any(|key| key.contains("node-cidr")))
-        || manager("rawArgs").is_some();
-    if pods.is_v4() && pods.mask > 24 && !sized {
-        let which = if dual { "-ipv4" } else { "" };
-        walk.warnings
-            .warning(
-                format!("{PATH}.spec.network.podCIDR"),
-                pod,
-                "is too small for a node, which gets 256 addresses: kube-controller-manager ends",
-            )
-            .hint(format!(
-                "a mask of /24 or shorter, or controllerManager.extraArgs[node-cidr-mask-size{which}]"
-            ));
-    }
-}
-
-fn dual(walk: &mut Walk<'_>, network: &Value, pods: Option<Range>, services: Option<Range>) {
-    let minor = walk.reader.minor();
-    let at = |field: &str| format!("{PATH}.spec.network.{field}");
-    for (field, range) in [("podCIDR", pods), ("serviceCIDR", services)] {
-        if minor >= 34 && range.is_some_and(|range| !range.is_v4()) {
-            let value = get_text(network, &[field]).unwrap_or_default();
-            walk.errors
-                .invalid(at(field), shown(value), "must be of IPv4 with dualStack");
-        }
-    }
-    for field in ["IPv6podCIDR", "IPv6serviceCIDR"] {
-        let path = at(&format!("dualStack.{field}"));
-        let given = get_text(network, &["dualStack", field]).unwrap_or_default();
-        match text::range(given) {
-            None if given.is_empty() => {
-                walk.errors
-                    .required(path, "must be specified when dualStack is enabled");
-            }
-            None => {
-                walk.errors.invalid(path, shown(given), text::CIDR);
-            }
-            Some(range) if minor >= 35 && range.is_v4() => {
-                walk.errors.invalid(path, given, "must be of IPv6");
-            }
-            Some(range) if minor >= 35 && field == "IPv6serviceCIDR" && range.free_bits() > 20 => {
-                walk.errors
-                    .invalid(path, given, "must have a mask of /108 or longer");
-            }
-            Some(range) if field == "IPv6serviceCIDR" && range.free_bits() < 3 => {
-                walk.errors
-                    .invalid(path, given, "must hold at least 8 addresses");
-            }
-            Some(_) => {}
-        }
-    }
-    let mode = get_text(network, &["calico", "mode"]).unwrap_or("vxlan");
-    if get_text(network, &["provider"]) == Some("calico") && mode != "bird" {
-        walk.errors
-            .forbidden(
-                at("calico.mode"),
-                format!("may not be {} with dualStack", shown(mode)),
-            )
-            .hint("bird");
     }
 }
 
@@ -227,8 +111,13 @@ fn balancing(walk: &mut Walk<'_>, network: &Value) {
     }
 }
 
-/// k0s puts its repository into every image, and ends where there is none.
-fn nulls(walk: &mut Walk<'_>, fields: &[Field], images: &Value, path: &str) {
+/// k0s puts it into every image, and ends where there is none.
+pub(super) fn has_repository(images: &Value) -> bool {
+    get_text(images, &["repository"]).is_some_and(|repository| !repository.is_empty())
+}
+
+/// Images that are null, and may not be.
+pub(super) fn nulls(walk: &mut Walk<'_>, fields: &[Field], images: &Value, path: &str, why: &str) {
     for (key, value) in images.as_object().into_iter().flatten() {
         let field = super::walk::find(fields, key).filter(|field| walk.reader.has(field));
         let Some((field, Kind::Object(inner))) = field.map(|field| (field, &field.kind)) else {
@@ -236,11 +125,9 @@ fn nulls(walk: &mut Walk<'_>, fields: &[Field], images: &Value, path: &str) {
         };
         let path = format!("{path}.{}", field.name);
         if value.is_null() {
-            walk.errors
-                .required(path, "may not be null when images.repository is set")
-                .hint("leave it out");
+            walk.errors.required(path, why).hint("leave it out");
         } else {
-            nulls(walk, inner, value, &path);
+            nulls(walk, inner, value, &path, why);
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) const CONFIG: &[Field] = &[
     field("status", Kind::Object(&[])),
 ];
 
+const TIME: Kind = Kind::Text(Text::Like(text::is_time, text::TIME));
+
 const METADATA: &[Field] = &[
     field("name", TEXT),
     field("generateName", TEXT),
@@ -27,8 +29,8 @@ const METADATA: &[Field] = &[
     field("uid", TEXT),
     field("resourceVersion", TEXT),
     field("generation", INT),
-    field("creationTimestamp", TEXT),
-    field("deletionTimestamp", TEXT),
+    field("creationTimestamp", TIME),
+    field("deletionTimestamp", TIME),
     field("deletionGracePeriodSeconds", INT),
     field("labels", MAP),
     field("annotations", MAP),

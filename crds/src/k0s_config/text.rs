@@ -19,6 +19,9 @@ pub(super) const IMAGE_VERSION: &str = "must be the tag of an image";
 pub(super) const LABEL: &str = texts::LABEL;
 pub(super) const RELEASE_NAME: &str = "must be the name of a Helm release: lower case alphanumeric characters, '-' or '.', no more than 53 of them";
 
+pub(super) const PROFILE: &str = "must consist of lower case alphanumeric characters, '-' or '.', must start and end with an alphanumeric character, and must be no more than 63 characters";
+pub(super) const TIME: &str = "must be a time, such as 2026-01-31T12:00:00Z";
+
 pub(super) const CPU_SET: &str = "must be a set of CPUs, such as 0-3,8";
 
 static CPUS: LazyLock<Option<Regex>> =
@@ -28,6 +31,9 @@ static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 static TAG: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(@[A-Za-z][A-Za-z0-9]*([-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9A-Fa-f]{32,})?$").ok()
+});
+static MOMENT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{1,2}:[0-9]{2}:[0-9]{2}([.,][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$").ok()
 });
 static RELEASE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$").ok()
@@ -71,9 +77,16 @@ fn split_port(text: &str) -> Option<(&str, &str)> {
 }
 
 pub(super) fn is_host_port(text: &str) -> bool {
-    split_port(text).is_some_and(|(host, port)| {
-        is_host(host) && number(port).is_some_and(|port| (1..=65535).contains(&port))
-    })
+    split_port(text).is_some_and(|(host, port)| is_host(host) && is_port(port))
+}
+
+/// Whether a port, where there is one, can be one.
+pub(super) fn has_port_or_none(text: &str) -> bool {
+    split_port(text).is_none_or(|(_, port)| is_port(port))
+}
+
+fn is_port(digits: &str) -> bool {
+    number(digits).is_some_and(|port| (1..=65535).contains(&port))
 }
 
 fn number(digits: &str) -> Option<u32> {
@@ -144,6 +157,15 @@ pub(super) fn duration(text: &str) -> Option<i128> {
 
 pub(super) fn is_label(text: &str) -> bool {
     text.len() <= 63 && names::is_label(text)
+}
+
+/// It becomes a part of a ConfigMap's name, and a label. An empty one is as good.
+pub(super) fn is_profile(text: &str) -> bool {
+    text.is_empty() || text.len() <= 63 && names::is_object_name(text)
+}
+
+pub(super) fn is_time(text: &str) -> bool {
+    matches(&MOMENT, text)
 }
 
 pub(super) fn is_release_name(text: &str) -> bool {

@@ -42,6 +42,12 @@ impl<'a> Walk<'a> {
         self
     }
 
+    /// The same, where k0s looks at types alone.
+    pub(super) fn of_types(mut self) -> Self {
+        self.counts = false;
+        self
+    }
+
     /// Nobody reads more. What is only warned of ends nothing: it must not hide what is wrong.
     fn is_full(&self) -> bool {
         self.errors.0.len() >= MOST
@@ -183,7 +189,7 @@ impl<'a> Walk<'a> {
             }
             (Kind::Fraction, Value::Number(number)) => {
                 let number = number.as_f64().unwrap_or_default();
-                if number <= 0.0 || number > 1.0 {
+                if self.counts && (number <= 0.0 || number > 1.0) {
                     self.errors.invalid(
                         &self.path,
                         number,

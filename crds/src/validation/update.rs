@@ -11,7 +11,7 @@ use std::net::Ipv6Addr;
 
 use super::{Errors, Findings};
 use crate::v1beta2::{CertificateType, Cluster, ClusterSpec, ClusterStatus, StorageType};
-use crate::{k0s_config, names};
+use crate::{k0s_config, k0s_flags, names};
 
 /// What of a changed Cluster cannot be, and what its author should know.
 pub fn cluster_update(old: &Cluster, new: &Cluster) -> Findings {
@@ -33,6 +33,7 @@ pub fn cluster_update(old: &Cluster, new: &Cluster) -> Findings {
     if change.status.is_some_and(ClusterStatus::has_served) {
         change.service();
         change.network();
+        change.images();
     }
     if change.status.is_some_and(ClusterStatus::keys_were_made) {
         change.certificates();
@@ -130,6 +131,26 @@ impl Change<'_> {
                     format!("replaces {old}: what that has set up on the nodes stays there, and pods lose their connections"),
                 )
                 .hint("let every worker join again");
+        }
+    }
+
+    /// At its start k0s fills in the other half; in the hosted cluster nobody does.
+    fn images(&mut self) {
+        if !k0s_flags::is_dynamic(self.new) {
+            return;
+        }
+        let before = k0s_config::images(self.old);
+        for (path, halves) in k0s_config::images(self.new) {
+            let said = halves.iter().filter(|(_, is_said)| *is_said).count();
+            if said != 1 || before.get(&path) == Some(&halves) {
+                continue;
+            }
+            for (half, _) in halves.into_iter().filter(|(_, is_said)| !is_said) {
+                self.errors.required(
+                    format!("{path}.{half}"),
+                    "must be specified once the cluster has served: its ClusterConfig takes an image as a whole",
+                );
+            }
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! `k0s_config.tsv` holds, for each configuration, what `k0s config validate` of v1.36.3+k0s.2 said
 //! about it once the product's own settings were merged into it: `accepts`, `refuses` or `ends` (it
-//! panics); or `starts not`, where that accepts what kube-apiserver or the hosted API's schema of
-//! k0s refuses at the start. Then the field that the door names, or `-`, and the configuration.
+//! panics); or `starts not`, where that accepts what k0s itself, kube-apiserver or the hosted API's
+//! schema of k0s refuses at the start. Then the field that the door names, or `-`, and the configuration.
 
 use crds::admission::Kind;
 use rstest::rstest;
@@ -77,8 +77,11 @@ fn of(version: &str, config: Value) -> (Vec<String>, String) {
 #[case::since_the_patch("v1.33.6-k0s.0", json!({"spec": {"konnectivity": {"externalAddress": "x"}}}), None, "")]
 #[case::where_k0s_goes_on("v1.36.3-k0s.2", json!({"spec": {"network": {"podCidrs": []}}}), None, "spec.k0sConfig.spec.network.podCidrs: k0s v1.36.3+k0s.2 does not know the field, and goes on without it (did you mean podCIDR?)")]
 #[case::in_capitals("v1.36.3-k0s.2", json!({"spec": {"network": {"Provider": "x"}}}), Some("spec.k0sConfig.spec.network.provider"), "network.Provider: is read as provider")]
-#[case::old_profiles("v1.33.1-k0s.0", json!({"spec": {"workerProfiles": [{"name": "A", "values": {"kind": "KubeletConfiguration"}}]}}), Some("spec.k0sConfig.spec.workerProfiles[0].values.kind"), "")]
-#[case::families_of_old("v1.33.1-k0s.0", json!({"spec": {"network": {"podCIDR": "fd00::/64", "serviceCIDR": "fd01::/108"}}}), None, "")]
+#[case::old_profiles("v1.33.1-k0s.0", json!({"spec": {"workerProfiles": [{"name": "a", "values": {"kind": "KubeletConfiguration"}}]}}), Some("spec.k0sConfig.spec.workerProfiles[0].values.kind"), "")]
+#[case::families_of_old("v1.33.1-k0s.0", json!({"spec": {"network": {"podCIDR": "fd00::/64", "serviceCIDR": "fd01::/108"}}}), Some("spec.k0sConfig.spec.network.serviceCIDR"), "")]
+#[case::a_time("v1.36.3-k0s.2", json!({"metadata": {"creationTimestamp": "x"}}), Some("spec.k0sConfig.metadata.creationTimestamp"), "")]
+#[case::a_time_as_it_is_written("v1.36.3-k0s.2", json!({"metadata": {"creationTimestamp": "2026-01-31T12:00:00.5+01:00"}}), None, "")]
+#[case::no_time("v1.36.3-k0s.2", json!({"metadata": {"creationTimestamp": null}}), None, "")]
 fn a_release_is_held_to_what_it_knows(
     #[case] version: &str,
     #[case] config: Value,
@@ -203,4 +206,60 @@ fn capitals_are_written_as_k0s_writes_them() {
         crds::k0s_config::canonical(odd),
         json!({"spec": {"api": {"sans": ["a"], "extraArgs": {"X": "y"}, "port": 1}}})
     );
+}
+
+/// Its schema takes less than k0s reads.
+#[rstest]
+#[case::a_null_in_a_list(
+    json!({"extensions": {"helm": {"charts": [{"name": "a", "version": null}]}}}),
+    json!({"extensions": {"helm": {"charts": [{"name": "a"}]}}}))]
+#[case::an_item_that_is_null(json!({"scheduler": {"rawArgs": [null]}}), json!({"scheduler": {"rawArgs": [""]}}))]
+#[case::an_empty_choice(
+    json!({"network": {"nodeLocalLoadBalancing": {"type": "", "envoyProxy": {"imagePullPolicy": ""}}}}),
+    json!({"network": {"nodeLocalLoadBalancing": {"envoyProxy": {}}}}))]
+#[case::no_port(
+    json!({"network": {"nodeLocalLoadBalancing": {"envoyProxy": {"apiServerBindPort": 0}}}}),
+    json!({"network": {"nodeLocalLoadBalancing": {"envoyProxy": {}}}}))]
+#[case::gates(
+    json!({"featureGates": [{"name": "A", "components": []}, {"name": "B", "enabled": true, "components": ["kubelet"]}]}),
+    json!({"featureGates": [{"name": "A", "enabled": false}, {"name": "B", "enabled": true, "components": ["kubelet"]}]}))]
+#[case::an_image_without_anything(
+    json!({"images": {"coredns": {}, "pause": {"version": "3"}}, "network": {"nodeLocalLoadBalancing": {"envoyProxy": {"image": {"image": "", "version": ""}}}}}),
+    json!({"images": {"pause": {"version": "3"}}, "network": {"nodeLocalLoadBalancing": {"envoyProxy": {}}}}))]
+#[case::hairpin(json!({"network": {"kuberouter": {"hairpin": "", "mtu": 0}}}), json!({"network": {"kuberouter": {"mtu": 0}}}))]
+#[case::what_the_user_names(
+    json!({"scheduler": {"extraArgs": {"a": ""}}, "workerProfiles": [{"name": "p", "values": {"port": 0, "kind": "", "x": null}}]}),
+    json!({"scheduler": {"extraArgs": {"a": ""}}, "workerProfiles": [{"name": "p", "values": {"port": 0, "kind": "", "x": null}}]}))]
+fn the_hosted_api_gets_what_it_takes(#[case] spec: Value, #[case] stored: Value) {
+    let config = json!({"spec": spec});
+    assert_eq!(crds::k0s_config::stored(config), json!({"spec": stored}));
+}
+
+#[rstest]
+#[case::half_of_a_new_one(json!({}), json!({"coredns": {"version": "1.12.0"}}), Some("coredns.image"))]
+#[case::the_other_half(json!({}), json!({"calico": {"cni": {"image": "a/cni"}}}), Some("calico.cni.version"))]
+#[case::a_whole_one(json!({}), json!({"coredns": {"image": "a/dns", "version": "1"}}), None)]
+#[case::another_version_of_a_half(json!({"coredns": {"version": "1.11"}}), json!({"coredns": {"version": "1.12"}}), None)]
+#[case::half_of_one_goes(json!({"coredns": {"image": "a/dns", "version": "1"}}), json!({"coredns": {"version": "1"}}), Some("coredns.image"))]
+#[case::a_repository(json!({}), json!({"repository": "a"}), None)]
+fn an_image_of_a_running_cluster_is_named_as_a_whole(
+    #[case] old: Value,
+    #[case] new: Value,
+    #[case] refused: Option<&str>,
+) {
+    let of = |images: &Value| {
+        let mut object = with(&json!({"spec": {"images": images}}));
+        object["spec"]["version"] = json!("v1.36.3-k0s.2");
+        object
+    };
+    let served = |images: &Value| with_status(of(images), serving("v1.36.3-k0s.2"));
+    let decision = update(Kind::Cluster, &served(&old), &served(&new));
+    let refused = refused.map(|field| format!("spec.k0sConfig.spec.images.{field}"));
+    assert_eq!(paths(&decision), refused.into_iter().collect::<Vec<_>>());
+    assert_eq!(paths(&update(Kind::Cluster, &of(&old), &of(&new))), [""; 0]);
+    let mut fixed = [served(&old), served(&new)];
+    for object in &mut fixed {
+        object["spec"]["controlPlaneFlags"] = json!(["--enable-dynamic-config=f"]);
+    }
+    assert_eq!(paths(&update(Kind::Cluster, &fixed[0], &fixed[1])), [""; 0]);
 }

@@ -20,6 +20,7 @@ mod requests;
 mod rules;
 mod services;
 mod speed;
+mod start;
 mod stored;
 mod upgrades;
 

@@ -8,10 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crds::k0s_config::names_no_address;
+use crds::k0s_config::{names_no_address, stored};
 use crds::labels::Component;
-use crds::names;
 use crds::version::K0sVersion;
+use crds::{k0s_flags, names};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Map, Value, json};
 
@@ -155,9 +155,28 @@ pub fn merged(cluster: &ValidCluster) -> Option<Value> {
     Some(config)
 }
 
+/// The configuration as k0s reads it. A text of several lines is a block, as in earlier releases, where
+/// k0s does not take a tab at its beginning for a part of the indentation.
+fn text(config: &Value) -> Option<String> {
+    let blocks = !begins_with_tab(config);
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: blocks };
+    serde_saphyr::to_string_with_options(config, options).ok()
+}
+
+fn begins_with_tab(value: &Value) -> bool {
+    match value {
+        Value::String(text) => {
+            text.contains('\n') && text.trim_start_matches('\n').starts_with('\t')
+        }
+        Value::Array(items) => items.iter().any(begins_with_tab),
+        Value::Object(fields) => fields.values().any(begins_with_tab),
+        _ => false,
+    }
+}
+
 /// The configuration as a ConfigMap of this name.
 pub fn config_map(cluster: &ValidCluster, name: String) -> Option<Desired> {
-    let text = serde_saphyr::to_string(&merged(cluster)?).ok()?;
+    let text = text(&merged(cluster)?)?;
     let mut data = BTreeMap::from([(names::K0S_CONFIG_KEY.to_owned(), text)]);
     if anonymous_health(cluster) {
         data.insert(AUTHENTICATION.to_owned(), ANONYMOUS_HEALTH.to_owned());
@@ -175,10 +194,10 @@ pub fn config_map(cluster: &ValidCluster, name: String) -> Option<Desired> {
 /// The part that k0s takes from the `ClusterConfig` object in the hosted cluster while it runs;
 /// nothing while the configuration is not known, or when the user's flags turn that off.
 pub fn live_part(cluster: &ValidCluster) -> Option<Value> {
-    if !is_live(cluster) {
+    if !k0s_flags::is_dynamic(&cluster.spec) {
         return None;
     }
-    let mut config = merged(cluster)?;
+    let mut config = stored(merged(cluster)?);
     let mut spec = config["spec"].take();
     let fields = spec.as_object_mut()?;
     for field in ["api", "storage", "installConfig"] {
@@ -190,16 +209,6 @@ pub fn live_part(cluster: &ValidCluster) -> Option<Value> {
         }
     }
     Some(json!({"spec": spec}))
-}
-
-/// Whether k0s runs with dynamic configuration, as it does unless a flag says otherwise.
-fn is_live(cluster: &ValidCluster) -> bool {
-    !cluster.spec.control_plane_flags.iter().any(|flags| {
-        shell_words::split(flags)
-            .unwrap_or_default()
-            .iter()
-            .any(|flag| flag == "--enable-dynamic-config=false")
-    })
 }
 
 /// Digest of the part that k0s reads only at its start: a change of it rolls the pods. Addresses
@@ -228,12 +237,12 @@ fn static_part(cluster: &ValidCluster, left_out: &[String]) -> Option<Value> {
     {
         sans.retain(|san| !left_out.iter().any(|other| san == other));
     }
-    if !is_live(cluster) {
+    if !k0s_flags::is_dynamic(&cluster.spec) {
         return Some(config);
     }
     let spec = &config["spec"];
     let network = &spec["network"];
-    Some(json!({
+    let mut part = json!({
         "api": spec["api"],
         "storage": spec["storage"],
         "konnectivity": spec["konnectivity"],
@@ -245,7 +254,29 @@ fn static_part(cluster: &ValidCluster, left_out: &[String]) -> Option<Value> {
             "controlPlaneLoadBalancing": network["controlPlaneLoadBalancing"],
         },
         "installConfig": spec["installConfig"],
-    }))
+    });
+    // Not there while they are not set: whoever has none of them is not rolled for them.
+    let family = &network["primaryAddressFamily"];
+    if family.as_str().is_some_and(|family| !family.is_empty()) {
+        part["network"]["primaryAddressFamily"] = family.clone();
+    }
+    let gates = api_gates(&spec["featureGates"]);
+    if !gates.is_empty() {
+        part["featureGates"] = Value::from(gates);
+    }
+    Some(part)
+}
+
+/// The feature gates that an API server starts with. Other components are started anew for theirs.
+fn api_gates(gates: &Value) -> Vec<Value> {
+    let concerns = |gate: &&Value| {
+        let components = gate["components"].as_array();
+        components.is_none_or(|all| all.is_empty() || all.iter().any(|it| it == "kube-apiserver"))
+    };
+    let gates = gates.as_array().into_iter().flatten().filter(concerns);
+    gates
+        .map(|gate| json!({"name": gate["name"], "enabled": gate["enabled"] == true}))
+        .collect()
 }
 
 /// The names of the Service that have its namespace in them.
@@ -281,29 +312,4 @@ fn merge(base: &mut Value, over: Value) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_no_object_counts_as_an_empty_one() {
-        for mut config in [
-            json!("x"),
-            json!({"spec": "x"}),
-            json!({"spec": {"api": []}}),
-        ] {
-            let api = object_in(object_in(&mut config, "spec"), "api");
-            api["port"] = json!(1);
-            assert_eq!(config, json!({"spec": {"api": {"port": 1}}}));
-        }
-    }
-
-    #[test]
-    fn what_the_product_decides_wins_and_the_rest_survives() {
-        let mut config = json!({"spec": {"api": {"port": 1, "x": true}, "network": {"y": 1}}});
-        merge(&mut config, json!({"spec": {"api": {"port": 2}}}));
-        assert_eq!(
-            config,
-            json!({"spec": {"api": {"port": 2, "x": true}, "network": {"y": 1}}})
-        );
-    }
-}
+mod tests;
