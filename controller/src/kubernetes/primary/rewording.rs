@@ -8,7 +8,9 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
 
-/// So many in a row are written at once: numbers that change while something happens.
+/// So long lies between two: an API server words what fails there otherwise at every other attempt.
+const APART: Duration = Duration::from_secs(2);
+/// So many in a row come like that: numbers that change while something happens.
 const FREE: u32 = 10;
 /// From then on there is one in so long.
 const EACH: Duration = Duration::from_secs(30);
@@ -35,8 +37,11 @@ impl Rewordings {
     pub(super) fn too_soon(&self, uid: &str, is_reworded: bool, now: Instant) -> Option<Duration> {
         let rows = self.0.lock();
         let row = rows.get(uid).filter(|_| is_reworded)?;
-        let rest = EACH.saturating_sub(now.saturating_duration_since(row.last));
-        (row.in_a_row(now) >= FREE).then(|| rest.max(Duration::from_secs(1)))
+        let since = now.saturating_duration_since(row.last);
+        if row.in_a_row(now) >= FREE {
+            return Some(EACH.saturating_sub(since).max(Duration::from_secs(1)));
+        }
+        APART.checked_sub(since).filter(|rest| !rest.is_zero())
     }
 
     /// One was written: what was only tried was said to nobody.
@@ -125,15 +130,15 @@ mod tests {
     fn words_that_change_all_the_time_are_written_now_and_then() {
         let (rows, start) = (Rewordings::default(), Instant::now());
         let later = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(written(&rows, start, 10), 10);
+        assert_eq!(written(&rows, start, 10), 5);
         let next = written(&rows, later(10), 300);
-        assert!((9..=11).contains(&next), "{next}");
+        assert!((13..=16).contains(&next), "{next}");
         // What is told meanwhile is no rewording, and another object another matter.
         assert_eq!(rows.too_soon("a", false, later(310)), None);
         assert_eq!(rows.too_soon("b", true, later(310)), None);
         let wait = rows.too_soon("a", true, later(310));
         assert!(wait.is_some_and(|wait| wait <= EACH), "{wait:?}");
         // After some quiet there is as much to be said as at first.
-        assert_eq!(written(&rows, later(1000), 5), 10);
+        assert_eq!(written(&rows, later(1000), 10), 5);
     }
 }

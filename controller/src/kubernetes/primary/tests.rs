@@ -196,7 +196,7 @@ async fn words_that_could_not_be_written_hold_up_no_others() {
         let said = writer.in_time(&cluster, (Some(&old), &new), write()).await;
         waits += usize::from(said.unwrap().is_some());
     }
-    assert_eq!(waits, 20);
+    assert_eq!(waits, 29);
 }
 
 /// They may have been said all the same.
@@ -213,7 +213,7 @@ async fn words_that_were_not_answered_count_as_said() {
         let said = writer.in_time(&cluster, (Some(&old), &new), write).await;
         tried += usize::from(said.is_err());
     }
-    assert_eq!(tried, 10);
+    assert_eq!(tried, 1);
 }
 
 /// Its definition has gone, and all that are of it.
