@@ -381,7 +381,9 @@ async fn a_terminal_is_shown_the_texts_of_others_and_obeys_none() -> Result<()> 
     }
     let piped = admin.runs("events demo -o json")?.expect(0, &[]).json()?;
     assert_eq!(piped["items"][0]["message"], ORDERS);
-    for line in ["events demo", "events demo --color always"] {
+    // A terminal is behind such a pipe.
+    let explained = "policy explain strange --color always";
+    for line in ["events demo", "events demo --color always", explained] {
         let piped = admin.runs(line)?.expect(0, &[]);
         obeys_nothing(line, &piped.stdout)?;
         ensure!(piped.stdout.contains(SHOWN), "{line}: {piped:#?}");

@@ -173,6 +173,17 @@ fn several(admin: &Person, mine: &str, taken: &str) -> Result<()> {
     runs(&["mine", "clusters"], "kubeconfig demo --remove")?
         .expect(0, &["has nothing of cluster default/demo"]);
     assert_eq!(std::fs::read_to_string(file("mine"))?, mine);
+
+    // What was merged into each alone goes out of both.
+    std::fs::write(file("clusters"), mine)?;
+    for name in ["mine", "clusters"] {
+        runs(&[name], merge)?.expect(0, &["Merged context \"demo\""]);
+    }
+    runs(&["mine", "clusters"], "kubeconfig demo --remove")?.expect(0, &["/mine.", "/clusters."]);
+    for name in ["mine", "clusters"] {
+        let left = std::fs::read_to_string(file(name))?;
+        assert!(!left.contains("\"demo\""), "{left}");
+    }
     Ok(())
 }
 
