@@ -17,9 +17,9 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use crate::shares::Shares;
+use crate::shares::{Shares, accept};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -66,15 +66,7 @@ fn router(
 async fn answer(listener: TcpListener, router: Router) {
     let places = Shares::new(CONNECTIONS);
     loop {
-        let (stream, source) = match listener.accept().await {
-            Ok((stream, source)) => (stream, source.ip().to_canonical()),
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                // Out of file descriptors, mostly: the next try would fail the same way.
-                sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
+        let (stream, source) = accept(&listener).await;
         // All of them count as waiting, so that there is always one who gives way: who is slow to take
         // an answer holds up a probe no more than who is slow to ask.
         let place = places.enter(source);

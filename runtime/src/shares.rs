@@ -7,10 +7,26 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+
+/// The next connection, and who has opened it.
+pub async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, source)) => return (stream, source.ip().to_canonical()),
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                // Out of file descriptors, mostly: the next try would fail the same way.
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
 
 /// So many of one thing.
 pub struct Shares {

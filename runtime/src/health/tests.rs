@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::*;
 

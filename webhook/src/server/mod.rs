@@ -24,7 +24,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rand::Rng;
-use runtime::shares::{Share, Shares};
+use runtime::shares::{Share, Shares, accept};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -114,18 +114,9 @@ pub async fn serve(
     };
     tokio::pin!(drained);
     loop {
-        let accepted = tokio::select! {
+        let (stream, source) = tokio::select! {
             () = &mut drained => break,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, source) = match accepted {
-            Ok((stream, source)) => (stream, source.ip().to_canonical()),
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                // Out of file descriptors, mostly: the next try would fail the same way.
-                sleep(Duration::from_millis(50)).await;
-                continue;
-            }
+            accepted = accept(&listener) => accepted,
         };
         let place = places.enter(source);
         if place.take(1).is_err() {
