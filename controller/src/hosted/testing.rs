@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
 use axum::extract::connect_info::Connected;
+use axum::http::StatusCode;
+use axum::routing::get;
 use axum::serve::{IncomingStream, Listener};
 use jiff::{SignedDuration, Timestamp};
 use pki::leaf::{self, LeafRequest};
@@ -38,6 +41,18 @@ impl Drop for Server {
 #[derive(Clone)]
 pub(crate) struct Peer {
     pub has_certificate: bool,
+}
+
+/// An API that is ready, and knows nobody without a certificate of its CA's.
+pub(crate) fn knows_its_own() -> Router {
+    let ready = async |ConnectInfo(peer): ConnectInfo<Peer>| {
+        if peer.has_certificate {
+            StatusCode::OK
+        } else {
+            StatusCode::UNAUTHORIZED
+        }
+    };
+    Router::new().route("/readyz", get(ready))
 }
 
 impl Server {

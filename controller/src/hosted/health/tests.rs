@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use jiff::SignedDuration;
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::hosted::AHEAD;
-use crate::hosted::testing::{Peer, Server, client_cert, hanging};
+use crate::hosted::testing::{Server, client_cert, hanging, knows_its_own};
 
 /// An API whose readiness is set from outside, and which counts how often it was asked.
 #[derive(Clone, Default)]
@@ -207,17 +207,7 @@ async fn what_is_forgotten_is_asked_no_more() {
 
 #[tokio::test]
 async fn a_certificate_that_is_due_is_asked_for_and_taken() {
-    let routes = Router::new().route(
-        "/readyz",
-        get(|ConnectInfo(peer): ConnectInfo<Peer>| async move {
-            if peer.has_certificate {
-                StatusCode::OK
-            } else {
-                StatusCode::UNAUTHORIZED
-            }
-        }),
-    );
-    let server = Server::start(routes).await;
+    let server = Server::start(knows_its_own()).await;
     let (prober, mut calls) = prober(4, quick());
     // It began five minutes ago, so two thirds of its life are over.
     let old = client_cert(&server.ca, SignedDuration::from_secs(100));
@@ -298,17 +288,7 @@ async fn a_certificate_is_borrowed_again_when_its_time_was_over() {
 /// As who had a certificate until the API's flags have changed, or the version that its pods are to run.
 #[tokio::test]
 async fn what_a_stranger_is_answered_tells_nothing() {
-    let routes = Router::new().route(
-        "/readyz",
-        get(|ConnectInfo(peer): ConnectInfo<Peer>| async move {
-            if peer.has_certificate {
-                StatusCode::OK
-            } else {
-                StatusCode::UNAUTHORIZED
-            }
-        }),
-    );
-    let server = Server::start(routes).await;
+    let server = Server::start(knows_its_own()).await;
     let (prober, mut calls) = prober(4, quick());
     let endpoint = &server.endpoint;
     prober.observe("u", "ns", "a", endpoint.clone(), None, true);

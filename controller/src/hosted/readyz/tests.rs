@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::ConnectInfo;
 use axum::http::StatusCode;
 use axum::routing::get;
 use pki::PemPair;
@@ -13,7 +12,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::hosted::Endpoint;
 use crate::hosted::client::{CONNECT_TIMEOUT, connect};
-use crate::hosted::testing::{Peer, Server, new_ca};
+use crate::hosted::testing::{Server, knows_its_own, new_ca};
 
 async fn readyz(endpoint: &Endpoint, client_cert: Option<&PemPair>) -> Result<(), NotReady> {
     let client = connect(endpoint, client_cert)?;
@@ -36,17 +35,7 @@ async fn an_api_that_says_ok_is_ready() {
 
 #[tokio::test]
 async fn the_certificate_is_shown_to_the_api() {
-    let routes = Router::new().route(
-        "/readyz",
-        get(|ConnectInfo(peer): ConnectInfo<Peer>| async move {
-            if peer.has_certificate {
-                StatusCode::OK
-            } else {
-                StatusCode::UNAUTHORIZED
-            }
-        }),
-    );
-    let server = Server::start(routes).await;
+    let server = Server::start(knows_its_own()).await;
     assert_eq!(reason(&server.endpoint).await, NotReadyReason::Unknown);
     readyz(&server.endpoint, Some(&server.client_cert()))
         .await
