@@ -8,27 +8,22 @@
 //! ask for, looks at the last answer, and is called again when the answer changes.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crds::conditions::steady;
-use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetStatus};
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Api, ListParams, ObjectList};
+use kube::api::Api;
 use kube::{Client, ResourceExt as _};
 use rand::Rng as _;
-use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 
+use self::ask::{late, look, named};
 use self::mounts::Mounts;
-use self::trouble::trouble;
-use super::writer::DEADLINE;
 use crate::poller::{Polled, Poller, Task};
 
+mod ask;
 mod mounts;
 mod trouble;
 
@@ -40,16 +35,10 @@ const CONCURRENCY: usize = 4;
 const MOST_PODS: i32 = 32;
 /// How long a look at the pods of one Cluster may take: others wait for its place.
 const LONGEST: Duration = Duration::from_secs(60);
-/// Events of one answer, each of which others can make as large as an object may be.
-const PAGE: u32 = 4;
 /// What fails for so long is said: a single failure may be of a moment.
 const SAID_AFTER: Duration = Duration::from_secs(10);
 /// How that begins.
 pub const NOT_LISTED: &str = "the pods could not be listed";
-/// Answers about one set. One that is refused all day has a dozen events; of more than all these
-/// somebody else has made most.
-const PAGES: usize = 25;
-
 /// How long to wait between two questions.
 #[derive(Clone, Debug)]
 pub struct Pace {
@@ -203,10 +192,9 @@ impl PodPoller {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let asked = async {
             for name in mounts.pods() {
-                named(&pods, &name)
-                    .await?
-                    .iter()
-                    .for_each(|pod| mounts.add(pod));
+                if let Some(pod) = named(&pods, &name).await? {
+                    mounts.add(&pod);
+                }
             }
             Ok(mounts.all())
         };
@@ -319,77 +307,6 @@ impl Looking {
             Ok(found) => found,
             Err(_) => Err(late()),
         }
-    }
-}
-
-fn late() -> String {
-    format!("not all answers within {} s", LONGEST.as_secs())
-}
-
-async fn look(client: &Client, target: &Target) -> Result<Option<Trouble>, String> {
-    let pods: Api<Pod> = Api::namespaced(client.clone(), &target.namespace);
-    let events: Api<Event> = Api::namespaced(client.clone(), &target.namespace);
-    let (mut own, mut refusals) = (Vec::new(), Vec::new());
-    for set in &target.sets {
-        for name in set.pods() {
-            let found = named(&pods, &name).await?.into_iter();
-            let found = found.filter(|pod| trouble::is_of(pod, &set.uid));
-            own.extend(found.map(what_counts));
-        }
-        if set.misses_pods() {
-            refusals.extend(last_refusal(&events, set).await?);
-        }
-    }
-    Ok(trouble(&target.sets, &own, &refusals, Timestamp::now()))
-}
-
-async fn named(pods: &Api<Pod>, name: &str) -> Result<Option<Pod>, String> {
-    let those = ListParams::default().fields(&format!("metadata.name={name}"));
-    let found = list(pods, &those.limit(1)).await?.items;
-    Ok(found.into_iter().next())
-}
-
-/// A pod without what only makes it large.
-fn what_counts(pod: Pod) -> Pod {
-    let metadata = ObjectMeta {
-        name: pod.metadata.name,
-        owner_references: pod.metadata.owner_references,
-        creation_timestamp: pod.metadata.creation_timestamp,
-        deletion_timestamp: pod.metadata.deletion_timestamp,
-        ..ObjectMeta::default()
-    };
-    Pod {
-        metadata,
-        status: pod.status,
-        spec: None,
-    }
-}
-
-/// The newest of a set's refusals; only one at a time is kept.
-async fn last_refusal(events: &Api<Event>, set: &Lacking) -> Result<Option<Event>, String> {
-    let fields = format!("regarding.uid={},reason={}", set.uid, trouble::REFUSED);
-    let mut those = ListParams::default().fields(&fields).limit(PAGE);
-    let mut newest = None;
-    for _ in 0..PAGES {
-        let page = list(events, &those).await?;
-        let all = newest.into_iter().chain(page.items);
-        newest = all.max_by_key(trouble::last_seen);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => those = those.continue_token(&token),
-            None => break,
-        }
-    }
-    Ok(newest)
-}
-
-async fn list<K>(api: &Api<K>, those: &ListParams) -> Result<ObjectList<K>, String>
-where
-    K: Clone + fmt::Debug + DeserializeOwned,
-{
-    match timeout(DEADLINE, api.list(those)).await {
-        Ok(Err(kube::Error::Api(status))) => Err(status.message.clone()),
-        Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", DEADLINE.as_secs())),
     }
 }
 
